@@ -1,0 +1,31 @@
+# What actsweep stands on. On Debian everything but LibTorch comes from packages; on a cluster, name the prefixes in
+# CMAKE_PREFIX_PATH. LibTorch is found in the project's .venv, in CMAKE_PREFIX_PATH, or at ACTSWEEP_TORCH_DIR.
+find_package(MPI REQUIRED COMPONENTS C CXX)
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(tomlplusplus QUIET)
+find_package(nlohmann_json REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+if(NOT TARGET tomlplusplus::tomlplusplus)
+  find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)
+  add_library(tomlplusplus::tomlplusplus INTERFACE IMPORTED)
+  target_include_directories(tomlplusplus::tomlplusplus INTERFACE "${TOMLPLUSPLUS_INCLUDE_DIR}")
+endif()
+if(ACTSWEEP_TESTS)
+  find_package(GTest REQUIRED)
+endif()
+
+set(HDF5_PREFER_PARALLEL ON)
+find_package(HDF5 REQUIRED COMPONENTS C HL)
+if(NOT HDF5_IS_PARALLEL)
+  message(FATAL_ERROR "actsweep needs a parallel HDF5 (H5_HAVE_PARALLEL); found ${HDF5_C_LIBRARIES} without it. "
+                      "On Debian: libhdf5-openmpi-dev; on a cluster, put the parallel build first in CMAKE_PREFIX_PATH.")
+endif()
+add_library(actsweep_hdf5 INTERFACE)
+target_include_directories(actsweep_hdf5 SYSTEM INTERFACE ${HDF5_C_INCLUDE_DIRS})
+target_link_libraries(actsweep_hdf5 INTERFACE ${HDF5_C_HL_LIBRARIES} ${HDF5_C_LIBRARIES} MPI::MPI_C)
+
+include(LibTorch)

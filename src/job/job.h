@@ -1,0 +1,82 @@
+// The job: what a sweep's TOML file asks for, validated as a whole.
+//
+// In: a TOML file and `--set section.key=value` overrides. Out: a `Job`. Refuses (ErrorKind::kJob) unknown sections and
+// keys with the nearest known one, wrong types, values out of range and missing keys, all of them in one message, each
+// with its line. Knows neither LibTorch nor MPI nor whether the files that it names exist.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace actsweep {
+
+enum class Dtype { kFloat32, kBFloat16, kFloat16 };
+enum class WindowPolicy { kPacked, kPerDocument };
+enum class BosPolicy { kNone, kEachWindow };
+enum class WeightMode { kResident, kStreamed };
+enum class PerToken { kAll, kMassive, kNone };
+
+/// "float32", "bfloat16", "float16".
+const char* name_of(Dtype dtype);
+/// Bytes of one element.
+int64_t size_of(Dtype dtype);
+
+struct Job {
+  struct Model {
+    std::string path;                        // checkpoint directory
+    Dtype dtype = Dtype::kFloat32;           // of weights and products
+    Dtype residual_dtype = Dtype::kFloat32;  // of the residual stream; only float32
+  } model;
+  struct Shard {
+    int64_t index = 0;
+    int64_t count = 1;
+  };
+  struct Corpus {
+    std::string path;  // token file of data/prepare_corpus.py
+    int64_t sequence_length = 512;
+    WindowPolicy windows = WindowPolicy::kPacked;
+    BosPolicy bos = BosPolicy::kNone;
+    std::optional<int64_t> max_sequences;
+    Shard shard;  // segments index, index + count, ...
+  } corpus;
+  struct Parallel {
+    int64_t tensor = 1;  // ranks in a model group
+    std::optional<int64_t> threads;
+    WeightMode weights = WeightMode::kResident;
+    std::optional<int64_t> block_tokens;
+    int64_t microbatch_tokens = 8192;
+  } parallel;
+  struct Statistics {
+    std::vector<std::string> sites = {"residual"};
+    int64_t top_k = 3;
+    bool loss = false;
+    double criterion_magnitude = 100;
+    double criterion_ratio = 1000;
+    int64_t max_events = 10;  // per layer and sequence
+  } statistics;
+  struct Capture {
+    std::vector<std::string> prompts;  // names of the corpus file's named sequences
+  } capture;
+  struct Output {
+    std::string path;
+    PerToken per_token = PerToken::kAll;
+    std::optional<int64_t> segment_tokens;
+  } output;
+};
+
+/// Reads and validates a job file. `overrides` are "section.key=value" with the value in TOML syntax, where a bare
+/// word is a string; relative paths stay as written (they are relative to the working directory).
+Job load_job(const std::string& path, const std::vector<std::string>& overrides);
+
+/// The job with every key that has a value, as TOML that load_job accepts.
+std::string to_toml(const Job& job);
+
+/// The keys whose values can change a number in the file, as a flat object {"section.key": value}: not paths, weight
+/// mode, block, shard. Threads appear only where set. The caller adds the fingerprints and what it resolved.
+nlohmann::json identity_of(const Job& job);
+
+}  // namespace actsweep

@@ -1,0 +1,70 @@
+// Declarations of the datasets of a sweep file: names, axes, units, merge rules.
+//
+// In: the job. Out: one list of `Dataset` rows that serves the reduction over the model group, the merge of segments, the
+// merge of files, the schema command and the attributes in the file. Mentions no tensor: this header is all that output/
+// and plan/ see of stats/.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "job/job.h"
+
+namespace actsweep {
+
+enum class ElementType { kUInt8, kUInt32, kUInt64, kInt64, kFloat32, kFloat64 };
+
+/// The dimension scales at the root of the file.
+enum class Axis {
+  kLayer,         // 0 = embedding output, l = output of block l
+  kToken,         // tokens measured, in corpus order
+  kSequence,      // windows
+  kChannel,       // of the residual stream
+  kOrder,         // rank in a top-k
+  kMagnitudeBin,  // 32,640 bins of finite magnitudes
+  kClass,         // token class
+  kEvent,         // one activation that passes the criterion
+  kRow,           // tokens with an event, under per_token = "massive"
+  kVocabulary,    // token ids
+  kVocabularyOffset,
+  kVocabularyByte,
+  kPromptToken,   // tokens of one captured prompt (one axis per prompt)
+  kFinding,       // layer and channel pairs that pass against the layer's corpus median
+};
+
+/// How a dataset of two parts (ranks, segments, files) becomes one.
+enum class Merge {
+  kRows,      // concatenated along its token, row or sequence axis, in corpus order
+  kGather,    // concatenated along its event axis
+  kSum,
+  kMax,
+  kMin,
+  kConstant,  // equal in all parts
+  kDerived,   // computed anew from merged fields
+};
+
+struct Dataset {
+  std::string path;  // "residual/token_top_value"
+  ElementType type;
+  std::vector<Axis> axes;
+  std::string units;  // "1" for counts and indices
+  std::string long_name;
+  Merge merge;
+  std::optional<Axis> index_of = {};  // values count along this axis of the file: merging files adds offsets
+  bool counts_documents = false;      // values are document numbers: merging files adds the documents before
+};
+
+inline constexpr int64_t kClasses = 4;  // position 0, delimiter, weak-semantic word, other
+inline constexpr int64_t kMagnitudeBins = 32640;
+
+const char* name_of(Axis axis);
+const char* name_of(Merge merge);
+const char* name_of(ElementType type);
+int64_t size_of(ElementType type);
+
+/// All datasets of the sweep file of a job, in the order of the file.
+std::vector<Dataset> declare_datasets(const Job& job);
+
+}  // namespace actsweep
