@@ -1,13 +1,13 @@
 // The job: what a sweep's TOML file asks for, validated as a whole.
 //
-// In: a TOML file and `--set section.key=value` overrides. Out: a `Job`. Refuses (ErrorKind::kJob) unknown sections and
-// keys with the nearest known one, wrong types, values out of range and missing keys, all of them in one message, each
-// with its line. Knows neither LibTorch nor MPI nor whether the files that it names exist.
+// In: a TOML file and `--set section.key=value` overrides. Out: a `Job`. Refuses (ErrorKind::kJob)
+// unknown sections and keys with the nearest known one, wrong types, values out of range and
+// missing keys, all of them in one message, each with its line. Knows neither LibTorch nor MPI nor
+// whether the files that it names exist.
 #pragma once
 
-#include <nlohmann/json.hpp>
-
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,8 +20,12 @@ enum class BosPolicy { kNone, kEachWindow };
 enum class WeightMode { kResident, kStreamed };
 enum class PerToken { kAll, kMassive, kNone };
 
-/// "float32", "bfloat16", "float16".
+/// The words of the job file: "float32", "per_document", "each_window", "streamed", "massive", ...
 const char* name_of(Dtype dtype);
+const char* name_of(WindowPolicy policy);
+const char* name_of(BosPolicy policy);
+const char* name_of(WeightMode mode);
+const char* name_of(PerToken choice);
 /// Bytes of one element.
 int64_t size_of(Dtype dtype);
 
@@ -68,15 +72,24 @@ struct Job {
   } output;
 };
 
-/// Reads and validates a job file. `overrides` are "section.key=value" with the value in TOML syntax, where a bare
-/// word is a string; relative paths stay as written (they are relative to the working directory).
+/// Reads and validates a job file. `overrides` are "section.key=value" with the value in TOML
+/// syntax, where a bare word is a string; they replace what the file says, the last of several
+/// wins. Relative paths stay as written (they are relative to the working directory).
 Job load_job(const std::string& path, const std::vector<std::string>& overrides);
 
 /// The job with every key that has a value, as TOML that load_job accepts.
 std::string to_toml(const Job& job);
 
-/// The keys whose values can change a number in the file, as a flat object {"section.key": value}: not paths, weight
-/// mode, block, shard. Threads appear only where set. The caller adds the fingerprints and what it resolved.
+/// The keys whose values can change a number in the file, as a flat object {"section.key": value}:
+/// not paths, weight mode, block, shard. Keys without a value (threads that are not set) are
+/// absent. The caller adds the fingerprints and what it resolved.
 nlohmann::json identity_of(const Job& job);
+
+/// Where two flat objects differ, one line a key: "corpus.sequence_length: 512 here, 256 in the
+/// segments".
+std::vector<std::string> differing_keys(const nlohmann::json& mine, const nlohmann::json& theirs);
+
+/// All keys of a job file as a Markdown table: key, values, default, meaning.
+std::string describe_keys();
 
 }  // namespace actsweep

@@ -1,7 +1,14 @@
-// One massive activation: an activation of the residual stream that passes the criterion.
+// One massive activation: an activation of the residual stream that passes the criterion, and the
+// file's columns.
+//
+// In: events in the order of the file. Out: the columns of /massive. Mentions no tensor.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
 
 namespace actsweep {
 
@@ -22,5 +29,14 @@ struct Event {
   float ratio_to_sequence_median = 0;
   float ratio_to_token_median = 0;
 };
+
+/// A dataset's values as they go into the file.
+struct Column {
+  std::string path;
+  std::vector<std::byte> values;  // elements of the declared type, end to end
+};
+
+/// The declared columns of /massive, in the order and of the types of declare_datasets.
+std::vector<Column> event_columns(std::span<const Event> events);
 
 }  // namespace actsweep

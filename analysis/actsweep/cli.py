@@ -1,0 +1,110 @@
+"""`python -m actsweep`: pictures and a summary of a sweep file.
+
+In: a subcommand and a sweep file. Out: pictures with their paths printed, or the summary. A file or prompt that does not
+serve is one line on stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .findings import massive_channels
+from .labels import number_label
+from .pictures import layer_curve, magnitude_3d, save
+from .sweep import Sweep, open_sweep
+
+CHANNELS_LISTED = 10
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one subcommand and returns its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        with open_sweep(options.file) as sweep:
+            options.command(sweep, options)
+    except (ValueError, OSError) as error:
+        print(f"actsweep: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m actsweep", description="Reads sweep files.")
+    commands = parser.add_subparsers(required=True)
+    pictures = commands.add_parser("pictures", help="draw the pictures of a sweep file")
+    pictures.add_argument("file", type=Path, metavar="FILE.h5")
+    pictures.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    pictures.add_argument("--prompt", metavar="NAME", help="one captured prompt (default: all)")
+    pictures.set_defaults(command=_draw)
+    info = commands.add_parser("info", help="print a summary of a sweep file")
+    info.add_argument("file", type=Path, metavar="FILE.h5")
+    info.set_defaults(command=_inform)
+    return parser
+
+
+def _draw(sweep: Sweep, options: argparse.Namespace) -> None:
+    # The prompts first: a name that the file lacks is refused before anything is written.
+    prompts = [options.prompt] if options.prompt is not None else sweep.prompts
+    for prompt in prompts:
+        stem = "magnitude_3d_" + re.sub(r"[^\w.-]", "_", prompt)
+        _print_paths(save(magnitude_3d(sweep, prompt), options.output, stem))
+    _print_paths(save(layer_curve(sweep), options.output, "layer_curve"))
+    if not prompts:
+        print("no captured prompts: no 3-D pictures", file=sys.stderr)
+
+
+def _print_paths(paths: list[Path]) -> None:
+    for path in paths:
+        print(path)
+
+
+def _inform(sweep: Sweep, _: argparse.Namespace) -> None:
+    attributes, residual = sweep.attributes, sweep.residual
+    count = residual["count"].values
+    nonfinite = residual["nonfinite_tokens"].values
+    rows = [
+        ("file", f"{sweep.path}, made {attributes['created']} by {attributes['software_version']}"),
+        ("model", f"{attributes['model_name']} ({attributes['model_family']})"),
+        ("shape", f"{attributes['num_layers']} layers, {attributes['hidden_size']} channels"),
+        ("dtype", f"{attributes['dtype']}, residual {attributes['residual_dtype']}"),
+        ("ranks", f"model group of {attributes['model_group_size']}"),
+        ("corpus", f"{count[0] + nonfinite[0]:,} tokens in {sweep.sequences.sizes['sequence']:,} sequences"),
+        ("prompts", ", ".join(sweep.prompts) or "none captured"),
+    ]
+    if nonfinite.any():
+        layers = ", ".join(f"{layer}: {nonfinite[layer]:,}" for layer in nonfinite.nonzero()[0])
+        rows.insert(0, ("NON-FINITE", f"tokens left out by layer: {layers}"))
+    for name, value in rows:
+        print(f"{name:<11}{value}")
+    _print_massive(sweep)
+
+
+def _print_massive(sweep: Sweep) -> None:
+    criterion = sweep.criterion
+    table = massive_channels(sweep.massive, int(sweep.attributes["hidden_size"]))
+    events = sweep.massive.sizes["event"]
+    left_out = int(sweep.events_left_out.sum())
+    print(
+        f"{'massive':<11}{events:,} events in {table.sizes['channel']} channels"
+        f" (> {number_label(criterion.magnitude)} and ≥ {number_label(criterion.ratio)} × median;"
+        f" {left_out:,} more not listed in the file)"
+    )
+    if not events:
+        return
+    print(f"\n{'channel':>8}{'layers':>10}{'events':>12}{'position 0':>12}{'largest':>12}")
+    for index in range(min(table.sizes["channel"], CHANNELS_LISTED)):
+        row = table.isel(channel=index)
+        layers = f"{int(row['first_layer'])}–{int(row['last_layer'])}"
+        share = int(row["events_at_position_0"]) / int(row["events"])
+        largest = number_label(float(row["max_magnitude"]))
+        print(
+            f"{int(row['channel']):>8}{layers:>10}{int(row['events']):>12,}"
+            f"{share:>12.1%}{largest:>12}"
+        )
+    hidden = table.sizes["channel"] - CHANNELS_LISTED
+    if hidden > 0:
+        print(f"{'…':>8}  {hidden} more channels")

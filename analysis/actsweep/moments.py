@@ -1,0 +1,117 @@
+"""Means, deviations and quantiles from the raw sums of a site.
+
+In: a site's dataset (`Sweep.residual`), or one that was indexed first: `channel_mean(sweep.residual.isel(layer=3))` reads
+one layer. Out: data arrays in float64, NaN where nothing was counted. Deviations are of the population (divided by n).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+TOKEN_CLASSES = ("position 0", "delimiter", "weak-semantic word", "other")
+
+
+def channel_mean(site: xr.Dataset) -> xr.DataArray:
+    """[layer, channel]: mean of the signed activation over tokens."""
+    return _named(_mean(site["channel_sum"], site["count"]), "channel_mean", "mean activation")
+
+
+def channel_std(site: xr.Dataset) -> xr.DataArray:
+    """[layer, channel]: standard deviation of the signed activation over tokens."""
+    std = _std(site["channel_sum"], site["channel_sum_square"], site["count"])
+    return _named(std, "channel_std", "standard deviation of the activation")
+
+
+def class_mean(site: xr.Dataset) -> xr.DataArray:
+    """[layer, class, channel]: mean of the signed activation over all tokens of a class."""
+    mean = _mean(site["class_sum"], site["class_count"])
+    return _named(mean, "class_mean", "mean activation by token class", **_class_names())
+
+
+def class_std(site: xr.Dataset) -> xr.DataArray:
+    """[layer, class, channel]: standard deviation over all tokens of a class."""
+    std = _std(site["class_sum"], site["class_sum_square"], site["class_count"])
+    return _named(std, "class_std", "standard deviation by token class", **_class_names())
+
+
+def magnitude_quantile(site: xr.Dataset, quantiles: ArrayLike) -> xr.DataArray:
+    """[layer, quantile]: quantiles of |x| over tokens and channels, from the histogram.
+
+    The value is the lower edge of the bin that holds the element at index floor(q (n − 1)) in rising order: exact for a
+    bfloat16 residual, else at most 2⁻⁷ of itself too low.
+    """
+    quantiles = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
+    if np.any((quantiles < 0) | (quantiles > 1)):
+        raise ValueError(f"quantiles must lie in [0, 1], found {quantiles.tolist()}")
+    edges = site["magnitude_bin"].values  # [bins] float32
+    histogram = site["magnitude_histogram"]
+    result = xr.apply_ufunc(
+        _quantiles_of,
+        histogram.load(),
+        input_core_dims=[["magnitude_bin"]],
+        output_core_dims=[["quantile"]],
+        kwargs={"edges": edges, "quantiles": quantiles},
+        vectorize=True,
+    )
+    return _named(result, "magnitude_quantile", "quantiles of |x|", quantile=quantiles)
+
+
+def layer_summary(site: xr.Dataset) -> xr.Dataset:
+    """The layer curve: mean and standard deviation over sequences, read layer by layer.
+
+    `top_mean`, `top_std` [layer, order] of the largest magnitudes of a sequence, `median_mean`, `median_std` [layer] of
+    its median magnitude, and `sequences` [layer]: how many had finite values, which are those that enter.
+    """
+    layers = site.sizes["layer"]
+    top = np.full((2, layers, site.sizes["order"]), np.nan)
+    median = np.full((2, layers), np.nan)
+    used = np.zeros(layers, np.int64)
+    for layer in range(layers):
+        one = site[["sequence_top_value", "sequence_median_magnitude"]].isel(layer=layer).load()
+        of_sequence = one["sequence_median_magnitude"].values.astype(np.float64)
+        kept = np.isfinite(of_sequence)
+        used[layer] = np.count_nonzero(kept)
+        if used[layer]:
+            values = np.abs(one["sequence_top_value"].values[kept].astype(np.float64))
+            top[:, layer] = values.mean(axis=0), values.std(axis=0)
+            median[:, layer] = of_sequence[kept].mean(), of_sequence[kept].std()
+    return xr.Dataset(
+        {
+            "top_mean": (("layer", "order"), top[0]),
+            "top_std": (("layer", "order"), top[1]),
+            "median_mean": ("layer", median[0]),
+            "median_std": ("layer", median[1]),
+            "sequences": ("layer", used),
+        }
+    )
+
+
+def _mean(total: xr.DataArray, count: xr.DataArray) -> xr.DataArray:
+    return total / count.where(count > 0)
+
+
+def _std(total: xr.DataArray, squares: xr.DataArray, count: xr.DataArray) -> xr.DataArray:
+    # Rounding can leave a small negative variance where a channel hardly varies.
+    variance = _mean(squares, count) - _mean(total, count) ** 2
+    return np.sqrt(variance.clip(min=0))
+
+
+def _quantiles_of(histogram: np.ndarray, edges: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
+    """`histogram`: [bins] counts. Returns [quantiles] float64."""
+    below = np.cumsum(histogram)
+    if below[-1] == 0:
+        return np.full(len(quantiles), np.nan)
+    index = np.floor(quantiles * (below[-1] - 1))
+    return edges[np.searchsorted(below, index, side="right")].astype(np.float64)
+
+
+def _class_names() -> dict[str, list[str]]:
+    return {"class": list(TOKEN_CLASSES)}
+
+
+def _named(values: xr.DataArray, name: str, long_name: str, **coords: ArrayLike) -> xr.DataArray:
+    values = values.rename(name).assign_coords(coords)
+    values.attrs = {"long_name": long_name}
+    return values

@@ -1,0 +1,168 @@
+"""Sweep files, opened lazily and checked first.
+
+In: the path of a finished sweep file. Out: a `Sweep`, whose groups are xarray datasets that read what is indexed and no
+more. Refuses, with a ValueError that names the file and what was found, a file that is not HDF5, not of this schema or
+version, or not complete.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from .findings import Criterion
+from .vocabulary import Vocabulary, token_text
+
+SCHEMA = "actsweep"
+SCHEMA_VERSION = 1
+
+
+class Sweep:
+    """One sweep file. Use `actsweep.open`; close it, or use it in a `with` statement."""
+
+    def __init__(self, path: Path, tree: xr.DataTree, attributes: dict[str, Any]) -> None:
+        self.path = path
+        self.tree = tree
+        self.attributes = attributes
+
+    def __enter__(self) -> Sweep:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        groups = " ".join(self.tree.children)
+        return f"<actsweep.Sweep {self.path} of {self.attributes.get('model_name')}: {groups}>"
+
+    def close(self) -> None:
+        """Closes the file; what was read stays."""
+        self.tree.close()
+
+    @property
+    def residual(self) -> xr.Dataset:
+        """Statistics of the residual stream."""
+        return self.site("residual")
+
+    def site(self, name: str) -> xr.Dataset:
+        """Statistics of one site, with the `magnitude_bin` coordinate."""
+        return self._group(name).to_dataset()
+
+    @property
+    def tokens(self) -> xr.Dataset:
+        """Columns along `token`: id, position, sequence, document, class."""
+        return self._group("tokens").to_dataset(inherit=False)
+
+    @property
+    def sequences(self) -> xr.Dataset:
+        """Columns along `sequence`."""
+        return self._group("sequences").to_dataset(inherit=False)
+
+    @property
+    def massive(self) -> xr.Dataset:
+        """One row per massive activation, along `event`, with the decoded token as column `text`."""
+        group = self._group("massive").to_dataset(inherit=False)
+        # The axis `layer` of events_left_out makes the column `layer` a coordinate; here it is a column.
+        table = group.drop_vars("events_left_out").reset_coords()
+        return table.assign(text=token_text(self.vocabulary, table["token_id"]))
+
+    @property
+    def events_left_out(self) -> xr.DataArray:
+        """[layer]: massive activations that the job's `max_events` left out of the table."""
+        values = self._group("massive")["events_left_out"].variable
+        return xr.DataArray(values, name="events_left_out")
+
+    @property
+    def prompts(self) -> list[str]:
+        """The names of the captured prompts."""
+        return sorted(self.tree["capture"].children) if "capture" in self.tree.children else []
+
+    def capture(self, prompt: str) -> xr.Dataset:
+        """`id` [token] and `residual` [layer, token, channel] of one captured prompt."""
+        if prompt not in self.prompts:
+            names = ", ".join(self.prompts) or "none"
+            raise ValueError(f"{self.path}: no captured prompt '{prompt}'; captured: {names}")
+        return self.tree["capture"].children[prompt].to_dataset(inherit=False)
+
+    @functools.cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The bytes of each token id, read once."""
+        group = self._group("vocabulary")
+        return Vocabulary(group["bytes"].values, group["offset"].values)
+
+    def decode(self, ids: ArrayLike) -> str:
+        """The text of a run of token ids [n]; bytes that are no UTF-8 as ⟨0xNN⟩."""
+        return self.vocabulary.decode(ids)
+
+    def decode_each(self, ids: ArrayLike) -> np.ndarray:
+        """The text of each token id by itself, in the shape of `ids`."""
+        return self.vocabulary.decode_each(ids)
+
+    @functools.cached_property
+    def job(self) -> dict[str, Any]:
+        """The job that made the file, from its root attribute."""
+        return tomllib.loads(self.attributes["job"])
+
+    @property
+    def criterion(self) -> Criterion:
+        """The criterion for massive activations that the job used."""
+        statistics = self.job["statistics"]
+        return Criterion(
+            magnitude=float(statistics["criterion_magnitude"]),
+            ratio=float(statistics["criterion_ratio"]),
+        )
+
+    def _group(self, name: str) -> xr.DataTree:
+        if name not in self.tree.children:
+            found = ", ".join(self.tree.children)
+            raise ValueError(f"{self.path}: no group '/{name}'; found: {found}")
+        return self.tree.children[name]
+
+
+def open_sweep(path: str | os.PathLike[str]) -> Sweep:
+    """Opens a finished sweep file without reading its datasets."""
+    path = Path(path)
+    attributes = _read_attributes(path)
+    _check_attributes(path, attributes)
+    # Without a cache, a layer that was read is not kept: files may be larger than memory.
+    tree = xr.open_datatree(path, engine="h5netcdf", cache=False, decode_cf=False)
+    return Sweep(path, tree, attributes)
+
+
+def _read_attributes(path: Path) -> dict[str, Any]:
+    """The root attributes as Python values."""
+    if not path.is_file():
+        raise ValueError(f"{path}: expected a sweep file, found no such file")
+    try:
+        with h5py.File(path, "r") as file:
+            return {name: _python_value(value) for name, value in file.attrs.items()}
+    except OSError as error:
+        raise ValueError(f"{path}: expected an HDF5 file, but HDF5 says: {error}") from error
+
+
+def _python_value(value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(())[()]
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _check_attributes(path: Path, attributes: dict[str, Any]) -> None:
+    expected = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, "complete": 1}
+    for name, value in expected.items():
+        found = attributes.get(name)
+        if found != value:
+            what = "no such attribute" if found is None else repr(found)
+            hint = "; the sweep has not finished" if name == "complete" else ""
+            raise ValueError(
+                f"{path}: expected root attribute {name} = {value!r}, found {what}{hint}"
+            )

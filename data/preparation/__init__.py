@@ -1,0 +1,1 @@
+"""What prepare_model.py and prepare_corpus.py are made of."""

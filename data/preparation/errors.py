@@ -1,0 +1,45 @@
+"""Errors that the user can mend, each with the exit code that the whole of actsweep gives it.
+
+An error names the file, what was expected and what was found. It is raised where it is found and
+turned into one line on standard error and an exit code by `run_program` alone.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+CORPUS = 3
+MODEL = 4
+OUTPUT = 6
+
+
+class PreparationError(Exception):
+    """A bad input or output, with its exit code."""
+
+    def __init__(self, exit_code: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def run_program(name: str, program: Callable[[], None]) -> NoReturn:
+    """Runs `program` and exits: 0, the code of its PreparationError, or OUTPUT for a failed write.
+
+    Reads of input files raise PreparationError where they happen, so an OSError that arrives here
+    is the output's. SIGTERM unwinds like an error, so that temporary files are removed.
+    """
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        program()
+    except PreparationError as error:
+        print(f"{name}: error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        print(f"{name}: error: cannot write the output: {error}", file=sys.stderr)
+        sys.exit(OUTPUT)
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted, nothing was written", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
+    sys.exit(0)

@@ -1,0 +1,125 @@
+"""What a GGUF file of each architecture becomes: an explicit table, one row per tensor and one per
+fact of config.json.
+
+A family whose tensors llama.cpp stores otherwise than transformers does says so in its rows
+(`layout`). A new family is a new entry of FAMILIES.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+# The facts of a model that shapes and layouts need: config.json's keys and values.
+Config = dict[str, Any]
+Layout = Callable[[np.ndarray, Config], np.ndarray]
+
+
+def as_stored(values: np.ndarray, config: Config) -> np.ndarray:
+    """Stored as transformers stores it."""
+    return values
+
+
+def _split_halves(values: np.ndarray, num_heads: int) -> np.ndarray:
+    """Rows [heads, pair, 2] of interleaved rotary pairs -> rows [heads, 2, pair] of two halves."""
+    columns = values.shape[1]
+    return values.reshape(num_heads, -1, 2, columns).swapaxes(1, 2).reshape(-1, columns)
+
+
+def interleaved_query(values: np.ndarray, config: Config) -> np.ndarray:
+    """[H*D, C]: llama.cpp interleaves rotary's two halves, transformers keeps them apart."""
+    return _split_halves(values, config["num_attention_heads"])
+
+
+def interleaved_key(values: np.ndarray, config: Config) -> np.ndarray:
+    """[key/value heads * D, C]: as `interleaved_query`."""
+    return _split_halves(values, config["num_key_value_heads"])
+
+
+@dataclass(frozen=True)
+class TensorRow:
+    """One kind of tensor; `{l}` is the layer's number; a shape names the sizes in `sizes_of`."""
+
+    gguf_name: str
+    name: str
+    shape: tuple[str, ...]
+    layout: Layout = as_stored
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Family:
+    """One architecture of GGUF, and what it is to transformers."""
+
+    config_constants: Config
+    config_keys: dict[str, str]  # key of config.json -> GGUF key behind "<architecture>."
+    tensor_rows: tuple[TensorRow, ...]
+
+
+def sizes_of(config: Config) -> dict[str, int]:
+    """C channels, Q and K rows of queries and keys, F feed-forward width, V vocabulary."""
+    head_dim = config["head_dim"]
+    return {
+        "C": config["hidden_size"],
+        "F": config["intermediate_size"],
+        "V": config["vocab_size"],
+        "Q": config["num_attention_heads"] * head_dim,
+        "K": config["num_key_value_heads"] * head_dim,
+    }
+
+
+LLAMA = Family(
+    config_constants={
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_act": "silu",
+        "attention_bias": False,
+        "mlp_bias": False,
+        "initializer_range": 0.02,
+    },
+    config_keys={
+        "hidden_size": "embedding_length",
+        "intermediate_size": "feed_forward_length",
+        "num_hidden_layers": "block_count",
+        "num_attention_heads": "attention.head_count",
+        "num_key_value_heads": "attention.head_count_kv",
+        "head_dim": "rope.dimension_count",
+        "max_position_embeddings": "context_length",
+        "rms_norm_eps": "attention.layer_norm_rms_epsilon",
+        "rope_theta": "rope.freq_base",
+        "vocab_size": "vocab_size",
+    },
+    tensor_rows=(
+        TensorRow("token_embd.weight", "model.embed_tokens.weight", ("V", "C")),
+        TensorRow("blk.{l}.attn_norm.weight", "model.layers.{l}.input_layernorm.weight", ("C",)),
+        TensorRow(
+            "blk.{l}.attn_q.weight",
+            "model.layers.{l}.self_attn.q_proj.weight",
+            ("Q", "C"),
+            interleaved_query,
+        ),
+        TensorRow(
+            "blk.{l}.attn_k.weight",
+            "model.layers.{l}.self_attn.k_proj.weight",
+            ("K", "C"),
+            interleaved_key,
+        ),
+        TensorRow("blk.{l}.attn_v.weight", "model.layers.{l}.self_attn.v_proj.weight", ("K", "C")),
+        TensorRow(
+            "blk.{l}.attn_output.weight", "model.layers.{l}.self_attn.o_proj.weight", ("C", "Q")
+        ),
+        TensorRow(
+            "blk.{l}.ffn_norm.weight", "model.layers.{l}.post_attention_layernorm.weight", ("C",)
+        ),
+        TensorRow("blk.{l}.ffn_gate.weight", "model.layers.{l}.mlp.gate_proj.weight", ("F", "C")),
+        TensorRow("blk.{l}.ffn_up.weight", "model.layers.{l}.mlp.up_proj.weight", ("F", "C")),
+        TensorRow("blk.{l}.ffn_down.weight", "model.layers.{l}.mlp.down_proj.weight", ("C", "F")),
+        TensorRow("output_norm.weight", "model.norm.weight", ("C",)),
+        TensorRow("output.weight", "lm_head.weight", ("V", "C"), optional=True),  # absent: tied
+    ),
+)
+
+FAMILIES: dict[str, Family] = {"llama": LLAMA}

@@ -1,0 +1,136 @@
+"""Writes a token file (HDF5): ids, document offsets, vocabulary, token classes, named prompts.
+
+In: documents as arrays of ids, in order, of any total size; ids and offsets wait in raw files
+beside the output, since their number is known only at the end and `/ids` has to be contiguous (the
+sweep maps it). Out: the file, written under a temporary name and renamed. Refuses a corpus without
+tokens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+import tokenizers
+
+from preparation.errors import CORPUS, OUTPUT, PreparationError
+from preparation.token_classes import classes_of
+from preparation.vocabulary import Vocabulary
+
+SCHEMA = "actsweep-corpus"
+SCHEMA_VERSION = 1
+SLICE_ELEMENTS = 1 << 20
+
+
+class RawColumn:
+    """One dataset's elements in a temporary file."""
+
+    def __init__(self, path: Path, dtype: str) -> None:
+        self._path = path
+        self._dtype = np.dtype(dtype)
+        self._file = path.open("w+b")
+        self.num_elements = 0
+
+    def append(self, values: np.ndarray) -> None:
+        self._file.write(np.ascontiguousarray(values, dtype=self._dtype).tobytes())
+        self.num_elements += len(values)
+
+    def copy_to(self, file: h5py.File, name: str, digest: Any) -> None:
+        """Makes the contiguous dataset and adds its bytes to `digest`."""
+        dataset = file.create_dataset(name, shape=(self.num_elements,), dtype=self._dtype)
+        self._file.flush()
+        self._file.seek(0)
+        for begin in range(0, self.num_elements, SLICE_ELEMENTS):
+            values = np.fromfile(self._file, dtype=self._dtype, count=SLICE_ELEMENTS)
+            dataset[begin : begin + len(values)] = values
+            digest.update(values.tobytes())
+
+    def remove(self) -> None:
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+class TokenFileWriter:
+    """A token file that appears whole, by `finish`, or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        if path.is_dir():
+            raise PreparationError(OUTPUT, f"{path} is a directory, expected the name of a file")
+        self._path = path
+        self._partial = path.with_name(path.name + ".partial")
+
+    def __enter__(self) -> TokenFileWriter:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._ids = RawColumn(self._path.with_name(self._path.name + ".ids.partial"), "<u4")
+        self._offsets = RawColumn(self._path.with_name(self._path.name + ".offsets.partial"), "<u8")
+        self._offsets.append(np.zeros(1))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ids.remove()
+        self._offsets.remove()
+        self._partial.unlink(missing_ok=True)
+
+    def append(self, ids: np.ndarray) -> None:
+        """More ids of the current document, uint32 [n]."""
+        self._ids.append(ids)
+
+    def end_document(self) -> None:
+        self._offsets.append(np.array([self._ids.num_elements]))
+
+    def num_tokens(self) -> int:
+        return self._ids.num_elements
+
+    def num_documents(self) -> int:
+        return self._offsets.num_elements - 1
+
+    def finish(
+        self,
+        vocabulary: Vocabulary,
+        prompts: dict[str, np.ndarray],
+        special_tokens: str,
+        sources: list[dict[str, object]],
+    ) -> str:
+        """Writes the file; returns the corpus fingerprint."""
+        if self.num_tokens() == 0:
+            raise PreparationError(CORPUS, "the corpus is empty: no file holds a token")
+        digest = hashlib.sha256()
+        with h5py.File(self._partial, "w") as file:
+            self._ids.copy_to(file, "ids", digest)
+            self._offsets.copy_to(file, "document_offset", digest)
+            spellings = vocabulary.spellings
+            file["vocabulary/bytes"] = np.frombuffer(b"".join(spellings), dtype=np.uint8)
+            lengths = [len(spelling) for spelling in spellings]
+            file["vocabulary/offset"] = np.cumsum([0, *lengths], dtype="<u8")
+            file["token_class"] = classes_of(spellings, vocabulary.special_ids)
+            for name, ids in prompts.items():
+                file[f"prompts/{name}"] = ids.astype("<u4")
+            file.attrs.update(
+                {
+                    "schema": SCHEMA,
+                    "schema_version": np.int64(SCHEMA_VERSION),
+                    "corpus_fingerprint": digest.hexdigest(),
+                    "tokenizer_fingerprint": vocabulary.fingerprint,
+                    "vocabulary_size": np.int64(len(spellings)),
+                    "special_tokens": special_tokens,
+                    "bos_id": np.int64(vocabulary.bos_id),
+                    "eos_id": np.int64(vocabulary.eos_id),
+                    "num_documents": np.int64(self.num_documents()),
+                    "sources": json.dumps(sources),
+                    "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                    "software": f"actsweep prepare_corpus.py, tokenizers {tokenizers.__version__}",
+                }
+            )
+        self._partial.rename(self._path)
+        return digest.hexdigest()

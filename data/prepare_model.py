@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""Prepares a Hugging Face checkpoint: from a GGUF file, or randomly from a config.json.
+
+    prepare_model.py gguf FILE.gguf OUT_DIR [--dtype float32|bfloat16]
+    prepare_model.py random CONFIG.json OUT_DIR [--dtype ...] [--shard-bytes N] [--seed N]
+
+Exit codes: 0 done, 2 bad command line, 4 a file that cannot be converted, 6 output.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from preparation.errors import run_program
+
+
+def positive_integer(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not positive")
+    return value
+
+
+def parse_command_line() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="prepare_model.py", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    gguf = commands.add_parser("gguf", help="convert a GGUF file")
+    gguf.add_argument("file", type=Path, help="FILE.gguf")
+
+    random = commands.add_parser("random", help="initialise randomly, of any size")
+    random.add_argument("config", type=Path, help="CONFIG.json of a llama, mistral or qwen2 model")
+    random.add_argument(
+        "--shard-bytes",
+        type=positive_integer,
+        default=5_000_000_000,
+        help="largest file (default 5 GB)",
+    )
+    random.add_argument("--seed", type=int, default=0)
+
+    for command in (gguf, random):
+        command.add_argument("directory", type=Path, metavar="OUT_DIR")
+        command.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse_command_line()
+    directory = arguments.directory
+    if arguments.command == "gguf":
+        from preparation import (
+            gguf_checkpoint,
+        )  # here, for the gguf package is large and `random` needs none
+
+        files = gguf_checkpoint.convert(arguments.file, directory, arguments.dtype)
+    else:
+        from preparation import random_checkpoint
+
+        files = random_checkpoint.create(
+            arguments.config, directory, arguments.dtype, arguments.shard_bytes, arguments.seed
+        )
+    weight_bytes = sum((directory / name).stat().st_size for name in files)
+    print(f"{directory}: {len(files)} weight file(s), {weight_bytes:,} bytes, {arguments.dtype}")
+
+
+if __name__ == "__main__":
+    run_program("prepare_model.py", main)

@@ -1,0 +1,29 @@
+#include "comm/agreement.h"
+
+#include <optional>
+
+#include "comm/session.h"
+
+namespace actsweep {
+
+void agree(MPI_Comm communicator, const std::function<void()>& work) {
+  std::optional<Error> mine;
+  try {
+    work();
+  } catch (const Error& error) {
+    mine = error;
+  }
+  int rank = 0, size = 1;
+  MPI_Comm_rank(communicator, &rank);
+  MPI_Comm_size(communicator, &size);
+  int first = mine ? rank : size;
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, communicator),
+            "MPI_Allreduce");
+  if (first == size) return;
+  int kind = mine ? mine->exit_code() : 0;
+  check_mpi(MPI_Bcast(&kind, 1, MPI_INT, first, communicator), "MPI_Bcast");
+  if (rank == first) throw Error(*mine);
+  throw FailedElsewhere(static_cast<ErrorKind>(kind));
+}
+
+}  // namespace actsweep

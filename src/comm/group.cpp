@@ -1,0 +1,95 @@
+#include "comm/group.h"
+
+#include <ATen/ATen.h>
+
+#include <limits>
+#include <numeric>
+
+#include "base/error.h"
+#include "comm/session.h"
+
+namespace actsweep {
+
+Group::Group(MPI_Comm communicator, std::shared_ptr<GroupBackend> backend)
+    : communicator_(communicator), backend_(std::move(backend)) {
+  check_mpi(MPI_Comm_rank(communicator_, &rank_), "MPI_Comm_rank");
+  check_mpi(MPI_Comm_size(communicator_, &size_), "MPI_Comm_size");
+}
+
+std::string Group::backend_name() const { return backend_->name(); }
+
+at::Tensor Group::all_gather(const at::Tensor& in, at::Tensor& out) const {
+  if (size_ == 1) return in;
+  ensure(in.is_contiguous() && out.is_contiguous(), "all_gather takes contiguous tensors");
+  ensure(out.numel() == size_ * in.numel() && out.scalar_type() == in.scalar_type(),
+         "all_gather's output is its input times the group");
+  backend_->all_gather(in, out);
+  return out;
+}
+
+void Group::reduce_scatter(const at::Tensor& in, at::Tensor& out) const {
+  ensure(in.is_contiguous() && out.is_contiguous(), "reduce_scatter takes contiguous tensors");
+  ensure(in.numel() == size_ * out.numel() && out.scalar_type() == at::kFloat,
+         "reduce_scatter's input is its float32 output times the group");
+  if (size_ == 1) {
+    out.copy_(in);
+    return;
+  }
+  backend_->reduce_scatter(in, out);
+}
+
+void Group::all_to_all(const at::Tensor& in, at::Tensor& out) const {
+  ensure(in.is_contiguous() && out.is_contiguous(), "all_to_all takes contiguous tensors");
+  ensure(in.sizes() == out.sizes() && in.scalar_type() == out.scalar_type() &&
+             in.size(0) % size_ == 0,
+         "all_to_all's input and output are alike and divide over the group");
+  if (size_ == 1) {
+    out.copy_(in);
+    return;
+  }
+  backend_->all_to_all(in, out);
+}
+
+void Group::all_reduce(at::Tensor& values, Reduction reduction) const {
+  ensure(values.is_contiguous(), "all_reduce takes a contiguous tensor");
+  if (size_ > 1) backend_->all_reduce(values, reduction);
+}
+
+void Group::broadcast(at::Tensor& values, int root) const {
+  ensure(values.is_contiguous(), "broadcast takes a contiguous tensor");
+  if (size_ > 1) backend_->broadcast(values, root);
+}
+
+std::vector<std::vector<std::byte>> Group::gather_bytes(const std::vector<std::byte>& mine,
+                                                        int root) const {
+  if (size_ == 1) return {mine};
+  ensure(mine.size() <= std::numeric_limits<int>::max(), "gather_bytes sends at most 2 GiB a rank");
+  const int count = static_cast<int>(mine.size());
+  std::vector<int> counts(size_);
+  check_mpi(MPI_Gather(&count, 1, MPI_INT, counts.data(), 1, MPI_INT, root, communicator_),
+            "MPI_Gather");
+  std::vector<std::vector<std::byte>> parts;
+  if (rank_ != root) {
+    check_mpi(MPI_Send(mine.data(), count, MPI_BYTE, root, 0, communicator_), "MPI_Send");
+    return parts;
+  }
+  for (int member = 0; member < size_; ++member) {
+    parts.emplace_back(member == root ? mine : std::vector<std::byte>(counts[member]));
+    if (member == root) continue;
+    check_mpi(MPI_Recv(parts.back().data(), counts[member], MPI_BYTE, member, 0, communicator_,
+                       MPI_STATUS_IGNORE),
+              "MPI_Recv");
+  }
+  return parts;
+}
+
+int Group::largest(int status) const {
+  if (size_ == 1) return status;
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, &status, 1, MPI_INT, MPI_MAX, communicator_),
+            "MPI_Allreduce");
+  return status;
+}
+
+void Group::abort() const { backend_->abort(); }
+
+}  // namespace actsweep

@@ -1,0 +1,45 @@
+// Shares: which heads, feed-forward neurons and vocabulary rows a rank of a model group holds. Pure arithmetic.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "model/architecture.h"
+#include "model/tensor_rows.h"
+
+namespace actsweep {
+
+/// A half-open range of units.
+struct Share {
+  int64_t begin = 0;
+  int64_t end = 0;
+  int64_t size() const { return end - begin; }
+};
+
+/// Part `index` of `total` units cut into `parts` near-equal contiguous runs; empty where there are more parts than units.
+Share cut_evenly(int64_t total, int64_t parts, int64_t index);
+
+/// Query heads that share key/value heads evenly, in the rank's own numbering: one call of attention.
+struct HeadRun {
+  int64_t query_begin = 0;
+  int64_t queries = 0;  // a multiple of keys
+  int64_t key_begin = 0;
+  int64_t keys = 0;
+};
+
+/// What one rank holds.
+struct ModelShare {
+  Share query_heads;
+  Share key_heads;  // those that its query heads need; a neighbour may hold the first and the last as well
+  Share ffn;
+  Share vocabulary;
+  std::vector<HeadRun> runs;
+};
+
+ModelShare share_of(const Architecture& architecture, int64_t parts, int64_t index);
+
+/// The range of a tensor's cut axis that a rank reads: heads count as head_width elements.
+Share elements_of(const ModelShare& share, const Architecture& architecture, Cut cut,
+                  int64_t axis_length);
+
+}  // namespace actsweep

@@ -1,0 +1,75 @@
+// Stages: the pieces in which weights are present together - a layer, or the head that the loss needs.
+//
+// A layout places a rank's slice of each weight of a stage in one buffer, at 64-byte-aligned offsets, in both weight modes
+// alike. Pure arithmetic; `load_stage` then fills a buffer from the map.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "model/checkpoint.h"
+#include "model/share.h"
+#include "model/tensor_rows.h"
+
+namespace actsweep {
+
+at::ScalarType scalar_type(Dtype dtype);
+
+/// Where a weight lies in its stage's buffer. Absent where the architecture has none.
+struct WeightPlace {
+  std::vector<int64_t> shape;  // of this rank
+  at::ScalarType dtype = at::kFloat;
+  int64_t offset = 0;  // bytes
+  bool is_present = false;
+};
+
+/// A row's slice: which elements of the stored tensor go to which rows of the weight.
+struct PartPlace {
+  TensorRow row;
+  Share elements;        // of the stored tensor's cut axis
+  int64_t first_row = 0; // of the weight
+};
+
+class StageLayout {
+ public:
+  /// The layout of a layer (all layers are alike) or of the head, for one rank. Norms stay float32, whatever `dtype`.
+  static StageLayout layer(const std::vector<TensorRow>& rows, const Architecture& architecture,
+                           const ModelShare& share, Dtype dtype);
+  static StageLayout head(const std::vector<TensorRow>& rows, const Architecture& architecture,
+                          const ModelShare& share, Dtype dtype);
+
+  int64_t bytes() const { return bytes_; }
+  const WeightPlace& place(Weight weight) const { return places_[static_cast<int>(weight)]; }
+  const std::vector<PartPlace>& parts() const { return parts_; }
+
+ private:
+  void add(const TensorRow& row, const Architecture& architecture, const ModelShare& share,
+           Dtype dtype);
+  void assign_offsets();
+
+  std::array<WeightPlace, kWeights> places_;
+  std::vector<PartPlace> parts_;
+  int64_t bytes_ = 0;
+};
+
+/// The weights of one stage as views into its buffer.
+class StageWeights {
+ public:
+  StageWeights() = default;
+  /// `buffer`: [layout.bytes()] uint8, 64-byte aligned.
+  StageWeights(const StageLayout& layout, const at::Tensor& buffer);
+  bool has(Weight weight) const { return weights_[static_cast<int>(weight)].defined(); }
+  const at::Tensor& operator[](Weight weight) const { return weights_[static_cast<int>(weight)]; }
+
+ private:
+  std::array<at::Tensor, kWeights> weights_;
+};
+
+/// Fills a host buffer with a stage's weights, converted to their dtypes. `layer` is 0-based; ignored for the head.
+void load_stage(const Checkpoint& checkpoint, const StageLayout& layout, int64_t layer,
+                at::Tensor& buffer);
+
+}  // namespace actsweep

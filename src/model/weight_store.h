@@ -1,0 +1,66 @@
+// The weight store: makes the weights of one stage present, resident or streamed.
+//
+// Resident: all stages are loaded once and kept. Streamed: two stages at most are kept; while one computes the next is
+// read on a thread of its own. On a GPU the read passes through a pinned buffer and a second stream.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <future>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "comm/copy_stream.h"
+#include "model/stage.h"
+
+namespace actsweep {
+
+class WeightStore {
+ public:
+  struct Options {
+    Dtype dtype = Dtype::kFloat32;
+    WeightMode mode = WeightMode::kResident;
+    bool with_head = false;  // stage L, for the loss
+    at::Device device = at::kCPU;
+  };
+
+  /// Loads all stages in resident mode. `checkpoint` must outlive the store.
+  WeightStore(const Checkpoint& checkpoint, const ModelShare& share, const Options& options);
+  ~WeightStore();
+
+  /// The stages of one pass over a block: the layers, and the head where it was asked for.
+  int64_t stages() const;
+  /// Makes stage `stage` present (layer l is stage l - 1, the head is stage L) and starts reading `next`, if given. The
+  /// weights stay valid until the next call.
+  const StageWeights& acquire(int64_t stage, std::optional<int64_t> next);
+  /// Seconds spent in `acquire` waiting for reads.
+  double waited_s() const { return waited_s_; }
+  /// Bytes of weights that the store keeps at most.
+  int64_t kept_bytes() const;
+
+ private:
+  struct Slot {
+    int64_t stage = -1;
+    at::Tensor buffer;  // [bytes] uint8 on the device
+    StageWeights weights;
+  };
+
+  const StageLayout& layout_of(int64_t stage) const;
+  void load(Slot& slot, int64_t stage);
+  void start_reading(int64_t stage, int64_t current);
+  void wait_for_reading();
+  Slot* slot_of(int64_t stage);
+
+  const Checkpoint& checkpoint_;
+  Options options_;
+  StageLayout layer_layout_;
+  StageLayout head_layout_;
+  CopyStream copy_stream_;
+  at::Tensor staging_;  // [bytes] uint8, pinned; undefined where the device is the CPU
+  std::vector<Slot> slots_;
+  std::future<void> reading_;
+  double waited_s_ = 0;
+};
+
+}  // namespace actsweep

@@ -1,0 +1,65 @@
+#include "model/workspace.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+namespace actsweep {
+
+WorkspaceWidths workspace_widths(const Architecture& a, const ModelShare& share) {
+  const int64_t query = share.query_heads.size() * a.head_width;
+  const int64_t key = share.key_heads.size() * a.head_width;
+  return {std::max(query + 2 * key, 2 * share.ffn.size()), std::max(query, share.ffn.size())};
+}
+
+int64_t workspace_bytes(const Architecture& a, const ModelShare& share,
+                        const WorkspaceShape& shape) {
+  const auto widths = workspace_widths(a, share);
+  const auto element = static_cast<int64_t>(elementSize(shape.dtype));
+  const int64_t query = share.query_heads.size() * a.head_width;
+  int64_t bytes = shape.gathered_rows() * (a.channels + widths.wide + widths.middle) * element;
+  // Attention returns its output in a tensor of its own before it is placed.
+  bytes += shape.gathered_rows() * query * element;
+  if (shape.members > 1) {
+    bytes += shape.owned_rows * a.channels * (element + 4);         // normed, sum
+    bytes += shape.gathered_rows() * a.channels * element;          // pieces of the reduce-scatter
+  }
+  return bytes;
+}
+
+Workspace::Workspace(const Architecture& a, const ModelShare& share, const WorkspaceShape& shape,
+                     at::Device device)
+    : channels_(a.channels), members_(shape.members) {
+  const auto widths = workspace_widths(a, share);
+  const auto options = at::TensorOptions().dtype(shape.dtype).device(device);
+  gathered_ = at::empty({shape.gathered_rows() * a.channels}, options);
+  wide_ = at::empty({shape.gathered_rows() * widths.wide}, options);
+  middle_ = at::empty({shape.gathered_rows() * widths.middle}, options);
+  if (members_ == 1) return;
+  normed_ = at::empty({shape.owned_rows * a.channels}, options);
+  sum_ = at::empty({shape.owned_rows * a.channels}, options.dtype(at::kFloat));
+}
+
+at::Tensor Workspace::normed(int64_t rows) const {
+  return (members_ == 1 ? gathered_ : normed_).narrow(0, 0, rows * channels_).view({rows, channels_});
+}
+
+at::Tensor Workspace::gathered(int64_t rows) const {
+  return gathered_.narrow(0, 0, members_ * rows * channels_).view({members_ * rows, channels_});
+}
+
+at::Tensor Workspace::partial(int64_t rows) const { return gathered(rows); }
+
+at::Tensor Workspace::sum(int64_t rows) const {
+  return sum_.narrow(0, 0, rows * channels_).view({rows, channels_});
+}
+
+at::Tensor Workspace::wide(int64_t rows, int64_t width) const {
+  return wide_.narrow(0, 0, members_ * rows * width).view({members_ * rows, width});
+}
+
+at::Tensor Workspace::middle(int64_t rows, int64_t width) const {
+  return middle_.narrow(0, 0, members_ * rows * width).view({members_ * rows, width});
+}
+
+}  // namespace actsweep

@@ -1,0 +1,53 @@
+// The work space of a forward pass: the buffers of one micro-batch, allocated once and used for every layer.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "model/architecture.h"
+#include "model/share.h"
+
+namespace actsweep {
+
+/// The lengths that decide a work space.
+struct WorkspaceShape {
+  int64_t owned_rows = 0;  // rows of the largest micro-batch that one rank owns
+  int64_t members = 1;     // m
+  at::ScalarType dtype = at::kFloat;
+
+  int64_t gathered_rows() const { return owned_rows * members; }
+};
+
+/// Elements per gathered row of the two wide buffers.
+struct WorkspaceWidths {
+  int64_t wide = 0;    // max(query, key and value; gate and up)
+  int64_t middle = 0;  // max(attention output; MLP hidden)
+};
+
+WorkspaceWidths workspace_widths(const Architecture& architecture, const ModelShare& share);
+
+/// Bytes of a Workspace, and of what the libraries that work on it keep beside.
+int64_t workspace_bytes(const Architecture& architecture, const ModelShare& share,
+                        const WorkspaceShape& shape);
+
+/// Buffers for at most `owned_rows` rows; a smaller micro-batch takes views of their beginnings.
+class Workspace {
+ public:
+  Workspace(const Architecture& architecture, const ModelShare& share, const WorkspaceShape& shape,
+            at::Device device);
+
+  at::Tensor normed(int64_t rows) const;                // [rows, C] dtype, owned rows
+  at::Tensor gathered(int64_t rows) const;              // [m * rows, C] dtype; is `normed` at m = 1
+  at::Tensor partial(int64_t rows) const;               // [m * rows, C] dtype; overwrites `gathered`
+  at::Tensor sum(int64_t rows) const;                   // [rows, C] float32, owned rows; m > 1 only
+  at::Tensor wide(int64_t rows, int64_t width) const;   // [m * rows, width] dtype
+  at::Tensor middle(int64_t rows, int64_t width) const; // [m * rows, width] dtype
+
+ private:
+  int64_t channels_;
+  int64_t members_;
+  at::Tensor normed_, gathered_, sum_, wide_, middle_;
+};
+
+}  // namespace actsweep

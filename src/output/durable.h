@@ -1,0 +1,21 @@
+// File operations that survive a kill or a loss of power, with errno's text in their errors
+// (ErrorKind::kOutput).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace actsweep {
+
+/// The folder that holds the path; "." for a bare name.
+std::string folder_of(const std::string& path);
+/// Creates the folder and those above it where they are missing.
+void make_folder(const std::string& folder);
+/// Waits until the file's, or the folder's, contents are on disk.
+void sync_path(const std::string& path);
+/// Gives the file its new name at once; an older file of that name is replaced.
+void rename_file(const std::string& from, const std::string& to);
+/// Bytes that this user can still write on the folder's file system.
+int64_t free_bytes(const std::string& folder);
+
+}  // namespace actsweep

@@ -1,0 +1,146 @@
+#include "output/layout.h"
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
+#include "base/error.h"
+
+namespace actsweep {
+namespace {
+
+constexpr int64_t kLargestContiguousBytes = 64 * 1024;
+
+bool is_long(Axis axis) {
+  switch (axis) {
+    case Axis::kToken:
+    case Axis::kSequence:
+    case Axis::kEvent:
+    case Axis::kRow:
+    case Axis::kFinding:
+    case Axis::kVocabularyByte:
+    case Axis::kVocabularyOffset:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+const std::vector<Axis>& all_axes() {
+  static const std::vector<Axis> axes = {
+      Axis::kLayer,
+      Axis::kToken,
+      Axis::kSequence,
+      Axis::kChannel,
+      Axis::kOrder,
+      Axis::kMagnitudeBin,
+      Axis::kClass,
+      Axis::kEvent,
+      Axis::kRow,
+      Axis::kVocabulary,
+      Axis::kVocabularyOffset,
+      Axis::kVocabularyByte,
+      Axis::kPromptToken,
+      Axis::kFinding,
+  };
+  return axes;
+}
+
+std::vector<hsize_t> shape_of(const Dataset& dataset, const Extents& extents) {
+  std::vector<hsize_t> shape;
+  for (const Axis axis : dataset.axes) {
+    const auto extent = extents.find(axis);
+    ensure(extent != extents.end(), "every axis of a dataset has a length");
+    shape.push_back(static_cast<hsize_t>(extent->second));
+  }
+  return shape;
+}
+
+int64_t element_count(const std::vector<hsize_t>& shape) {
+  return static_cast<int64_t>(
+      std::accumulate(shape.begin(), shape.end(), hsize_t{1}, std::multiplies<>()));
+}
+
+std::optional<size_t> concatenation_axis(const Dataset& dataset) {
+  if (dataset.merge != Merge::kRows && dataset.merge != Merge::kGather) return {};
+  const auto found = std::find_if(dataset.axes.begin(), dataset.axes.end(), [](Axis axis) {
+    return axis == Axis::kToken || axis == Axis::kRow || axis == Axis::kSequence ||
+           axis == Axis::kEvent;
+  });
+  ensure(found != dataset.axes.end(), "rows and events have an axis to concatenate along");
+  return static_cast<size_t>(found - dataset.axes.begin());
+}
+
+bool has_unknown_length(Axis axis) { return axis == Axis::kEvent || axis == Axis::kRow; }
+
+std::vector<hsize_t> chunk_shape(const Dataset& dataset, const std::vector<hsize_t>& shape) {
+  if (byte_count(dataset, shape) <= kLargestContiguousBytes) return {};
+  std::vector<hsize_t> chunk = shape;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (dataset.axes[i] == Axis::kLayer && shape.size() > 1) chunk[i] = 1;
+    if (is_long(dataset.axes[i])) chunk[i] = std::min<hsize_t>(shape[i], kChunkRows);
+  }
+  return chunk;
+}
+
+hid_t memory_type(ElementType type) {
+  switch (type) {
+    case ElementType::kUInt8:
+      return H5T_NATIVE_UINT8;
+    case ElementType::kUInt32:
+      return H5T_NATIVE_UINT32;
+    case ElementType::kUInt64:
+      return H5T_NATIVE_UINT64;
+    case ElementType::kInt64:
+      return H5T_NATIVE_INT64;
+    case ElementType::kFloat32:
+      return H5T_NATIVE_FLOAT;
+    case ElementType::kFloat64:
+      return H5T_NATIVE_DOUBLE;
+  }
+  return H5I_INVALID_HID;
+}
+
+hid_t file_type(ElementType type) {
+  switch (type) {
+    case ElementType::kUInt8:
+      return H5T_STD_U8LE;
+    case ElementType::kUInt32:
+      return H5T_STD_U32LE;
+    case ElementType::kUInt64:
+      return H5T_STD_U64LE;
+    case ElementType::kInt64:
+      return H5T_STD_I64LE;
+    case ElementType::kFloat32:
+      return H5T_IEEE_F32LE;
+    case ElementType::kFloat64:
+      return H5T_IEEE_F64LE;
+  }
+  return H5I_INVALID_HID;
+}
+
+std::string scale_path(const Dataset& dataset, Axis axis) {
+  if (axis != Axis::kPromptToken) return name_of(axis);
+  return dataset.path.substr(0, dataset.path.rfind('/') + 1) + name_of(axis);
+}
+
+std::vector<Dataset> segment_datasets(const std::vector<Dataset>& datasets) {
+  std::vector<Dataset> chosen;
+  std::copy_if(datasets.begin(), datasets.end(), std::back_inserter(chosen), [](const Dataset& d) {
+    return d.merge != Merge::kConstant && d.merge != Merge::kDerived;
+  });
+  return chosen;
+}
+
+std::vector<Dataset> capture_datasets(const std::vector<Dataset>& datasets,
+                                      const std::string& prompt) {
+  const std::string group = "capture/" + prompt + "/";
+  std::vector<Dataset> chosen;
+  std::copy_if(datasets.begin(), datasets.end(), std::back_inserter(chosen),
+               [&](const Dataset& d) { return d.path.starts_with(group); });
+  return chosen;
+}
+
+}  // namespace actsweep

@@ -1,0 +1,58 @@
+// How a declared dataset lies in a file: shape, chunks, types, and the axis along which parts are
+// strung together.
+//
+// In: declarations and the lengths of axes. Out: HDF5 shapes and types. Refuses (std::logic_error)
+// an axis without a length. A prompt's token axis (kPromptToken) is the scale "token" of the
+// prompt's own group, so each prompt's datasets lie in a part of their own.
+#pragma once
+
+#include <hdf5.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "stats/declare.h"
+
+namespace actsweep {
+
+using Extents = std::map<Axis, int64_t>;
+
+inline constexpr int64_t kChunkRows = 32 * 1024;
+
+/// Every axis, in the order of the declaration.
+const std::vector<Axis>& all_axes();
+
+/// Lengths of the dataset's axes; empty for a scalar.
+std::vector<hsize_t> shape_of(const Dataset& dataset, const Extents& extents);
+int64_t element_count(const std::vector<hsize_t>& shape);
+inline int64_t byte_count(const Dataset& dataset, const std::vector<hsize_t>& shape) {
+  return element_count(shape) * size_of(dataset.type);
+}
+
+/// Where in `dataset.axes` parts are concatenated: the token, row, sequence or event axis of a
+/// dataset that merges by kRows or kGather; nothing for the others.
+std::optional<size_t> concatenation_axis(const Dataset& dataset);
+/// Does a sweep learn the axis's length only as it goes? True for events and rows.
+bool has_unknown_length(Axis axis);
+
+/// One layer x kChunkRows along a long axis x all of the others, clamped to the shape. Empty, for a
+/// contiguous layout, where the values are few.
+std::vector<hsize_t> chunk_shape(const Dataset& dataset, const std::vector<hsize_t>& shape);
+
+hid_t memory_type(ElementType type);
+/// Little-endian on every machine.
+hid_t file_type(ElementType type);
+
+/// The path of the dimension scale of the dataset's axis: "layer", or "capture/NAME/token".
+std::string scale_path(const Dataset& dataset, Axis axis);
+
+/// The datasets that a segment holds: all that are neither constant nor derived.
+std::vector<Dataset> segment_datasets(const std::vector<Dataset>& datasets);
+/// The datasets that the captured prompt's part holds.
+std::vector<Dataset> capture_datasets(const std::vector<Dataset>& datasets,
+                                      const std::string& prompt);
+
+}  // namespace actsweep

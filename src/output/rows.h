@@ -1,0 +1,47 @@
+// Rows and events of the parts, strung together in the target by all ranks at once.
+//
+// In: parts with their lengths, an open target. Out: the values of one concatenated dataset. Each
+// round every rank reads one tile of whole chunks and all ranks write together (MPI-IO, collective,
+// compressed by the ranks that write).
+#pragma once
+
+#include <mpi.h>
+
+#include <vector>
+
+#include "output/parts.h"
+
+namespace actsweep {
+
+/// Whole chunks that one rank writes in one round.
+struct RowTile {
+  int64_t first_layer = 0;
+  int64_t layers = 0;
+  int64_t first_row = 0;
+  int64_t rows = 0;
+};
+
+/// Cuts [layers, rows] of `row_bytes` each into tiles of whole chunks, at most about 32 MiB, for
+/// `ranks` ranks.
+std::vector<RowTile> cut_tiles(int64_t layers, int64_t rows, int64_t row_bytes, int ranks);
+
+class RowWriter {
+ public:
+  /// `adds_offsets`: values that count along an axis of their file get the lengths of the files
+  /// before.
+  RowWriter(Parts& parts, std::vector<PartLengths> lengths, bool adds_offsets, MPI_Comm comm);
+
+  /// Collective over the communicator. An error on one rank is an error on all.
+  void write(const H5File& target, const Dataset& dataset, const Extents& extents);
+
+ private:
+  std::vector<std::byte> read(const Dataset& dataset, const Extents& extents, const RowTile& tile);
+  void add_offset(const Dataset& dataset, size_t part, std::vector<std::byte>& values) const;
+
+  Parts& parts_;
+  std::vector<PartLengths> lengths_;
+  bool adds_offsets_;
+  MPI_Comm comm_;
+};
+
+}  // namespace actsweep

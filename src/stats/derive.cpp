@@ -1,0 +1,107 @@
+#include "stats/derive.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <span>
+
+#include "base/error.h"
+#include "stats/criterion.h"
+#include "stats/declare.h"
+#include "stats/declare_statistics.h"
+
+namespace actsweep {
+
+namespace {
+
+/// The values of a field, whose length is known.
+template <typename T>
+std::vector<T> values_of(const MergedFields& fields, const std::string& path, int64_t length) {
+  const auto found = fields.values.find(path);
+  require(found != fields.values.end(), ErrorKind::kOutput, "{}: expected this field, found none",
+          path);
+  const size_t expected_bytes = static_cast<size_t>(length) * sizeof(T);
+  require(found->second.size() == expected_bytes, ErrorKind::kOutput,
+          "{}: expected {} values ({} bytes), found {} bytes", path, length, expected_bytes,
+          found->second.size());
+  std::vector<T> values(length);
+  if (length > 0) std::memcpy(values.data(), found->second.data(), expected_bytes);
+  return values;
+}
+
+template <typename T>
+Column column_of(const std::string& path, const std::vector<T>& values) {
+  const auto bytes = std::as_bytes(std::span(values));
+  return {path, {bytes.begin(), bytes.end()}};
+}
+
+/// The lower edge of the bin of the lower median; NaN where nothing was counted.
+float median_of(std::span<const int64_t> histogram) {
+  int64_t total = 0;
+  for (const int64_t count : histogram) total += count;
+  int64_t below = 0;
+  for (size_t bin = 0; bin < histogram.size(); ++bin) {
+    below += histogram[bin];
+    if (below > (total - 1) / 2) return magnitude_bin_edge(static_cast<int64_t>(bin));
+  }
+  return std::numeric_limits<float>::quiet_NaN();
+}
+
+void derive_massive_corpus(const Job& job, const MergedFields& fields, Derived& derived) {
+  const std::string site = kResidualSite;
+  const auto histogram =
+      values_of<int64_t>(fields, site + "/magnitude_histogram", fields.layers * kMagnitudeBins);
+  const auto magnitude =
+      values_of<float>(fields, site + "/channel_max_magnitude", fields.layers * fields.channels);
+  const Criterion criterion(job);
+  std::vector<int64_t> finding_layer;
+  std::vector<uint32_t> finding_channel;
+  std::vector<float> finding_magnitude, finding_ratio, median;
+  for (int64_t layer = 0; layer < fields.layers; ++layer) {
+    median.push_back(
+        median_of(std::span(histogram).subspan(layer * kMagnitudeBins, kMagnitudeBins)));
+    for (int64_t channel = 0; channel < fields.channels; ++channel) {
+      const float largest = magnitude[layer * fields.channels + channel];
+      if (!criterion.passes(largest, median.back())) continue;
+      finding_layer.push_back(layer);
+      finding_channel.push_back(static_cast<uint32_t>(channel));
+      finding_magnitude.push_back(largest);
+      finding_ratio.push_back(largest / median.back());
+    }
+  }
+  derived.findings = static_cast<int64_t>(finding_layer.size());
+  derived.datasets.push_back(column_of("massive_corpus/layer", finding_layer));
+  derived.datasets.push_back(column_of("massive_corpus/channel", finding_channel));
+  derived.datasets.push_back(column_of("massive_corpus/max_magnitude", finding_magnitude));
+  derived.datasets.push_back(column_of("massive_corpus/ratio_to_corpus_median", finding_ratio));
+  derived.datasets.push_back(column_of("massive_corpus/median_magnitude", median));
+}
+
+/// exp(sum / count): 0 / 0 gives the NaN that stands for "no target".
+double exp_mean(double sum, int64_t count) { return std::exp(sum / static_cast<double>(count)); }
+
+void derive_perplexities(const Job& job, const MergedFields& fields, Derived& derived) {
+  const double nll_sum = values_of<double>(fields, "loss/nll_sum", 1)[0];
+  const int64_t targets = values_of<int64_t>(fields, "loss/target_count", 1)[0];
+  const double window_mean_sum = values_of<double>(fields, "loss/window_mean_sum", 1)[0];
+  const int64_t windows = values_of<int64_t>(fields, "loss/window_count", 1)[0];
+  const bool has_rows = job.output.per_token != PerToken::kNone;
+  const std::string path = has_rows ? "loss/token_nll" : "loss/nll_sum";
+  derived.attributes.emplace_back(path, "perplexity", exp_mean(nll_sum, targets));
+  derived.attributes.emplace_back(path, "windows_perplexity", exp_mean(window_mean_sum, windows));
+}
+
+}  // namespace
+
+Derived derive(const Job& job, const MergedFields& fields) {
+  Derived derived;
+  const auto& sites = job.statistics.sites;
+  if (std::find(sites.begin(), sites.end(), kResidualSite) != sites.end()) {
+    derive_massive_corpus(job, fields, derived);
+  }
+  if (job.statistics.loss) derive_perplexities(job, fields, derived);
+  return derived;
+}
+
+}  // namespace actsweep

@@ -1,0 +1,47 @@
+# The laws of Group at 1, 2, 3 and 4 ranks: over MPI and over the NCCL backend. Where no GPU is, NCCL is the fake on host
+# memory; its headers come from the same wheel as LibTorch. With CUDA a second program runs over the real NCCL.
+find_path(CUDA_RUNTIME_INCLUDE_DIR cuda_runtime.h
+          HINTS ${CUDAToolkit_INCLUDE_DIRS} "${NCCL_INCLUDE_DIR}/../../cu13/include" "${NCCL_INCLUDE_DIR}")
+
+add_library(actsweep_gtest_mpi_main OBJECT "${PROJECT_SOURCE_DIR}/tests/mpi/gtest_mpi_main.cpp")
+target_link_libraries(actsweep_gtest_mpi_main PUBLIC actsweep_comm GTest::gtest)
+
+# actsweep_group_law_test(NAME LABEL RANKS...): one ctest entry for each number of ranks of an existing program.
+function(actsweep_group_law_test name label)
+  foreach(ranks ${ARGN})
+    add_test(NAME mpi.${name}.${ranks}
+             COMMAND "${MPIEXEC_EXECUTABLE}" --oversubscribe ${MPIEXEC_NUMPROC_FLAG} ${ranks} $<TARGET_FILE:${name}>)
+    set_tests_properties(mpi.${name}.${ranks} PROPERTIES
+                         LABELS "${label}" TIMEOUT 120 PROCESSORS ${ranks} ENVIRONMENT
+                         "OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1;OMP_NUM_THREADS=1")
+  endforeach()
+endfunction()
+
+add_executable(group_law_test group_law_test.cpp)
+target_link_libraries(group_law_test PRIVATE actsweep_gtest_mpi_main GTest::gmock)
+
+if(NCCL_INCLUDE_DIR AND CUDA_RUNTIME_INCLUDE_DIR)
+  # An object library: its definitions go before those of actsweep_comm (no_nccl.cpp) and of NCCL itself.
+  add_library(actsweep_fake_nccl OBJECT "${PROJECT_SOURCE_DIR}/tests/fakes/nccl_over_mpi.cpp"
+              "${PROJECT_SOURCE_DIR}/tests/fakes/nccl_comm.cpp")
+  if(NOT ACTSWEEP_WITH_CUDA)
+    target_sources(actsweep_fake_nccl PRIVATE "${PROJECT_SOURCE_DIR}/src/comm/nccl_backend.cpp")
+  endif()
+  target_include_directories(actsweep_fake_nccl PUBLIC "${PROJECT_SOURCE_DIR}/tests")
+  target_include_directories(actsweep_fake_nccl SYSTEM PUBLIC "${NCCL_INCLUDE_DIR}" "${CUDA_RUNTIME_INCLUDE_DIR}")
+  target_link_libraries(actsweep_fake_nccl PUBLIC actsweep_comm)
+
+  target_sources(group_law_test PRIVATE nccl_fake_test.cpp)
+  target_compile_definitions(group_law_test PRIVATE ACTSWEEP_NCCL_DEVICE="cpu")
+  target_link_libraries(group_law_test PRIVATE actsweep_fake_nccl)
+else()
+  message(STATUS "actsweep: no NCCL headers beside LibTorch, so the tests leave out the NCCL backend")
+endif()
+actsweep_group_law_test(group_law_test mpi 1 2 3 4)
+
+if(ACTSWEEP_WITH_CUDA)
+  add_executable(group_law_gpu_test group_law_test.cpp)
+  target_compile_definitions(group_law_gpu_test PRIVATE ACTSWEEP_NCCL_DEVICE="cuda")
+  target_link_libraries(group_law_gpu_test PRIVATE actsweep_gtest_mpi_main GTest::gmock)
+  actsweep_group_law_test(group_law_gpu_test gpu 1 2 4)
+endif()

@@ -1,0 +1,265 @@
+// Two claims: the fake NCCL catches misuse (else the law tests over it would prove little), and the
+// NCCL backend turns whatever NCCL reports, at once, later or never, into an Error on every rank,
+// without a hang.
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nccl.h>
+
+#include <cstdlib>
+#include <functional>
+
+#include "base/error.h"
+#include "comm/group.h"
+#include "comm/nccl_backend.h"
+#include "comm/session.h"
+#include "fakes/nccl_over_mpi.h"
+
+namespace actsweep {
+namespace {
+
+using testing::HasSubstr;
+
+/// Sets the fake's injection for one communicator.
+class Injected {
+ public:
+  explicit Injected(const char* what) { setenv("ACTSWEEP_FAKE_NCCL_FAIL", what, 1); }
+  ~Injected() { unsetenv("ACTSWEEP_FAKE_NCCL_FAIL"); }
+};
+
+int world(int (*question)(MPI_Comm, int*)) {
+  int answer = 0;
+  question(MPI_COMM_WORLD, &answer);
+  return answer;
+}
+
+std::shared_ptr<GroupBackend> make_backend(
+    std::chrono::milliseconds patience = std::chrono::seconds(20)) {
+  return make_nccl_backend(MPI_COMM_WORLD, at::Device(at::kCPU), patience);
+}
+
+/// The message of the Error(kDevice) that `work` throws; anything else is a failure.
+std::string device_error(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kDevice);
+    return error.what();
+  }
+  ADD_FAILURE() << "no Error";
+  return {};
+}
+
+/// One call of each collective that moves data, in this order.
+void call_all(GroupBackend& backend) {
+  const int m = world(MPI_Comm_size);
+  const at::Tensor part = at::ones({3}), whole = at::ones({3 * m});
+  at::Tensor out_part = at::empty({3}), out_whole = at::empty({3 * m});
+  backend.all_gather(part, out_whole);
+  backend.reduce_scatter(whole, out_part);
+  backend.all_to_all(whole, out_whole);
+  backend.all_reduce(out_part, Reduction::kSum);
+  backend.broadcast(out_part, m - 1);
+}
+
+TEST(NcclBackend, GoesThroughNcclAndLeavesNoCommunicator) {
+  auto before = fakes::nccl_operation_counts();
+  {
+    const auto backend = make_backend();
+    EXPECT_EQ(fakes::nccl_live_communicators(), 1);
+    call_all(*backend);
+  }
+  auto after = fakes::nccl_operation_counts();
+  for (const char* operation : {"init", "all_gather", "reduce_scatter", "all_to_all", "all_reduce",
+                                "broadcast", "finalize"}) {
+    EXPECT_EQ(after[operation], before[operation] + 1) << operation;
+  }
+  EXPECT_EQ(fakes::nccl_live_communicators(), 0);
+}
+
+TEST(NcclBackend, ErrorOfEachOperationIsThrownOnEveryRank) {
+  for (const char* operation :
+       {"all_gather", "reduce_scatter", "all_to_all", "all_reduce", "broadcast"}) {
+    const Injected injected((std::string(operation) + ":3").c_str());
+    const auto backend = make_backend();
+    call_all(*backend);
+    call_all(*backend);
+    const std::string message = device_error([&] { call_all(*backend); });
+    EXPECT_THAT(message, HasSubstr(std::string("NCCL ") + operation + " on rank"));
+    EXPECT_THAT(message, HasSubstr("system failed (fake NCCL: injected error in"));
+    EXPECT_THAT(device_error([&] { call_all(*backend); }), HasSubstr("was aborted before"));
+  }
+  EXPECT_EQ(fakes::nccl_live_communicators(), 0);
+}
+
+TEST(NcclBackend, ErrorOfOneRankIsThrownOnEveryRank) {
+  const int last = world(MPI_Comm_size) - 1;
+  const Injected injected(("all_to_all:2@" + std::to_string(last)).c_str());
+  const auto backend = make_backend();
+  call_all(*backend);
+  const std::string message = device_error([&] { call_all(*backend); });
+  const bool is_mine = world(MPI_Comm_rank) == last;
+  EXPECT_THAT(message, HasSubstr(is_mine ? "system failed" : "remote error"));
+}
+
+TEST(NcclBackend, ErrorReportedLaterIsThrown) {
+  const Injected injected("async:5");
+  const auto backend = make_backend();
+  EXPECT_THAT(device_error([&] { call_all(*backend); }),
+              HasSubstr("NCCL broadcast on rank"));  // the fifth
+  EXPECT_EQ(fakes::nccl_live_communicators(), 0);
+}
+
+TEST(NcclBackend, OperationThatNeverSettlesIsAbortedWhenPatienceEnds) {
+  const Injected injected("hang:2");
+  const auto backend = make_backend(std::chrono::milliseconds(200));
+  EXPECT_THAT(device_error([&] { call_all(*backend); }),
+              testing::AllOf(HasSubstr("NCCL reduce_scatter"), HasSubstr("after 200 ms")));
+  EXPECT_EQ(fakes::nccl_live_communicators(), 0);
+}
+
+TEST(NcclBackend, FailedStartIsThrownOnEveryRank) {
+  for (const char* what : {"unique_id:1", "init:1", "init:1@0"}) {
+    const Injected injected(what);
+    EXPECT_THAT(device_error([] { make_backend(); }), HasSubstr("injected error")) << what;
+  }
+  EXPECT_EQ(fakes::nccl_live_communicators(), 0);
+}
+
+TEST(NcclBackend, AbortEndsWithoutTheOthersAndIsFinal) {
+  const auto backend = make_backend();
+  backend->abort();
+  backend->abort();
+  EXPECT_EQ(fakes::nccl_live_communicators(), 0);
+  EXPECT_THAT(device_error([&] { call_all(*backend); }), HasSubstr("was aborted before"));
+}
+
+TEST(NcclBackend, UnwindingRankWaitsForNobody) {
+  const auto before = fakes::nccl_operation_counts()["finalize"];
+  EXPECT_THROW(
+      {
+        const auto backend = make_backend();
+        throw std::runtime_error("found while the others compute");
+      },
+      std::runtime_error);
+  EXPECT_EQ(fakes::nccl_operation_counts()["finalize"], before);
+  EXPECT_EQ(fakes::nccl_live_communicators(), 0);
+}
+
+TEST(NcclBackend, RefusesToReduceAHalfTypeInItsOwnPrecision) {
+  const auto backend = make_backend();
+  at::Tensor values = at::ones({3}, at::kBFloat16);
+  EXPECT_THROW(backend->all_reduce(values, Reduction::kSum), std::logic_error);
+}
+
+/// Calls nccl functions directly, as no correct backend would.
+class FakeNccl : public testing::Test {
+ protected:
+  void SetUp() override {
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    ncclUniqueId id{};
+    if (rank_ == 0) EXPECT_EQ(ncclGetUniqueId(&id), ncclSuccess);
+    MPI_Bcast(&id, sizeof(id), MPI_BYTE, 0, MPI_COMM_WORLD);
+    EXPECT_EQ(ncclCommInitRankConfig(&comm_, size_, id, rank_, &config), ncclSuccess);
+  }
+
+  ncclResult_t gather(size_t count) {
+    return ncclAllGather(in_.data(), out_.data(), count, ncclFloat32, comm_, nullptr);
+  }
+
+  ncclResult_t add(size_t count, ncclDataType_t type = ncclFloat32,
+                   ncclRedOp_t reduction = ncclSum) {
+    return ncclAllReduce(in_.data(), out_.data(), count, type, reduction, comm_, nullptr);
+  }
+
+  int rank_ = world(MPI_Comm_rank);
+  int size_ = world(MPI_Comm_size);
+  int last_ = size_ - 1;
+  ncclComm_t comm_ = nullptr;
+  std::vector<float> in_ = std::vector<float>(64), out_ = std::vector<float>(64);
+};
+
+TEST_F(FakeNccl, RefusesWhatDiffersOverTheRanks) {
+  if (size_ == 1) GTEST_SKIP() << "one rank cannot differ";
+  const bool differs = rank_ == last_;
+  EXPECT_EQ(gather(differs ? 3 : 4), ncclInvalidUsage);
+  EXPECT_THAT(ncclGetLastError(comm_), HasSubstr("calls all_gather (count"));
+  EXPECT_EQ(differs ? gather(4) : add(4), ncclInvalidUsage);
+  EXPECT_EQ(add(4, differs ? ncclInt64 : ncclFloat32), ncclInvalidUsage);
+  EXPECT_EQ(add(4, ncclFloat32, differs ? ncclMax : ncclSum), ncclInvalidUsage);
+  EXPECT_EQ(ncclBroadcast(in_.data(), in_.data(), 4, ncclUint8, differs ? 1 : 0, comm_, nullptr),
+            ncclInvalidUsage);
+  EXPECT_EQ(gather(4), ncclSuccess);
+  EXPECT_EQ(ncclCommAbort(comm_), ncclSuccess);
+}
+
+TEST_F(FakeNccl, RefusesASendWithoutItsReceive) {
+  EXPECT_EQ(ncclGroupStart(), ncclSuccess);
+  EXPECT_EQ(ncclSend(in_.data(), 4, ncclUint8, (rank_ + 1) % size_, comm_, nullptr), ncclSuccess);
+  EXPECT_EQ(ncclRecv(out_.data(), rank_ == last_ ? 5 : 4, ncclUint8, (rank_ + last_) % size_, comm_,
+                     nullptr),
+            ncclSuccess);
+  EXPECT_EQ(ncclGroupEnd(), ncclInvalidUsage);
+  EXPECT_EQ(ncclCommAbort(comm_), ncclSuccess);
+}
+
+TEST_F(FakeNccl, RefusesAGroupLeftOpen) {
+  EXPECT_EQ(ncclGroupStart(), ncclSuccess);
+  EXPECT_EQ(gather(4), ncclInvalidUsage);
+  EXPECT_EQ(ncclCommFinalize(comm_), ncclInvalidUsage);
+  EXPECT_EQ(ncclGroupEnd(), ncclSuccess);
+  EXPECT_EQ(ncclGroupEnd(), ncclInvalidUsage);
+  EXPECT_EQ(ncclSend(in_.data(), 4, ncclUint8, 0, comm_, nullptr), ncclInvalidUsage);
+  EXPECT_EQ(ncclCommAbort(comm_), ncclSuccess);
+}
+
+TEST_F(FakeNccl, RefusesNullPointersAndStreams) {
+  EXPECT_EQ(ncclAllGather(nullptr, out_.data(), 4, ncclFloat32, comm_, nullptr),
+            ncclInvalidArgument);
+  EXPECT_EQ(ncclAllGather(in_.data(), nullptr, 4, ncclFloat32, comm_, nullptr),
+            ncclInvalidArgument);
+  EXPECT_EQ(ncclAllGather(in_.data(), out_.data(), 4, ncclFloat32, nullptr, nullptr),
+            ncclInvalidArgument);
+  EXPECT_EQ(ncclAllGather(in_.data(), out_.data(), 4, ncclFloat32, comm_,
+                          reinterpret_cast<cudaStream_t>(in_.data())),
+            ncclInvalidArgument);
+  EXPECT_EQ(ncclCommAbort(comm_), ncclSuccess);
+}
+
+TEST_F(FakeNccl, RefusesUseAfterTheEndAndADisorderlyEnd) {
+  EXPECT_EQ(ncclCommDestroy(comm_), ncclInvalidUsage);  // not finalized
+  EXPECT_EQ(ncclCommFinalize(comm_), ncclSuccess);
+  EXPECT_EQ(gather(4), ncclInvalidUsage);
+  EXPECT_EQ(ncclCommDestroy(comm_), ncclSuccess);
+  EXPECT_EQ(gather(4), ncclInvalidArgument);
+  EXPECT_EQ(ncclCommDestroy(comm_), ncclInvalidArgument);
+  EXPECT_EQ(ncclCommAbort(comm_), ncclInvalidArgument);
+}
+
+TEST_F(FakeNccl, RefusesAUniqueIdOfItsOwn) {
+  if (size_ == 1) GTEST_SKIP() << "rank 0's id is its own";
+  EXPECT_EQ(ncclCommAbort(comm_), ncclSuccess);
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  ncclUniqueId id{};
+  EXPECT_EQ(ncclGetUniqueId(&id), ncclSuccess);  // on every rank, and not sent
+  EXPECT_EQ(ncclCommInitRankConfig(&comm_, size_, id, rank_, &config), ncclInvalidUsage);
+  EXPECT_EQ(ncclCommAbort(comm_), ncclSuccess);
+}
+
+TEST_F(FakeNccl, RefusesTheNextCallBeforeTheLastHasSettled) {
+  EXPECT_EQ(ncclCommAbort(comm_), ncclSuccess);
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  config.blocking = 0;
+  ncclUniqueId id{};
+  if (rank_ == 0) EXPECT_EQ(ncclGetUniqueId(&id), ncclSuccess);
+  MPI_Bcast(&id, sizeof(id), MPI_BYTE, 0, MPI_COMM_WORLD);
+  EXPECT_EQ(ncclCommInitRankConfig(&comm_, size_, id, rank_, &config), ncclInProgress);
+  EXPECT_EQ(gather(4), ncclInvalidUsage);
+  ncclResult_t state = ncclInProgress;
+  while (state == ncclInProgress) EXPECT_EQ(ncclCommGetAsyncError(comm_, &state), ncclSuccess);
+  EXPECT_EQ(gather(4), ncclInProgress);
+  EXPECT_EQ(ncclCommAbort(comm_), ncclSuccess);
+}
+
+}  // namespace
+}  // namespace actsweep

@@ -1,0 +1,311 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "job/keys.h"
+#include "job_file.h"
+
+namespace actsweep {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::StartsWith;
+
+/// The only mistake of the smallest job with one key set.
+std::string mistake_of(const std::string& override) {
+  const auto mistakes = JobFile(kSmallestJob).mistakes({override});
+  EXPECT_EQ(mistakes.size(), 1u) << testing::PrintToString(mistakes);
+  const std::string place = "--set " + override + ": ";
+  EXPECT_THAT(mistakes.at(0), StartsWith(place));
+  return mistakes.at(0).substr(place.size());
+}
+
+TEST(LoadJob, ReadsEveryKey) {
+  const Job job = JobFile(R"(
+[model]
+path = "models/tiny"
+dtype = "bfloat16"
+residual_dtype = "float32"
+[corpus]
+path = "corpora/tiny.h5"
+sequence_length = 1_024
+windows = "per_document"
+bos = "each_window"
+max_sequences = 10
+shard = "2/5"
+[parallel]
+tensor = 4
+threads = 2
+weights = "streamed"
+block_tokens = 65536
+microbatch_tokens = 4096
+[statistics]
+sites = ["residual"]
+top_k = 64
+loss = true
+criterion_magnitude = 50
+criterion_ratio = 12.5
+max_events = 7
+[capture]
+prompts = ["war", "peace-2"]
+[output]
+path = "results/tiny.h5"
+per_token = "massive"
+segment_tokens = 16384
+)")
+                      .load();
+  EXPECT_EQ(job.model.path, "models/tiny");
+  EXPECT_EQ(job.model.dtype, Dtype::kBFloat16);
+  EXPECT_EQ(job.model.residual_dtype, Dtype::kFloat32);
+  EXPECT_EQ(job.corpus.path, "corpora/tiny.h5");
+  EXPECT_EQ(job.corpus.sequence_length, 1024);
+  EXPECT_EQ(job.corpus.windows, WindowPolicy::kPerDocument);
+  EXPECT_EQ(job.corpus.bos, BosPolicy::kEachWindow);
+  EXPECT_EQ(job.corpus.max_sequences, 10);
+  EXPECT_EQ(job.corpus.shard.index, 2);
+  EXPECT_EQ(job.corpus.shard.count, 5);
+  EXPECT_EQ(job.parallel.tensor, 4);
+  EXPECT_EQ(job.parallel.threads, 2);
+  EXPECT_EQ(job.parallel.weights, WeightMode::kStreamed);
+  EXPECT_EQ(job.parallel.block_tokens, 65536);
+  EXPECT_EQ(job.parallel.microbatch_tokens, 4096);
+  EXPECT_THAT(job.statistics.sites, ElementsAre("residual"));
+  EXPECT_EQ(job.statistics.top_k, 64);
+  EXPECT_TRUE(job.statistics.loss);
+  EXPECT_EQ(job.statistics.criterion_magnitude, 50.0);
+  EXPECT_EQ(job.statistics.criterion_ratio, 12.5);
+  EXPECT_EQ(job.statistics.max_events, 7);
+  EXPECT_THAT(job.capture.prompts, ElementsAre("war", "peace-2"));
+  EXPECT_EQ(job.output.path, "results/tiny.h5");
+  EXPECT_EQ(job.output.per_token, PerToken::kMassive);
+  EXPECT_EQ(job.output.segment_tokens, 16384);
+}
+
+TEST(LoadJob, KeysLeftOutHaveTheirDefaults) {
+  const Job job = JobFile(kSmallestJob).load();
+  const Job defaults;
+  for (const auto& key : job_keys()) {
+    if (key.is_required) continue;
+    EXPECT_EQ(key.access.get(job), key.access.get(defaults)) << key.section << "." << key.name;
+  }
+}
+
+TEST(LoadJob, AllMistakesAreReportedTogetherEachWithItsLine) {
+  const JobFile file(R"([model]
+dtype = "int8"
+[corpus]
+path = "c.h5"
+sequence_lenght = 512
+sequence_length = 1
+shard = "3/3"
+
+[paralel]
+tensor = 2
+[statistics]
+top_k = 65
+loss = "yes"
+criterion_ratio = -1.0
+[capture]
+prompts = ["war", "peace!", 7, "war"]
+)");
+  EXPECT_THAT(
+      file.mistakes({"parallel.treads=2", "output.per_token=some"}),
+      ElementsAre(
+          "JOB:1: [model] path: missing, but required: checkpoint directory (config.json, "
+          "safetensors)",
+          "JOB:2: [model] dtype: expected one of \"float32\", \"bfloat16\", \"float16\", found a "
+          "string (\"int8\")",
+          "JOB:5: [corpus] sequence_lenght: unknown key; did you mean \"sequence_length\"?",
+          "JOB:6: [corpus] sequence_length: expected an integer of at least 2, found an integer "
+          "(1)",
+          "JOB:7: [corpus] shard: expected \"i/n\" with 0 <= i < n, found a string (\"3/3\")",
+          "JOB:9: [paralel]: unknown section; did you mean [parallel]?",
+          "JOB:12: [statistics] top_k: expected an integer from 1 to 64, found an integer (65)",
+          "JOB:13: [statistics] loss: expected true or false, found a string (\"yes\")",
+          "JOB:14: [statistics] criterion_ratio: expected a finite number above 0, found a float "
+          "(-1.0)",
+          "JOB:16: [capture] prompts: entry 2: expected a name of letters, digits, _ and -, found "
+          "a string (\"peace!\")",
+          "JOB:16: [capture] prompts: entry 3: expected a name of letters, digits, _ and -, found "
+          "an integer (7)",
+          "JOB:16: [capture] prompts: entry 4: \"war\" is named twice",
+          "JOB: [output] path: missing, but required: sweep file to write",
+          "--set parallel.treads=2: unknown key; did you mean \"threads\"?",
+          "--set output.per_token=some: expected one of \"all\", \"massive\", \"none\", found a "
+          "string (\"some\")"));
+}
+
+TEST(LoadJob, EachKeyIsRecoveredFromAMisspelling) {
+  for (const auto& key : job_keys()) {
+    const std::string wrong = key.name + "q";
+    EXPECT_EQ(mistake_of(key.section + "." + wrong + "=1"),
+              "unknown key; did you mean \"" + key.name + "\"?");
+    EXPECT_EQ(mistake_of(key.section + "q." + key.name + "=1"),
+              "unknown section; did you mean [" + key.section + "]?");
+  }
+}
+
+TEST(LoadJob, AKeyInTheWrongSectionIsSentToItsOwn) {
+  EXPECT_EQ(mistake_of("model.sequence_length=4"),
+            "unknown key; did you mean \"sequence_length\" of [corpus]?");
+  EXPECT_THAT(JobFile(std::string("tensor = 2\n") + kSmallestJob).mistakes(),
+              ElementsAre("JOB:1: tensor: a key outside the sections; did you mean \"tensor\" of "
+                          "[parallel]?"));
+}
+
+TEST(LoadJob, ASectionThatIsNoTableIsRefused) {
+  const std::string tail = "[corpus]\npath = 'c'\n[output]\npath = 'o'\n";
+  EXPECT_THAT(JobFile("model = 5\n" + tail).mistakes(),
+              ElementsAre("JOB:1: [model]: expected a section, found an integer (5)",
+                          StartsWith("JOB:1: [model] path: missing")));
+  EXPECT_THAT(JobFile("[[model]]\npath = 'm'\n" + tail).mistakes(),
+              testing::Contains(EndsWith("[model]: expected a section, found a list")));
+}
+
+TEST(LoadJob, AllRequiredKeysOfAnEmptyFileAreNamed) {
+  EXPECT_THAT(JobFile("").mistakes(), ElementsAre(StartsWith("JOB: [model] path: missing"),
+                                                  StartsWith("JOB: [corpus] path: missing"),
+                                                  StartsWith("JOB: [output] path: missing")));
+}
+
+TEST(LoadJob, AnIntegerIsNeverAFloatAStringOrABoolean) {
+  for (const auto& key : job_keys()) {
+    if (key.kind != ValueKind::kInteger) continue;
+    const std::string name = key.section + "." + key.name;
+    EXPECT_THAT(mistake_of(name + "=4.0"), EndsWith("found a float (4.0)"));
+    EXPECT_THAT(mistake_of(name + "=\"4\""), EndsWith("found a string (\"4\")"));
+    EXPECT_THAT(mistake_of(name + "=true"), EndsWith("found a boolean (true)"));
+    EXPECT_THAT(mistake_of(name + "=2024-01-01"), EndsWith("found a date or time"));
+    EXPECT_THAT(mistake_of(name + "=[4]"), EndsWith("found a list"));
+    EXPECT_THAT(mistake_of(name + "={n = 4}"), EndsWith("found a table"));
+  }
+}
+
+TEST(LoadJob, IntegersAreTakenFromTheirLeastToTheirMost) {
+  const JobFile file(kSmallestJob);
+  for (const auto& key : job_keys()) {
+    if (key.kind != ValueKind::kInteger) continue;
+    const std::string name = key.section + "." + key.name + "=";
+    for (const int64_t value : {key.least, key.most}) {
+      EXPECT_EQ(key.access.get(file.load({name + std::to_string(value)})), value);
+    }
+    EXPECT_THAT(mistake_of(name + std::to_string(key.least - 1)), HasSubstr("expected an integer"));
+    if (key.most < INT64_MAX) {
+      EXPECT_THAT(mistake_of(name + std::to_string(key.most + 1)),
+                  HasSubstr("expected an integer"));
+    }
+  }
+}
+
+TEST(LoadJob, LimitsAreThoseOfTheDocumentation) {
+  for (const auto& [name, limit] :
+       std::vector<std::pair<std::string, int64_t>>{{"corpus.sequence_length", 2},
+                                                    {"corpus.max_sequences", 1},
+                                                    {"parallel.tensor", 1},
+                                                    {"parallel.threads", 1},
+                                                    {"parallel.block_tokens", 1},
+                                                    {"parallel.microbatch_tokens", 1},
+                                                    {"statistics.top_k", 1},
+                                                    {"statistics.max_events", 1},
+                                                    {"output.segment_tokens", 1}}) {
+    EXPECT_THAT(mistake_of(name + "=" + std::to_string(limit - 1)), HasSubstr("expected"));
+    EXPECT_NO_THROW(JobFile(kSmallestJob).load({name + "=" + std::to_string(limit)})) << name;
+  }
+}
+
+TEST(LoadJob, CriteriaAreFiniteAndPositive) {
+  for (const std::string name : {"statistics.criterion_magnitude", "statistics.criterion_ratio"}) {
+    for (const std::string value : {"0", "0.0", "-5", "nan", "inf", "big"}) {
+      EXPECT_THAT(mistake_of(name + "=" + value), HasSubstr("expected a finite number above 0"));
+    }
+  }
+  EXPECT_EQ(
+      JobFile(kSmallestJob).load({"statistics.criterion_ratio=0.25"}).statistics.criterion_ratio,
+      0.25);
+}
+
+TEST(LoadJob, AShardIsAnIndexBelowItsCount) {
+  for (const std::string value : {"1", "1/", "/2", "2/2", "0/0", "-1/2", "0/-1", "1/2/3", "a/b",
+                                  "1/2 ", "'0/99999999999999999999'"}) {
+    EXPECT_THAT(mistake_of("corpus.shard=" + value), HasSubstr("with 0 <= i < n"));
+  }
+  EXPECT_EQ(JobFile(kSmallestJob).load({"corpus.shard=1/2"}).corpus.shard.count, 2);
+}
+
+TEST(LoadJob, AResidualOtherThanFloat32IsRefusedWithTheReason) {
+  for (const std::string value : {"float16", "bfloat16"}) {
+    EXPECT_EQ(mistake_of("model.residual_dtype=" + value),
+              "expected \"float32\", found a string (\"" + value +
+                  "\"); massive activations pass 65,504, the largest float16");
+  }
+}
+
+TEST(LoadJob, AnUnknownSiteIsRefusedWithTheKnownOnes) {
+  EXPECT_EQ(mistake_of("statistics.sites=['residual', 'mlp']"),
+            "entry 2: expected \"residual\", found a string (\"mlp\")");
+  EXPECT_EQ(mistake_of("statistics.sites=residual"),
+            "expected a list of \"residual\", found a string (\"residual\")");
+}
+
+TEST(LoadJob, EmptyPathsAreRefused) {
+  EXPECT_EQ(mistake_of("output.path="),
+            "expected a string that is not empty, found a string (\"\")");
+}
+
+TEST(LoadJob, OverridesReplaceTheFileAndTheLastOneWins) {
+  const JobFile file(std::string("[parallel]\ntensor = 'two'\n") + kSmallestJob);
+  EXPECT_EQ(file.load({"parallel.tensor=2", "parallel.tensor=3"}).parallel.tensor, 3);
+}
+
+TEST(LoadJob, OverridesAreTomlWhereABareWordIsAString) {
+  const JobFile file(kSmallestJob);
+  EXPECT_EQ(file.load({"model.path=../a b/c=d#1"}).model.path, "../a b/c=d#1");
+  EXPECT_EQ(file.load({"model.path='2024'"}).model.path, "2024");
+  EXPECT_EQ(file.load({"model.path=\"tab\\there\""}).model.path, "tab\there");
+  EXPECT_EQ(file.load({"model.dtype=float16"}).model.dtype, Dtype::kFloat16);
+  EXPECT_TRUE(file.load({"statistics.loss=true"}).statistics.loss);
+  EXPECT_THAT(file.load({"capture.prompts=['a', 'b']"}).capture.prompts, ElementsAre("a", "b"));
+  EXPECT_THAT(file.load({"capture.prompts=[]"}).capture.prompts, IsEmpty());
+}
+
+TEST(LoadJob, OverridesThatAreNoneAreRefused) {
+  EXPECT_EQ(mistake_of("tensor"), "expected section.key=value");
+  EXPECT_EQ(mistake_of("parallel.tensor"), "expected section.key=value");
+  EXPECT_EQ(mistake_of("tensor=4"), "expected section.key=value");
+  EXPECT_THAT(mistake_of("capture.prompts=[a, b]"),
+              StartsWith("not a TOML value; expected a list"));
+  EXPECT_THAT(mistake_of("model.path=\"open"), StartsWith("not a TOML value"));
+  EXPECT_THAT(mistake_of("model.path=\xff"), StartsWith("not a TOML value"));
+  const auto injected = JobFile(kSmallestJob).mistakes({"parallel.tensor=1\nthreads = 2"});
+  EXPECT_THAT(injected.back(), EndsWith("not a TOML value; expected an integer of at least 1"));
+}
+
+TEST(LoadJob, ASyntaxErrorNamesLineAndColumn) {
+  EXPECT_THAT(JobFile("[model]\npath = 'm'\ndtype = = 3\n").mistakes().front(),
+              StartsWith("JOB:3:9: not TOML: "));
+  EXPECT_THAT(JobFile("[model]\npath = 'm'\npath = 'n'\n").mistakes().front(),
+              AllOf(StartsWith("JOB:3:"), HasSubstr("path")));
+}
+
+TEST(LoadJob, AFileThatCannotBeReadIsOneClearError) {
+  const auto message = [](const std::string& path) -> std::string {
+    try {
+      load_job(path, {"parallel.tensor=0"});
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kJob);
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(message("/nonexistent/job.toml"),
+            "/nonexistent/job.toml: cannot open the job file: No such file or directory");
+  EXPECT_EQ(message("/tmp"), "/tmp: cannot read the job file: Is a directory");
+}
+
+}  // namespace
+}  // namespace actsweep

@@ -1,0 +1,143 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+
+#include "job/keys.h"
+#include "job_file.h"
+
+namespace actsweep {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+/// A job in which every key has a value other than its default, where its key allows one.
+Job unusual_job() {
+  Job job;
+  job.model = {.path = "models/\"odd\" \\ name\n\t\x7f ü 😀", .dtype = Dtype::kBFloat16};
+  job.corpus = {.path = "it's/c.h5",
+                .sequence_length = 333,
+                .windows = WindowPolicy::kPerDocument,
+                .bos = BosPolicy::kEachWindow,
+                .max_sequences = int64_t{1} << 60,
+                .shard = {.index = 3, .count = 8}};
+  job.parallel = {.tensor = 3,
+                  .threads = 5,
+                  .weights = WeightMode::kStreamed,
+                  .block_tokens = 7777,
+                  .microbatch_tokens = 999};
+  job.statistics = {.sites = {},
+                    .top_k = 5,
+                    .loss = true,
+                    .criterion_magnitude = 0.1,
+                    .criterion_ratio = 1e22,
+                    .max_events = 2};
+  job.capture.prompts = {"war", "Peace_2-b"};
+  job.output = {.path = "o.h5", .per_token = PerToken::kNone, .segment_tokens = 4096};
+  return job;
+}
+
+TEST(WriteJob, ReadsBackEveryKey) {
+  for (const Job& job : {unusual_job(), JobFile(kSmallestJob).load()}) {
+    const std::string text = to_toml(job);
+    const Job again = JobFile(text).load();
+    for (const auto& key : job_keys()) {
+      EXPECT_EQ(key.access.get(again), key.access.get(job)) << key.section << "." << key.name;
+    }
+    EXPECT_EQ(to_toml(again), text);
+  }
+}
+
+TEST(WriteJob, KeysWithoutAValueAreLeftOut) {
+  const std::string text = to_toml(JobFile(kSmallestJob).load());
+  EXPECT_THAT(text, HasSubstr("[parallel]\ntensor = 1\nweights = \"resident\"\n"));
+  for (const std::string name : {"threads", "max_sequences", "block_tokens", "segment_tokens"}) {
+    EXPECT_THAT(text, Not(HasSubstr(name)));
+  }
+}
+
+TEST(Identity, HoldsEveryKeyThatCanChangeANumberAndNoOther) {
+  std::set<std::string> names;
+  const auto identity = identity_of(unusual_job());
+  for (const auto& [name, value] : identity.items()) names.insert(name);
+  EXPECT_THAT(
+      names,
+      ElementsAre("capture.prompts", "corpus.bos", "corpus.max_sequences", "corpus.sequence_length",
+                  "corpus.windows", "model.dtype", "model.residual_dtype", "output.per_token",
+                  "output.segment_tokens", "parallel.microbatch_tokens", "parallel.tensor",
+                  "parallel.threads", "statistics.criterion_magnitude",
+                  "statistics.criterion_ratio", "statistics.loss", "statistics.max_events",
+                  "statistics.sites", "statistics.top_k"));
+}
+
+TEST(Identity, ChangesExactlyWithItsKeys) {
+  const auto usual = JobFile(kSmallestJob).load();
+  const auto unusual = unusual_job();
+  for (const auto& key : job_keys()) {
+    if (key.words.size() == 1 && key.kind == ValueKind::kWord) continue;  // it has one value only
+    Job job = usual;
+    key.access.set(job, key.access.get(unusual));
+    EXPECT_EQ(identity_of(job) != identity_of(usual), key.in_identity)
+        << key.section << "." << key.name;
+  }
+}
+
+TEST(Identity, IsFlatAndSurvivesItsText) {
+  const auto identity = identity_of(unusual_job());
+  EXPECT_EQ(identity.at("corpus.windows"), "per_document");
+  EXPECT_EQ(identity.at("statistics.criterion_magnitude"), 0.1);
+  EXPECT_EQ(nlohmann::json::parse(identity.dump()), identity);
+}
+
+TEST(Identity, DifferencesAreNamedWithBothValues) {
+  const nlohmann::json mine = {
+      {"corpus.sequence_length", 512}, {"model.dtype", "float32"}, {"parallel.tensor", 1}};
+  const nlohmann::json theirs = {
+      {"corpus.sequence_length", 256}, {"parallel.tensor", 1}, {"parallel.threads", 2}};
+  EXPECT_THAT(differing_keys(mine, theirs),
+              ElementsAre("corpus.sequence_length: 512 here, 256 in the segments",
+                          "model.dtype: \"float32\" here, not set in the segments",
+                          "parallel.threads: not set here, 2 in the segments"));
+  EXPECT_THAT(differing_keys(mine, mine), IsEmpty());
+}
+
+TEST(DescribeKeys, HasARowOfFourCellsForEveryKey) {
+  const std::string table = describe_keys();
+  EXPECT_THAT(table, HasSubstr("| `statistics.top_k` | an integer from 1 to 64 | `3` | "));
+  EXPECT_THAT(table, HasSubstr("| `model.path` | a string that is not empty | required | "));
+  EXPECT_THAT(
+      table, HasSubstr("| `parallel.threads` | an integer of at least 1 | cores / local ranks | "));
+  std::istringstream lines(table);
+  size_t count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    EXPECT_EQ(std::count(line.begin(), line.end(), '|'), 5) << line;
+    EXPECT_THAT(line, Not(HasSubstr("|  |"))) << "an empty cell";
+  }
+  EXPECT_EQ(count, job_keys().size() + 2);
+}
+
+TEST(JobKeys, NamesAreUniqueAndEveryOptionalKeyWithoutAValueSaysWhatStandsInItsPlace) {
+  std::set<std::string> names;
+  const Job defaults;
+  for (const auto& key : job_keys()) {
+    EXPECT_TRUE(names.insert(key.section + "." + key.name).second) << key.name;
+    EXPECT_EQ(key.access.get(defaults).is_null(), !key.without.empty()) << key.name;
+    EXPECT_FALSE(key.meaning.empty()) << key.name;
+  }
+}
+
+TEST(Dtype, NamesAndSizesAreThoseOfTheElementTypes) {
+  EXPECT_STREQ(name_of(Dtype::kFloat16), "float16");
+  EXPECT_EQ(size_of(Dtype::kFloat32), 4);
+  EXPECT_EQ(size_of(Dtype::kBFloat16), 2);
+  EXPECT_EQ(size_of(Dtype::kFloat16), 2);
+}
+
+}  // namespace
+}  // namespace actsweep
