@@ -67,9 +67,10 @@ def _inform(sweep: Sweep, _: argparse.Namespace) -> None:
     count = residual["count"].values
     nonfinite = residual["nonfinite_tokens"].values
     rows = [
-        ("file", f"{sweep.path}, made {attributes['created']} by {attributes['software_version']}"),
+        ("file", f"{sweep.path}, of {attributes['created']}"),
         ("model", f"{attributes['model_name']} ({attributes['model_family']})"),
         ("shape", f"{attributes['num_layers']} layers, {attributes['hidden_size']} channels"),
+        ("program", f"actsweep {attributes['software_version']}, {attributes['git_commit'][:12]}"),
         ("dtype", f"{attributes['dtype']}, residual {attributes['residual_dtype']}"),
         ("ranks", f"model group of {attributes['model_group_size']}"),
         ("corpus", f"{count[0] + nonfinite[0]:,} tokens in {sweep.sequences.sizes['sequence']:,} sequences"),

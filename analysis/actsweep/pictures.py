@@ -25,7 +25,7 @@ from .sweep import Sweep
 VERMILLION, BLUE, GREEN, BLACK = "#D55E00", "#0072B2", "#009E73", "#333333"
 TOP_STYLES = ((VERMILLION, "o", "-"), (BLUE, "s", "-"), (GREEN, "^", "-"))
 POINTS_PER_LINE = 2048  # more channels than this are drawn by the largest of each run
-LABELLED_TOKENS = 26
+LABELLED_TOKENS = 15
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -110,8 +110,7 @@ def magnitude_3d(sweep: Sweep, prompt: str, layer: int | None = None) -> Figure:
     labels = [token_label(text) for text in sweep.decode_each(capture["id"].values)]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.6, 6.2))
-        # Axes3D leaves wide margins of its own.
-        axes = figure.add_axes((-0.04, -0.02, 1.0, 0.98), projection="3d")
+        axes = figure.add_axes((0.0, -0.03, 0.96, 0.98), projection="3d")
         _ridges(axes, magnitude, massive.any(axis=1))
         _token_axis(axes, labels, magnitude, massive.any(axis=1))
         _channel_axis(axes, magnitude, massive.any(axis=0))
@@ -208,11 +207,14 @@ def _finish_magnitude_3d(axes: Axes3D, magnitude: np.ndarray) -> None:
     axes.zaxis.set_major_locator(MaxNLocator(5))
     axes.zaxis.set_major_formatter(FuncFormatter(lambda value, _: number_label(value)))
     axes.set_zlabel("magnitude", labelpad=6)
+    # The left edge: the right one is beside the tokens.
+    axes.zaxis.set_ticks_position("upper")
+    axes.zaxis.set_label_position("upper")
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
         axis.pane.set_facecolor("white")
         axis._axinfo["grid"].update(color="0.9", linewidth=0.5)
-    axes.set_box_aspect((1.15, 1.0, 0.75), zoom=0.92)
-    axes.view_init(elev=24, azim=-52)
+    axes.set_box_aspect((1.15, 1.05, 0.75), zoom=1.08)
+    axes.view_init(elev=28, azim=-50)
 
 
 def _verdict(magnitude: np.ndarray, massive: np.ndarray) -> str:

@@ -1,11 +1,11 @@
 """Encodes long texts piece by piece, with the ids that the whole text would have.
 
 A text may be cut only where no tokenizer stage can see across: between a letter and a space that a
-letter follows, or behind a single line end that a letter or digit follows. Each kind
-of cut is used only where it is safe for the tokenizer at hand: no token of the vocabulary spans it
-(so no merge can), no added token swallows the space at it, and probe texts give the same ids cut
-and whole. A piece is encoded behind a short `lead`, whose ids are dropped, because some tokenizers treat the beginning of
-a text in a special way (SentencePiece puts a space there).
+letter follows, or behind a single line end that a letter or digit follows. Each kind of cut is used
+only where it is safe for the tokenizer at hand: no token of the vocabulary spans it (so no merge
+can), no added token swallows the space at it, and probe texts give the same ids cut and whole. A
+piece is encoded behind a short `lead`, whose ids are dropped, because some tokenizers treat the
+beginning of a text in a special way (SentencePiece puts a space there).
 """
 
 from __future__ import annotations

@@ -13,6 +13,15 @@
 #include "base/error.h"
 
 namespace actsweep {
+namespace {
+
+int open_or_fail(const std::string& path, int flags) {
+  const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC);
+  require(descriptor >= 0, ErrorKind::kOutput, "{}: cannot open: {}", path, std::strerror(errno));
+  return descriptor;
+}
+
+}  // namespace
 
 std::string folder_of(const std::string& path) {
   const std::string folder = std::filesystem::path(path).parent_path();
@@ -26,9 +35,7 @@ void make_folder(const std::string& folder) {
 }
 
 void sync_path(const std::string& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  require(descriptor >= 0, ErrorKind::kOutput, "{}: cannot open for fsync: {}", path,
-          std::strerror(errno));
+  const int descriptor = open_or_fail(path, O_RDONLY);
   const int status = ::fsync(descriptor);
   const int reason = errno;
   ::close(descriptor);
@@ -40,11 +47,28 @@ void rename_file(const std::string& from, const std::string& to) {
           "{}: cannot rename to {}: {}", from, to, std::strerror(errno));
 }
 
-int64_t free_bytes(const std::string& folder) {
-  struct statvfs status {};
-  require(::statvfs(folder.c_str(), &status) == 0, ErrorKind::kOutput,
-          "{}: cannot ask for the free space: {}", folder, std::strerror(errno));
-  return static_cast<int64_t>(status.f_bavail) * static_cast<int64_t>(status.f_frsize);
+void reserve_bytes(const std::string& path, int64_t bytes) {
+  struct statvfs space {};
+  require(::statvfs(path.c_str(), &space) == 0, ErrorKind::kOutput,
+          "{}: cannot ask for the free space: {}", path, std::strerror(errno));
+  const auto free = static_cast<int64_t>(space.f_bavail) * static_cast<int64_t>(space.f_frsize);
+  require(bytes <= free, ErrorKind::kOutput,
+          "{}: needs up to {} more bytes on the disk, which has {} free", path, bytes, free);
+  const int descriptor = open_or_fail(path, O_WRONLY);
+  const int status =
+      ::fallocate(descriptor, FALLOC_FL_KEEP_SIZE, ::lseek(descriptor, 0, SEEK_END), bytes);
+  const int reason = errno;
+  ::close(descriptor);
+  require(status == 0 || reason == EOPNOTSUPP, ErrorKind::kOutput,
+          "{}: cannot set {} bytes aside: {}", path, bytes, std::strerror(reason));
+}
+
+void release_reserve(const std::string& path) {
+  const int descriptor = open_or_fail(path, O_WRONLY);
+  const int status = ::ftruncate(descriptor, ::lseek(descriptor, 0, SEEK_END));
+  const int reason = errno;
+  ::close(descriptor);
+  require(status == 0, ErrorKind::kOutput, "{}: cannot trim: {}", path, std::strerror(reason));
 }
 
 }  // namespace actsweep

@@ -15,7 +15,10 @@ void make_folder(const std::string& folder);
 void sync_path(const std::string& path);
 /// Gives the file its new name at once; an older file of that name is replaced.
 void rename_file(const std::string& from, const std::string& to);
-/// Bytes that this user can still write on the folder's file system.
-int64_t free_bytes(const std::string& folder);
+/// Sets blocks aside behind the file's end, without changing its length, so that later writes find
+/// room. Where the file system cannot do so, the free space must be enough.
+void reserve_bytes(const std::string& path, int64_t bytes);
+/// Gives back the blocks behind the file's end.
+void release_reserve(const std::string& path);
 
 }  // namespace actsweep

@@ -155,12 +155,16 @@ TEST(NcclBackend, RefusesToReduceAHalfTypeInItsOwnPrecision) {
 /// Calls nccl functions directly, as no correct backend would.
 class FakeNccl : public testing::Test {
  protected:
-  void SetUp() override {
+  void SetUp() override { EXPECT_EQ(init(true), ncclSuccess); }
+
+  ncclResult_t init(bool blocking) {
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = blocking ? 1 : 0;
     ncclUniqueId id{};
-    if (rank_ == 0) EXPECT_EQ(ncclGetUniqueId(&id), ncclSuccess);
+    const ncclResult_t made = rank_ == 0 ? ncclGetUniqueId(&id) : ncclSuccess;
     MPI_Bcast(&id, sizeof(id), MPI_BYTE, 0, MPI_COMM_WORLD);
-    EXPECT_EQ(ncclCommInitRankConfig(&comm_, size_, id, rank_, &config), ncclSuccess);
+    EXPECT_EQ(made, ncclSuccess);
+    return ncclCommInitRankConfig(&comm_, size_, id, rank_, &config);
   }
 
   ncclResult_t gather(size_t count) {
@@ -248,12 +252,7 @@ TEST_F(FakeNccl, RefusesAUniqueIdOfItsOwn) {
 
 TEST_F(FakeNccl, RefusesTheNextCallBeforeTheLastHasSettled) {
   EXPECT_EQ(ncclCommAbort(comm_), ncclSuccess);
-  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
-  config.blocking = 0;
-  ncclUniqueId id{};
-  if (rank_ == 0) EXPECT_EQ(ncclGetUniqueId(&id), ncclSuccess);
-  MPI_Bcast(&id, sizeof(id), MPI_BYTE, 0, MPI_COMM_WORLD);
-  EXPECT_EQ(ncclCommInitRankConfig(&comm_, size_, id, rank_, &config), ncclInProgress);
+  EXPECT_EQ(init(false), ncclInProgress);
   EXPECT_EQ(gather(4), ncclInvalidUsage);
   ncclResult_t state = ncclInProgress;
   while (state == ncclInProgress) EXPECT_EQ(ncclCommGetAsyncError(comm_, &state), ncclSuccess);

@@ -1,0 +1,113 @@
+#include "corpus/token_file.h"
+
+#include <algorithm>
+
+#include "base/h5.h"
+
+namespace actsweep {
+namespace {
+
+constexpr auto kKind = ErrorKind::kCorpus;
+
+/// All values of a one-dimensional dataset.
+template <typename T>
+std::vector<T> read_vector(const H5File& file, const std::string& path, hid_t memory_type) {
+  const auto dataset = file.dataset(path);
+  const auto shape = dataset.shape();
+  require(shape.size() == 1, kKind, "{}: {}: expected one axis, found {}", file.file(), path,
+          shape.size());
+  std::vector<T> values(shape[0]);
+  if (!values.empty()) dataset.read_all(memory_type, values.data());
+  return values;
+}
+
+H5File open_corpus(const std::string& path) {
+  auto file = H5File::open(path, kKind);
+  require(file.has_attribute("schema") && file.read_text("schema") == "actsweep-corpus", kKind,
+          "{}: expected a token file of data/prepare_corpus.py (attribute schema = "
+          "\"actsweep-corpus\"), found another HDF5 file",
+          path);
+  const auto version = file.read_int("schema_version");
+  require(version == 1, kKind, "{}: schema_version: expected 1, found {}", path, version);
+  return file;
+}
+
+/// The ids inside the map, without a copy.
+std::span<const uint32_t> map_ids(const H5File& file, const MappedFile& map) {
+  const auto dataset = file.dataset("ids");
+  const auto shape = dataset.shape();
+  const auto type = dataset.type();
+  require(shape.size() == 1 && H5Tequal(type.get(), H5T_STD_U32LE) > 0, kKind,
+          "{}: ids: expected one axis of little-endian uint32, found another type or shape",
+          file.file());
+  if (shape[0] == 0) return {};
+  const int64_t offset = dataset.file_offset();
+  const auto bytes = static_cast<int64_t>(shape[0] * sizeof(uint32_t));
+  require(offset % sizeof(uint32_t) == 0 && offset + bytes <= map.size(), kKind,
+          "{}: ids: expected {} bytes at offset {}, found a file of {} bytes; it may be truncated",
+          file.file(), bytes, offset, map.size());
+  return {reinterpret_cast<const uint32_t*>(map.data() + offset), shape[0]};
+}
+
+void check_offsets(const std::vector<int64_t>& offsets, int64_t tokens, const std::string& path) {
+  require(offsets.size() >= 2 && offsets.front() == 0 && offsets.back() == tokens &&
+              std::is_sorted(offsets.begin(), offsets.end()),
+          kKind, "{}: document_offset: expected rising offsets from 0 to {} tokens, found {}", path,
+          tokens, offsets.empty() ? "none" : "others");
+}
+
+}  // namespace
+
+TokenFile::TokenFile(const std::string& path) : path_(path) {
+  const auto file = open_corpus(path);
+  map_ = std::make_shared<const MappedFile>(path, kKind);
+  ids_ = map_ids(file, *map_);
+  require(!ids_.empty(), kKind, "{}: ids: expected at least one token, found none", path);
+  document_offset_ = read_vector<int64_t>(file, "document_offset", H5T_NATIVE_INT64);
+  check_offsets(document_offset_, tokens(), path);
+  token_class_ = read_vector<uint8_t>(file, "token_class", H5T_NATIVE_UINT8);
+  vocabulary_bytes_ = read_vector<std::byte>(file, "vocabulary/bytes", H5T_NATIVE_UINT8);
+  vocabulary_offset_ = read_vector<uint64_t>(file, "vocabulary/offset", H5T_NATIVE_UINT64);
+  require(vocabulary_offset_.size() == token_class_.size() + 1 &&
+              vocabulary_offset_.back() == vocabulary_bytes_.size(),
+          kKind, "{}: vocabulary/offset: expected {} offsets up to {} bytes, found {}", path,
+          token_class_.size() + 1, vocabulary_bytes_.size(), vocabulary_offset_.size());
+  fingerprint_ = file.read_text("corpus_fingerprint");
+  tokenizer_fingerprint_ = file.read_text("tokenizer_fingerprint");
+  special_tokens_ = file.read_text("special_tokens");
+  bos_id_ = file.read_int("bos_id");
+}
+
+int64_t TokenFile::document_of(int64_t token) const {
+  const auto next = std::upper_bound(document_offset_.begin(), document_offset_.end(), token);
+  return next - document_offset_.begin() - 1;
+}
+
+std::vector<uint32_t> TokenFile::prompt(const std::string& name) const {
+  const auto file = open_corpus(path_);
+  const auto path = "prompts/" + name;
+  if (!file.contains(path)) {
+    std::string known;
+    for (const auto& dataset : file.dataset_paths()) {
+      if (dataset.starts_with("prompts/")) known += " " + dataset.substr(8);
+    }
+    fail(kKind, "{}: prompt \"{}\": expected one of the file's named prompts, found none of that "
+                "name; it has:{}",
+         path_, name, known.empty() ? " none" : known);
+  }
+  const auto ids = read_vector<uint32_t>(file, path, H5T_NATIVE_UINT32);
+  require(ids.size() >= 2, kKind, "{}: prompt \"{}\": expected at least 2 tokens, found {}", path_,
+          name, ids.size());
+  return ids;
+}
+
+void TokenFile::check_ids(int64_t vocabulary) const {
+  const auto largest = std::max_element(ids_.begin(), ids_.end());
+  const auto limit = std::min(vocabulary, vocabulary_size());
+  require(*largest < limit, kKind,
+          "{}: ids: expected ids below {} (the vocabulary of the model and of the tokenizer), found "
+          "{} at token {}",
+          path_, limit, *largest, largest - ids_.begin());
+}
+
+}  // namespace actsweep

@@ -1,0 +1,42 @@
+// The sweep's windows: how a corpus is cut into sequences.
+//
+// In: the token file's offsets and the job's policies. Out: the i-th window, by arithmetic. `packed`: consecutive windows
+// of T tokens across documents, the tail dropped. `per_document`: each document from its start, the last window shorter,
+// windows under 2 tokens dropped. With a BOS at each window, T - 1 corpus tokens follow it.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "corpus/token_file.h"
+#include "corpus/window.h"
+#include "job/job.h"
+
+namespace actsweep {
+
+class WindowPlan {
+ public:
+  /// Refuses (kCorpus) a corpus too short for one window, and one that carries a BOS where each window adds one.
+  WindowPlan(const TokenFile& corpus, const Job::Corpus& job);
+
+  int64_t windows() const { return windows_; }
+  /// Tokens measured in windows 0 ... count - 1.
+  int64_t tokens_before(int64_t count) const;
+  int64_t tokens() const { return tokens_before(windows_); }
+  Window window(int64_t sequence) const;
+  int64_t longest() const { return sequence_length_; }
+
+ private:
+  void plan_documents(const TokenFile& corpus);
+
+  int64_t sequence_length_;  // T
+  bool adds_bos_;
+  bool is_packed_;
+  int64_t windows_ = 0;
+  // per_document: sums over the documents before each one, and where each begins.
+  std::vector<int64_t> windows_before_;
+  std::vector<int64_t> tokens_before_;
+  std::vector<int64_t> document_offset_;
+};
+
+}  // namespace actsweep

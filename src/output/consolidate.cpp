@@ -1,0 +1,211 @@
+#include "output/consolidate.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "comm/agreement.h"
+#include "output/durable.h"
+#include "output/fields.h"
+#include "output/parts.h"
+#include "output/rows.h"
+#include "output/sweep_file.h"
+
+namespace actsweep {
+namespace {
+
+constexpr int64_t kIndexBytesPerChunk = 256;  // of the tree that finds chunks, generously
+constexpr int64_t kSlackBytes = 64 * 1024;
+
+bool is_capture(const Dataset& dataset) { return dataset.path.starts_with("capture/"); }
+
+/// Rank 0's own part of an assembly: everything but rows and events.
+class Beginning {
+ public:
+  Beginning(const Assembly& assembly, Parts& parts, const std::vector<PartLengths>& lengths,
+            Extents& extents)
+      : assembly_(assembly), parts_(parts), lengths_(lengths), extents_(extents) {}
+
+  void write(const std::string& path) {
+    fields_ = merge_fields(parts_, lengths_, assembly_.datasets, extents_);
+    derived_ = assembly_.derive(fields_);
+    extents_[Axis::kFinding] = derived_.findings;
+    std::vector<PlannedDataset> planned;
+    for (const auto& dataset : assembly_.datasets) planned.push_back({dataset, shape(dataset)});
+
+    make_folder(folder_of(path));
+    H5File file = H5File::create(path, ErrorKind::kOutput);
+    create_outline(file, planned, assembly_.attributes);
+    for (const auto& entry : planned) {
+      if (!concatenation_axis(entry.dataset)) write_values(file, entry);
+    }
+    for (const auto& [dataset, name, value] : derived_.attributes) {
+      file.dataset(dataset).write_attribute({name, value});
+    }
+    file.close();
+    reserve_bytes(path, rows_bytes(planned));
+  }
+
+ private:
+  /// The first part that holds a captured dataset.
+  size_t capture_part(const Dataset& dataset) {
+    for (size_t part = 0; part < parts_.count(); ++part) {
+      if (parts_.contains(part, dataset)) return part;
+    }
+    fail(ErrorKind::kOutput, "{}: no part holds /{}", assembly_.target, dataset.path);
+  }
+
+  std::vector<hsize_t> shape(const Dataset& dataset) {
+    if (!is_capture(dataset)) return shape_of(dataset, extents_);
+    return parts_.dataset(capture_part(dataset), dataset, extents_).shape();
+  }
+
+  std::vector<std::byte> read_capture(const PlannedDataset& planned) {
+    std::vector<std::byte> values(static_cast<size_t>(byte_count(planned.dataset, planned.shape)));
+    parts_.dataset(capture_part(planned.dataset), planned.dataset, extents_)
+        .read_all(memory_type(planned.dataset.type), values.data());
+    return values;
+  }
+
+  const std::vector<std::byte>& find_values(const Dataset& dataset) const {
+    if (dataset.merge == Merge::kDerived) {
+      const auto column = std::find_if(derived_.datasets.begin(), derived_.datasets.end(),
+                                       [&](const Column& c) { return c.path == dataset.path; });
+      ensure(column != derived_.datasets.end(), "every derived dataset is derived");
+      return column->values;
+    }
+    const auto& source = dataset.merge == Merge::kConstant ? assembly_.constants : fields_.values;
+    const auto values = source.find(dataset.path);
+    const std::string claim = "an assembly has values for /" + dataset.path;
+    ensure(values != source.end(), claim.c_str());
+    return values->second;
+  }
+
+  void write_values(const H5File& file, const PlannedDataset& planned) {
+    const Dataset& dataset = planned.dataset;
+    const std::vector<std::byte> values =
+        is_capture(dataset) ? read_capture(planned) : find_values(dataset);
+    ensure(static_cast<int64_t>(values.size()) == byte_count(dataset, planned.shape),
+           "an assembly's values fill their dataset");
+    if (!values.empty()) {
+      file.dataset(dataset.path).write_all(memory_type(dataset.type), values.data());
+    }
+  }
+
+  /// The bytes of rows and events if nothing can be compressed.
+  static int64_t rows_bytes(const std::vector<PlannedDataset>& planned) {
+    int64_t bytes = kSlackBytes;
+    for (const auto& [dataset, shape] : planned) {
+      if (!concatenation_axis(dataset)) continue;
+      const std::vector<hsize_t> chunk = chunk_shape(dataset, shape);
+      if (chunk.empty()) {
+        bytes += byte_count(dataset, shape);
+        continue;
+      }
+      int64_t chunks = 1;
+      for (size_t i = 0; i < shape.size(); ++i) {
+        chunks *= static_cast<int64_t>((shape[i] + chunk[i] - 1) / chunk[i]);
+      }
+      bytes += chunks * (byte_count(dataset, chunk) + kIndexBytesPerChunk);
+    }
+    return bytes;
+  }
+
+  const Assembly& assembly_;
+  Parts& parts_;
+  const std::vector<PartLengths>& lengths_;
+  Extents& extents_;
+  MergedFields fields_;
+  Derived derived_;
+};
+
+/// Collective. Rank 0 measures the parts; every rank gets the lengths.
+std::vector<PartLengths> measure_parts(const Assembly& assembly, Parts& parts, MPI_Comm comm) {
+  int rank = 0;
+  MPI_Comm_rank(comm, &rank);
+  std::vector<PartLengths> lengths(parts.count());
+  agree(comm, [&] {
+    if (rank == 0) lengths = survey(parts, assembly.datasets, assembly.extents);
+  });
+  MPI_Bcast(lengths.data(), static_cast<int>(lengths.size() * sizeof(PartLengths)), MPI_BYTE, 0,
+            comm);
+  return lengths;
+}
+
+Extents final_extents(const Assembly& assembly, const std::vector<PartLengths>& lengths) {
+  const PartLengths total = total_of(lengths, lengths.size());
+  Extents extents = assembly.extents;
+  for (const Axis axis : {Axis::kToken, Axis::kSequence}) {
+    require(total.along(axis) == extents.at(axis), ErrorKind::kOutput,
+            "{}: its {} parts hold {} along {}, expected {}", assembly.target,
+            assembly.parts.size(), total.along(axis), name_of(axis), extents.at(axis));
+  }
+  extents[Axis::kEvent] = total.events;
+  extents[Axis::kRow] = total.rows;
+  return extents;
+}
+
+/// Collective. The concatenated datasets, one after the other.
+void write_rows(const Assembly& assembly, RowWriter writer, const std::string& path,
+                const Extents& extents, MPI_Comm comm) {
+  const H5Id access = make_property_list(H5P_FILE_ACCESS);
+  H5Pset_fapl_mpio(access.get(), comm, MPI_INFO_NULL);
+  H5File file;
+  agree(comm, [&] { file = H5File::open_in_parallel(path, ErrorKind::kOutput, access.get()); });
+  for (const auto& dataset : assembly.datasets) {
+    if (concatenation_axis(dataset)) writer.write(file, dataset, extents);
+  }
+  agree(comm, [&] { file.close(); });
+}
+
+void mark_complete(const std::string& path) {
+  H5File file = H5File::open_for_writing(path, ErrorKind::kOutput);
+  file.write_attribute({"complete", int64_t{1}});
+  file.close();
+  release_reserve(path);
+}
+
+}  // namespace
+
+void assemble(const Assembly& assembly, MPI_Comm comm) {
+  int rank = 0;
+  MPI_Comm_rank(comm, &rank);
+  const std::string partial = assembly.target + ".partial";
+  const auto on_first_rank = [&](const std::function<void()>& work) {
+    agree(comm, [&] {
+      if (rank == 0) work();
+    });
+  };
+  const auto step = [&](std::string_view word) {
+    if (rank != 0) return;
+    spdlog::debug("consolidation: {}", word);
+    if (assembly.on_step) assembly.on_step(word);
+  };
+
+  Parts parts(assembly.parts);
+  const std::vector<PartLengths> lengths = measure_parts(assembly, parts, comm);
+  Extents extents = final_extents(assembly, lengths);
+  try {
+    on_first_rank([&] { Beginning(assembly, parts, lengths, extents).write(partial); });
+    step("created");
+    write_rows(assembly, RowWriter(parts, lengths, assembly.offset_indices, comm), partial, extents,
+               comm);
+    step("rows written");
+    on_first_rank([&] {
+      mark_complete(partial);
+      sync_path(partial);
+    });
+    step("fsynced");
+    on_first_rank([&] { rename_file(partial, assembly.target); });
+    step("renamed");
+    on_first_rank([&] { sync_path(folder_of(assembly.target)); });
+    step("done");
+  } catch (...) {
+    if (rank == 0) std::remove(partial.c_str());
+    throw;
+  }
+}
+
+}  // namespace actsweep

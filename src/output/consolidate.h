@@ -1,0 +1,39 @@
+// Parts in order -> one sweep file: the consolidation of segments and the merge of finished files.
+//
+// In: the paths of parts that hold the declared datasets, and what no part holds. Out: the target,
+// which exists only whole. Rank 0 writes all that is small, then all ranks write rows and events
+// together, then rank 0 commits. Refuses (ErrorKind::kOutput) parts that do not fit the
+// declarations or each other, and a disk without room; what was begun is then removed.
+#pragma once
+
+#include <mpi.h>
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/h5.h"
+#include "output/layout.h"
+#include "output/segment_file.h"
+#include "stats/derive.h"
+
+namespace actsweep {
+
+struct Assembly {
+  std::string target;
+  std::vector<std::string> parts;  // in corpus order; parts of captured prompts anywhere
+  std::vector<Dataset> datasets;   // in the order of the file
+  Extents extents;                 // of the target; events, rows and findings come from the parts
+  std::vector<Attribute> attributes;  // of the root, without schema, schema_version and complete
+  bool offset_indices = false;  // merge of files: indices and documents count on from file to file
+  std::function<Derived(const MergedFields&)> derive;
+  std::map<std::string, std::vector<std::byte>> constants;  // every constant dataset but captures
+  StepHook on_step;                                         // called on rank 0
+};
+
+/// Collective over the communicator. An error on one rank is an error on all.
+void assemble(const Assembly& assembly, MPI_Comm comm);
+
+}  // namespace actsweep
