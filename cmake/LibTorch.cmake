@@ -17,7 +17,16 @@ file(CREATE_LINK "${fmt_include}/fmt" "${PROJECT_BINARY_DIR}/fmt_first/fmt" SYMB
 add_library(actsweep_torch INTERFACE)
 target_include_directories(actsweep_torch BEFORE INTERFACE "${PROJECT_BINARY_DIR}/fmt_first")
 target_include_directories(actsweep_torch SYSTEM INTERFACE "${TORCH_INCLUDE_DIR}")
-target_link_libraries(actsweep_torch INTERFACE "${TORCH_CPU_LIBRARY}" "${C10_LIBRARY}" OpenMP::OpenMP_CXX)
+# LibTorch from PyPI brings the OpenMP runtime that it was built with: one process must have one.
+find_library(TORCH_OPENMP_LIBRARY NAMES gomp libgomp.so.1 PATHS "${TORCH_LIBRARY_DIR}" NO_DEFAULT_PATH)
+if(TORCH_OPENMP_LIBRARY)
+  add_library(actsweep_openmp INTERFACE)
+  target_compile_options(actsweep_openmp INTERFACE ${OpenMP_CXX_FLAGS})
+  target_link_libraries(actsweep_openmp INTERFACE "${TORCH_OPENMP_LIBRARY}")
+else()
+  add_library(actsweep_openmp ALIAS OpenMP::OpenMP_CXX)
+endif()
+target_link_libraries(actsweep_torch INTERFACE "${TORCH_CPU_LIBRARY}" "${C10_LIBRARY}" actsweep_openmp)
 target_link_options(actsweep_torch INTERFACE "LINKER:-rpath,${TORCH_LIBRARY_DIR}")
 
 # Is a CUDA build wanted, and can it be had?

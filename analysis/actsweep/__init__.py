@@ -1,8 +1,8 @@
 """Reads sweep files of actsweep and draws their massive activations.
 
 >>> sweep = actsweep.open("results/demo.h5")
->>> sweep.massive                                  # one row per massive activation, with its token's text
->>> actsweep.class_mean(sweep.residual)            # [layer, class, channel]
+>>> sweep.massive                        # one row per massive activation, with its token's text
+>>> actsweep.class_mean(sweep.residual)  # [layer, class, channel]
 >>> actsweep.magnitude_3d(sweep, sweep.prompts[0]).savefig("magnitude.png")
 """
 

@@ -1,7 +1,7 @@
 """`python -m actsweep`: pictures and a summary of a sweep file.
 
-In: a subcommand and a sweep file. Out: pictures with their paths printed, or the summary. A file or prompt that does not
-serve is one line on stderr and exit code 2.
+In: a subcommand and a sweep file. Out: pictures with their paths printed, or the summary. A file or
+prompt that does not serve is one line on stderr and exit code 2.
 """
 
 from __future__ import annotations
@@ -64,8 +64,9 @@ def _print_paths(paths: list[Path]) -> None:
 
 def _inform(sweep: Sweep, _: argparse.Namespace) -> None:
     attributes, residual = sweep.attributes, sweep.residual
-    count = residual["count"].values
-    nonfinite = residual["nonfinite_tokens"].values
+    nonfinite = residual["nonfinite_tokens"].values  # [layer]
+    tokens = int(residual["count"][0]) + nonfinite[0]
+    sequences = sweep.sequences.sizes["sequence"]
     rows = [
         ("file", f"{sweep.path}, of {attributes['created']}"),
         ("model", f"{attributes['model_name']} ({attributes['model_family']})"),
@@ -73,12 +74,14 @@ def _inform(sweep: Sweep, _: argparse.Namespace) -> None:
         ("program", f"actsweep {attributes['software_version']}, {attributes['git_commit'][:12]}"),
         ("dtype", f"{attributes['dtype']}, residual {attributes['residual_dtype']}"),
         ("ranks", f"model group of {attributes['model_group_size']}"),
-        ("corpus", f"{count[0] + nonfinite[0]:,} tokens in {sweep.sequences.sizes['sequence']:,} sequences"),
+        ("corpus", f"{tokens:,} tokens in {sequences:,} sequences"),
         ("prompts", ", ".join(sweep.prompts) or "none captured"),
     ]
     if nonfinite.any():
         layers = ", ".join(f"{layer}: {nonfinite[layer]:,}" for layer in nonfinite.nonzero()[0])
         rows.insert(0, ("NON-FINITE", f"tokens left out by layer: {layers}"))
+    if sweep.perplexity is not None:
+        rows.append(("perplexity", f"{sweep.perplexity:.4f}"))
     for name, value in rows:
         print(f"{name:<11}{value}")
     _print_massive(sweep)

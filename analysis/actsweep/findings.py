@@ -1,7 +1,7 @@
 """What counts as massive, and which channels of a file are.
 
-In: magnitudes and a median, or the events of a file. Out: the activations that pass, and a table by channel. Events are
-read in blocks, so that their number is not limited by memory.
+In: magnitudes and a median, or the events of a file. Out: the activations that pass, and a table by
+channel. Events are read in blocks, so that their number is not limited by memory.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Criterion:
 
 
 def lower_median(values: np.ndarray) -> float:
-    """The element at index (n − 1) // 2 in rising order of the finite values; NaN where there is none."""
+    """The element at index (n − 1) // 2 in rising order of the finite values; else NaN."""
     finite = values[np.isfinite(values)]
     if finite.size == 0:
         return float("nan")
@@ -39,8 +39,8 @@ def lower_median(values: np.ndarray) -> float:
 def massive_channels(massive: xr.Dataset, channels: int) -> xr.Dataset:
     """The events of `Sweep.massive` by channel, most events first; only channels with an event.
 
-    Columns along `channel` (a coordinate of `channels` possible values): `events`, `first_layer`, `last_layer`,
-    `max_magnitude`, and `events_at_position_0`.
+    Columns along `channel` (a coordinate of `channels` possible values): `events`, `first_layer`,
+    `last_layer`, `max_magnitude`, and `events_at_position_0`.
     """
     events = np.zeros(channels, np.int64)
     at_start = np.zeros(channels, np.int64)

@@ -1,4 +1,4 @@
-"""Text for axes: tokens that are short, visible and printable in the font, and numbers without exponents.
+"""Text for axes: short, visible, printable tokens, and numbers without exponents.
 
 In: decoded tokens, numbers, lengths. Out: strings, and which of many ticks to label.
 """
@@ -16,7 +16,7 @@ _VISIBLE = {" ": "␣", "\n": "↵", "\r": "␍", "\t": "⇥"}
 
 
 def token_label(text: str) -> str:
-    """A token as a tick label: white space made visible, characters that the font lacks as U+XXXX."""
+    """A token as a tick label: white space visible, characters that the font lacks as U+XXXX."""
     shown = "".join(_visible(character) for character in text) or "∅"
     return shown if len(shown) <= LONGEST_LABEL else shown[: LONGEST_LABEL - 1] + "…"
 

@@ -1,7 +1,8 @@
 """Means, deviations and quantiles from the raw sums of a site.
 
-In: a site's dataset (`Sweep.residual`), or one that was indexed first: `channel_mean(sweep.residual.isel(layer=3))` reads
-one layer. Out: data arrays in float64, NaN where nothing was counted. Deviations are of the population (divided by n).
+In: a site's dataset (`Sweep.residual`), or one that was indexed first:
+`channel_mean(sweep.residual.isel(layer=3))` reads one layer. Out: data arrays in float64, NaN where
+nothing was counted. Deviations are of the population (divided by n).
 """
 
 from __future__ import annotations
@@ -39,17 +40,17 @@ def class_std(site: xr.Dataset) -> xr.DataArray:
 def magnitude_quantile(site: xr.Dataset, quantiles: ArrayLike) -> xr.DataArray:
     """[layer, quantile]: quantiles of |x| over tokens and channels, from the histogram.
 
-    The value is the lower edge of the bin that holds the element at index floor(q (n − 1)) in rising order: exact for a
-    bfloat16 residual, else at most 2⁻⁷ of itself too low.
+    The value is the lower edge of the bin that holds the element at index floor(q (n − 1)) in
+    rising order: exact for a bfloat16 residual, else at most 2⁻⁷ of itself too low.
     """
     quantiles = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
     if np.any((quantiles < 0) | (quantiles > 1)):
         raise ValueError(f"quantiles must lie in [0, 1], found {quantiles.tolist()}")
     edges = site["magnitude_bin"].values  # [bins] float32
-    histogram = site["magnitude_histogram"]
+    histogram = site["magnitude_histogram"].compute()
     result = xr.apply_ufunc(
         _quantiles_of,
-        histogram.load(),
+        histogram,
         input_core_dims=[["magnitude_bin"]],
         output_core_dims=[["quantile"]],
         kwargs={"edges": edges, "quantiles": quantiles},
@@ -61,8 +62,9 @@ def magnitude_quantile(site: xr.Dataset, quantiles: ArrayLike) -> xr.DataArray:
 def layer_summary(site: xr.Dataset) -> xr.Dataset:
     """The layer curve: mean and standard deviation over sequences, read layer by layer.
 
-    `top_mean`, `top_std` [layer, order] of the largest magnitudes of a sequence, `median_mean`, `median_std` [layer] of
-    its median magnitude, and `sequences` [layer]: how many had finite values, which are those that enter.
+    `top_mean`, `top_std` [layer, order] of the largest magnitudes of a sequence, `median_mean`,
+    `median_std` [layer] of its median magnitude, and `sequences` [layer]: how many had finite
+    values, which are those that enter.
     """
     layers = site.sizes["layer"]
     top = np.full((2, layers, site.sizes["order"]), np.nan)

@@ -1,7 +1,8 @@
-"""The paper's first pictures (arXiv 2402.17762, figures 1 to 4), from any sweep file.
+"""The paper's first pictures (arXiv 2402.17762), from any sweep file.
 
-In: a `Sweep`. Out: a matplotlib `Figure`, and PNG and SVG files. Colours are those of Okabe and Ito, told apart without
-colour vision, and every series has its own marker. Refuses a prompt or a layer that the file does not have.
+In: a `Sweep`. Out: a matplotlib `Figure`, and PNG and SVG files. Colours are those of Okabe and
+Ito, told apart without colour vision, and every series has its own marker. Refuses a prompt or a
+layer that the file does not have.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ STYLE = {
 
 
 def layer_curve(sweep: Sweep, site: str = "residual") -> Figure:
-    """The largest magnitudes (up to three) and the median of each layer: mean ± std over sequences."""
+    """Up to three largest magnitudes and the median of each layer: mean ± std over sequences."""
     summary = layer_summary(sweep.site(site))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 4.4), layout="constrained")
@@ -87,9 +88,10 @@ def _finish_layer_curve(axes: Axes, sweep: Sweep, site: str, sequences: int) -> 
     axes.margins(x=0.02)
     axes.set_title(
         f"{sweep.attributes['model_name']}: largest and median magnitudes, {_site_text(site)}\n"
-        f"mean ± std over {sequences:,} sequences, {_dtype_text(sweep)}",
+        f"mean ± std over {sequences:,} sequences, computed in {sweep.attributes['dtype']}",
         loc="left",
         fontsize=10,
+        wrap=True,
     )
     axes.figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=8.5)
 
@@ -110,18 +112,19 @@ def magnitude_3d(sweep: Sweep, prompt: str, layer: int | None = None) -> Figure:
     labels = [token_label(text) for text in sweep.decode_each(capture["id"].values)]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.6, 6.2))
-        axes = figure.add_axes((0.0, -0.03, 0.96, 0.98), projection="3d")
+        axes = figure.add_axes((0.02, 0.0, 0.94, 0.94), projection="3d")
         _ridges(axes, magnitude, massive.any(axis=1))
         _token_axis(axes, labels, magnitude, massive.any(axis=1))
         _channel_axis(axes, magnitude, massive.any(axis=0))
         _finish_magnitude_3d(axes, magnitude)
         figure.suptitle(
-            f"{sweep.attributes['model_name']}, output of layer {layer} of {layers - 1}\n"
+            f"{sweep.attributes['model_name']}, {_layer_text(layer)} of {layers - 1}\n"
             f"prompt “{prompt}”: {_verdict(magnitude, massive)}",
             x=0.03,
             y=0.98,
             ha="left",
             fontsize=10,
+            wrap=True,
         )
     return figure
 
@@ -188,7 +191,7 @@ def _token_axis(
 
 
 def _channel_axis(axes: Axes3D, magnitude: np.ndarray, is_massive: np.ndarray) -> None:
-    """The massive channels, or the largest one where there is none; the ends where there is room."""
+    """The massive channels, or the largest one without any; the ends where there is room."""
     largest = np.nan_to_num(magnitude).max(axis=0)
     order = np.argsort(-largest, kind="stable")
     wanted = [int(channel) for channel in order if is_massive[channel]] or [int(order[0])]
@@ -213,7 +216,7 @@ def _finish_magnitude_3d(axes: Axes3D, magnitude: np.ndarray) -> None:
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
         axis.pane.set_facecolor("white")
         axis._axinfo["grid"].update(color="0.9", linewidth=0.5)
-    axes.set_box_aspect((1.15, 1.05, 0.75), zoom=1.08)
+    axes.set_box_aspect((1.15, 1.05, 0.75), zoom=0.97)
     axes.view_init(elev=28, azim=-50)
 
 
@@ -230,7 +233,7 @@ def _verdict(magnitude: np.ndarray, massive: np.ndarray) -> str:
 
 
 def save(figure: Figure, folder: str | os.PathLike[str], stem: str) -> list[Path]:
-    """Writes `stem`.png and `stem`.svg into `folder`, which is made if needed; returns their paths."""
+    """Writes `stem`.png and `stem`.svg into `folder`, made if needed; returns their paths."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{stem}.png", folder / f"{stem}.svg"]
@@ -240,9 +243,9 @@ def save(figure: Figure, folder: str | os.PathLike[str], stem: str) -> list[Path
     return paths
 
 
+def _layer_text(layer: int) -> str:
+    return f"output of layer {layer}" if layer else "embedding output, layer 0"
+
+
 def _site_text(site: str) -> str:
     return "residual stream" if site == "residual" else site.replace("_", " ")
-
-
-def _dtype_text(sweep: Sweep) -> str:
-    return f"computed in {sweep.attributes['dtype']}"

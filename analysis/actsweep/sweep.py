@@ -1,8 +1,8 @@
 """Sweep files, opened lazily and checked first.
 
-In: the path of a finished sweep file. Out: a `Sweep`, whose groups are xarray datasets that read what is indexed and no
-more. Refuses, with a ValueError that names the file and what was found, a file that is not HDF5, not of this schema or
-version, or not complete.
+In: the path of a finished sweep file. Out: a `Sweep`, whose groups are xarray datasets that read
+what is indexed and no more. Refuses, with a ValueError that names the file and what was found, a
+file that is not HDF5, not of this schema or version, or not complete.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ class Sweep:
 
     @property
     def massive(self) -> xr.Dataset:
-        """One row per massive activation, along `event`, with the decoded token as column `text`."""
+        """One row per massive activation, along `event`; `text` is the decoded token."""
         group = self._group("massive").to_dataset(inherit=False)
-        # The axis `layer` of events_left_out makes the column `layer` a coordinate; here it is a column.
+        # Beside the axis of events_left_out, xarray takes the column `layer` for a coordinate.
         table = group.drop_vars("events_left_out").reset_coords()
         return table.assign(text=token_text(self.vocabulary, table["token_id"]))
 
@@ -79,6 +79,16 @@ class Sweep:
         """[layer]: massive activations that the job's `max_events` left out of the table."""
         values = self._group("massive")["events_left_out"].variable
         return xr.DataArray(values, name="events_left_out")
+
+    @property
+    def perplexity(self) -> float | None:
+        """Over all tokens with a target; None where the job did not ask for the loss."""
+        loss = self.tree["loss"].to_dataset() if "loss" in self.tree.children else {}
+        # A job that keeps no rows per token has it beside the sum.
+        for name in ("token_nll", "nll_sum"):
+            if name in loss and "perplexity" in loss[name].attrs:
+                return float(_python_value(loss[name].attrs["perplexity"]))
+        return None
 
     @property
     def prompts(self) -> list[str]:

@@ -1,7 +1,7 @@
 """Token ids to text, by the bytes that a sweep file carries.
 
-In: `/vocabulary/bytes` and `/vocabulary/offset`. Out: text, with bytes that are no UTF-8 shown as ⟨0xNN⟩: a token may
-hold part of a character only. Refuses ids beyond the vocabulary.
+In: `/vocabulary/bytes` and `/vocabulary/offset`. Out: text, with bytes that are no UTF-8 shown as
+⟨0xNN⟩: a token may hold part of a character only. Refuses ids beyond the vocabulary.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Vocabulary:
         return len(self._offset) - 1
 
     def decode(self, ids: ArrayLike) -> str:
-        """The text of a run of ids [n], joined before decoding so that split characters become whole."""
+        """The text of a run of ids [n]: their bytes are joined, so split characters are whole."""
         return escape_invalid_utf8(b"".join(self._bytes_of(token) for token in self._checked(ids)))
 
     def decode_each(self, ids: ArrayLike) -> np.ndarray:
@@ -49,7 +49,7 @@ class Vocabulary:
         texts = np.empty(len(distinct), dtype=object)
         for index, token in enumerate(distinct):
             texts[index] = escape_invalid_utf8(self._bytes_of(token))
-        return texts[place].reshape(ids.shape)
+        return np.take(texts, place.reshape(-1)).reshape(ids.shape)
 
     def _bytes_of(self, token: int) -> bytes:
         return self._raw[self._offset[token] : self._offset[token + 1]]

@@ -1,6 +1,7 @@
 """Writes small sweep files with h5py, as the output format says, from given residual states.
 
-The statistics are computed here by themselves, plainly, in numpy: the tests compare the package with them.
+The statistics are computed here by themselves, plainly, in numpy: the tests compare the package
+with them.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +128,7 @@ _tokenizer: Tokenizer | None = None  # of a worker process
 def start_worker(directory: Path) -> None:
     """Loads a worker's tokenizer, with one thread: the processes are the parallelism."""
     global _tokenizer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the workers
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     _tokenizer = load_tokenizer(directory)
 

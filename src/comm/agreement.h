@@ -9,14 +9,20 @@
 
 namespace actsweep {
 
-/// Thrown where the work went well on this rank but not on another, which reports the error: nothing to print.
-class FailedElsewhere : public Error {
+/// An Error that all members of a communicator know of. The lowest rank that failed reports it; the others have nothing to
+/// print.
+class AgreedError : public Error {
  public:
-  explicit FailedElsewhere(ErrorKind kind) : Error(kind, "another rank failed") {}
+  AgreedError(ErrorKind kind, const std::string& message, bool is_mine)
+      : Error(kind, message), is_mine_(is_mine) {}
+  bool is_mine() const { return is_mine_; }
+
+ private:
+  bool is_mine_;
 };
 
-/// Collective over `communicator`. Runs `work` on every member. If it throws an Error anywhere, every member throws: the
-/// lowest rank that failed its own Error, all others FailedElsewhere with that error's kind.
+/// Collective over `communicator`. Runs `work` on every member. If it throws an Error anywhere, every member throws an
+/// AgreedError of the kind that the lowest failing rank met.
 void agree(MPI_Comm communicator, const std::function<void()>& work);
 
 }  // namespace actsweep

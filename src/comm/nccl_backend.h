@@ -29,4 +29,7 @@ std::shared_ptr<GroupBackend> make_nccl_backend(MPI_Comm communicator, at::Devic
 /// "2.29.7", or "none" in a build without NCCL.
 std::string nccl_version();
 
+/// "13.0", or "none" on a machine or in a build without a CUDA driver.
+std::string cuda_driver_version();
+
 }  // namespace actsweep

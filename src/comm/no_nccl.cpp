@@ -14,4 +14,6 @@ std::shared_ptr<GroupBackend> make_nccl_backend(MPI_Comm, at::Device device,
 
 std::string nccl_version() { return "none"; }
 
+std::string cuda_driver_version() { return "none"; }
+
 }  // namespace actsweep

@@ -1,6 +1,7 @@
 #include "output/durable.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -53,14 +54,21 @@ void reserve_bytes(const std::string& path, int64_t bytes) {
           "{}: cannot ask for the free space: {}", path, std::strerror(errno));
   const auto free = static_cast<int64_t>(space.f_bavail) * static_cast<int64_t>(space.f_frsize);
   require(bytes <= free, ErrorKind::kOutput,
-          "{}: needs up to {} more bytes on the disk, which has {} free", path, bytes, free);
+          "{}: needs up to {} KiB more on the disk, which has {} KiB free", path, bytes / 1024,
+          free / 1024);
   const int descriptor = open_or_fail(path, O_WRONLY);
-  const int status =
-      ::fallocate(descriptor, FALLOC_FL_KEEP_SIZE, ::lseek(descriptor, 0, SEEK_END), bytes);
+  const off_t end = ::lseek(descriptor, 0, SEEK_END);
+  rlimit limit{};
+  ::getrlimit(RLIMIT_FSIZE, &limit);
+  int status = ::fallocate(descriptor, FALLOC_FL_KEEP_SIZE, end, bytes);
+  if (static_cast<rlim_t>(end + bytes) > limit.rlim_cur) {  // holds for writes, not for blocks
+    status = -1;
+    errno = EFBIG;
+  }
   const int reason = errno;
   ::close(descriptor);
   require(status == 0 || reason == EOPNOTSUPP, ErrorKind::kOutput,
-          "{}: cannot set {} bytes aside: {}", path, bytes, std::strerror(reason));
+          "{}: cannot set {} KiB aside: {}", path, bytes / 1024, std::strerror(reason));
 }
 
 void release_reserve(const std::string& path) {

@@ -177,9 +177,11 @@ std::vector<Dataset> datasets_of(const H5File& file) {
 
 Extents extents_of(const H5File& file) {
   Extents extents;
-  for (const Axis axis : all_axes()) {
-    if (axis == Axis::kPromptToken || !file.contains(name_of(axis))) continue;
-    extents[axis] = static_cast<int64_t>(file.dataset(name_of(axis)).shape().at(0));
+  for (const auto& path : file.dataset_paths()) {
+    for (const Axis axis : all_axes()) {
+      if (axis == Axis::kPromptToken || path != name_of(axis)) continue;
+      extents[axis] = static_cast<int64_t>(file.dataset(path).shape().at(0));
+    }
   }
   return extents;
 }

@@ -1,8 +1,8 @@
 // Declarations of the datasets of a sweep file: names, axes, units, merge rules.
 //
-// In: the job. Out: one list of `Dataset` rows that serves the reduction over the model group, the merge of segments, the
-// merge of files, the schema command and the attributes in the file. Mentions no tensor: this header is all that output/
-// and plan/ see of stats/.
+// In: the job. Out: one list of `Dataset` rows that serves the reduction over the model group, the
+// merge of segments, the merge of files, the schema command and the attributes in the file.
+// Mentions no tensor: this header is all that output/ and plan/ see of stats/.
 #pragma once
 
 #include <cstdint>
@@ -30,14 +30,14 @@ enum class Axis {
   kVocabulary,    // token ids
   kVocabularyOffset,
   kVocabularyByte,
-  kPromptToken,   // tokens of one captured prompt (one axis per prompt)
-  kFinding,       // layer and channel pairs that pass against the layer's corpus median
+  kPromptToken,  // tokens of one captured prompt (one axis per prompt)
+  kFinding,      // layer and channel pairs that pass against the layer's corpus median
 };
 
 /// How a dataset of two parts (ranks, segments, files) becomes one.
 enum class Merge {
-  kRows,      // concatenated along its token, row or sequence axis, in corpus order
-  kGather,    // concatenated along its event axis
+  kRows,    // concatenated along its token, row or sequence axis, in corpus order
+  kGather,  // concatenated along its event axis
   kSum,
   kMax,
   kMin,
@@ -52,8 +52,10 @@ struct Dataset {
   std::string units;  // "1" for counts and indices
   std::string long_name;
   Merge merge;
-  std::optional<Axis> index_of = {};  // values count along this axis of the file: merging files adds offsets
-  bool counts_documents = false;      // values are document numbers: merging files adds the documents before
+  std::optional<Axis> index_of =
+      {};  // values count along this axis of the file: merging files adds offsets
+  bool counts_documents =
+      false;  // values are document numbers: merging files adds the documents before
 };
 
 inline constexpr int64_t kClasses = 4;  // position 0, delimiter, weak-semantic word, other

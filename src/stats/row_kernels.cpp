@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <limits>
 
-// Compiled with -O3 -ffp-contract=off: a fused multiply-add on one instruction set alone would change bits.
+// This file is compiled with -O3 (its loops are written for the auto-vectoriser: gcc lowers vector
+// types before it clones functions) and -ffp-contract=off (a fused multiply-add on one instruction
+// set alone would change bits).
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define ACTSWEEP_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#define ACTSWEEP_CLONES \
+  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define ACTSWEEP_CLONES
 #endif
@@ -16,238 +18,222 @@ namespace actsweep::kernels {
 
 namespace {
 
-constexpr int64_t kLanes = 16;  // float32 values at once
+constexpr int64_t kSumLanes = 16;
 constexpr int32_t kMagnitudeMask = 0x7fffffff;
-constexpr int16_t kPadding = 0x7fff;
+constexpr int32_t kBitsOf6 = std::bit_cast<int32_t>(6.0f);
 
-typedef float FloatLanes __attribute__((vector_size(4 * kLanes)));
-typedef int32_t IntLanes __attribute__((vector_size(4 * kLanes)));
-typedef int16_t HalfKeyLanes __attribute__((vector_size(2 * kLanes)));
-typedef int16_t KeyLanes __attribute__((vector_size(2 * kKeyLanes)));
-typedef float HalfFloatLanes __attribute__((vector_size(2 * kLanes)));
-typedef double DoubleLanes __attribute__((vector_size(4 * kLanes)));  // half as many lanes
-
-template <typename Lanes, typename T>
-[[gnu::always_inline]] inline void load(Lanes& lanes, const T* from) {
-  std::memcpy(&lanes, from, sizeof(Lanes));
+[[gnu::always_inline]] inline int32_t magnitude_bits(float value) {
+  return std::bit_cast<int32_t>(value) & kMagnitudeMask;
 }
 
-template <typename Lanes, typename T>
-[[gnu::always_inline]] inline void store(T* to, const Lanes& lanes) {
-  std::memcpy(to, &lanes, sizeof(Lanes));
-}
-
-/// The lanes of `from` in float64: the first half in `low`.
-[[gnu::always_inline]] inline void widen(const float* from, DoubleLanes& low, DoubleLanes& high) {
-  HalfFloatLanes half;
-  load(half, from);
-  low = __builtin_convertvector(half, DoubleLanes);
-  load(half, from + kLanes / 2);
-  high = __builtin_convertvector(half, DoubleLanes);
-}
-
-/// The keys of 16 values; adds their squares to `square`.
-[[gnu::always_inline]] inline HalfKeyLanes scan_lanes(const float* from, DoubleLanes* square) {
-  IntLanes bits;
-  load(bits, from);
-  DoubleLanes low, high;
-  widen(from, low, high);
-  square[0] += low * low;
-  square[1] += high * high;
-  return __builtin_convertvector((bits & kMagnitudeMask) >> 16, HalfKeyLanes);
-}
-
-/// The keys of 32 values; updates the lanes' largest keys.
-[[gnu::always_inline]] inline void scan_group(const float* from, int16_t* key, DoubleLanes* square,
-                                              KeyLanes& lane_max) {
-  store(key, scan_lanes(from, square));
-  store(key + kLanes, scan_lanes(from + kLanes, square + 2));
-  KeyLanes keys;
-  load(keys, key);
-  lane_max = keys > lane_max ? keys : lane_max;
-}
-
-/// How many keys are at most `bound`.
-[[gnu::always_inline]] inline int64_t count_up_to(std::span<const int16_t> key, int16_t bound) {
-  KeyLanes matches = {};
-  for (size_t i = 0; i < key.size(); i += kKeyLanes) {
-    KeyLanes keys;
-    load(keys, key.data() + i);
-    matches -= keys <= bound;
+[[gnu::always_inline]] inline double sum_square(const float* row, int64_t channels) {
+  double lane_sum[kSumLanes] = {};
+  const int64_t whole = channels / kSumLanes * kSumLanes;
+  for (int64_t c = 0; c < whole; c += kSumLanes) {
+    for (int64_t lane = 0; lane < kSumLanes; ++lane) {
+      const double x = row[c + lane];
+      lane_sum[lane] += x * x;
+    }
   }
-  int32_t total = 0;
-  for (int64_t lane = 0; lane < kKeyLanes; ++lane) total += matches[lane];
+  for (int64_t c = whole; c < channels; ++c) {
+    const double x = row[c];
+    lane_sum[c - whole] += x * x;
+  }
+  double total = 0;
+  for (int64_t lane = 0; lane < kSumLanes; ++lane) total += lane_sum[lane];
   return total;
 }
 
-/// Sums, over rows, of 16 neighbouring channels.
-struct LaneMoments {
-  DoubleLanes sum[2] = {}, square[2] = {}, fourth[2] = {};
-  IntLanes max_bits = {}, above_6 = {};
+/// How many keys are at most `bound`.
+[[gnu::always_inline]] inline int64_t count_up_to(const int16_t* key, int64_t length,
+                                                  int16_t bound) {
+  int16_t lane_count[kKeyLanes] = {};
+  const int64_t whole = length / kKeyLanes * kKeyLanes;
+  for (int64_t i = 0; i < whole; i += kKeyLanes) {
+    for (int64_t lane = 0; lane < kKeyLanes; ++lane) lane_count[lane] += key[i + lane] <= bound;
+  }
+  int64_t count = 0;
+  for (int64_t i = whole; i < length; ++i) count += key[i] <= bound;
+  for (int64_t lane = 0; lane < kKeyLanes; ++lane) count += lane_count[lane];
+  return count;
+}
 
-  [[gnu::always_inline]] void add(const float* from) {
-    IntLanes bits;
-    load(bits, from);
-    bits &= kMagnitudeMask;
-    max_bits = bits > max_bits ? bits : max_bits;
-    above_6 -= bits >= std::bit_cast<int32_t>(6.0f);
-    DoubleLanes x[2];
-    widen(from, x[0], x[1]);
-    for (int half = 0; half < 2; ++half) {
-      const DoubleLanes x2 = x[half] * x[half];
-      sum[half] += x[half];
-      square[half] += x2;
-      fourth[half] += x2 * x2;
+/// Calls `visit(i)` for every mark that is 1, in rising order. Marks are few: 32 are skipped at a
+/// time.
+template <typename Visit>
+[[gnu::always_inline]] inline void visit_marks(const uint8_t* mark, int64_t length, Visit visit) {
+  constexpr int64_t kGroup = 32;
+  const int64_t whole = length / kGroup * kGroup;
+  for (int64_t first = 0; first < whole; first += kGroup) {
+    uint64_t words[kGroup / 8];
+    std::memcpy(words, mark + first, sizeof words);
+    if ((words[0] | words[1] | words[2] | words[3]) == 0) continue;
+    for (int64_t word = 0; word < kGroup / 8; ++word) {
+      for (uint64_t left = words[word]; left != 0; left &= left - 1) {
+        visit(first + 8 * word + std::countr_zero(left) / 8);
+      }
     }
   }
-
-  /// Adds the first `count` lanes to the channels from `first` on.
-  [[gnu::always_inline]] void add_to(const MomentSums& sums, int64_t first, int64_t count) const {
-    double sum_[kLanes], square_[kLanes], fourth_[kLanes];
-    int32_t max_[kLanes], above_[kLanes];
-    std::memcpy(sum_, sum, sizeof sum_);
-    std::memcpy(square_, square, sizeof square_);
-    std::memcpy(fourth_, fourth, sizeof fourth_);
-    store(max_, max_bits);
-    store(above_, above_6);
-    for (int64_t lane = 0; lane < count; ++lane) {
-      const int64_t channel = first + lane;
-      sums.sum[channel] += sum_[lane];
-      sums.sum_square[channel] += square_[lane];
-      sums.sum_fourth[channel] += fourth_[lane];
-      int32_t& largest = sums.max_magnitude_bits[channel];
-      largest = std::max(largest, max_[lane]);
-      sums.count_above_6[channel] += above_[lane];
-    }
+  for (int64_t i = whole; i < length; ++i) {
+    if (mark[i]) visit(i);
   }
+}
+
+/// The powers of one value that are summed.
+struct RowPower {
+  double sum, square, fourth;
 };
+
+[[gnu::always_inline]] inline RowPower powers_of(float value) {
+  const double x = value;
+  const double x2 = x * x;
+  return {x, x2, x2 * x2};
+}
+
+[[gnu::always_inline]] inline int32_t larger(int32_t a, int32_t b) { return a > b ? a : b; }
+
+[[gnu::always_inline]] inline void add_four_rows(const float* const* rows, int64_t channels,
+                                                 const MomentSums& sums) {
+  const float *row0 = rows[0], *row1 = rows[1], *row2 = rows[2], *row3 = rows[3];
+  double* __restrict sum = sums.sum;
+  double* __restrict square = sums.sum_square;
+  double* __restrict fourth = sums.sum_fourth;
+  int32_t* __restrict max_bits = sums.max_bits;
+  int32_t* __restrict above_6 = sums.count_above_6;
+  for (int64_t c = 0; c < channels; ++c) {
+    const RowPower a = powers_of(row0[c]), b = powers_of(row1[c]);
+    const RowPower d = powers_of(row2[c]), e = powers_of(row3[c]);
+    sum[c] += (a.sum + b.sum) + (d.sum + e.sum);
+    square[c] += (a.square + b.square) + (d.square + e.square);
+    fourth[c] += (a.fourth + b.fourth) + (d.fourth + e.fourth);
+    const int32_t bits0 = magnitude_bits(row0[c]), bits1 = magnitude_bits(row1[c]);
+    const int32_t bits2 = magnitude_bits(row2[c]), bits3 = magnitude_bits(row3[c]);
+    max_bits[c] = larger(max_bits[c], larger(larger(bits0, bits1), larger(bits2, bits3)));
+    above_6[c] +=
+        (bits0 >= kBitsOf6) + (bits1 >= kBitsOf6) + (bits2 >= kBitsOf6) + (bits3 >= kBitsOf6);
+  }
+}
+
+[[gnu::always_inline]] inline void add_row(const float* row, int64_t channels,
+                                           const MomentSums& sums) {
+  double* __restrict sum = sums.sum;
+  double* __restrict square = sums.sum_square;
+  double* __restrict fourth = sums.sum_fourth;
+  int32_t* __restrict max_bits = sums.max_bits;
+  int32_t* __restrict above_6 = sums.count_above_6;
+  for (int64_t c = 0; c < channels; ++c) {
+    const RowPower a = powers_of(row[c]);
+    sum[c] += a.sum;
+    square[c] += a.square;
+    fourth[c] += a.fourth;
+    const int32_t bits = magnitude_bits(row[c]);
+    max_bits[c] = larger(max_bits[c], bits);
+    above_6[c] += bits >= kBitsOf6;
+  }
+}
 
 }  // namespace
 
-uint32_t magnitude_bits(float value) { return std::bit_cast<uint32_t>(value) & kMagnitudeMask; }
-
 ACTSWEEP_CLONES
 KeyScan scan_keys(std::span<const float> row, int16_t* key) {
-  DoubleLanes square[4] = {};
-  KeyLanes lane_max = {};
   const int64_t channels = static_cast<int64_t>(row.size());
-  const int64_t whole = channels / kKeyLanes * kKeyLanes;
-  for (int64_t c = 0; c < whole; c += kKeyLanes) scan_group(&row[c], key + c, square, lane_max);
-  if (whole < channels) {
-    float last[kKeyLanes] = {};  // zeros change neither the sum nor a maximum
-    std::copy(row.begin() + whole, row.end(), last);
-    scan_group(last, key + whole, square, lane_max);
-    std::fill(key + channels, key + whole + kKeyLanes, kPadding);
+  const float* from = row.data();
+  for (int64_t c = 0; c < channels; ++c) {
+    key[c] = static_cast<int16_t>(magnitude_bits(from[c]) >> 16);
   }
-  const DoubleLanes total = (square[0] + square[2]) + (square[1] + square[3]);
+  int16_t lane_max[kKeyLanes] = {};
+  const int64_t whole = channels / kKeyLanes * kKeyLanes;
+  for (int64_t c = 0; c < whole; c += kKeyLanes) {
+    for (int64_t lane = 0; lane < kKeyLanes; ++lane) {
+      lane_max[lane] = key[c + lane] > lane_max[lane] ? key[c + lane] : lane_max[lane];
+    }
+  }
+  for (int64_t c = whole; c < channels; ++c) {
+    int16_t& largest = lane_max[c - whole];
+    largest = key[c] > largest ? key[c] : largest;
+  }
   KeyScan scan;
-  for (int64_t lane = 0; lane < kLanes / 2; ++lane) scan.sum_square += total[lane];
-  store(scan.lane_max, lane_max);
+  scan.smallest = key[0];
+  for (int64_t c = 0; c < channels; ++c)
+    scan.smallest = key[c] < scan.smallest ? key[c] : scan.smallest;
+  for (const int16_t largest : lane_max)
+    scan.largest = largest > scan.largest ? largest : scan.largest;
+  scan.sum_square = sum_square(from, channels);
+  std::memcpy(scan.lane_max, lane_max, sizeof lane_max);
   return scan;
 }
 
 ACTSWEEP_CLONES
 KeyRank locate_rank(std::span<const int16_t> key, int64_t rank, int16_t guess) {
-  // Invariant: count_up_to(low) <= rank < count_up_to(high); low = -1 and high = kNonfiniteKey - 1 hold it.
+  // Invariant: count_up_to(low) <= rank < count_up_to(high).
   int32_t low = -1, high = kNonfiniteKey - 1;
   int64_t up_to_low = 0;
-  int32_t step = 8;
-  int32_t probe = guess;
-  bool searches_outwards = true;  // neighbouring rows have neighbouring medians
-  int32_t direction = 0;
+  // Neighbouring rows have neighbouring medians: step outwards from the guess in growing steps
+  // until the rank is enclosed from both sides, then halve.
+  int32_t probe = guess, step = 8;
+  bool moved_up = false, moved_down = false;
   while (high - low > 1) {
     probe = std::clamp(probe, low + 1, high - 1);
-    const int64_t count = count_up_to(key, static_cast<int16_t>(probe));
-    const bool is_above = count > rank;
-    if (is_above) {
+    const int64_t count =
+        count_up_to(key.data(), static_cast<int64_t>(key.size()), static_cast<int16_t>(probe));
+    if (count > rank) {
       high = probe;
+      moved_down = true;
     } else {
       low = probe;
       up_to_low = count;
+      moved_up = true;
     }
-    const int32_t turn = is_above ? -1 : 1;
-    searches_outwards = searches_outwards && (direction == 0 || direction == turn);
-    direction = turn;
-    probe = searches_outwards ? probe + turn * step : low + (high - low) / 2;
+    const bool is_enclosed = moved_up && moved_down;
+    probe = is_enclosed ? low + (high - low) / 2 : (moved_up ? probe + step : probe - step);
     step *= 4;
   }
   return {static_cast<int16_t>(high), up_to_low};
 }
 
 ACTSWEEP_CLONES
-int64_t find_keys(std::span<const int16_t> key, int64_t channels, int16_t equal, int16_t at_least,
+int64_t find_keys(std::span<const int16_t> key, int16_t equal, int16_t at_least, uint8_t* mark,
                   uint32_t* found) {
+  const int64_t length = static_cast<int64_t>(key.size());
+  const int16_t* from = key.data();
+  for (int64_t i = 0; i < length; ++i) mark[i] = (from[i] == equal) | (from[i] >= at_least);
   int64_t count = 0;
-  for (int64_t first = 0; first < channels; first += kKeyLanes) {
-    KeyLanes keys;
-    load(keys, key.data() + first);
-    const KeyLanes matches = (keys == equal) | (keys >= at_least);
-    uint64_t words[sizeof(KeyLanes) / 8];
-    store(words, matches);
-    uint64_t any = 0;
-    for (const uint64_t word : words) any |= word;
-    if (any == 0) continue;
-    const int64_t end = std::min(first + kKeyLanes, channels);
-    for (int64_t c = first; c < end; ++c) {
-      found[count] = static_cast<uint32_t>(c);
-      count += key[c] == equal || key[c] >= at_least;
-    }
-  }
+  visit_marks(mark, length, [&](int64_t i) { found[count++] = static_cast<uint32_t>(i); });
   return count;
 }
 
 ACTSWEEP_CLONES
-int64_t find_magnitudes(std::span<const float> values, int16_t key, uint32_t* found) {
-  constexpr int64_t kGroup = 4 * kLanes;
+int64_t find_magnitudes(std::span<const float> values, int16_t key, uint8_t* mark,
+                        uint32_t* found) {
   const int64_t length = static_cast<int64_t>(values.size());
-  const int32_t low = static_cast<int32_t>(key) << 16;
-  const int32_t high = low | 0xffff;
+  const float* from = values.data();
+  const int32_t wanted = key;
+  for (int64_t i = 0; i < length; ++i) mark[i] = (magnitude_bits(from[i]) >> 16) == wanted;
   int64_t count = 0;
-  for (int64_t first = 0; first < length; first += kGroup) {
-    const int64_t end = std::min(first + kGroup, length);
-    if (end == first + kGroup) {
-      IntLanes matches = {};
-      for (int64_t i = first; i < end; i += kLanes) {
-        IntLanes bits;
-        load(bits, &values[i]);
-        bits &= kMagnitudeMask;
-        matches |= (bits >= low) & (bits <= high);
-      }
-      uint64_t words[sizeof(IntLanes) / 8];
-      store(words, matches);
-      uint64_t any = 0;
-      for (const uint64_t word : words) any |= word;
-      if (any == 0) continue;
-    }
-    for (int64_t i = first; i < end; ++i) {
-      const int32_t bits = static_cast<int32_t>(magnitude_bits(values[i]));
-      found[count] = static_cast<uint32_t>(bits);
-      count += bits >= low && bits <= high;
-    }
-  }
+  visit_marks(mark, length,
+              [&](int64_t i) { found[count++] = static_cast<uint32_t>(magnitude_bits(from[i])); });
   return count;
 }
 
-void count_keys(const int16_t* key, int64_t channels, uint32_t* histogram) {
-  for (int64_t c = 0; c < channels; ++c) ++histogram[key[c]];
+void count_keys(std::span<const int16_t> key, uint32_t* histogram) {
+  const int64_t length = static_cast<int64_t>(key.size());
+  const int64_t whole = length / 4 * 4;
+  for (int64_t i = 0; i < whole; i += 4) {
+    uint64_t four;  // one load for four keys: the loop is bound by its loads and stores
+    std::memcpy(&four, key.data() + i, sizeof four);
+    ++histogram[four & 0xffff];
+    ++histogram[(four >> 16) & 0xffff];
+    ++histogram[(four >> 32) & 0xffff];
+    ++histogram[four >> 48];
+  }
+  for (int64_t i = whole; i < length; ++i) ++histogram[key[i]];
 }
 
 ACTSWEEP_CLONES
 void add_moments(std::span<const float* const> rows, int64_t channels, const MomentSums& sums) {
-  const int64_t whole = channels / kLanes * kLanes;
-  for (int64_t first = 0; first < whole; first += kLanes) {
-    LaneMoments moments;
-    for (const float* row : rows) moments.add(row + first);
-    moments.add_to(sums, first, kLanes);
-  }
-  if (whole == channels) return;
-  LaneMoments moments;
-  for (const float* row : rows) {
-    float last[kLanes] = {};
-    std::copy(row + whole, row + channels, last);
-    moments.add(last);
-  }
-  moments.add_to(sums, whole, channels - whole);
+  size_t row = 0;
+  for (; row + 4 <= rows.size(); row += 4) add_four_rows(rows.data() + row, channels, sums);
+  for (; row < rows.size(); ++row) add_row(rows[row], channels, sums);
 }
 
 }  // namespace actsweep::kernels

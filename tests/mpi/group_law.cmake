@@ -25,7 +25,8 @@ if(NCCL_INCLUDE_DIR AND CUDA_RUNTIME_INCLUDE_DIR)
   add_library(actsweep_fake_nccl OBJECT "${PROJECT_SOURCE_DIR}/tests/fakes/nccl_over_mpi.cpp"
               "${PROJECT_SOURCE_DIR}/tests/fakes/nccl_comm.cpp")
   if(NOT ACTSWEEP_WITH_CUDA)
-    target_sources(actsweep_fake_nccl PRIVATE "${PROJECT_SOURCE_DIR}/src/comm/nccl_backend.cpp")
+    target_sources(actsweep_fake_nccl PRIVATE "${PROJECT_SOURCE_DIR}/src/comm/nccl_backend.cpp"
+                   "${PROJECT_SOURCE_DIR}/tests/fakes/no_cuda_driver.cpp")
   endif()
   target_include_directories(actsweep_fake_nccl PUBLIC "${PROJECT_SOURCE_DIR}/tests")
   target_include_directories(actsweep_fake_nccl SYSTEM PUBLIC "${NCCL_INCLUDE_DIR}" "${CUDA_RUNTIME_INCLUDE_DIR}")

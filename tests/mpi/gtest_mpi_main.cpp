@@ -3,6 +3,9 @@
 // one that fails alone).
 #include <gtest/gtest.h>
 
+#include <cstdio>
+#include <string>
+
 #include "comm/session.h"
 
 namespace {
@@ -13,14 +16,18 @@ class FailurePrinter : public testing::EmptyTestEventListener {
   explicit FailurePrinter(int rank) : rank_(rank) {}
 
  private:
-  void OnTestPartResult(const testing::TestPartResult& result) override {
-    if (!result.failed()) return;
-    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-    std::fprintf(stderr, "rank %d, %s.%s, %s:%d: %s\n", rank_, test ? test->test_suite_name() : "-",
-                 test ? test->name() : "-", result.file_name() ? result.file_name() : "?",
-                 result.line_number(), result.message());
+  void OnTestStart(const testing::TestInfo& test) override {
+    test_ = std::string(test.test_suite_name()) + "." + test.name();
   }
 
+  void OnTestPartResult(const testing::TestPartResult& result) override {
+    if (!result.failed()) return;
+    std::fprintf(stderr, "rank %d, %s, %s:%d: %s\n", rank_, test_.c_str(),
+                 result.file_name() ? result.file_name() : "?", result.line_number(),
+                 result.message());
+  }
+
+  std::string test_;
   int rank_;
 };
 

@@ -1,0 +1,139 @@
+// The program: subcommands, one place where errors become messages and exit codes, the end of MPI.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "comm/agreement.h"
+#include "comm/device.h"
+#include "comm/session.h"
+#include "job/job.h"
+#include "output/merge.h"
+#include "output/schema.h"
+#include "output/show.h"
+#include "run/plan_command.h"
+#include "run/stop.h"
+#include "run/sweep.h"
+#include "version.h"
+
+namespace actsweep {
+namespace {
+
+constexpr int kExitUsage = 2;
+constexpr int kExitInternal = 1;
+
+struct Arguments {
+  std::string job;
+  std::vector<std::string> overrides;
+  PlanRequest plan;
+  std::string file;
+  int64_t top = 10;
+  std::vector<std::string> parts;
+  std::string output;
+};
+
+/// Ends the process at a step of a commit, where the kill tests ask for it: ACTSWEEP_DIE_AT is the words of the step.
+void die_where_asked(std::string_view step) {
+  const char* wanted = std::getenv("ACTSWEEP_DIE_AT");
+  if (wanted == nullptr || step != wanted) return;
+  spdlog::warn("dying at \"{}\", as ACTSWEEP_DIE_AT asks", step);
+  std::raise(SIGKILL);
+}
+
+int run_command(const Arguments& arguments, const MpiSession& session) {
+  catch_stop_signals();
+  Job job;
+  agree(MPI_COMM_WORLD, [&] { job = load_job(arguments.job, arguments.overrides); });
+  return run_sweep(job, session, die_where_asked);
+}
+
+/// `run` under MPI: an error that all ranks know ends them together, any other ends the world.
+int run_under_mpi(const Arguments& arguments, int* argc, char*** argv) {
+  const MpiSession session(argc, argv);
+  start_log(session.rank(), session.size());
+  try {
+    return run_command(arguments, session);
+  } catch (const AgreedError& error) {
+    if (error.is_mine()) spdlog::error("{}", error.what());
+    return error.exit_code();
+  } catch (const Error& error) {
+    spdlog::error("{}", error.what());
+    session.abort(error.exit_code());
+  } catch (const std::exception& error) {
+    spdlog::error("{}", error.what());
+    session.abort(kExitInternal);
+  }
+}
+
+/// The commands that run alone.
+int run_alone(const CLI::App& app, const Arguments& arguments) {
+  start_log(0, 1);
+  try {
+    if (app.got_subcommand("plan")) {
+      fmt::print("{}", plan_table(load_job(arguments.job, arguments.overrides), arguments.plan));
+    } else if (app.got_subcommand("show")) {
+      fmt::print("{}", show_file(arguments.file, arguments.top));
+    } else if (app.got_subcommand("merge")) {
+      merge_files(arguments.parts, arguments.output);
+    } else {
+      fmt::print("{}", schema_markdown(declare_datasets(schema_job())));
+    }
+    return 0;
+  } catch (const Error& error) {
+    spdlog::error("{}", error.what());
+    return error.exit_code();
+  } catch (const std::exception& error) {
+    spdlog::error("{}", error.what());
+    return kExitInternal;
+  }
+}
+
+void add_job_options(CLI::App& command, Arguments& arguments) {
+  command.add_option("JOB", arguments.job, "the job file (TOML)")->required();
+  command.add_option("--set", arguments.overrides, "section.key=value, in place of the file's value")
+      ->type_size(1)
+      ->allow_extra_args(false);
+}
+
+void describe(CLI::App& app, Arguments& arguments) {
+  app.require_subcommand(1);
+  app.set_version_flag("--version", fmt::format("actsweep {} ({})", kVersion, kGitCommit));
+  add_job_options(*app.add_subcommand("run", "sweep: alone, or under mpirun or srun"), arguments);
+  auto* plan = app.add_subcommand("plan", "what run would do: layout, memory, disk, time");
+  add_job_options(*plan, arguments);
+  plan->add_option("--ranks", arguments.plan.ranks, "ranks of the run")
+      ->check(CLI::PositiveNumber)
+      ->required();
+  plan->add_option("--memory", arguments.plan.memory_gib, "GiB of memory per rank")
+      ->check(CLI::PositiveNumber);
+  auto* show = app.add_subcommand("show", "the findings of a sweep file as tables");
+  show->add_option("FILE", arguments.file, "a finished sweep file")->required();
+  show->add_option("--top", arguments.top, "rows of the table of channels")->check(CLI::PositiveNumber);
+  auto* merge = app.add_subcommand("merge", "finished files over different corpora into one");
+  merge->add_option("FILES", arguments.parts, "finished sweep files")->required();
+  merge->add_option("-o,--output", arguments.output, "the file to write")->required();
+  app.add_subcommand("schema", "the datasets of the format, as docs/output-format.md lists them");
+}
+
+}  // namespace
+}  // namespace actsweep
+
+int main(int argc, char** argv) {
+  using namespace actsweep;
+  CLI::App app("Sweeps transformers over corpora and writes statistics of their activations.", "actsweep");
+  Arguments arguments;
+  describe(app, arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  if (app.got_subcommand("run")) return run_under_mpi(arguments, &argc, &argv);
+  return run_alone(app, arguments);
+}

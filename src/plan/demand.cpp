@@ -1,0 +1,146 @@
+#include "plan/demand.h"
+
+#include <algorithm>
+
+#include "model/loss.h"
+#include "model/share.h"
+#include "model/stage.h"
+#include "model/workspace.h"
+
+namespace actsweep {
+namespace {
+
+/// The rank whose share is widest: the last one, by the rounding of cut_evenly.
+ModelShare widest_share(const Architecture& architecture, int64_t members) {
+  return share_of(architecture, members, members - 1);
+}
+
+bool has_axis(const Dataset& dataset, Axis axis) {
+  return std::find(dataset.axes.begin(), dataset.axes.end(), axis) != dataset.axes.end();
+}
+
+bool is_field(const Dataset& dataset) {
+  return dataset.merge == Merge::kSum || dataset.merge == Merge::kMax ||
+         dataset.merge == Merge::kMin;
+}
+
+/// Bytes of a dataset, with events and rows counted as none.
+int64_t dataset_bytes(const SweepFacts& facts, const Dataset& dataset) {
+  int64_t bytes = size_of(dataset.type);
+  for (const auto axis : dataset.axes) bytes *= axis_length(facts, axis);
+  return bytes;
+}
+
+/// Bytes that one token (or sequence) adds to one layer of the row datasets along `axis`.
+int64_t row_bytes(const SweepFacts& facts, Axis axis) {
+  int64_t bytes = 0;
+  for (const auto& dataset : facts.datasets) {
+    if (dataset.merge != Merge::kRows || !has_axis(dataset, axis)) continue;
+    int64_t row = size_of(dataset.type);
+    for (const auto other : dataset.axes) {
+      if (other != axis && other != Axis::kLayer) row *= axis_length(facts, other);
+    }
+    bytes += row;
+  }
+  return bytes;
+}
+
+int64_t field_bytes(const SweepFacts& facts) {
+  int64_t bytes = 0;
+  for (const auto& dataset : facts.datasets) {
+    if (is_field(dataset)) bytes += dataset_bytes(facts, dataset);
+  }
+  return bytes;
+}
+
+int64_t weight_bytes(const SweepFacts& facts, const ModelShare& share) {
+  const auto& job = facts.job;
+  const auto layer =
+      StageLayout::layer(facts.rows, facts.architecture, share, job.model.dtype).bytes();
+  const auto head = job.statistics.loss ? StageLayout::head(facts.rows, facts.architecture, share,
+                                                            job.model.dtype)
+                                              .bytes()
+                                        : 0;
+  if (job.parallel.weights == WeightMode::kResident) {
+    return facts.architecture.layers * layer + head;
+  }
+  return 2 * std::max(layer, head);
+}
+
+}  // namespace
+
+int64_t axis_length(const SweepFacts& facts, Axis axis) {
+  switch (axis) {
+    case Axis::kLayer:
+      return facts.architecture.layers + 1;
+    case Axis::kToken:
+      return facts.tokens;
+    case Axis::kSequence:
+      return facts.sequences;
+    case Axis::kChannel:
+      return facts.architecture.channels;
+    case Axis::kOrder:
+      return facts.job.statistics.top_k;
+    case Axis::kMagnitudeBin:
+      return kMagnitudeBins;
+    case Axis::kClass:
+      return kClasses;
+    case Axis::kVocabulary:
+      return facts.architecture.vocabulary;
+    case Axis::kVocabularyOffset:
+      return facts.architecture.vocabulary + 1;
+    default:
+      return 0;  // events, rows, prompts: unknown beforehand and small
+  }
+}
+
+MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t threads,
+                           int64_t block_windows) {
+  const auto& a = facts.architecture;
+  const auto share = widest_share(a, members);
+  const int64_t length = facts.job.corpus.sequence_length;
+  const int64_t owned_tokens = (block_windows + members - 1) / members * length;
+  const int64_t owned_rows = facts.segments.windows_per_microbatch / members * length;
+
+  MemoryDemand demand;
+  demand.weights = weight_bytes(facts, share);
+  demand.residual = owned_tokens * a.channels * 4;
+  demand.workspace = workspace_bytes(
+      a, share, {owned_rows, members, scalar_type(facts.job.model.dtype)});
+  if (facts.job.statistics.loss) demand.workspace += 3 * kLogitBytes;
+
+  const bool keeps_layers = facts.job.output.per_token == PerToken::kMassive;
+  const int64_t token_rows = owned_tokens * row_bytes(facts, keeps_layers ? Axis::kRow : Axis::kToken);
+  const int64_t sequence_rows = owned_tokens / length * row_bytes(facts, Axis::kSequence);
+  // Fields, one copy on its way to the file, and each thread's part of one layer's; a layer's rows here and at the writer.
+  demand.statistics = 2 * field_bytes(facts) + threads * field_bytes(facts) / (a.layers + 1);
+  demand.statistics += (keeps_layers ? a.layers + 1 : 2 + members) * token_rows +
+                       (2 + members) * sequence_rows;
+  return demand;
+}
+
+DiskDemand disk_demand(const SweepFacts& facts) {
+  int64_t rows = 0;
+  for (const auto& dataset : facts.datasets) {
+    if (dataset.merge == Merge::kRows) rows += dataset_bytes(facts, dataset);
+  }
+  const int64_t fields = field_bytes(facts);
+  return {rows + facts.segments.segments() * fields, rows + fields};
+}
+
+double sweep_operations(const SweepFacts& facts) {
+  const auto& a = facts.architecture;
+  const double c = static_cast<double>(a.channels), d = static_cast<double>(a.head_width);
+  const double heads = static_cast<double>(a.heads), kv_heads = static_cast<double>(a.kv_heads);
+  const double weights = c * d * (2 * heads + 2 * kv_heads) + 3 * c * static_cast<double>(a.ffn_width);
+  const double length = static_cast<double>(facts.job.corpus.sequence_length);
+  double per_token = 0;
+  for (const auto window : a.window) {
+    const double seen = window > 0 ? std::min(static_cast<double>(window), length / 2) : length / 2;
+    per_token += 2 * weights + 4 * seen * heads * d;
+  }
+  if (facts.job.statistics.loss) per_token += 2 * c * static_cast<double>(a.vocabulary);
+  return per_token * static_cast<double>(facts.tokens);
+}
+
+}  // namespace actsweep

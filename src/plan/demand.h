@@ -1,0 +1,56 @@
+// What a sweep demands: bytes per rank by purpose, bytes on disk, floating-point operations. Pure arithmetic.
+//
+// In: the job, the architecture and its tensor rows, the windows, the declarations, a layout. Out: numbers. The same
+// functions serve `actsweep plan`, the choice of the block size, and the table that `run` prints.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "corpus/segments.h"
+#include "job/job.h"
+#include "model/architecture.h"
+#include "model/tensor_rows.h"
+#include "stats/declare.h"
+
+namespace actsweep {
+
+/// What the demand depends on beside the layout.
+struct SweepFacts {
+  Job job;
+  Architecture architecture;
+  std::vector<TensorRow> rows;
+  std::vector<Dataset> datasets;
+  int64_t tokens = 0;     // measured
+  int64_t sequences = 0;  // windows
+  SegmentPlan segments;
+};
+
+/// Bytes that the process of the rank with the largest share keeps for itself.
+struct MemoryDemand {
+  int64_t weights = 0;
+  int64_t residual = 0;
+  int64_t workspace = 0;
+  int64_t statistics = 0;  // fields, rows of a block, what waits to be written
+  int64_t total() const { return weights + residual + workspace + statistics; }
+};
+
+struct DiskDemand {
+  int64_t segments = 0;  // uncompressed, until consolidation
+  int64_t final = 0;     // at most: rows are compressed
+};
+
+/// Bytes that wait to be written at most, per writing rank.
+inline constexpr int64_t kWriteQueueBytes = 64ll << 20;
+
+/// For model groups of `members` ranks with `threads` threads, and blocks of `block_windows` windows.
+MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t threads,
+                           int64_t block_windows);
+DiskDemand disk_demand(const SweepFacts& facts);
+/// Floating-point operations of the matrix products and of causal attention, over the whole sweep.
+double sweep_operations(const SweepFacts& facts);
+/// Lengths of the axes that are known before a sweep, for `tokens` tokens in `sequences` windows.
+int64_t axis_length(const SweepFacts& facts, Axis axis);
+
+}  // namespace actsweep

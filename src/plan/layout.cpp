@@ -1,0 +1,185 @@
+#include "plan/layout.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace actsweep {
+namespace {
+
+// The share of the matrix-product rate that whole sweeps reach (docs/performance.md).
+constexpr double kRateReached = 0.6;
+constexpr double kLongSegment_s = 600;
+
+std::string bytes_text(int64_t bytes) {
+  return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / (1ll << 30));
+}
+
+/// The largest block that fits, whole micro-batches, at most a segment; 0 where not even one micro-batch does.
+int64_t largest_block(const SweepFacts& facts, const Machine& machine, int64_t members) {
+  const int64_t unit = facts.segments.windows_per_microbatch;
+  int64_t low = 0, high = (facts.segments.windows_per_segment + unit - 1) / unit;
+  while (low < high) {
+    const int64_t middle = (low + high + 1) / 2;
+    const auto demand = memory_demand(facts, members, machine.threads, middle * unit);
+    if (demand.total() <= machine.memory_bytes) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  return low * unit;
+}
+
+/// The facts after a change of the job's micro-batch.
+SweepFacts with_microbatch(SweepFacts facts, int64_t members) {
+  const int64_t length = facts.job.corpus.sequence_length;
+  facts.job.parallel.microbatch_tokens = members * length;
+  facts.segments.windows_per_microbatch = members;
+  return facts;
+}
+
+/// What would fit, one change at a time and then together.
+std::string what_would_fit(const SweepFacts& facts, const Machine& machine) {
+  const int64_t members = facts.job.parallel.tensor;
+  auto streamed = facts;
+  streamed.job.parallel.weights = WeightMode::kStreamed;
+  const bool is_resident = facts.job.parallel.weights == WeightMode::kResident;
+  if (is_resident && largest_block(streamed, machine, members) > 0) {
+    return "--set parallel.weights=streamed would fit";
+  }
+  const auto small = with_microbatch(streamed, members);
+  if (largest_block(small, machine, members) > 0) {
+    return fmt::format("--set parallel.weights=streamed --set parallel.microbatch_tokens={} would fit",
+                       small.job.parallel.microbatch_tokens);
+  }
+  for (int64_t more = members + 1; more <= machine.ranks; ++more) {
+    if (machine.ranks % more != 0) continue;
+    const auto wider = with_microbatch(streamed, more);
+    if (largest_block(wider, machine, more) == 0) continue;
+    return fmt::format(
+        "--set parallel.tensor={} --set parallel.weights=streamed --set parallel.microbatch_tokens={} "
+        "would fit",
+        more, wider.job.parallel.microbatch_tokens);
+  }
+  const auto least = memory_demand(small, members, machine.threads, members).total();
+  return fmt::format("{} a rank would fit, or more ranks", bytes_text(least));
+}
+
+void refuse_memory(const SweepFacts& facts, const Machine& machine, int64_t block_windows) {
+  const auto demand =
+      memory_demand(facts, facts.job.parallel.tensor, machine.threads, block_windows);
+  fail(ErrorKind::kJob,
+       "the job does not fit: expected at most {} a rank, found {} (weights {}, residual {}, work "
+       "space {}, statistics {}) with blocks of {} tokens; {}",
+       bytes_text(machine.memory_bytes), bytes_text(demand.total()), bytes_text(demand.weights),
+       bytes_text(demand.residual), bytes_text(demand.workspace), bytes_text(demand.statistics),
+       block_windows * facts.job.corpus.sequence_length, what_would_fit(facts, machine));
+}
+
+int64_t choose_block(const SweepFacts& facts, const Machine& machine, int64_t members) {
+  const int64_t unit = facts.segments.windows_per_microbatch;
+  const auto& wanted = facts.job.parallel.block_tokens;
+  if (!wanted) {
+    const int64_t block = largest_block(facts, machine, members);
+    if (block == 0) refuse_memory(facts, machine, unit);
+    return block;
+  }
+  const int64_t windows = std::max<int64_t>(1, *wanted / facts.job.corpus.sequence_length / unit) * unit;
+  const int64_t block = std::min(windows, facts.segments.windows_per_segment);
+  if (memory_demand(facts, members, machine.threads, block).total() > machine.memory_bytes) {
+    refuse_memory(facts, machine, block);
+  }
+  return block;
+}
+
+void add_warnings(const SweepFacts& facts, const Machine& machine, SweepLayout& layout) {
+  const int64_t segments = facts.segments.segments();
+  const double segment_s = layout.seconds * static_cast<double>(layout.replicas) / static_cast<double>(segments);
+  if (segment_s > kLongSegment_s) {
+    layout.warnings.push_back(
+        fmt::format("a segment takes about {:.0f} minutes, all of which a kill can lose; a smaller "
+                    "[output] segment_tokens loses less",
+                    segment_s / 60));
+  }
+  if (segments < 4 * layout.replicas && layout.replicas > 1) {
+    layout.warnings.push_back(fmt::format(
+        "{} segments over {} replicas leave some of them idle; a smaller [output] segment_tokens "
+        "spreads them",
+        segments, layout.replicas));
+  }
+  const int64_t disk = layout.disk.segments + layout.disk.final;
+  if (disk > machine.free_disk_bytes) {
+    layout.warnings.push_back(fmt::format("the disk may run full: {} needed at most, {} free",
+                                          bytes_text(disk), bytes_text(machine.free_disk_bytes)));
+  }
+  const auto& a = facts.architecture;
+  if (a.max_positions > 0 && facts.job.corpus.sequence_length > a.max_positions) {
+    layout.warnings.push_back(
+        fmt::format("[corpus] sequence_length = {} passes the {} positions that the model was trained on",
+                    facts.job.corpus.sequence_length, a.max_positions));
+  }
+}
+
+std::string time_text(double seconds) {
+  if (seconds <= 0) return "unknown";
+  if (seconds < 120) return fmt::format("about {:.0f} s", seconds);
+  if (seconds < 7200) return fmt::format("about {:.0f} min", seconds / 60);
+  return fmt::format("about {:.1f} h", seconds / 3600);
+}
+
+}  // namespace
+
+SweepLayout plan_layout(const SweepFacts& facts, const Machine& machine) {
+  SweepLayout layout;
+  layout.ranks = machine.ranks;
+  layout.members = facts.job.parallel.tensor;
+  layout.threads = machine.threads;
+  require(machine.ranks % layout.members == 0, ErrorKind::kJob,
+          "[parallel] tensor = {}: expected a number of ranks that it divides, found {}",
+          layout.members, machine.ranks);
+  layout.replicas = machine.ranks / layout.members;
+  layout.block_windows = choose_block(facts, machine, layout.members);
+  layout.memory = memory_demand(facts, layout.members, machine.threads, layout.block_windows);
+  layout.disk = disk_demand(facts);
+  if (machine.operations_per_s > 0) {
+    const double rate = machine.operations_per_s * static_cast<double>(machine.ranks) * kRateReached;
+    layout.seconds = sweep_operations(facts) / rate;
+  }
+  add_warnings(facts, machine, layout);
+  return layout;
+}
+
+std::string layout_table(const SweepFacts& facts, const Machine& machine, const SweepLayout& layout) {
+  const auto& job = facts.job;
+  const auto& a = facts.architecture;
+  const int64_t length = job.corpus.sequence_length;
+  const auto row = [](const std::string& name, const std::string& value) {
+    return fmt::format("  {:<14}{}\n", name, value);
+  };
+  std::string text = row("model", fmt::format("{} ({}, {} layers, {} channels, {} heads), {}", a.name,
+                                              a.family, a.layers, a.channels, a.heads,
+                                              name_of(job.model.dtype)));
+  text += row("corpus", fmt::format("{} tokens in {} windows of {}", facts.tokens, facts.sequences, length));
+  text += row("ranks", fmt::format("{} = {} replicas x {} model ranks, {} threads each", layout.ranks,
+                                   layout.replicas, layout.members, layout.threads));
+  text += row("work", fmt::format("{} segments of {} tokens, blocks of {}, micro-batches of {}",
+                                  facts.segments.segments(), facts.segments.windows_per_segment * length,
+                                  layout.block_windows * length,
+                                  facts.segments.windows_per_microbatch * length));
+  text += row("weights", fmt::format("{} a rank, {}", bytes_text(layout.memory.weights),
+                                     name_of(job.parallel.weights)));
+  text += row("residual", bytes_text(layout.memory.residual) + " a rank");
+  text += row("work space", bytes_text(layout.memory.workspace) + " a rank");
+  text += row("statistics", bytes_text(layout.memory.statistics) + " a rank");
+  text += row("memory", fmt::format("{} a rank of {}", bytes_text(layout.memory.total()),
+                                    bytes_text(machine.memory_bytes)));
+  text += row("disk", fmt::format("segments {}, final file at most {}, free {}",
+                                  bytes_text(layout.disk.segments), bytes_text(layout.disk.final),
+                                  bytes_text(machine.free_disk_bytes)));
+  text += row("time", time_text(layout.seconds));
+  for (const auto& warning : layout.warnings) text += row("warning", warning);
+  return text;
+}
+
+}  // namespace actsweep

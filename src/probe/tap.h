@@ -1,0 +1,23 @@
+// A tap: the activations of one site, layer and micro-batch, as the loop hands them to whoever measures.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+
+#include "corpus/window.h"
+#include "probe/site.h"
+
+namespace actsweep {
+
+struct Tap {
+  const Site& site;
+  int64_t layer;            // 0 = embedding output, l = output of block l
+  at::Tensor rows;          // [labels.row_count(), C] float32, the rows that this rank owns
+  const OwnedRows& labels;
+};
+
+using TapListener = std::function<void(const Tap&)>;
+
+}  // namespace actsweep

@@ -1,0 +1,97 @@
+#include "run/attributes.h"
+
+#include <torch/headeronly/version.h>
+
+#include <bit>
+#include <ctime>
+#include <set>
+#include <span>
+
+#include "comm/device.h"
+#include "comm/nccl_backend.h"
+#include "comm/session.h"
+#include "version.h"
+
+namespace actsweep {
+namespace {
+
+std::string utc_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  std::string text(20, '\0');
+  text.resize(std::strftime(text.data(), text.size() + 1, "%Y-%m-%dT%H:%M:%SZ", &parts));
+  return text;
+}
+
+std::string hdf5_version() {
+  unsigned major = 0, minor = 0, release = 0;
+  H5get_libversion(&major, &minor, &release);
+  return fmt::format("{}.{}.{}", major, minor, release);
+}
+
+/// The job without what changes no number: where the file lies, and how memory was used.
+std::string canonical_job(Job job) {
+  const Job defaults;
+  job.output.path = "sweep.h5";
+  job.corpus.shard = defaults.corpus.shard;
+  job.parallel.weights = defaults.parallel.weights;
+  job.parallel.block_tokens = defaults.parallel.block_tokens;
+  return to_toml(job);
+}
+
+template <typename T>
+std::vector<std::byte> bytes_of(const std::vector<T>& values) {
+  const auto bytes = std::as_bytes(std::span(values));
+  return {bytes.begin(), bytes.end()};
+}
+
+}  // namespace
+
+std::vector<Attribute> segment_attributes(const nlohmann::json& identity,
+                                          const std::string& device) {
+  return {{"identity", identity.dump()}, {"device", device}};
+}
+
+std::vector<Attribute> root_attributes(const SweepInputs& inputs, const SweepLayout& layout,
+                                       const nlohmann::json& identity,
+                                       const std::vector<FoundSegment>& segments) {
+  std::set<std::string> devices;
+  for (const auto& segment : segments) devices.insert(segment.device);
+  const nlohmann::json libraries = {{"LibTorch", TORCH_VERSION},
+                                    {"MPI", mpi_library_version()},
+                                    {"HDF5", hdf5_version()},
+                                    {"NCCL", nccl_version()},
+                                    {"CUDA driver", cuda_driver_version()}};
+  const auto& a = inputs.checkpoint.architecture();
+  return {{"software_version", kVersion},
+          {"git_commit", kGitCommit},
+          {"created", utc_now()},
+          {"job", canonical_job(inputs.job)},
+          {"identity", identity.dump()},
+          {"model_family", a.family},
+          {"model_name", a.name},
+          {"model_fingerprint", inputs.model_fingerprint},
+          {"corpus_fingerprint", inputs.corpus.fingerprint()},
+          {"tokenizer_fingerprint", inputs.corpus.tokenizer_fingerprint()},
+          {"num_documents", inputs.corpus.documents()},
+          {"num_layers", a.layers},
+          {"hidden_size", a.channels},
+          {"dtype", name_of(inputs.job.model.dtype)},
+          {"residual_dtype", name_of(inputs.job.model.residual_dtype)},
+          {"model_group_size", layout.members},
+          {"threads", layout.threads},
+          {"device", fmt::format("{}", fmt::join(devices, "; "))},
+          {"mixed_devices", static_cast<int64_t>(devices.size() > 1)},
+          {"libraries", libraries.dump()}};
+}
+
+std::map<std::string, std::vector<std::byte>> constant_datasets(const SweepInputs& inputs) {
+  std::vector<float> edges(kMagnitudeBins);
+  for (uint32_t bin = 0; bin < kMagnitudeBins; ++bin) edges[bin] = std::bit_cast<float>(bin << 16);
+  return {{"vocabulary/bytes", inputs.corpus.vocabulary_bytes()},
+          {"vocabulary/offset", bytes_of(inputs.corpus.vocabulary_offset())},
+          {"magnitude_bin", bytes_of(edges)}};
+}
+
+}  // namespace actsweep

@@ -1,0 +1,135 @@
+#include "run/block_pass.h"
+
+#include <ATen/ATen.h>
+
+#include <chrono>
+#include <limits>
+
+#include "base/error.h"
+#include "model/loss.h"
+
+namespace actsweep {
+namespace {
+
+/// Adds the seconds of a scope to a sum.
+class Timer {
+ public:
+  explicit Timer(double& sum_s) : sum_s_(sum_s), start_(std::chrono::steady_clock::now()) {}
+  ~Timer() {
+    sum_s_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+
+ private:
+  double& sum_s_;
+  std::chrono::steady_clock::time_point start_;
+};
+
+Forward::Options forward_options(const SweepInputs& inputs, const SweepLayout& layout,
+                                 at::Device device) {
+  int64_t rows = inputs.segments.windows_per_microbatch / layout.members *
+                 inputs.job.corpus.sequence_length;
+  int64_t positions = inputs.job.corpus.sequence_length;
+  for (const auto& [name, ids] : inputs.prompts) {
+    rows = std::max(rows, static_cast<int64_t>(ids.size()));
+    positions = std::max(positions, static_cast<int64_t>(ids.size()));
+  }
+  return {scalar_type(inputs.job.model.dtype), device, rows, positions};
+}
+
+/// The next token's id for each row, and 0 with a mark where there is none.
+at::Tensor targets_of(const OwnedRows& labels, at::Tensor& has_target) {
+  const auto targets = at::zeros({labels.row_count()}, at::kLong);
+  has_target = at::zeros({labels.row_count()}, at::kBool);
+  auto* target = targets.mutable_data_ptr<int64_t>();
+  auto* mark = has_target.mutable_data_ptr<bool>();
+  for (size_t i = 0; i < labels.windows.size(); ++i) {
+    const auto first = static_cast<int64_t>(i) * labels.padded_length;
+    for (int64_t p = first; p + 1 < first + labels.windows[i].length(); ++p) {
+      target[p] = labels.token_id[p + 1];
+      mark[p] = true;
+    }
+  }
+  return targets;
+}
+
+}  // namespace
+
+BlockPass::BlockPass(const SweepInputs& inputs, const Group& group, const SweepLayout& layout,
+                     at::Device device)
+    : inputs_(inputs),
+      group_(group),
+      device_(device),
+      store_(inputs.checkpoint, share_of(inputs.checkpoint.architecture(), group.size(), group.rank()),
+             {inputs.job.model.dtype, inputs.job.parallel.weights, inputs.job.statistics.loss, device}),
+      forward_(inputs.checkpoint.architecture(), group, forward_options(inputs, layout, device)) {
+  const auto options = forward_options(inputs, layout, device);
+  const int64_t block_rows = layout.block_windows / layout.members * inputs.job.corpus.sequence_length;
+  residual_ = at::empty({std::max(block_rows, options.owned_rows), inputs.checkpoint.architecture().channels},
+                        at::TensorOptions().dtype(at::kFloat).device(device));
+}
+
+at::Tensor BlockPass::rows_of(const BlockLabels& labels, size_t batch) {
+  int64_t first = 0;
+  for (size_t i = 0; i < batch; ++i) first += labels.own[i].row_count();
+  return residual_.narrow(0, first, labels.own[batch].row_count());
+}
+
+void BlockPass::embed_block(const BlockLabels& labels) {
+  const Timer timer(times_.model_s);
+  ensure(labels.row_count() <= residual_.size(0), "a block fits the residual stream");
+  for (size_t batch = 0; batch < labels.own.size(); ++batch) {
+    auto rows = rows_of(labels, batch);
+    embed(inputs_.checkpoint, labels.own[batch].token_id, rows);
+  }
+}
+
+void BlockPass::tap(const BlockLabels& labels, int64_t layer, size_t batch,
+                    const Listeners& listeners) {
+  const Timer timer(times_.statistics_s);
+  listeners.on_tap({sites().front(), layer, rows_of(labels, batch), labels.own[batch]});
+}
+
+bool BlockPass::end_layer(int64_t layer, const Listeners& listeners) {
+  const Timer timer(times_.rows_s);
+  return listeners.after_layer(layer);
+}
+
+void BlockPass::measure_loss(const BlockLabels& labels, bool is_last, const Listeners& listeners) {
+  const auto next = is_last ? std::nullopt : std::optional<int64_t>(0);
+  const auto& head = store_.acquire(inputs_.checkpoint.architecture().layers, next);
+  for (size_t batch = 0; batch < labels.own.size(); ++batch) {
+    const Timer timer(times_.model_s);
+    at::Tensor has_target;
+    const auto targets = targets_of(labels.own[batch], has_target).to(device_);
+    auto nll = token_nll(inputs_.checkpoint.architecture(), head, rows_of(labels, batch), targets, group_);
+    nll.masked_fill_(has_target.logical_not(), std::numeric_limits<float>::quiet_NaN());
+    listeners.on_loss(labels.own[batch], nll);
+  }
+}
+
+bool BlockPass::run(const BlockLabels& labels, bool is_last, const Listeners& listeners) {
+  const int64_t layers = inputs_.checkpoint.architecture().layers;
+  embed_block(labels);
+  for (size_t batch = 0; batch < labels.own.size(); ++batch) tap(labels, 0, batch, listeners);
+  if (!end_layer(0, listeners)) return false;
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    const bool is_end = layer + 1 == store_.stages();
+    const auto next = is_end && is_last ? std::nullopt : std::optional((layer + 1) % store_.stages());
+    const auto& weights = store_.acquire(layer, next);
+    for (size_t batch = 0; batch < labels.own.size(); ++batch) {
+      auto rows = rows_of(labels, batch);
+      {
+        const Timer timer(times_.model_s);
+        forward_.layer(weights, layer, labels.own[batch].padded_length, rows);
+      }
+      tap(labels, layer + 1, batch, listeners);
+    }
+    if (layer + 1 == layers && listeners.on_loss) measure_loss(labels, is_last, listeners);
+    if (!end_layer(layer + 1, listeners)) return false;
+  }
+  return true;
+}
+
+}  // namespace actsweep

@@ -1,0 +1,63 @@
+// One block through the model: the layer loop outside, the micro-batches inside.
+//
+// In: the labels of a block. Out: a tap for each layer and micro-batch, and the negative log-likelihoods where the loss is
+// asked for. The residual stream of the block is all that is kept between layers.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+
+#include "comm/group.h"
+#include "model/forward.h"
+#include "model/weight_store.h"
+#include "plan/layout.h"
+#include "probe/tap.h"
+#include "run/block_labels.h"
+#include "run/inputs.h"
+
+namespace actsweep {
+
+/// Seconds by purpose, summed over a sweep on this rank.
+struct PassTimes {
+  double model_s = 0;       // products, attention and their communication
+  double statistics_s = 0;  // listeners of taps
+  double rows_s = 0;        // what follows a layer: gathering and queueing rows
+};
+
+class BlockPass {
+ public:
+  struct Listeners {
+    TapListener on_tap;
+    /// Empty where no loss is asked for. [row_count] float32 on the host; NaN where a row has no target.
+    std::function<void(const OwnedRows&, const at::Tensor& token_nll)> on_loss;
+    /// After each layer, 0 included, when all micro-batches have passed it. False ends the pass.
+    std::function<bool(int64_t layer)> after_layer;
+  };
+
+  BlockPass(const SweepInputs& inputs, const Group& group, const SweepLayout& layout,
+            at::Device device);
+
+  /// Collective over the model group. `is_last`: no other block follows. Returns false where after_layer ended it.
+  bool run(const BlockLabels& labels, bool is_last, const Listeners& listeners);
+
+  const PassTimes& times() const { return times_; }
+  double waited_for_weights_s() const { return store_.waited_s(); }
+
+ private:
+  at::Tensor rows_of(const BlockLabels& labels, size_t batch);
+  void embed_block(const BlockLabels& labels);
+  void tap(const BlockLabels& labels, int64_t layer, size_t batch, const Listeners& listeners);
+  void measure_loss(const BlockLabels& labels, bool is_last, const Listeners& listeners);
+  bool end_layer(int64_t layer, const Listeners& listeners);
+
+  const SweepInputs& inputs_;
+  const Group& group_;
+  at::Device device_;
+  WeightStore store_;
+  Forward forward_;
+  at::Tensor residual_;  // [rows of the largest block, C] float32
+  PassTimes times_;
+};
+
+}  // namespace actsweep

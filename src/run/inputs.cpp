@@ -1,0 +1,36 @@
+#include "run/inputs.h"
+
+#include "base/error.h"
+
+namespace actsweep {
+
+SweepInputs::SweepInputs(const Job& wanted)
+    : job(wanted),
+      corpus(job.corpus.path),
+      checkpoint(job.model.path),
+      windows(corpus, job.corpus),
+      segments(plan_segments(windows, job, job.parallel.tensor)),
+      datasets(declare_datasets(job)),
+      model_fingerprint(checkpoint.fingerprint()) {
+  corpus.check_ids(checkpoint.architecture().vocabulary);
+  for (const auto& name : job.capture.prompts) prompts[name] = corpus.prompt(name);
+}
+
+SweepFacts SweepInputs::facts() const {
+  return {job,      checkpoint.architecture(), checkpoint.rows(),
+          datasets, windows.tokens(),          windows.windows(),
+          segments};
+}
+
+nlohmann::json SweepInputs::identity(int64_t threads) const {
+  auto identity = identity_of(job);
+  identity["parallel.threads"] = threads;
+  identity["model.fingerprint"] = model_fingerprint;
+  identity["corpus.fingerprint"] = corpus.fingerprint();
+  identity["tokenizer.fingerprint"] = corpus.tokenizer_fingerprint();
+  identity["corpus.windows_per_segment"] = segments.windows_per_segment;
+  identity["corpus.windows_per_microbatch"] = segments.windows_per_microbatch;
+  return identity;
+}
+
+}  // namespace actsweep

@@ -1,0 +1,39 @@
+// What a sweep reads: job, corpus, checkpoint - opened, proven to fit each other, and what follows from them.
+//
+// Refuses (kCorpus, kModel) what does not fit; a tokenizer that differs from the checkpoint's is no error here, since only
+// its ids matter, which are checked against the model's vocabulary.
+#pragma once
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "corpus/segments.h"
+#include "corpus/token_file.h"
+#include "corpus/window_plan.h"
+#include "job/job.h"
+#include "model/checkpoint.h"
+#include "plan/demand.h"
+
+namespace actsweep {
+
+struct SweepInputs {
+  explicit SweepInputs(const Job& job);
+
+  Job job;
+  TokenFile corpus;
+  Checkpoint checkpoint;
+  WindowPlan windows;
+  SegmentPlan segments;
+  std::vector<Dataset> datasets;
+  std::map<std::string, std::vector<uint32_t>> prompts;  // ids of the captured prompts by name
+  std::string model_fingerprint;
+
+  /// What `plan` reckons with.
+  SweepFacts facts() const;
+  /// Every key and fingerprint that can change a number in the file, with the threads that the sweep runs with.
+  nlohmann::json identity(int64_t threads) const;
+};
+
+}  // namespace actsweep

@@ -1,0 +1,40 @@
+#include "run/plan_command.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "comm/device.h"
+#include "plan/layout.h"
+#include "run/inputs.h"
+#include "run/machine.h"
+
+namespace actsweep {
+
+std::string plan_table(const Job& job, const PlanRequest& request) {
+  const SweepInputs inputs(job);
+  const auto device = choose_device(0);
+  const int64_t cores = std::max(1u, std::thread::hardware_concurrency());
+  Machine machine;
+  machine.ranks = request.ranks;
+  machine.threads = job.parallel.threads.value_or(std::max<int64_t>(1, cores / request.ranks));
+  at::set_num_threads(static_cast<int>(machine.threads));
+  machine.memory_bytes = request.memory_gib
+                             ? static_cast<int64_t>(*request.memory_gib * (1ll << 30))
+                             : available_memory_bytes(device) / request.ranks;
+  machine.operations_per_s = measure_product_rate(job.model.dtype, device);
+  machine.free_disk_bytes = free_disk_bytes(job.output.path);
+  const auto facts = inputs.facts();
+  const auto layout = plan_layout(facts, machine);
+  return layout_table(facts, machine, layout);
+}
+
+Job schema_job() {
+  Job job;
+  job.statistics.loss = true;
+  job.capture.prompts = {"NAME"};
+  return job;
+}
+
+}  // namespace actsweep

@@ -1,0 +1,39 @@
+#include "run/segment_output.h"
+
+namespace actsweep {
+
+SegmentOutput::SegmentOutput(IoThread& io, const SegmentFolder& folder, int64_t number,
+                             const std::vector<Dataset>& datasets, const Extents& extents)
+    : io_(io), file_(std::make_shared<std::unique_ptr<SegmentFile>>()), on_step_(folder.on_step) {
+  io_.submit(0, [file = file_, path = folder.path, attributes = folder.attributes, number, datasets,
+                 extents] {
+    *file = std::make_unique<SegmentFile>(path, number, datasets, extents, attributes);
+  });
+}
+
+SegmentOutput::~SegmentOutput() {
+  // The last reference goes to the I/O thread, which destroys the file even where it has failed.
+  io_.submit(0, [file = std::move(file_)] { file->reset(); });
+}
+
+void SegmentOutput::write(const std::string& path, std::vector<int64_t> offset,
+                          std::vector<int64_t> count, std::vector<std::byte> values) {
+  const size_t bytes = values.size();
+  io_.submit(bytes, [file = file_, path, offset = std::move(offset), count = std::move(count),
+                     values = std::move(values)] {
+    (*file)->write(path, offset, count, values.data());
+  });
+}
+
+void SegmentOutput::append(const std::string& path, int64_t count, std::vector<std::byte> values) {
+  const size_t bytes = values.size();
+  io_.submit(bytes, [file = file_, path, count, values = std::move(values)] {
+    (*file)->append(path, count, values.data());
+  });
+}
+
+void SegmentOutput::commit() {
+  io_.submit(0, [file = file_, on_step = on_step_] { (*file)->commit(on_step); });
+}
+
+}  // namespace actsweep

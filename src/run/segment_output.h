@@ -1,0 +1,46 @@
+// The output of one segment at the rank that writes it: tasks for the I/O thread.
+//
+// In: parts of datasets as bytes, in any order of layers and blocks. Out: a committed segment file. All HDF5 calls happen
+// on the I/O thread; an error there shows in `io.failed()` and is thrown by `io.drain()`.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "output/io_thread.h"
+#include "output/segment_file.h"
+
+namespace actsweep {
+
+/// Where segments go and what each of them says of itself.
+struct SegmentFolder {
+  std::string path;
+  std::vector<Attribute> attributes;  // identity, device
+  StepHook on_step;
+};
+
+class SegmentOutput {
+ public:
+  SegmentOutput(IoThread& io, const SegmentFolder& folder, int64_t number,
+                const std::vector<Dataset>& datasets, const Extents& extents);
+  /// Drops the segment unless it was committed.
+  ~SegmentOutput();
+  SegmentOutput(const SegmentOutput&) = delete;
+  SegmentOutput& operator=(const SegmentOutput&) = delete;
+
+  void write(const std::string& path, std::vector<int64_t> offset, std::vector<int64_t> count,
+             std::vector<std::byte> values);
+  void append(const std::string& path, int64_t count, std::vector<std::byte> values);
+  void commit();
+
+ private:
+  using Holder = std::shared_ptr<std::unique_ptr<SegmentFile>>;
+
+  IoThread& io_;
+  Holder file_;  // made, used and destroyed on the I/O thread
+  StepHook on_step_;
+};
+
+}  // namespace actsweep

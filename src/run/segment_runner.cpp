@@ -1,0 +1,195 @@
+#include "run/segment_runner.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <span>
+#include <tuple>
+
+#include "base/error.h"
+
+namespace actsweep {
+namespace {
+
+std::vector<std::byte> bytes_of(const at::Tensor& values) {
+  const auto host = values.to(at::kCPU).contiguous();
+  const auto* begin = static_cast<const std::byte*>(host.const_data_ptr());
+  return {begin, begin + host.nbytes()};
+}
+
+Reduction reduction_of(Merge merge) {
+  if (merge == Merge::kMax) return Reduction::kMax;
+  if (merge == Merge::kMin) return Reduction::kMin;
+  ensure(merge == Merge::kSum, "a field merges by sum, maximum or minimum");
+  return Reduction::kSum;
+}
+
+/// The order of /massive: sequence, layer, falling magnitude; ties by position, then channel.
+bool comes_before(const Event& a, const Event& b) {
+  return std::tuple(a.sequence, a.layer, -std::abs(a.value), a.position, a.channel) <
+         std::tuple(b.sequence, b.layer, -std::abs(b.value), b.position, b.channel);
+}
+
+}  // namespace
+
+SegmentRunner::SegmentRunner(const Environment& environment, BlockPass& pass, at::Device device)
+    : environment_(environment), pass_(pass) {
+  const auto& job = environment_.inputs.job;
+  const auto& architecture = environment_.inputs.checkpoint.architecture();
+  if (!job.statistics.sites.empty()) {
+    residual_.emplace(job.statistics.sites.front(), job,
+                      SiteShape{architecture.layers + 1, architecture.channels}, device);
+  }
+  if (job.statistics.loss) loss_.emplace(job, device);
+}
+
+Extents SegmentRunner::segment_extents(WindowRange windows) const {
+  const auto facts = environment_.inputs.facts();
+  Extents extents;
+  for (const auto axis : all_axes()) {
+    if (!has_unknown_length(axis)) extents[axis] = axis_length(facts, axis);
+  }
+  const auto& plan = environment_.inputs.windows;
+  extents[Axis::kSequence] = windows.size();
+  extents[Axis::kToken] = plan.tokens_before(windows.end) - plan.tokens_before(windows.begin);
+  return extents;
+}
+
+Verdict SegmentRunner::check_stop(int64_t token_layers_left) {
+  const bool failed = environment_.io != nullptr && environment_.io->failed();
+  return stop_.after_layer(environment_.group, failed,
+                           environment_.progress.seconds_for(token_layers_left));
+}
+
+BlockPass::Listeners SegmentRunner::listeners(const BlockLabels& labels, RowCollector& rows) {
+  BlockPass::Listeners listeners;
+  listeners.on_tap = [&](const Tap& tap) {
+    if (residual_) residual_->update({tap.rows, tap.layer, &tap.labels}, rows, block_events_);
+  };
+  if (loss_) {
+    listeners.on_loss = [&](const OwnedRows& own, const at::Tensor& nll) {
+      loss_->update(own, nll, rows);
+    };
+  }
+  listeners.after_layer = [&](int64_t layer) {
+    rows.flush_layer(layer);
+    token_layers_left_ -= labels.tokens;
+    environment_.progress.layer_done(labels.tokens);
+    verdict_ = check_stop(token_layers_left_);
+    return verdict_ == Verdict::kGoOn || verdict_ == Verdict::kFinishSegment;
+  };
+  return listeners;
+}
+
+bool SegmentRunner::measure_block(const BlockLabels& labels, RowCollector& rows, bool is_last) {
+  rows.begin_block(labels);
+  block_events_.clear();
+  if (!pass_.run(labels, is_last, listeners(labels, rows))) return false;
+  rows.flush_rows(block_events_);
+  events_.insert(events_.end(), block_events_.begin(), block_events_.end());
+  return true;
+}
+
+void SegmentRunner::write_labels(WindowRange windows, const BlockLabels& labels) {
+  if (!output_) return;
+  for (auto& column : label_columns(environment_.inputs, windows)) {
+    const bool is_by_sequence = column.path.starts_with("sequences/");
+    output_->write(column.path, {is_by_sequence ? labels.first_sequence : labels.first_token},
+                   {is_by_sequence ? labels.sequences : labels.tokens}, std::move(column.values));
+  }
+}
+
+void SegmentRunner::write_fields() {
+  auto fields = residual_ ? residual_->fields() : std::vector<Field>();
+  if (loss_) {
+    for (auto& field : loss_->fields()) fields.push_back(field);
+  }
+  for (auto& field : fields) {
+    environment_.group.all_reduce(field.values, reduction_of(field.dataset->merge));
+    if (!output_) continue;
+    const auto count = field.values.sizes().vec();
+    output_->write(field.dataset->path, std::vector<int64_t>(count.size(), 0), count,
+                   bytes_of(field.values));
+  }
+}
+
+void SegmentRunner::write_events() {
+  if (!residual_) return;
+  const auto mine = std::as_bytes(std::span(events_));
+  const auto parts = environment_.group.gather_bytes({mine.begin(), mine.end()}, 0);
+  if (!output_) return;
+  std::vector<Event> all;
+  for (const auto& part : parts) {
+    const auto before = all.size();
+    all.resize(before + part.size() / sizeof(Event));
+    if (!part.empty()) std::memcpy(all.data() + before, part.data(), part.size());
+  }
+  std::sort(all.begin(), all.end(), comes_before);
+  for (auto& column : event_columns(all)) {
+    output_->append(column.path, static_cast<int64_t>(all.size()), std::move(column.values));
+  }
+}
+
+Verdict SegmentRunner::run_segment(int64_t number, bool is_last) {
+  const auto& inputs = environment_.inputs;
+  const auto windows = inputs.segments.segment(number);
+  const auto extents = segment_extents(windows);
+  if (environment_.io != nullptr) {
+    output_ = std::make_unique<SegmentOutput>(*environment_.io, environment_.folder, number,
+                                              segment_datasets(inputs.datasets), extents);
+  }
+  if (residual_) residual_->begin_segment();
+  if (loss_) loss_->begin_segment();
+  events_.clear();
+  token_layers_left_ = extents.at(Axis::kToken) * (inputs.checkpoint.architecture().layers + 1);
+  RowCollector rows(environment_.group, output_.get(), inputs.facts());
+  for (const auto block : inputs.segments.blocks(windows, environment_.layout.block_windows)) {
+    const auto labels = label_block(inputs, block, windows.begin, environment_.group.size(),
+                                    environment_.group.rank());
+    write_labels(block, labels);
+    if (!measure_block(labels, rows, is_last && block.end == windows.end)) {
+      output_.reset();
+      return verdict_;
+    }
+  }
+  write_fields();
+  write_events();
+  if (output_) output_->commit();
+  output_.reset();
+  return verdict_;
+}
+
+Verdict SegmentRunner::run_prompt(const std::string& name, int64_t number, bool is_last) {
+  const auto& inputs = environment_.inputs;
+  const auto& ids = inputs.prompts.at(name);
+  const auto labels =
+      label_prompt(inputs, ids, environment_.group.size(), environment_.group.rank());
+  const std::string group = "capture/" + name;
+  if (environment_.io != nullptr) {
+    auto extents = segment_extents({0, 0});
+    extents[Axis::kPromptToken] = labels.tokens;
+    output_ = std::make_unique<SegmentOutput>(*environment_.io, environment_.folder, number,
+                                              capture_datasets(inputs.datasets, name), extents);
+    const auto bytes = std::as_bytes(std::span(ids));
+    output_->write(group + "/id", {0}, {labels.tokens}, {bytes.begin(), bytes.end()});
+  }
+  BlockPass::Listeners listeners;
+  // Member 0 owns the prompt and writes.
+  listeners.on_tap = [&](const Tap& tap) {
+    if (!output_) return;
+    output_->write(group + "/residual", {tap.layer, 0, 0}, {1, labels.tokens, tap.rows.size(1)},
+                   bytes_of(tap.rows));
+  };
+  listeners.after_layer = [&](int64_t) {
+    verdict_ = check_stop(0);
+    return verdict_ == Verdict::kGoOn || verdict_ == Verdict::kFinishSegment;
+  };
+  const bool is_done = pass_.run(labels, is_last, listeners);
+  if (is_done && output_) output_->commit();
+  output_.reset();
+  return verdict_;
+}
+
+}  // namespace actsweep

@@ -1,0 +1,61 @@
+// One segment, or one captured prompt: from its windows to its committed file.
+//
+// Every method is collective over the model group. A segment that a stop cuts short leaves nothing behind.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "comm/group.h"
+#include "run/block_pass.h"
+#include "run/label_columns.h"
+#include "run/progress.h"
+#include "run/row_collector.h"
+#include "run/segment_output.h"
+#include "run/stop.h"
+#include "stats/loss_statistics.h"
+#include "stats/site_statistics.h"
+
+namespace actsweep {
+
+class SegmentRunner {
+ public:
+  struct Environment {
+    const SweepInputs& inputs;
+    const SweepLayout& layout;
+    const Group& group;
+    IoThread* io;  // null on ranks that do not write
+    SegmentFolder folder;
+    Progress& progress;
+  };
+
+  SegmentRunner(const Environment& environment, BlockPass& pass, at::Device device);
+
+  /// Measures segment `number` and queues its commit. kGoOn or kFinishSegment where it was done, else why it was not.
+  Verdict run_segment(int64_t number, bool is_last);
+  /// Runs a prompt and queues the part that holds its residual stream, under `number`.
+  Verdict run_prompt(const std::string& name, int64_t number, bool is_last);
+
+ private:
+  bool measure_block(const BlockLabels& labels, RowCollector& rows, bool is_last);
+  BlockPass::Listeners listeners(const BlockLabels& labels, RowCollector& rows);
+  void write_labels(WindowRange windows, const BlockLabels& labels);
+  void write_fields();
+  void write_events();
+  Extents segment_extents(WindowRange windows) const;
+  Verdict check_stop(int64_t layer_tokens_left);
+
+  Environment environment_;
+  BlockPass& pass_;
+  std::optional<SiteStatistics> residual_;
+  std::optional<LossStatistics> loss_;
+  std::unique_ptr<SegmentOutput> output_;
+  std::vector<Event> events_;          // of the segment
+  std::vector<Event> block_events_;    // of the block
+  StopWatch stop_;
+  Verdict verdict_ = Verdict::kGoOn;
+  int64_t token_layers_left_ = 0;      // of the segment
+};
+
+}  // namespace actsweep

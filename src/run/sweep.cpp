@@ -1,0 +1,241 @@
+#include "run/sweep.h"
+
+#include <ATen/Parallel.h>
+#include <spdlog/spdlog.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <thread>
+
+#include "comm/agreement.h"
+#include "comm/device.h"
+#include "output/consolidate.h"
+#include "run/attributes.h"
+#include "run/machine.h"
+#include "run/pending.h"
+#include "run/segment_runner.h"
+
+namespace actsweep {
+namespace {
+
+/// Shares of a rank's memory that the sweep takes where the job does not limit it.
+constexpr double kMemoryShare = 0.8;
+
+/// A sweep's place in the world.
+struct Place {
+  const MpiSession& session;
+  at::Device device = at::kCPU;
+  int64_t threads = 1;
+};
+
+Machine describe_machine(const SweepInputs& inputs, const Place& place) {
+  Machine machine;
+  machine.ranks = place.session.size();
+  machine.threads = place.threads;
+  const double memory = kMemoryShare * static_cast<double>(available_memory_bytes(place.device));
+  machine.memory_bytes = static_cast<int64_t>(memory) / (place.device.is_cpu() ? place.session.local_size() : 1);
+  machine.operations_per_s = measure_product_rate(inputs.job.model.dtype, place.device);
+  machine.free_disk_bytes = free_disk_bytes(inputs.job.output.path);
+  // Every rank must plan the same blocks.
+  std::array<double, 3> least = {static_cast<double>(machine.memory_bytes), machine.operations_per_s,
+                                 static_cast<double>(machine.free_disk_bytes)};
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, least.data(), 3, MPI_DOUBLE, MPI_MIN, MPI_COMM_WORLD),
+            "MPI_Allreduce");
+  machine.memory_bytes = static_cast<int64_t>(least[0]);
+  machine.operations_per_s = least[1];
+  machine.free_disk_bytes = static_cast<int64_t>(least[2]);
+  return machine;
+}
+
+/// Creates the folder that segments go to.
+void make_folder(const std::string& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  require(!error, ErrorKind::kOutput, "{}: cannot be made: {}", folder, error.message());
+}
+
+/// The state on disk as rank 0 sees it, so that all ranks agree on what is pending.
+std::vector<int64_t> agree_on_pending(const SweepInputs& inputs, const nlohmann::json& identity,
+                                      SweepState& state, const MpiSession& session) {
+  std::vector<int64_t> pending;
+  agree(MPI_COMM_WORLD, [&] {
+    if (session.rank() != 0) return;
+    state = find_state(inputs, identity);
+    if (state.is_complete) return;
+    make_folder(segment_folder(inputs.job.output.path));
+    pending = pending_units(inputs, state);
+  });
+  std::array<int64_t, 2> facts = {state.is_complete, static_cast<int64_t>(pending.size())};
+  check_mpi(MPI_Bcast(facts.data(), 2, MPI_INT64_T, 0, MPI_COMM_WORLD), "MPI_Bcast");
+  state.is_complete = facts[0] != 0;
+  pending.resize(facts[1]);
+  check_mpi(MPI_Bcast(pending.data(), static_cast<int>(facts[1]), MPI_INT64_T, 0, MPI_COMM_WORLD),
+            "MPI_Bcast");
+  return pending;
+}
+
+int64_t tokens_of(const SweepInputs& inputs, const std::vector<int64_t>& units) {
+  int64_t tokens = 0;
+  for (const auto unit : units) {
+    if (unit >= inputs.segments.segments()) continue;
+    const auto range = inputs.segments.segment(unit);
+    tokens += inputs.windows.tokens_before(range.end) - inputs.windows.tokens_before(range.begin);
+  }
+  return tokens;
+}
+
+void log_summary(const SweepInputs& inputs, const BlockPass& pass, const Progress& progress,
+                 int64_t tokens, int64_t replicas) {
+  if (tokens == 0) return;
+  spdlog::info("measured {} tokens in {:.1f} s, {:.0f} tokens/s", tokens * replicas,
+               progress.elapsed_s(), progress.tokens_per_s() * static_cast<double>(replicas));
+  spdlog::info("of that on rank 0: model {:.1f} s, statistics {:.1f} s, rows {:.1f} s, waiting for "
+               "weights {:.2f} s ({})",
+               pass.times().model_s, pass.times().statistics_s, pass.times().rows_s,
+               pass.waited_for_weights_s(), name_of(inputs.job.parallel.weights));
+}
+
+/// What one model group is given to do.
+struct Assignment {
+  std::vector<int64_t> units;
+  SegmentFolder folder;
+  int64_t replicas = 1;
+};
+
+/// Measures a group's units. Returns the last verdict.
+Verdict measure(const SweepInputs& inputs, const SweepLayout& layout, const Group& group,
+                const Place& place, const Assignment& assignment) {
+  if (assignment.units.empty()) return Verdict::kGoOn;
+  std::optional<IoThread> io;
+  if (group.rank() == 0) io.emplace(static_cast<size_t>(kWriteQueueBytes));
+  BlockPass pass(inputs, group, layout, place.device);
+  spdlog::info("weights are ready");
+  const int64_t tokens = tokens_of(inputs, assignment.units);
+  auto verdict = Verdict::kGoOn;
+  {
+    Progress progress(tokens, inputs.checkpoint.architecture().layers + 1, assignment.replicas,
+                      place.session.rank() == 0);
+    SegmentRunner runner({inputs, layout, group, io ? &*io : nullptr, assignment.folder, progress},
+                         pass, place.device);
+    for (size_t i = 0; i < assignment.units.size() && verdict == Verdict::kGoOn; ++i) {
+      const int64_t unit = assignment.units[i], prompt = unit - inputs.segments.segments();
+      const bool is_last = i + 1 == assignment.units.size();
+      verdict = prompt < 0 ? runner.run_segment(unit, is_last)
+                           : runner.run_prompt(inputs.job.capture.prompts[prompt], unit, is_last);
+    }
+    if (place.session.rank() == 0 && verdict == Verdict::kGoOn) {
+      log_summary(inputs, pass, progress, tokens, assignment.replicas);
+    }
+  }
+  agree(group.communicator(), [&] {
+    if (io) io->drain();
+  });
+  return verdict;
+}
+
+/// The error of a group that others know nothing of: the failing rank reports it and ends all ranks; its peers wait for that.
+[[noreturn]] void end_alone(const AgreedError& error) {
+  if (!error.is_mine()) std::this_thread::sleep_for(std::chrono::seconds(10));
+  throw Error(error.kind(), error.what());
+}
+
+void consolidate(const SweepInputs& inputs, const SweepLayout& layout,
+                 const nlohmann::json& identity, const StepHook& on_step) {
+  const auto folder = segment_folder(inputs.job.output.path);
+  Assembly assembly;
+  std::vector<FoundSegment> segments;
+  agree(MPI_COMM_WORLD, [&] { segments = find_segments(folder); });
+  const auto facts = inputs.facts();
+  for (const auto& segment : segments) assembly.parts.push_back(segment.path);
+  for (const auto axis : all_axes()) {
+    if (const auto length = axis_length(facts, axis); length > 0) assembly.extents[axis] = length;
+  }
+  assembly.extents[Axis::kVocabulary] = inputs.corpus.vocabulary_size();
+  assembly.extents[Axis::kVocabularyOffset] = inputs.corpus.vocabulary_size() + 1;
+  assembly.extents[Axis::kVocabularyByte] = static_cast<int64_t>(inputs.corpus.vocabulary_bytes().size());
+  assembly.target = inputs.job.output.path;
+  assembly.datasets = inputs.datasets;
+  assembly.attributes = root_attributes(inputs, layout, identity, segments);
+  assembly.constants = constant_datasets(inputs);
+  assembly.derive = [&](const MergedFields& fields) { return derive(inputs.job, fields); };
+  assembly.on_step = on_step;
+  assemble(assembly, MPI_COMM_WORLD);
+}
+
+void remove_segments(const std::string& output_path) {
+  std::error_code error;
+  std::filesystem::remove_all(segment_folder(output_path), error);
+  if (error) spdlog::warn("{}: cannot be removed: {}", segment_folder(output_path), error.message());
+}
+
+/// Measures what is pending and consolidates where nothing is left. Returns the exit code.
+int finish(const SweepInputs& inputs, const SweepLayout& layout, const Place& place,
+           const std::vector<int64_t>& pending, const SegmentFolder& folder) {
+  const auto replica = static_cast<int>(place.session.rank() / layout.members);
+  const Communicator members(split(MPI_COMM_WORLD, replica));
+  const Group group(members.get(), make_backend(members.get(), place.device));
+  Assignment assignment{{}, folder, layout.replicas};
+  for (size_t i = replica; i < pending.size(); i += layout.replicas) {
+    assignment.units.push_back(pending[i]);
+  }
+  auto verdict = Verdict::kGoOn;
+  try {
+    verdict = measure(inputs, layout, group, place, assignment);
+  } catch (const AgreedError& error) {
+    if (layout.replicas > 1) end_alone(error);
+    throw;
+  }
+  int is_stopped = verdict != Verdict::kGoOn;
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, &is_stopped, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD), "MPI_Allreduce");
+  if (is_stopped != 0) {
+    if (place.session.rank() == 0) spdlog::info("stopped early; what was finished is committed");
+    return kExitStopped;
+  }
+  return 0;
+}
+
+}  // namespace
+
+int run_sweep(const Job& wanted, const MpiSession& session, const StepHook& on_step) {
+  Place place{session, choose_device(session.local_rank()), 1};
+  place.threads = wanted.parallel.threads.value_or(threads_per_rank(MPI_COMM_WORLD));
+  at::set_num_threads(static_cast<int>(place.threads));
+  std::optional<SweepInputs> inputs;
+  agree(MPI_COMM_WORLD, [&] { inputs.emplace(wanted); });
+  const auto identity = inputs->identity(place.threads);
+  SweepState state;
+  const auto pending = agree_on_pending(*inputs, identity, state, session);
+  if (state.is_complete) {
+    if (session.rank() == 0) spdlog::info("{}: is complete, nothing to do", wanted.output.path);
+    return 0;
+  }
+  const auto facts = inputs->facts();
+  const auto machine = describe_machine(*inputs, place);
+  SweepLayout layout;
+  agree(MPI_COMM_WORLD, [&] { layout = plan_layout(facts, machine); });
+  if (session.rank() == 0) {
+    spdlog::info("plan\n{}", layout_table(facts, machine, layout));
+    spdlog::info("{} of {} units of work are pending", pending.size(),
+                 inputs->segments.segments() + static_cast<int64_t>(wanted.capture.prompts.size()));
+  }
+  const SegmentFolder folder{segment_folder(wanted.output.path),
+                             segment_attributes(identity, describe_device(place.device)), on_step};
+  const int code = finish(*inputs, layout, place, pending, folder);
+  if (code != 0) return code;
+  if (wanted.corpus.shard.count > 1) {
+    if (session.rank() == 0) {
+      spdlog::info("shard {}/{} is complete; a run without [corpus] shard consolidates",
+                   wanted.corpus.shard.index, wanted.corpus.shard.count);
+    }
+    return 0;
+  }
+  consolidate(*inputs, layout, identity, on_step);
+  if (session.rank() == 0) {
+    remove_segments(wanted.output.path);
+    spdlog::info("{}: complete", wanted.output.path);
+  }
+  return 0;
+}
+
+}  // namespace actsweep

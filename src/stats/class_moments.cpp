@@ -1,0 +1,18 @@
+#include "stats/class_moments.h"
+
+#include <ATen/ATen.h>
+
+#include "stats/declare_statistics.h"
+
+namespace actsweep {
+
+ClassMoments::ClassMoments(const std::string& site, SiteShape shape, at::Device device)
+    : fields_(declare_class_moments(site), shape, device) {}
+
+void ClassMoments::update(const SiteBatch& batch, const Measured& measured, const Outputs&) {
+  fields_.layer("class_count", batch.layer).add_(measured.class_count);
+  fields_.layer("class_sum", batch.layer).add_(measured.class_sum);
+  fields_.layer("class_sum_square", batch.layer).add_(measured.class_sum_square);
+}
+
+}  // namespace actsweep

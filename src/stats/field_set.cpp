@@ -1,0 +1,77 @@
+#include "stats/field_set.h"
+
+#include <ATen/ATen.h>
+
+#include "base/error.h"
+
+namespace actsweep {
+
+namespace {
+
+int64_t length_of(Axis axis, SiteShape shape) {
+  switch (axis) {
+    case Axis::kLayer:
+      return shape.layers;
+    case Axis::kChannel:
+      return shape.channels;
+    case Axis::kMagnitudeBin:
+      return kMagnitudeBins;
+    case Axis::kClass:
+      return kClasses;
+    default:
+      ensure(false, "a field's axes have lengths that are known before the sweep");
+      return 0;
+  }
+}
+
+at::ScalarType scalar_type(ElementType type) {
+  switch (type) {
+    case ElementType::kInt64:
+      return at::kLong;
+    case ElementType::kFloat32:
+      return at::kFloat;
+    case ElementType::kFloat64:
+      return at::kDouble;
+    default:
+      ensure(false, "a field is of int64, float32 or float64");
+      return at::kLong;
+  }
+}
+
+}  // namespace
+
+FieldSet::FieldSet(std::vector<Dataset> datasets, SiteShape shape, at::Device device)
+    : datasets_(std::move(datasets)) {
+  for (const auto& dataset : datasets_) {
+    ensure(dataset.merge == Merge::kSum || dataset.merge == Merge::kMax,
+           "a field is a sum or a maximum");
+    std::vector<int64_t> sizes;
+    for (const Axis axis : dataset.axes) sizes.push_back(length_of(axis, shape));
+    values_.push_back(at::zeros(sizes, at::TensorOptions(device).dtype(scalar_type(dataset.type))));
+  }
+}
+
+void FieldSet::clear() {
+  for (auto& values : values_) values.zero_();
+}
+
+at::Tensor FieldSet::values(std::string_view name) const {
+  for (size_t i = 0; i < datasets_.size(); ++i) {
+    const std::string_view path = datasets_[i].path;
+    if (path.substr(path.rfind('/') + 1) == name) return values_[i];
+  }
+  ensure(false, "a field was declared");
+  return {};
+}
+
+at::Tensor FieldSet::layer(std::string_view name, int64_t layer) const {
+  return values(name).select(0, layer);
+}
+
+std::vector<Field> FieldSet::fields() const {
+  std::vector<Field> fields;
+  for (size_t i = 0; i < datasets_.size(); ++i) fields.push_back({&datasets_[i], values_[i]});
+  return fields;
+}
+
+}  // namespace actsweep

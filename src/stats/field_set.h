@@ -1,0 +1,46 @@
+// The fields of one statistic: a tensor for each declared sum or maximum.
+//
+// In: declared datasets of Merge::kSum or Merge::kMax whose axes have known lengths. Out: tensors
+// that begin at 0, the neutral value of a sum and of a maximum of magnitudes. Refuses
+// (std::logic_error) a field that was not declared.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstddef>
+#include <string_view>
+#include <vector>
+
+#include "stats/declare.h"
+
+namespace actsweep {
+
+/// Lengths that the statistics need.
+struct SiteShape {
+  int64_t layers = 0;    // L + 1: layer 0 is the embedding output
+  int64_t channels = 0;  // C
+};
+
+/// A sum or maximum over the tokens of a segment.
+struct Field {
+  const Dataset* dataset = nullptr;
+  at::Tensor values;  // [declared axes] of the dataset's type, on the statistics' device
+};
+
+class FieldSet {
+ public:
+  FieldSet(std::vector<Dataset> datasets, SiteShape shape, at::Device device);
+
+  void clear();
+  /// The whole field whose path ends in "/name".
+  at::Tensor values(std::string_view name) const;
+  /// One layer of it.
+  at::Tensor layer(std::string_view name, int64_t layer) const;
+  std::vector<Field> fields() const;
+
+ private:
+  std::vector<Dataset> datasets_;
+  std::vector<at::Tensor> values_;  // one a dataset
+};
+
+}  // namespace actsweep

@@ -1,0 +1,96 @@
+// One thread's share of a kernel measurement: tiles of a window in, rows and partial sums out.
+//
+// In: windows of contiguous float32 rows on the host, tile by tile. Out: the rows of their tokens,
+// and sums of all finite rows that this worker has seen since begin_batch. A window's exact median
+// takes two looks: a histogram of keys during the first, the values of the one key that holds the
+// median in the second.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "stats/declare.h"
+#include "stats/measurement.h"
+#include "stats/row_kernels.h"
+#include "stats/row_measure.h"
+
+namespace actsweep {
+
+/// The rows of one window and where its results go.
+struct WindowView {
+  const float* rows = nullptr;           // [length, C]
+  const uint8_t* token_class = nullptr;  // [length]
+  int64_t length = 0;
+  RowResult first;               // of the window's first token
+  uint8_t* is_finite = nullptr;  // [length]
+};
+
+/// Tokens whose rows stay in the cache between the look at each row and the sums over rows.
+inline constexpr int64_t kTileTokens = 64;
+
+inline int64_t tile_count(const WindowView& window) {
+  return (window.length + kTileTokens - 1) / kTileTokens;
+}
+
+class KernelWorker {
+ public:
+  KernelWorker(int64_t channels, int64_t top_k);
+
+  /// Forgets all sums.
+  void begin_batch();
+  /// Measures every row of one tile of a window and adds the finite ones to the sums and the
+  /// window's histogram.
+  void measure_tile(const WindowView& window, int64_t tile);
+  /// Collects the magnitudes of one tile's finite rows that have `key`.
+  void find_magnitudes(const WindowView& window, int64_t tile, int16_t key);
+  /// Measures a whole window; returns its median magnitude, NaN without a finite row.
+  float measure_window(const WindowView& window);
+
+  /// Adds the window's histogram of `other` within [first, last) to this worker's and clears it
+  /// there.
+  void take_window_keys(KernelWorker& other, int64_t first, int64_t last);
+  /// Widens this worker's range of keys in the window by that of `other`, which is emptied.
+  void take_key_range(KernelWorker& other);
+  /// The key of the window's lower median and the median's rank among the values that have it; adds
+  /// the window's histogram to the batch's and clears it. A rank of -1 says that no row was finite.
+  struct MedianPlace {
+    int16_t key = 0;
+    int64_t rank = -1;
+  };
+  MedianPlace finish_window_histogram();
+  /// Moves the magnitudes that `other` has found to this worker.
+  void take_found(KernelWorker& other);
+  /// The lower median of the window, from its place and the magnitudes found; forgets them.
+  float finish_window_median(const MedianPlace& place);
+
+  // Sums since begin_batch.
+  int64_t nonfinite_tokens = 0;
+  int64_t class_count[kClasses] = {};
+  std::vector<double> class_sum;         // [classes, C]
+  std::vector<double> class_sum_square;  // [classes, C]
+  std::vector<double> sum_fourth;        // [C]
+  std::vector<int32_t> max_bits;         // [C] bits of the largest magnitude
+  std::vector<int32_t> count_above_6;    // [C]
+  std::vector<int64_t> histogram;        // [magnitude bins]
+
+ private:
+  std::span<const float> row_of(const WindowView& window, int64_t token) const {
+    return {window.rows + token * channels_, static_cast<size_t>(channels_)};
+  }
+  void add_tile_sums();
+
+  int64_t channels_;
+  int64_t top_k_;
+  RowMeasure row_;
+  std::vector<const float*> class_rows_[kClasses];  // finite rows of the tile
+  std::vector<uint32_t> window_histogram_;          // [magnitude bins]
+  int64_t first_key_ = kMagnitudeBins;  // keys of the window lie in [first_key_, end_key_)
+  int64_t end_key_ = 0;
+  std::vector<uint8_t> mark_;  // [C]
+  std::vector<uint32_t>
+      found_;  // magnitude bits near the window's median; the first found_count_ are valid
+  int64_t found_count_ = 0;
+};
+
+}  // namespace actsweep

@@ -1,0 +1,36 @@
+// The statistics of the loss: its rows per token and the raw sums behind the perplexities.
+//
+// In: the negative log-likelihood of each owned row's next token in nats, NaN where a row has no
+// target. Out: the rows of declare_loss_rows and the fields of declare_loss_sums. Padding rows are
+// not read.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "corpus/window.h"
+#include "stats/field_set.h"
+#include "stats/row_sink.h"
+
+namespace actsweep {
+
+class LossStatistics {
+ public:
+  /// Fields live on `device`.
+  LossStatistics(const Job& job, at::Device device);
+
+  /// Sets all fields to their neutral value.
+  void begin_segment() { fields_.clear(); }
+  /// `token_nll` [labels.row_count()] float32 on the host, contiguous.
+  void update(const OwnedRows& labels, const at::Tensor& token_nll, RowSink& sink);
+  /// The fields as they stand, to be reduced over the model group by their merge rules.
+  std::vector<Field> fields() const { return fields_.fields(); }
+
+ private:
+  std::vector<Dataset> rows_;  // empty where the job keeps no rows per token
+  FieldSet fields_;
+  std::vector<float> real_nll_;  // of the real tokens
+};
+
+}  // namespace actsweep

@@ -1,0 +1,109 @@
+#include "stats/massive_events.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <tuple>
+
+#include "stats/declare_statistics.h"
+
+namespace actsweep {
+
+MassiveEvents::MassiveEvents(const Job& job, SiteShape shape, at::Device device)
+    : criterion_(job),
+      max_events_(job.statistics.max_events),
+      top_k_(job.statistics.top_k),
+      channels_(shape.channels),
+      fields_(declare_massive_counts(), shape, device) {}
+
+void MassiveEvents::update(const SiteBatch& batch, const Measured& measured,
+                           const Outputs& outputs) {
+  const std::vector<Suspect> suspects = find_suspects(*batch.labels, measured);
+  if (suspects.empty()) return;
+  std::vector<int64_t> row;
+  for (const Suspect& suspect : suspects) row.push_back(suspect.row);
+  const at::Tensor index = at::tensor(row, at::kLong).to(batch.rows.device());
+  // [suspects, C] float32 on the host
+  const at::Tensor activations = batch.rows.index_select(0, index).to(at::kCPU);
+  int64_t left_out = 0;
+  for (size_t i = 0; i < suspects.size(); ++i) {
+    const float* values = activations.const_data_ptr<float>() + static_cast<int64_t>(i) * channels_;
+    find_events(values, suspects[i], describe(batch, suspects[i]));
+    const bool ends_window =
+        i + 1 == suspects.size() || suspects[i + 1].window != suspects[i].window;
+    if (ends_window) left_out += keep_largest(outputs.events);
+  }
+  fields_.layer("events_left_out", batch.layer).add_(left_out);
+}
+
+/// If any activation of a token passes, so does its largest: the others need not be looked at.
+std::vector<MassiveEvents::Suspect> MassiveEvents::find_suspects(const OwnedRows& labels,
+                                                                 const Measured& measured) const {
+  std::vector<Suspect> suspects;
+  int64_t token = 0;
+  for (size_t i = 0; i < labels.windows.size(); ++i) {
+    const float sequence_median = measured.sequence_median[i];
+    for (int64_t position = 0; position < labels.windows[i].length(); ++position, ++token) {
+      const float largest = std::fabs(measured.token_top_value[token * top_k_]);
+      const float token_median = measured.token_median[token];
+      if (!criterion_.passes(largest, sequence_median) &&
+          !criterion_.passes(largest, token_median)) {
+        continue;
+      }
+      const int64_t window = static_cast<int64_t>(i);
+      suspects.push_back({window, position, window * labels.padded_length + position,
+                          sequence_median, token_median});
+    }
+  }
+  return suspects;
+}
+
+/// What the events of one token have in common.
+Event MassiveEvents::describe(const SiteBatch& batch, const Suspect& suspect) const {
+  const OwnedRows& labels = *batch.labels;
+  const Window& window = labels.windows[suspect.window];
+  Event event;
+  event.layer = batch.layer;
+  event.sequence = window.sequence;
+  event.position = suspect.position;
+  event.document = labels.document[suspect.row];
+  event.token = window.first_token + suspect.position;
+  event.token_id = labels.token_id[suspect.row];
+  event.token_class = labels.token_class[suspect.row];
+  return event;
+}
+
+void MassiveEvents::find_events(const float* row, const Suspect& suspect,
+                                const Event& description) {
+  for (int64_t channel = 0; channel < channels_; ++channel) {
+    const float magnitude = std::fabs(row[channel]);
+    uint8_t reading = 0;
+    if (criterion_.passes(magnitude, suspect.sequence_median)) reading |= kReadingSequenceMedian;
+    if (criterion_.passes(magnitude, suspect.token_median)) reading |= kReadingTokenMedian;
+    if (reading == 0) continue;
+    Event event = description;
+    event.reading = reading;
+    event.channel = static_cast<uint32_t>(channel);
+    event.value = row[channel];
+    event.ratio_to_sequence_median = magnitude / suspect.sequence_median;
+    event.ratio_to_token_median = magnitude / suspect.token_median;
+    found_.push_back(event);
+  }
+}
+
+/// Moves the window's largest events to `events`; returns how many are left out.
+int64_t MassiveEvents::keep_largest(std::vector<Event>& events) {
+  const auto comes_first = [](const Event& a, const Event& b) {
+    return std::tuple(-std::fabs(a.value), a.position, a.channel) <
+           std::tuple(-std::fabs(b.value), b.position, b.channel);
+  };
+  const int64_t found = static_cast<int64_t>(found_.size());
+  const int64_t kept = std::min(found, max_events_);
+  std::partial_sort(found_.begin(), found_.begin() + kept, found_.end(), comes_first);
+  events.insert(events.end(), found_.begin(), found_.begin() + kept);
+  found_.clear();
+  return found - kept;
+}
+
+}  // namespace actsweep

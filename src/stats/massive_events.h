@@ -1,0 +1,45 @@
+// Events: activations of the residual stream that pass the criterion against the median of their
+// sequence (reading 1, the official one) or of their token (reading 2).
+//
+// In: measured micro-batches. Out: per sequence at most max_events events by falling magnitude,
+// ties by lower position, then lower channel; the field of declare_massive_counts counts the rest.
+#pragma once
+
+#include <vector>
+
+#include "stats/criterion.h"
+#include "stats/statistic.h"
+
+namespace actsweep {
+
+class MassiveEvents : public Statistic {
+ public:
+  MassiveEvents(const Job& job, SiteShape shape, at::Device device);
+  void begin_segment() override { fields_.clear(); }
+  void update(const SiteBatch& batch, const Measured& measured, const Outputs& outputs) override;
+  std::vector<Field> fields() const override { return fields_.fields(); }
+
+ private:
+  /// A token with at least one event, and what it is judged against.
+  struct Suspect {
+    int64_t window = 0;  // of the labels
+    int64_t position = 0;
+    int64_t row = 0;  // of the batch
+    float sequence_median = 0;
+    float token_median = 0;
+  };
+
+  std::vector<Suspect> find_suspects(const OwnedRows& labels, const Measured& measured) const;
+  Event describe(const SiteBatch& batch, const Suspect& suspect) const;
+  void find_events(const float* row, const Suspect& suspect, const Event& description);
+  int64_t keep_largest(std::vector<Event>& events);
+
+  Criterion criterion_;
+  int64_t max_events_;
+  int64_t top_k_;
+  int64_t channels_;
+  FieldSet fields_;
+  std::vector<Event> found_;  // of the window at hand
+};
+
+}  // namespace actsweep

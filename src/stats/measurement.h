@@ -1,0 +1,65 @@
+// What one pass over a micro-batch measures, from which the statistics take what they write.
+//
+// In: the owned rows of one micro-batch at one layer, with labels. Out: rows per real token and per
+// window on the host, and sums over the finite tokens on the statistics' device. Two
+// implementations give the same values: vectorised kernels on the host, and ATen operators on any
+// device (selections, medians and counts equal, sums to 1e-12).
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "corpus/window.h"
+
+namespace actsweep {
+
+inline constexpr uint32_t kNoIndex = 0xffffffff;  // channel or position where there is none
+
+/// The rows of one micro-batch at one layer of a site.
+struct SiteBatch {
+  at::Tensor rows;  // [labels->row_count(), C] float32, contiguous, owned rows
+  int64_t layer = 0;
+  const OwnedRows* labels = nullptr;
+};
+
+/// N real tokens and S windows in the order of the labels. A token with a value that is not finite
+/// has NaN and kNoIndex in its rows and enters no sum; so do places of a top-k beyond the number of
+/// channels.
+struct Measured {
+  std::vector<uint8_t> is_finite;      // [N]
+  std::vector<float> token_top_value;  // [N, k] signed, by falling magnitude, then rising channel
+  std::vector<uint32_t> token_top_channel;  // [N, k]
+  std::vector<float> token_median;          // [N] lower median over channels of the magnitude
+  std::vector<float> token_norm;            // [N]
+  std::vector<float> sequence_median;       // [S] over finite tokens and channels; NaN without any
+
+  int64_t nonfinite_tokens = 0;
+  at::Tensor class_count;       // [classes] int64
+  at::Tensor class_sum;         // [classes, C] float64
+  at::Tensor class_sum_square;  // [classes, C] float64
+  at::Tensor sum_fourth;        // [C] float64
+  at::Tensor max_magnitude;     // [C] float32
+  at::Tensor count_above_6;     // [C] int64
+  at::Tensor histogram;         // [magnitude bins] int64
+
+  /// Sets the lengths for the labels' tokens and windows, and all rows to those of a token that is
+  /// not finite.
+  void prepare_rows(const OwnedRows& labels, int64_t top_k);
+};
+
+class Measurement {
+ public:
+  virtual ~Measurement() = default;
+  /// The result lasts until the next call.
+  virtual const Measured& measure(const SiteBatch& batch) = 0;
+};
+
+/// Vectorised kernels for host tensors, on at::get_num_threads() threads.
+std::unique_ptr<Measurement> make_kernel_measurement(int64_t channels, int64_t top_k);
+/// ATen operators for tensors of any device.
+std::unique_ptr<Measurement> make_aten_measurement(int64_t channels, int64_t top_k);
+
+}  // namespace actsweep

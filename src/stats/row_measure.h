@@ -1,0 +1,50 @@
+// The measure of one row: its largest magnitudes, exact lower median and norm, in one look at it.
+//
+// In: a row of C float32 values. Out: the top k by magnitude (ties by lower channel), the lower
+// median of the magnitudes, the Euclidean norm, and the row's keys for a histogram. A row with a
+// value that is not finite gives nothing.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace actsweep {
+
+/// Where a row's results go.
+struct RowResult {
+  float* top_value = nullptr;       // [k]
+  uint32_t* top_channel = nullptr;  // [k]
+  float* median = nullptr;
+  float* norm = nullptr;
+};
+
+class RowMeasure {
+ public:
+  RowMeasure(int64_t channels, int64_t top_k);
+
+  /// False, and `result` untouched, if a value is not finite. Places beyond the C-th of a top-k
+  /// stay untouched.
+  bool measure(std::span<const float> row, const RowResult& result);
+
+  /// Of the row measured last: keys [C], and the smallest and largest of them.
+  std::span<const int16_t> keys() const { return key_; }
+  int16_t smallest_key() const { return smallest_; }
+  int16_t largest_key() const { return largest_; }
+
+ private:
+  int16_t top_bound(std::span<const int16_t> lane_max);
+  void select_top(std::span<const float> row, const RowResult& result);
+
+  int64_t top_k_;
+  int16_t smallest_ = 0;
+  int16_t largest_ = 0;
+  int16_t median_guess_;
+  std::vector<int16_t> key_;           // [C]
+  std::vector<uint8_t> mark_;          // [C]
+  std::vector<uint32_t> found_;        // [C] channels near the median or at the top
+  std::vector<uint32_t> median_bits_;  // magnitude bits of the candidates for the median
+  std::vector<uint64_t> top_;          // selection keys of the candidates for the top
+};
+
+}  // namespace actsweep

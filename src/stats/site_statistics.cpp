@@ -1,0 +1,69 @@
+#include "stats/site_statistics.h"
+
+#include <ATen/ATen.h>
+
+#include "base/error.h"
+#include "stats/channel_moments.h"
+#include "stats/class_moments.h"
+#include "stats/declare_statistics.h"
+#include "stats/magnitude_histogram.h"
+#include "stats/massive_events.h"
+#include "stats/sequence_extrema.h"
+#include "stats/token_extrema.h"
+
+namespace actsweep {
+
+struct SiteStatistics::State {
+  SiteShape shape;
+  std::unique_ptr<Measurement> measurement;
+  std::vector<std::unique_ptr<Statistic>> statistics;  // in the order of the declarations
+};
+
+SiteStatistics::SiteStatistics(const std::string& site, const Job& job, SiteShape shape,
+                               at::Device device, MeasuredBy measured_by)
+    : state_(std::make_unique<State>()) {
+  const int64_t top_k = job.statistics.top_k;
+  if (measured_by == MeasuredBy::kDefault) {
+    measured_by = device.is_cpu() ? MeasuredBy::kKernels : MeasuredBy::kAten;
+  }
+  state_->shape = shape;
+  state_->measurement = measured_by == MeasuredBy::kKernels
+                            ? make_kernel_measurement(shape.channels, top_k)
+                            : make_aten_measurement(shape.channels, top_k);
+  auto& statistics = state_->statistics;
+  statistics.push_back(std::make_unique<TokenExtrema>(site, job.output.per_token));
+  statistics.push_back(std::make_unique<SequenceExtrema>(site, top_k));
+  statistics.push_back(std::make_unique<ChannelMoments>(site, shape, device));
+  statistics.push_back(std::make_unique<MagnitudeHistogram>(site, shape, device));
+  statistics.push_back(std::make_unique<ClassMoments>(site, shape, device));
+  if (site == kResidualSite) {
+    statistics.push_back(std::make_unique<MassiveEvents>(job, shape, device));
+  }
+}
+
+SiteStatistics::~SiteStatistics() = default;
+
+void SiteStatistics::begin_segment() {
+  for (auto& statistic : state_->statistics) statistic->begin_segment();
+}
+
+void SiteStatistics::update(const SiteBatch& batch, RowSink& sink, std::vector<Event>& events) {
+  const at::Tensor& rows = batch.rows;
+  ensure(batch.layer >= 0 && batch.layer < state_->shape.layers, "the layer exists");
+  ensure(rows.dim() == 2 && rows.size(0) == batch.labels->row_count(), "every row has labels");
+  ensure(rows.size(1) == state_->shape.channels, "rows have the site's channels");
+  ensure(rows.scalar_type() == at::kFloat && rows.is_contiguous(), "rows are contiguous float32");
+  const Measured& measured = state_->measurement->measure(batch);
+  const Outputs outputs = {sink, events};
+  for (auto& statistic : state_->statistics) statistic->update(batch, measured, outputs);
+}
+
+std::vector<Field> SiteStatistics::fields() {
+  std::vector<Field> fields;
+  for (const auto& statistic : state_->statistics) {
+    for (auto& field : statistic->fields()) fields.push_back(std::move(field));
+  }
+  return fields;
+}
+
+}  // namespace actsweep

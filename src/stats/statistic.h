@@ -1,0 +1,33 @@
+// The interface of a statistic: a small class that takes what it writes from the measurement of
+// each micro-batch.
+//
+// In: micro-batches of one site, measured. Out: rows and events at once, fields per layer that add
+// up over a segment. Datasets are declared by the function of the same name in
+// declare_statistics.h.
+#pragma once
+
+#include <vector>
+
+#include "stats/event.h"
+#include "stats/field_set.h"
+#include "stats/measurement.h"
+#include "stats/row_sink.h"
+
+namespace actsweep {
+
+/// Where a micro-batch's rows and events go.
+struct Outputs {
+  RowSink& sink;
+  std::vector<Event>& events;
+};
+
+class Statistic {
+ public:
+  virtual ~Statistic() = default;
+  /// Sets all fields to their neutral value.
+  virtual void begin_segment() {}
+  virtual void update(const SiteBatch& batch, const Measured& measured, const Outputs& outputs) = 0;
+  virtual std::vector<Field> fields() const { return {}; }
+};
+
+}  // namespace actsweep

@@ -1,0 +1,23 @@
+// Rows per token: the largest activations, the median magnitude, the norm.
+//
+// In: measured micro-batches. Out: the rows of declare_token_extrema; nothing where the job keeps
+// no rows per token.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "stats/statistic.h"
+
+namespace actsweep {
+
+class TokenExtrema : public Statistic {
+ public:
+  TokenExtrema(const std::string& site, PerToken per_token);
+  void update(const SiteBatch& batch, const Measured& measured, const Outputs& outputs) override;
+
+ private:
+  std::vector<Dataset> datasets_;
+};
+
+}  // namespace actsweep

@@ -1,0 +1,139 @@
+"""What data/prepare_corpus.py refuses: one clear error, its exit code, and no file."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from preparing import MIB, SMOLLM2, TEXT, assert_refused, run, run_well, write
+from preparation.vocabulary import Vocabulary, load_tokenizer, load_vocabulary
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SmolLM2's tokenizer directory, as prepare_model.py makes it."""
+    directory = tmp_path_factory.mktemp("model") / "smollm2"
+    run_well("prepare_model.py", "gguf", SMOLLM2, directory, "--dtype", "bfloat16")
+    return directory
+
+
+def run_corpus(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return run("prepare_corpus.py", *arguments)
+
+
+def assert_no_file(
+    result: subprocess.CompletedProcess[str], code: int, directory: Path, *words: str
+) -> None:
+    assert_refused(result, code, *words)
+    assert not list(directory.glob("out.h5*"))
+
+
+def known_of(directory: Path) -> Vocabulary:
+    return load_vocabulary(directory, load_tokenizer(directory))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("bad.txt", b"good \xe2\x82\xac " + b"\xff more", ["bad.txt", "byte 9", "UTF-8"]),
+        ("far.txt", b"x\n" * (2 * MIB) + b"\xe2\x82", ["far.txt", f"byte {4 * MIB}", "UTF-8"]),
+        ("bad.jsonl", b'{"text": "a"}\n{"text": "\xff"}\n', ["bad.jsonl", "byte 24", "UTF-8"]),
+        ("no.jsonl", b'{"text": "a"}\n\n{"body": "b"}\n', ["no.jsonl", "line 3", '"text"']),
+        ("number.jsonl", b'{"text": 3}', ["number.jsonl", "line 1", '"text"']),
+        ("list.jsonl", b"[1]", ["list.jsonl", "line 1", '"text"']),
+        ("half.jsonl", b'{"text": "a"}\n{"te', ["half.jsonl", "line 2", "not JSON"]),
+        ("pair.jsonl", b'{"text": "\\ud800"}', ["pair.jsonl", "line 1", "surrogate"]),
+        ("plain.txt.gz", b"not compressed", ["plain.txt.gz", "gzip"]),
+        ("cut.txt.gz", gzip.compress(TEXT.encode())[:-9], ["cut.txt.gz", "gzip"]),
+        ("rot.txt.gz", gzip.compress(b"x" * 999)[:20] + b"\xff" * 30, ["rot.txt.gz", "gzip"]),
+        ("empty.txt", b"", ["empty"]),
+        ("empty.jsonl", b"\n\n", ["empty"]),
+    ],
+)
+def test_bad_corpus_is_refused(
+    name: str, content: bytes, words: list[str], jobs: int, model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    output = tmp_path / "out.h5"
+    result = run_corpus("--tokenizer", model, "--output", output, "--jobs", jobs, tmp_path / name)
+    assert_no_file(result, 3, tmp_path, *words)
+
+
+def test_missing_corpus_file_is_refused(model: Path, tmp_path: Path) -> None:
+    good = write(tmp_path / "a.txt", "text")
+    for bad in (tmp_path / "none.txt", tmp_path):
+        result = run_corpus("--tokenizer", model, "--output", tmp_path / "out.h5", good, bad)
+        assert_no_file(result, 3, tmp_path, str(bad))
+
+
+def test_bad_model_directory_is_refused(model: Path, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.txt", "text")
+    options = ("--output", tmp_path / "out.h5", source)
+    result = run_corpus("--tokenizer", tmp_path, *options)
+    assert_no_file(result, 4, tmp_path, str(tmp_path), "tokenizer.json")
+    (tmp_path / "tokenizer.json").write_text("{}")
+    assert_no_file(
+        run_corpus("--tokenizer", tmp_path, *options), 4, tmp_path, "does not hold a tokenizer"
+    )
+
+    content = json.loads((model / "tokenizer.json").read_text())
+    content["decoder"] = {"type": "WordPiece", "prefix": "##", "cleanup": True}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    assert_no_file(
+        run_corpus("--tokenizer", tmp_path, *options), 4, tmp_path, "decoder", "WordPiece"
+    )
+
+    (tmp_path / "tokenizer.json").write_bytes((model / "tokenizer.json").read_bytes())
+    result = run_corpus("--tokenizer", tmp_path, *options, "--special", "bos")
+    assert_no_file(result, 4, tmp_path, "--special bos", "BOS")
+    (tmp_path / "tokenizer_config.json").write_text('{"bos_token": "<bos>"}')
+    result = run_corpus("--tokenizer", tmp_path, *options, "--special", "bos")
+    assert_no_file(result, 4, tmp_path, "bos_token", "<bos>")
+
+
+def test_bos_comes_from_config_json_where_the_tokenizer_is_silent(
+    model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "tokenizer.json").write_bytes((model / "tokenizer.json").read_bytes())
+    (tmp_path / "config.json").write_text('{"bos_token_id": 7, "eos_token_id": [8, 9]}')
+    known = known_of(tmp_path)
+    assert (known.bos_id, known.eos_id) == (7, 8)
+    (tmp_path / "tokenizer_config.json").write_text('{"bos_token": null}')
+    assert known_of(tmp_path).bos_id == -1  # it says that there is none
+
+
+@pytest.mark.parametrize("prompts", [["noequals"], ["a/b=x"], ["p="], ["p=x", "p=y"]])
+def test_bad_prompt_is_a_bad_command_line(prompts: list[str], model: Path, tmp_path: Path) -> None:
+    options = [word for prompt in prompts for word in ("--prompt", prompt)]
+    source = write(tmp_path / "a.txt", "text")
+    result = run_corpus("--tokenizer", model, "--output", tmp_path / "out.h5", source, *options)
+    assert result.returncode == 2 and "--prompt" in result.stderr
+    assert not (tmp_path / "out.h5").exists()
+
+
+def test_unwritable_output_is_refused(model: Path, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.txt", "text")
+    result = run_corpus("--tokenizer", model, "--output", source / "out.h5", source)
+    assert_no_file(result, 6, tmp_path, "output")
+    result = run_corpus("--tokenizer", model, "--output", tmp_path, source)
+    assert_no_file(result, 6, tmp_path, str(tmp_path), "directory")
+
+
+def test_refused_run_keeps_the_earlier_file(model: Path, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.txt", "text")
+    assert (
+        run_corpus("--tokenizer", model, "--output", tmp_path / "kept.h5", source).returncode == 0
+    )
+    before = (tmp_path / "kept.h5").read_bytes()
+    (tmp_path / "bad.txt").write_bytes(b"\xff")
+    result = run_corpus(
+        "--tokenizer", model, "--output", tmp_path / "kept.h5", tmp_path / "bad.txt"
+    )
+    assert result.returncode == 3
+    assert (tmp_path / "kept.h5").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.glob("kept*")) == ["kept.h5"]

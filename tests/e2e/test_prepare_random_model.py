@@ -1,0 +1,199 @@
+"""data/prepare_model.py random: fits transformers, in little memory, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from preparing import DATA, MIB, assert_refused, load_whole, peak_memory_bytes, run, run_well
+from preparation.checkpoint_writer import to_bytes
+
+TINY = {
+    "vocab_size": 67,
+    "hidden_size": 24,
+    "intermediate_size": 56,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 6,
+    "num_key_value_heads": 2,
+    "initializer_range": 0.05,
+}
+
+RANDOM_CONFIGS = {
+    "llama": TINY | {"model_type": "llama"},
+    "llama_head_dim": TINY | {"model_type": "llama", "head_dim": 10},
+    "llama_biases": TINY | {"model_type": "llama", "attention_bias": True, "mlp_bias": True},
+    "llama_tied": TINY | {"model_type": "llama", "tie_word_embeddings": True},
+    "mistral": TINY | {"model_type": "mistral", "sliding_window": 16},
+    "qwen2": TINY | {"model_type": "qwen2"},
+    "qwen2_tied": TINY | {"model_type": "qwen2", "tie_word_embeddings": True},
+}
+
+
+def write_config(path: Path, config: dict[str, object]) -> Path:
+    path.write_text(json.dumps(config))
+    return path
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", RANDOM_CONFIGS)
+def test_random_fits_transformers_exactly(name: str, dtype: str, tmp_path: Path) -> None:
+    config = write_config(tmp_path / "config.json", RANDOM_CONFIGS[name])
+    run_well("prepare_model.py", "random", config, tmp_path / "model", "--dtype", dtype)
+    model = load_whole(tmp_path / "model", getattr(torch, dtype))
+    with torch.inference_mode():
+        assert torch.isfinite(model(torch.tensor([[1, 2, 3]])).logits).all()
+    for parameter_name, values in model.named_parameters():
+        values = values.float()
+        if "norm" in parameter_name:
+            assert torch.equal(values, torch.ones_like(values)), parameter_name
+        elif values.numel() > 400:
+            assert values.std().item() == pytest.approx(0.05, rel=0.2), parameter_name
+
+
+def test_random_shards_hold_the_single_file(tmp_path: Path) -> None:
+    config = write_config(tmp_path / "config.json", RANDOM_CONFIGS["qwen2"])
+    run_well("prepare_model.py", "random", config, tmp_path / "whole")
+    run_well("prepare_model.py", "random", config, tmp_path / "sharded", "--shard-bytes", 9000)
+    index = json.loads((tmp_path / "sharded" / "model.safetensors.index.json").read_text())
+    shards = sorted((tmp_path / "sharded").glob("*.safetensors"))
+    assert len(shards) > 3
+    assert shards[0].name == f"model-00001-of-{len(shards):05d}.safetensors"
+    held: dict[str, str] = {}
+    size = 0
+    with safe_open(tmp_path / "whole" / "model.safetensors", framework="np") as whole:
+        for shard in shards:
+            with safe_open(shard, framework="np") as file:
+                assert sum(file.get_tensor(name).nbytes for name in file.keys()) <= 9000
+                for name in file.keys():
+                    held[name] = shard.name
+                    size += file.get_tensor(name).nbytes
+                    assert np.array_equal(file.get_tensor(name), whole.get_tensor(name)), name
+        assert held.keys() == set(whole.keys())
+    assert index["weight_map"] == held
+    assert index["metadata"]["total_size"] == size
+    load_whole(tmp_path / "sharded", torch.float32)
+
+
+def test_random_is_the_seed_alone(tmp_path: Path) -> None:
+    config = write_config(tmp_path / "config.json", RANDOM_CONFIGS["llama"])
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        run_well("prepare_model.py", "random", config, tmp_path / name, "--seed", seed)
+    files = [(tmp_path / name / "model.safetensors").read_bytes() for name in "abc"]
+    assert files[0] == files[1] != files[2]
+
+
+def test_random_rows_differ(tmp_path: Path) -> None:
+    """Past the pool's length too: 9.4 Mi elements in rows of a power of two."""
+    changes = {
+        "model_type": "llama",
+        "vocab_size": 9200,
+        "hidden_size": 1024,
+        "num_hidden_layers": 1,
+    }
+    changes |= {"num_attention_heads": 4, "intermediate_size": 8}
+    config = write_config(tmp_path / "config.json", TINY | changes)
+    run_well("prepare_model.py", "random", config, tmp_path / "model")
+    with safe_open(tmp_path / "model" / "model.safetensors", framework="np") as file:
+        for name in ("model.embed_tokens.weight", "lm_head.weight"):
+            assert len(np.unique(file.get_tensor(name), axis=0)) == 9200
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model_type": "gpt2"}, ["model_type", "gpt2", "llama, mistral, qwen2"]),
+        ({"num_key_value_heads": None}, ["num_key_value_heads", "None", "positive integer"]),
+        ({"hidden_size": "24"}, ["hidden_size", "'24'", "positive integer"]),
+    ],
+)
+def test_random_config_that_does_not_fit_is_refused(
+    changes: dict[str, object], words: list[str], tmp_path: Path
+) -> None:
+    config = write_config(tmp_path / "config.json", RANDOM_CONFIGS["llama"] | changes)
+    assert_refused(
+        run("prepare_model.py", "random", config, tmp_path / "model"), 4, "config.json", *words
+    )
+    assert_refused(
+        run("prepare_model.py", "random", tmp_path / "none.json", tmp_path / "model"),
+        4,
+        "no such file",
+    )
+    (tmp_path / "bad.json").write_text("{")
+    assert_refused(
+        run("prepare_model.py", "random", tmp_path / "bad.json", tmp_path / "model"),
+        4,
+        "bad.json",
+        "JSON",
+    )
+    assert not list(tmp_path.glob("model*"))
+
+
+LARGE = {"model_type": "llama", "vocab_size": 32000, "hidden_size": 2048, "intermediate_size": 5632}
+LARGE |= {"num_hidden_layers": 20, "num_attention_heads": 32, "num_key_value_heads": 32}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_run_leaves_no_directory(number: signal.Signals, tmp_path: Path) -> None:
+    config = write_config(tmp_path / "config.json", LARGE)
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            str(DATA / "prepare_model.py"),
+            "random",
+            str(config),
+            str(tmp_path / "model"),
+        ]
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("model.partial/*.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(number)
+    process.wait(timeout=60)
+    assert process.returncode in (-signal.SIGKILL, 128 + signal.SIGTERM)
+    assert not (tmp_path / "model").exists()
+    assert (tmp_path / "model.partial").exists() is (number == signal.SIGKILL)
+    small = write_config(tmp_path / "small.json", RANDOM_CONFIGS["llama"])
+    run_well("prepare_model.py", "random", small, tmp_path / "model")
+    load_whole(tmp_path / "model", torch.float32)
+    assert not (tmp_path / "model.partial").exists()
+
+
+@pytest.mark.slow
+def test_random_of_2_gb_takes_under_500_mib(tmp_path: Path) -> None:
+    config = write_config(tmp_path / "config.json", LARGE)
+    options = ("--dtype", "bfloat16", "--shard-bytes", 1_000_000_000)
+    peak = peak_memory_bytes("prepare_model.py", "random", config, tmp_path / "model", *options)
+    assert peak < 500 * MIB
+    shards = list((tmp_path / "model").glob("*.safetensors"))
+    assert len(shards) == 3
+    assert sum(shard.stat().st_size for shard in shards) > 2_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("values", "expected_bits"),
+    [
+        ([1.0, -2.5, 0.0], [0x3F80, 0xC020, 0x0000]),
+        ([1.00390625, 1.01171875], [0x3F80, 0x3F82]),  # halfway: to the even neighbour
+        ([3.4e38, np.inf], [0x7F80, 0x7F80]),
+    ],
+)
+def test_bfloat16_bits(values: list[float], expected_bits: list[int]) -> None:
+    array = np.array(values, dtype=np.float32)
+    assert np.frombuffer(to_bytes(array, "bfloat16"), dtype="<u2").tolist() == expected_bits
+    tensor = torch.tensor(values).to(torch.bfloat16).view(torch.int16).numpy().view(np.uint16)
+    assert tensor.tolist() == expected_bits
+
+
+def test_bfloat16_keeps_nan() -> None:
+    array = np.array([0x7FFFFFFF, 0x7F800001, 0xFFFFFFFF], dtype=np.uint32).view(np.float32)
+    bits = np.frombuffer(to_bytes(array, "bfloat16"), dtype="<u2").astype(np.uint32) << 16
+    assert np.isnan(bits.view(np.float32)).all()

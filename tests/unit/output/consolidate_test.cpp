@@ -1,0 +1,162 @@
+#include "output/consolidate.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "expect_error.h"
+#include "file_size_limit.h"
+#include "sweep_check.h"
+#include "temporary_folder.h"
+
+namespace actsweep {
+namespace {
+
+/// Segments of a small sweep in a folder of their own, and what consolidates them.
+struct Segments {
+  explicit Segments(SampleSweep of) : sweep(std::move(of)) {
+    sweep.folder = folder / "segments";
+    assembly = sample_assembly(sweep, write_sample_segments(sweep), folder / "results/sample.h5");
+  }
+  TemporaryFolder folder;
+  SampleSweep sweep;
+  Assembly assembly;
+};
+
+SampleSweep small() {
+  SampleSweep sweep;
+  sweep.segment_tokens = {320, 160, 48};
+  return sweep;
+}
+
+void expect_no_target(const Segments& segments) {
+  EXPECT_FALSE(std::filesystem::exists(segments.assembly.target));
+  EXPECT_FALSE(std::filesystem::exists(segments.assembly.target + ".partial"));
+  EXPECT_EQ(find_segments(segments.sweep.folder).size(), segments.assembly.parts.size());
+}
+
+TEST(Consolidation, AnnouncesEachStepAfterItIsDone) {
+  Segments segments(small());
+  const std::string target = segments.assembly.target;
+  std::vector<std::string> steps;
+  segments.assembly.on_step = [&](std::string_view step) {
+    steps.emplace_back(step);
+    const bool is_renamed = steps.size() >= 4;
+    EXPECT_EQ(std::filesystem::exists(target), is_renamed) << step;
+    EXPECT_NE(std::filesystem::exists(target + ".partial"), is_renamed) << step;
+    if (steps.size() < 3) {
+      expect_error(ErrorKind::kOutput, {target, "not finished"},
+                   [&] { open_sweep(target + ".partial"); });
+    }
+  };
+  assemble(segments.assembly, MPI_COMM_SELF);
+  EXPECT_EQ(steps,
+            (std::vector<std::string>{"created", "rows written", "fsynced", "renamed", "done"}));
+}
+
+TEST(Consolidation, LeavesNoReservedBlocksBehind) {
+  Segments segments(small());
+  assemble(segments.assembly, MPI_COMM_SELF);
+  struct stat status {};
+  ASSERT_EQ(stat(segments.assembly.target.c_str(), &status), 0);
+  EXPECT_LE(status.st_blocks * 512, status.st_size + 64 * 1024);
+}
+
+TEST(Consolidation, DeclarationsComeBackFromTheFile) {
+  Segments segments(small());
+  assemble(segments.assembly, MPI_COMM_SELF);
+  std::map<std::string, Dataset> found;
+  for (const auto& dataset : datasets_of(open_sweep(segments.assembly.target))) {
+    found[dataset.path] = dataset;
+  }
+  EXPECT_EQ(found.size(), segments.assembly.datasets.size());
+  for (const auto& declared : segments.assembly.datasets) {
+    const Dataset& dataset = found[declared.path];
+    EXPECT_EQ(dataset.type, declared.type) << declared.path;
+    EXPECT_EQ(dataset.axes, declared.axes) << declared.path;
+    EXPECT_EQ(dataset.units, declared.units) << declared.path;
+    EXPECT_EQ(dataset.long_name, declared.long_name) << declared.path;
+    EXPECT_EQ(dataset.merge, declared.merge) << declared.path;
+    EXPECT_EQ(dataset.index_of, declared.index_of) << declared.path;
+    EXPECT_EQ(dataset.counts_documents, declared.counts_documents) << declared.path;
+  }
+}
+
+TEST(Consolidation, RefusesPartsThatDoNotAddUp) {
+  Segments segments(small());
+  segments.assembly.parts.erase(segments.assembly.parts.begin() + 1);
+  expect_error(ErrorKind::kOutput, {"hold 368 along token, expected 528"},
+               [&] { assemble(segments.assembly, MPI_COMM_SELF); });
+}
+
+TEST(Consolidation, RefusesAPartWithoutADataset) {
+  Segments segments(small());
+  segments.assembly.datasets.push_back({"residual/extra",
+                                        ElementType::kFloat32,
+                                        {Axis::kLayer, Axis::kToken},
+                                        "1",
+                                        "",
+                                        Merge::kRows});
+  expect_error(ErrorKind::kOutput, {"segment-000000.h5", "/residual/extra"},
+               [&] { assemble(segments.assembly, MPI_COMM_SELF); });
+  expect_no_target(segments);
+}
+
+TEST(Consolidation, RefusesAPartOfAnotherType) {
+  Segments segments(small());
+  for (auto& dataset : segments.assembly.datasets) {
+    if (dataset.path == "residual/token_norm") dataset.type = ElementType::kFloat64;
+  }
+  expect_error(ErrorKind::kOutput, {"segment-000000.h5", "/residual/token_norm", "float64"},
+               [&] { assemble(segments.assembly, MPI_COMM_SELF); });
+}
+
+TEST(Consolidation, RefusesAPartOfAnotherShape) {
+  Segments segments(small());
+  segments.assembly.extents[Axis::kChannel] = 6;
+  expect_error(ErrorKind::kOutput,
+               {"segment-000000.h5", "/residual/channel_sum", "5 along channel, expected 6"},
+               [&] { assemble(segments.assembly, MPI_COMM_SELF); });
+}
+
+TEST(Consolidation, RefusesAMissingCapture) {
+  Segments segments(small());
+  segments.assembly.parts.pop_back();
+  expect_error(ErrorKind::kOutput, {"no part holds /capture/long/id"},
+               [&] { assemble(segments.assembly, MPI_COMM_SELF); });
+}
+
+TEST(Consolidation, FullDiskAtTheBeginningLeavesTheSegmentsAndNoTarget) {
+  Segments segments(small());
+  {
+    const FileSizeLimit limit(20 * 1024);
+    expect_error(ErrorKind::kOutput, {"sample.h5.partial", "File too large"},
+                 [&] { assemble(segments.assembly, MPI_COMM_SELF); });
+  }
+  expect_no_target(segments);
+}
+
+TEST(Consolidation, DiskWithoutRoomForRowsIsRefusedBeforeAnyRankWritesThem) {
+  SampleSweep sweep;
+  sweep.segment_tokens = {32000};
+  Segments segments(sweep);
+  bool has_begun = false;
+  segments.assembly.on_step = [&](std::string_view) { has_begun = true; };
+  {
+    const FileSizeLimit limit(2 * 1024 * 1024);
+    expect_error(ErrorKind::kOutput, {"sample.h5.partial", "KiB aside", "File too large"},
+                 [&] { assemble(segments.assembly, MPI_COMM_SELF); });
+  }
+  EXPECT_FALSE(has_begun);
+  expect_no_target(segments);
+}
+
+TEST(Consolidation, UnwritableTargetIsAnOutputError) {
+  Segments segments(small());
+  segments.assembly.target = "/proc/sample.h5";
+  expect_error(ErrorKind::kOutput, {"/proc/sample.h5.partial"},
+               [&] { assemble(segments.assembly, MPI_COMM_SELF); });
+}
+
+}  // namespace
+}  // namespace actsweep

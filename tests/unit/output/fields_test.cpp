@@ -1,0 +1,33 @@
+#include "output/fields.h"
+
+#include <gtest/gtest.h>
+
+namespace actsweep {
+namespace {
+
+template <typename T>
+std::vector<T> combined(ElementType type, Merge merge, std::vector<T> into, std::vector<T> from) {
+  const Dataset dataset{"x", type, {Axis::kLayer}, "1", "", merge};
+  combine(dataset, std::as_writable_bytes(std::span(into)), std::as_bytes(std::span(from)));
+  return into;
+}
+
+TEST(Fields, CombineByTheirRuleInTheirType) {
+  const int64_t large = (int64_t{1} << 53) + 1;  // beyond the whole numbers of a double
+  EXPECT_EQ(combined<int64_t>(ElementType::kInt64, Merge::kSum, {large, -1}, {2, 1}),
+            (std::vector<int64_t>{large + 2, 0}));
+  EXPECT_EQ(combined<double>(ElementType::kFloat64, Merge::kSum, {0.5, 1}, {0.25, -1}),
+            (std::vector<double>{0.75, 0}));
+  EXPECT_EQ(combined<float>(ElementType::kFloat32, Merge::kMax, {1, -5}, {2, -7}),
+            (std::vector<float>{2, -5}));
+  EXPECT_EQ(combined<uint32_t>(ElementType::kUInt32, Merge::kMin, {1, 9}, {2, 7}),
+            (std::vector<uint32_t>{1, 7}));
+}
+
+TEST(Fields, RowsAndOtherSizesAreMistakes) {
+  EXPECT_THROW(combined<float>(ElementType::kFloat32, Merge::kRows, {1}, {2}), std::logic_error);
+  EXPECT_THROW(combined<float>(ElementType::kFloat32, Merge::kSum, {1}, {2, 3}), std::logic_error);
+}
+
+}  // namespace
+}  // namespace actsweep

@@ -1,0 +1,122 @@
+#include "stats/derive.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <span>
+
+#include "base/error.h"
+#include "stats/declare.h"
+
+namespace actsweep {
+namespace {
+
+constexpr int64_t kBinOf1 = 0x3f80;
+
+template <typename T>
+std::vector<std::byte> to_bytes(const std::vector<T>& values) {
+  const auto bytes = std::as_bytes(std::span(values));
+  return {bytes.begin(), bytes.end()};
+}
+
+template <typename T>
+std::vector<T> column(const Derived& derived, const std::string& path) {
+  for (const Column& one : derived.datasets) {
+    if (one.path != path) continue;
+    std::vector<T> values(one.values.size() / sizeof(T));
+    if (!values.empty()) std::memcpy(values.data(), one.values.data(), one.values.size());
+    return values;
+  }
+  ADD_FAILURE() << path << " is missing";
+  return {};
+}
+
+/// Two layers of three channels: the first with a median of 1, the second without any finite value.
+struct Fields {
+  std::vector<int64_t> histogram = std::vector<int64_t>(2 * kMagnitudeBins);
+  std::vector<float> max_magnitude = {1000.0f, 5000.0f, 999.9f, 0, 0, 0};
+
+  Fields() {
+    histogram[kBinOf1 - 1] = 4;
+    histogram[kBinOf1] = 1;
+    histogram[kBinOf1 + 9] = 5;
+  }
+  MergedFields merged() const {
+    MergedFields fields;
+    fields.layers = 2;
+    fields.channels = 3;
+    fields.values["residual/magnitude_histogram"] = to_bytes(histogram);
+    fields.values["residual/channel_max_magnitude"] = to_bytes(max_magnitude);
+    return fields;
+  }
+};
+
+TEST(Derive, ChannelsAreHeldAgainstTheLowerCorpusMedian) {
+  const Derived derived = derive(Job{}, Fields().merged());
+  EXPECT_EQ(derived.findings, 2);
+  EXPECT_EQ(column<int64_t>(derived, "massive_corpus/layer"), (std::vector<int64_t>{0, 0}));
+  EXPECT_EQ(column<uint32_t>(derived, "massive_corpus/channel"), (std::vector<uint32_t>{0, 1}));
+  EXPECT_EQ(column<float>(derived, "massive_corpus/max_magnitude"),
+            (std::vector<float>{1000.0f, 5000.0f}));
+  EXPECT_EQ(column<float>(derived, "massive_corpus/ratio_to_corpus_median"),
+            (std::vector<float>{1000.0f, 5000.0f}));
+  const auto median = column<float>(derived, "massive_corpus/median_magnitude");
+  ASSERT_EQ(median.size(), 2u);
+  EXPECT_EQ(median[0], 1.0f);
+  EXPECT_TRUE(std::isnan(median[1]));
+}
+
+TEST(Derive, AMedianOfZeroPassesNothing) {
+  Fields fields;
+  fields.histogram[0] = 1000;
+  const Derived derived = derive(Job{}, fields.merged());
+  EXPECT_EQ(derived.findings, 0);
+  EXPECT_EQ(column<float>(derived, "massive_corpus/median_magnitude")[0], 0.0f);
+}
+
+TEST(Derive, GivesEveryDerivedDatasetThatIsDeclared) {
+  const Derived derived = derive(Job{}, Fields().merged());
+  size_t declared = 0;
+  for (const Dataset& dataset : declare_datasets(Job{})) {
+    if (dataset.merge != Merge::kDerived) continue;
+    EXPECT_EQ(derived.datasets.at(declared).path, dataset.path);
+    ++declared;
+  }
+  EXPECT_EQ(declared, derived.datasets.size());
+}
+
+TEST(Derive, PerplexitiesAreOverTokensAndOverWindows) {
+  Job job;
+  job.statistics.loss = true;
+  MergedFields fields = Fields().merged();
+  fields.values["loss/nll_sum"] = to_bytes(std::vector<double>{12});
+  fields.values["loss/target_count"] = to_bytes(std::vector<int64_t>{4});
+  fields.values["loss/window_mean_sum"] = to_bytes(std::vector<double>{4});
+  fields.values["loss/window_count"] = to_bytes(std::vector<int64_t>{2});
+  const Derived derived = derive(job, fields);
+  const std::vector<std::tuple<std::string, std::string, double>> expected = {
+      {"loss/token_nll", "perplexity", std::exp(3.0)},
+      {"loss/token_nll", "windows_perplexity", std::exp(2.0)}};
+  EXPECT_EQ(derived.attributes, expected);
+  job.output.per_token = PerToken::kNone;
+  EXPECT_EQ(std::get<0>(derive(job, fields).attributes[0]), "loss/nll_sum");
+}
+
+TEST(Derive, RefusesFieldsThatAreMissingOrOfAnotherLength) {
+  MergedFields fields = Fields().merged();
+  fields.values["residual/channel_max_magnitude"].pop_back();
+  try {
+    derive(Job{}, fields);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kOutput);
+    EXPECT_NE(std::string(error.what()).find("residual/channel_max_magnitude"), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find("23 bytes"), std::string::npos);
+  }
+  fields.values.erase("residual/channel_max_magnitude");
+  EXPECT_THROW(derive(Job{}, fields), Error);
+}
+
+}  // namespace
+}  // namespace actsweep

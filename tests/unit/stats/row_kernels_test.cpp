@@ -1,0 +1,167 @@
+#include "stats/row_kernels.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <random>
+#include <vector>
+
+namespace actsweep::kernels {
+namespace {
+
+constexpr int64_t kLengths[] = {1, 2, 15, 16, 31, 32, 33, 63, 64, 65, 576, 601, 2048};
+
+std::vector<float> random_row(int64_t length, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::normal_distribution<float> normal(0.0f, 3.0f);
+  std::vector<float> row(length);
+  for (float& x : row) x = normal(random);
+  if (length > 4) row[length / 2] = row[0];
+  return row;
+}
+
+int16_t key_of(float x) {
+  return static_cast<int16_t>(std::bit_cast<uint32_t>(std::fabs(x)) / 65536);
+}
+
+std::vector<int16_t> keys_of(const std::vector<float>& row) {
+  std::vector<int16_t> keys;
+  for (const float x : row) keys.push_back(key_of(x));
+  return keys;
+}
+
+TEST(RowKernels, ScanFindsKeysExtremaAndSquares) {
+  for (const int64_t length : kLengths) {
+    const auto row = random_row(length, length);
+    std::vector<int16_t> key(length);
+    const KeyScan scan = scan_keys(row, key.data());
+    const auto expected = keys_of(row);
+    EXPECT_EQ(key, expected);
+    EXPECT_EQ(scan.smallest, *std::min_element(expected.begin(), expected.end()));
+    EXPECT_EQ(scan.largest, *std::max_element(expected.begin(), expected.end()));
+    double sum_square = 0;
+    for (const double x : row) sum_square += x * x;
+    EXPECT_NEAR(scan.sum_square, sum_square, 1e-13 * sum_square);
+    for (int64_t lane = 0; lane < kKeyLanes; ++lane) {
+      int16_t largest = 0;
+      for (int64_t c = lane; c < length; c += kKeyLanes) largest = std::max(largest, expected[c]);
+      EXPECT_EQ(scan.lane_max[lane], largest);
+    }
+  }
+}
+
+TEST(RowKernels, ValuesThatAreNotFiniteHaveTheLargestKeys) {
+  for (const float bad :
+       {std::nanf(""), -std::nanf(""), HUGE_VALF, -HUGE_VALF, std::bit_cast<float>(0x7f800001u)}) {
+    for (const int64_t length : kLengths) {
+      auto row = random_row(length, 1);
+      row[length - 1] = bad;
+      std::vector<int16_t> key(length);
+      EXPECT_GE(scan_keys(row, key.data()).largest, kNonfiniteKey);
+    }
+  }
+  const std::vector<float> largest = {std::numeric_limits<float>::max()};
+  int16_t key;
+  EXPECT_LT(scan_keys(largest, &key).largest, kNonfiniteKey);
+}
+
+TEST(RowKernels, EveryRankIsLocatedFromAnyGuess) {
+  for (const int64_t length : kLengths) {
+    const auto key = keys_of(random_row(length, 2));
+    auto sorted = key;
+    std::sort(sorted.begin(), sorted.end());
+    const int64_t step = std::max<int64_t>(1, length / 7);
+    for (int64_t rank = 0; rank < length; rank += step) {
+      for (const int16_t guess : {0, 1, 0x3f80, 0x4040, 0x7f7f, int{sorted[rank]}}) {
+        const KeyRank found = locate_rank(key, rank, guess);
+        EXPECT_EQ(found.key, sorted[rank]);
+        EXPECT_EQ(found.below,
+                  std::lower_bound(sorted.begin(), sorted.end(), sorted[rank]) - sorted.begin());
+      }
+    }
+  }
+}
+
+TEST(RowKernels, RanksAtTheEndsOfTheKeysAreLocated) {
+  const std::vector<int16_t> key = {0, 0, 0x7f7f, 0x7f7f};
+  EXPECT_EQ(locate_rank(key, 1, 0x3f80).key, 0);
+  EXPECT_EQ(locate_rank(key, 2, 0x3f80).key, 0x7f7f);
+  EXPECT_EQ(locate_rank(key, 2, 0x3f80).below, 2);
+}
+
+TEST(RowKernels, FoundKeysComeInRisingOrder) {
+  for (const int64_t length : kLengths) {
+    const auto key = keys_of(random_row(length, 3));
+    const int16_t equal = key[0];
+    const int16_t at_least = 0x4080;
+    std::vector<uint32_t> expected;
+    for (int64_t c = 0; c < length; ++c) {
+      if (key[c] == equal || key[c] >= at_least) expected.push_back(static_cast<uint32_t>(c));
+    }
+    std::vector<uint8_t> mark(length);
+    std::vector<uint32_t> found(length);
+    found.resize(find_keys(key, equal, at_least, mark.data(), found.data()));
+    EXPECT_EQ(found, expected);
+  }
+}
+
+TEST(RowKernels, FoundMagnitudesAreThoseOfTheKey) {
+  for (const int64_t length : kLengths) {
+    const auto row = random_row(length, 4);
+    std::vector<uint32_t> expected;
+    for (const float x : row) {
+      if (key_of(x) == key_of(row[0])) expected.push_back(std::bit_cast<uint32_t>(std::fabs(x)));
+    }
+    std::vector<uint8_t> mark(length);
+    std::vector<uint32_t> found(length);
+    found.resize(find_magnitudes(row, key_of(row[0]), mark.data(), found.data()));
+    EXPECT_EQ(found, expected);
+  }
+}
+
+TEST(RowKernels, KeysAreCountedOnTopOfWhatIsThere) {
+  for (const int64_t length : kLengths) {
+    const auto key = keys_of(random_row(length, 5));
+    std::vector<uint32_t> histogram(1 << 15, 1), expected(1 << 15, 1);
+    for (const int16_t k : key) ++expected[k];
+    count_keys(key, histogram.data());
+    EXPECT_EQ(histogram, expected);
+  }
+}
+
+TEST(RowKernels, MomentsOfAnyNumberOfRowsAgreeWithLoops) {
+  for (const int64_t channels : kLengths) {
+    for (const int64_t count : {0, 1, 2, 3, 4, 5, 8, 11}) {
+      std::vector<std::vector<float>> rows;
+      std::vector<const float*> pointers;
+      for (int64_t r = 0; r < count; ++r) rows.push_back(random_row(channels, 10 + r));
+      for (const auto& row : rows) pointers.push_back(row.data());
+      std::vector<double> sum(channels, 1), square(channels, 2), fourth(channels, 3);
+      std::vector<int32_t> max_bits(channels), above_6(channels, 4);
+      add_moments(pointers, channels,
+                  {sum.data(), square.data(), fourth.data(), max_bits.data(), above_6.data()});
+      for (int64_t c = 0; c < channels; ++c) {
+        double s = 1, s2 = 2, s4 = 3, largest = 0;
+        int above = 4;
+        for (const auto& row : rows) {
+          const double x = row[c];
+          s += x;
+          s2 += x * x;
+          s4 += x * x * x * x;
+          largest = std::max(largest, std::fabs(x));
+          above += std::fabs(x) >= 6;
+        }
+        ASSERT_NEAR(sum[c], s, 1e-13 * s2);
+        ASSERT_NEAR(square[c], s2, 1e-13 * s2);
+        ASSERT_NEAR(fourth[c], s4, 1e-13 * s4);
+        ASSERT_EQ(std::bit_cast<float>(max_bits[c]), static_cast<float>(largest));
+        ASSERT_EQ(above_6[c], above);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace actsweep::kernels
