@@ -55,7 +55,6 @@ if(ACTSWEEP_WITH_CUDA)
       message(FATAL_ERROR "ACTSWEEP_CUDA=${ACTSWEEP_CUDA} needs ${needed}, which was not found")
     endif()
   endforeach()
-  target_compile_definitions(actsweep_torch INTERFACE ACTSWEEP_WITH_CUDA)
   target_link_libraries(actsweep_torch INTERFACE -Wl,--no-as-needed "${TORCH_CUDA_LIBRARY}" "${C10_CUDA_LIBRARY}"
                         -Wl,--as-needed "${NCCL_LIBRARY}" CUDA::cudart)
 endif()

@@ -1,5 +1,6 @@
 // The program: subcommands, one place where errors become messages and exit codes, the end of MPI.
 #include <CLI/CLI.hpp>
+#include <c10/util/Exception.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -65,6 +66,10 @@ int run_under_mpi(const Arguments& arguments, int* argc, char*** argv) {
   } catch (const Error& error) {
     spdlog::error("{}", error.what());
     session.abort(error.exit_code());
+  } catch (const c10::Error& error) {
+    // LibTorch's own: a kernel that failed, memory of a device that ran out.
+    spdlog::error("{}", error.what_without_backtrace());
+    session.abort(static_cast<int>(ErrorKind::kDevice));
   } catch (const std::exception& error) {
     spdlog::error("{}", error.what());
     session.abort(kExitInternal);

@@ -142,6 +142,8 @@ int H5File::descriptor() const {
 }
 
 void H5File::close() {
+  ensure(H5Fget_obj_count(id(), H5F_OBJ_DATASET | H5F_OBJ_GROUP | H5F_OBJ_ATTR) == 0,
+         "a file's objects are closed before it, or it would stay open");
   if (is_written_serially_) {
     // HDF5 1.10 crashes at exit after a flush that fails, so the flush must find its blocks there.
     haddr_t end = 0;

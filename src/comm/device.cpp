@@ -5,20 +5,16 @@
 #include <ATen/Version.h>
 
 #include "base/error.h"
-#include "comm/mpi_backend.h"
-#include "comm/nccl_backend.h"
 
 namespace actsweep {
 
 at::Device choose_device(int local_rank) {
   const int gpus = at::hasCUDA() ? at::detail::getCUDAHooks().getNumGPUs() : 0;
   if (gpus == 0) return at::Device(at::kCPU);
-  return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(local_rank % gpus));
-}
-
-std::shared_ptr<GroupBackend> make_backend(MPI_Comm communicator, at::Device device) {
-  if (device.is_cuda()) return make_nccl_backend(communicator, device);
-  return make_mpi_backend(communicator);
+  require(local_rank < gpus, ErrorKind::kDevice,
+          "expected at most one rank for each of this node's {} GPUs, found rank {} of the node", gpus,
+          local_rank);
+  return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(local_rank));
 }
 
 std::string describe_device(at::Device device) {

@@ -11,7 +11,7 @@
 
 namespace actsweep {
 
-/// A GPU of this node for each local rank where this build and machine have one, else the CPU.
+/// The GPU of this local rank where this build and machine have any, else the CPU. Refuses (kDevice) more ranks than GPUs.
 at::Device choose_device(int local_rank);
 
 /// The backend for tensors on `device`. Collective over `communicator`.

@@ -1,12 +1,11 @@
-// Collectives over NCCL: one NCCL communicator per group, on the current CUDA stream of the
-// tensors' device.
+// Collectives over NCCL, one communicator per group, on the tensors' current CUDA stream.
 //
-// In: an MPI communicator, which carries NCCL's unique id from its rank 0, and this rank's device
-// (one per rank). Out: a GroupBackend. Calls return when NCCL has enqueued the operation, not when
-// the device has finished it. Sums are in float32 but in NCCL's order of ranks, so reduce_scatter
-// and all_reduce agree with MPI's to rounding. Refuses (ErrorKind::kDevice) whatever NCCL reports,
-// at once or later, and a peer that does not come within `patience`; the communicator is then
-// aborted and refuses all further calls. A build without CUDA refuses to make one.
+// In: an MPI communicator, which carries NCCL's unique id from its rank 0, and this rank's own
+// device. Out: a GroupBackend whose calls return when the operation is enqueued, not when it is
+// done. Sums run in float32 but in NCCL's order of ranks: they agree with MPI's to rounding.
+// Refuses (ErrorKind::kDevice) whatever NCCL reports, at once or later, and a peer that does not
+// come within `patience`; the communicator is then aborted and refuses all further calls. A build
+// without CUDA refuses to make one.
 #pragma once
 
 #include <mpi.h>

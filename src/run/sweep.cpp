@@ -198,7 +198,8 @@ int finish(const SweepInputs& inputs, const SweepLayout& layout, const Place& pl
 }  // namespace
 
 int run_sweep(const Job& wanted, const MpiSession& session, const StepHook& on_step) {
-  Place place{session, choose_device(session.local_rank()), 1};
+  Place place{session};
+  agree(MPI_COMM_WORLD, [&] { place.device = choose_device(session.local_rank()); });
   place.threads = wanted.parallel.threads.value_or(threads_per_rank(MPI_COMM_WORLD));
   at::set_num_threads(static_cast<int>(place.threads));
   std::optional<SweepInputs> inputs;

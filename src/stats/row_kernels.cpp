@@ -20,6 +20,7 @@ namespace {
 
 constexpr int64_t kSumLanes = 16;
 constexpr int32_t kMagnitudeMask = 0x7fffffff;
+constexpr int32_t kInterpolatedProbes = 8;
 constexpr int32_t kBitsOf6 = std::bit_cast<int32_t>(6.0f);
 
 [[gnu::always_inline]] inline int32_t magnitude_bits(float value) {
@@ -52,7 +53,7 @@ constexpr int32_t kBitsOf6 = std::bit_cast<int32_t>(6.0f);
   for (int64_t i = 0; i < whole; i += kKeyLanes) {
     for (int64_t lane = 0; lane < kKeyLanes; ++lane) lane_count[lane] += key[i + lane] <= bound;
   }
-  int64_t count = 0;
+  int32_t count = 0;
   for (int64_t i = whole; i < length; ++i) count += key[i] <= bound;
   for (int64_t lane = 0; lane < kKeyLanes; ++lane) count += lane_count[lane];
   return count;
@@ -164,29 +165,52 @@ KeyScan scan_keys(std::span<const float> row, int16_t* key) {
 }
 
 ACTSWEEP_CLONES
+int16_t key_reached_by(const KeyScan& scan, int64_t lanes) {
+  if (lanes > kKeyLanes) return 0;
+  const int16_t* largest = scan.lane_max;
+  int16_t reached_by[kKeyLanes] = {};
+  for (int64_t other = 0; other < kKeyLanes; ++other) {
+    for (int64_t lane = 0; lane < kKeyLanes; ++lane) {
+      reached_by[lane] += largest[other] >= largest[lane];
+    }
+  }
+  int16_t bound = 0;
+  for (int64_t lane = 0; lane < kKeyLanes; ++lane) {
+    const int16_t key = reached_by[lane] >= lanes ? largest[lane] : int16_t{0};
+    bound = key > bound ? key : bound;
+  }
+  return bound;
+}
+
+ACTSWEEP_CLONES
 KeyRank locate_rank(std::span<const int16_t> key, int64_t rank, int16_t guess) {
-  // Invariant: count_up_to(low) <= rank < count_up_to(high).
+  // Invariant: up_to_low = count_up_to(low) <= rank < count_up_to(high) = up_to_high.
   int32_t low = -1, high = kNonfiniteKey - 1;
-  int64_t up_to_low = 0;
-  // Neighbouring rows have neighbouring medians: step outwards from the guess in growing steps
-  // until the rank is enclosed from both sides, then halve.
-  int32_t probe = guess, step = 8;
-  bool moved_up = false, moved_down = false;
-  while (high - low > 1) {
+  const int64_t length = static_cast<int64_t>(key.size());
+  int64_t up_to_low = 0, up_to_high = length;
+  int32_t probe = guess, step = 16;
+  bool moved_low = false, moved_high = false;
+  for (int32_t probes = 0; high - low > 1; ++probes) {
     probe = std::clamp(probe, low + 1, high - 1);
-    const int64_t count =
-        count_up_to(key.data(), static_cast<int64_t>(key.size()), static_cast<int16_t>(probe));
+    const int64_t count = count_up_to(key.data(), length, static_cast<int16_t>(probe));
     if (count > rank) {
       high = probe;
-      moved_down = true;
+      up_to_high = count;
+      moved_high = true;
     } else {
       low = probe;
       up_to_low = count;
-      moved_up = true;
+      moved_low = true;
     }
-    const bool is_enclosed = moved_up && moved_down;
-    probe = is_enclosed ? low + (high - low) / 2 : (moved_up ? probe + step : probe - step);
-    step *= 4;
+    if (!moved_low || !moved_high) {
+      probe += moved_low ? step : -step;
+      step *= 4;
+    } else if (probes < kInterpolatedProbes) {
+      probe = low + static_cast<int32_t>((rank + 1 - up_to_low) * (high - low) /
+                                         (up_to_high - up_to_low));
+    } else {
+      probe = low + (high - low) / 2;
+    }
   }
   return {static_cast<int16_t>(high), up_to_low};
 }

@@ -27,13 +27,18 @@ struct KeyScan {
 /// Writes the keys of `row` to `key` [C].
 KeyScan scan_keys(std::span<const float> row, int16_t* key);
 
+/// The largest key that at least `lanes` lanes reach, so that as many channels do; 0 if there are
+/// fewer lanes.
+int16_t key_reached_by(const KeyScan& scan, int64_t lanes);
+
 struct KeyRank {
   int16_t key = 0;    // the key at the rank
   int64_t below = 0;  // keys smaller than it
 };
 
-/// The key of rank `rank` (0-based, rising) among finite keys, by bisection outwards from a guess
-/// of it.
+/// The key of rank `rank` (0-based, rising) among finite keys. Neighbouring rows have neighbouring
+/// medians: the search steps outwards from `guess` until it encloses the rank, then interpolates,
+/// and halves where that does not converge.
 KeyRank locate_rank(std::span<const int16_t> key, int64_t rank, int16_t guess);
 
 /// Writes the channels whose key equals `equal` or is at least `at_least` to `found` [C], in rising

@@ -32,7 +32,7 @@ bool RowMeasure::measure(std::span<const float> row, const RowResult& result) {
   const int64_t rank = (static_cast<int64_t>(row.size()) - 1) / 2;
   const kernels::KeyRank middle = kernels::locate_rank(key_, rank, median_guess_);
   median_guess_ = middle.key;
-  const int16_t bound = top_bound(scan.lane_max);
+  const int16_t bound = kernels::key_reached_by(scan, top_k_);
   const int64_t found = kernels::find_keys(key_, middle.key, bound, mark_.data(), found_.data());
 
   median_bits_.clear();
@@ -49,21 +49,6 @@ bool RowMeasure::measure(std::span<const float> row, const RowResult& result) {
   *result.norm = static_cast<float>(std::sqrt(scan.sum_square));
   select_top(row, result);
   return true;
-}
-
-/// A key that at least k channels reach: the k-th largest of the lanes' maxima, which belong to
-/// different channels.
-int16_t RowMeasure::top_bound(std::span<const int16_t> lane_max) {
-  if (top_k_ > static_cast<int64_t>(lane_max.size())) return 0;
-  int16_t largest[kernels::kKeyLanes];
-  int64_t kept = 0;
-  for (const int16_t key : lane_max) {
-    if (kept == top_k_ && key <= largest[kept - 1]) continue;
-    int64_t place = kept < top_k_ ? kept++ : kept - 1;
-    for (; place > 0 && largest[place - 1] < key; --place) largest[place] = largest[place - 1];
-    largest[place] = key;
-  }
-  return largest[kept - 1];
 }
 
 void RowMeasure::select_top(std::span<const float> row, const RowResult& result) {

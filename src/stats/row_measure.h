@@ -33,7 +33,6 @@ class RowMeasure {
   int16_t largest_key() const { return largest_; }
 
  private:
-  int16_t top_bound(std::span<const int16_t> lane_max);
   void select_top(std::span<const float> row, const RowResult& result);
 
   int64_t top_k_;

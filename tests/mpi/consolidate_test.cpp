@@ -84,13 +84,13 @@ TEST_F(Consolidating, RanksWithoutWorkTakePart) {
 TEST_F(Consolidating, PartsMayBeManyAndSmallerThanAChunk) {
   SampleSweep sweep;
   sweep.segment_tokens =
-      std::vector<int64_t>(40, 1600);  // more than are kept open, over a chunk's end
+      std::vector<int64_t>(21, 1600);  // more than are kept open, over a chunk's end
   expect_target(sweep);
 }
 
 TEST_F(Consolidating, PartThatVanishesIsAnErrorOnAllRanksAndLeavesNoTarget) {
   SampleSweep sweep;
-  sweep.segment_tokens = std::vector<int64_t>(40, 1600);  // rank 0 does not keep the first open
+  sweep.segment_tokens = std::vector<int64_t>(20, 160);  // rank 0 does not keep the first open
   Assembly assembly = prepare(sweep);
   assembly.on_step = [&](std::string_view step) {
     if (step == "created") std::filesystem::remove(assembly.parts.front());

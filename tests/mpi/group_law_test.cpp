@@ -6,7 +6,10 @@
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <gtest/gtest.h>
 
-#include "base/error.h"
+#include <ostream>
+#include <string>
+#include <vector>
+
 #include "comm/group.h"
 #include "comm/mpi_backend.h"
 #include "comm/nccl_backend.h"
@@ -19,6 +22,8 @@ struct Under {
   std::string backend;
   at::DeviceType device;
 };
+
+void PrintTo(const Under& under, std::ostream* stream) { *stream << under.backend; }
 
 std::vector<Under> backends() {
   std::vector<Under> all = {{"MPI", at::kCPU}};

