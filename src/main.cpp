@@ -39,7 +39,8 @@ struct Arguments {
   std::string output;
 };
 
-/// Ends the process at a step of a commit, where the kill tests ask for it: ACTSWEEP_DIE_AT is the words of the step.
+/// Ends the process at a step of the sweep, where the kill tests ask for it: ACTSWEEP_DIE_AT is the words of the step, as
+/// in "segment 3: layer 2", "segment 3: renamed", "consolidation: created".
 void die_where_asked(std::string_view step) {
   const char* wanted = std::getenv("ACTSWEEP_DIE_AT");
   if (wanted == nullptr || step != wanted) return;

@@ -1,10 +1,18 @@
 #include "run/segment_output.h"
 
+#include <fmt/format.h>
+
 namespace actsweep {
+
+StepHook steps_of(const std::string& name, const StepHook& on_step) {
+  if (!on_step) return {};
+  return [name, on_step](std::string_view step) { on_step(fmt::format("{}: {}", name, step)); };
+}
 
 SegmentOutput::SegmentOutput(IoThread& io, const SegmentFolder& folder, int64_t number,
                              const std::vector<Dataset>& datasets, const Extents& extents)
-    : io_(io), file_(std::make_shared<std::unique_ptr<SegmentFile>>()), on_step_(folder.on_step) {
+    : io_(io), file_(std::make_shared<std::unique_ptr<SegmentFile>>()),
+      on_step_(steps_of(fmt::format("segment {}", number), folder.on_step)) {
   io_.submit(0, [file = file_, path = folder.path, attributes = folder.attributes, number, datasets,
                  extents] {
     *file = std::make_unique<SegmentFile>(path, number, datasets, extents, attributes);

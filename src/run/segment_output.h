@@ -21,6 +21,9 @@ struct SegmentFolder {
   StepHook on_step;
 };
 
+/// A hook that calls `on_step` with the words behind "NAME: ", as the log has them.
+StepHook steps_of(const std::string& name, const StepHook& on_step);
+
 class SegmentOutput {
  public:
   SegmentOutput(IoThread& io, const SegmentFolder& folder, int64_t number,

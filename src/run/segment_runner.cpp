@@ -77,6 +77,7 @@ BlockPass::Listeners SegmentRunner::listeners(const BlockLabels& labels, RowColl
     rows.flush_layer(layer);
     token_layers_left_ -= labels.tokens;
     environment_.progress.layer_done(labels.tokens);
+    if (on_step_) on_step_(fmt::format("layer {}", layer));
     verdict_ = check_stop(token_layers_left_);
     return verdict_ == Verdict::kGoOn || verdict_ == Verdict::kFinishSegment;
   };
@@ -140,6 +141,7 @@ Verdict SegmentRunner::run_segment(int64_t number, bool is_last) {
     output_ = std::make_unique<SegmentOutput>(*environment_.io, environment_.folder, number,
                                               segment_datasets(inputs.datasets), extents);
   }
+  on_step_ = steps_of(fmt::format("segment {}", number), environment_.folder.on_step);
   if (residual_) residual_->begin_segment();
   if (loss_) loss_->begin_segment();
   events_.clear();

@@ -53,6 +53,7 @@ class SegmentRunner {
   std::unique_ptr<SegmentOutput> output_;
   std::vector<Event> events_;          // of the segment
   std::vector<Event> block_events_;    // of the block
+  StepHook on_step_;                   // of the segment
   StopWatch stop_;
   Verdict verdict_ = Verdict::kGoOn;
   int64_t token_layers_left_ = 0;      // of the segment

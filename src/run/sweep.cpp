@@ -11,6 +11,7 @@
 #include "comm/agreement.h"
 #include "comm/device.h"
 #include "output/consolidate.h"
+#include "output/durable.h"
 #include "run/attributes.h"
 #include "run/machine.h"
 #include "run/pending.h"
@@ -46,13 +47,6 @@ Machine describe_machine(const SweepInputs& inputs, const Place& place) {
   machine.operations_per_s = least[1];
   machine.free_disk_bytes = static_cast<int64_t>(least[2]);
   return machine;
-}
-
-/// Creates the folder that segments go to.
-void make_folder(const std::string& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  require(!error, ErrorKind::kOutput, "{}: cannot be made: {}", folder, error.message());
 }
 
 /// The state on disk as rank 0 sees it, so that all ranks agree on what is pending.
@@ -109,6 +103,7 @@ Verdict measure(const SweepInputs& inputs, const SweepLayout& layout, const Grou
   if (assignment.units.empty()) return Verdict::kGoOn;
   std::optional<IoThread> io;
   if (group.rank() == 0) io.emplace(static_cast<size_t>(kWriteQueueBytes));
+  spdlog::info("reading the weights");
   BlockPass pass(inputs, group, layout, place.device);
   spdlog::info("weights are ready");
   const int64_t tokens = tokens_of(inputs, assignment.units);
@@ -159,7 +154,7 @@ void consolidate(const SweepInputs& inputs, const SweepLayout& layout,
   assembly.attributes = root_attributes(inputs, layout, identity, segments);
   assembly.constants = constant_datasets(inputs);
   assembly.derive = [&](const MergedFields& fields) { return derive(inputs.job, fields); };
-  assembly.on_step = on_step;
+  assembly.on_step = steps_of("consolidation", on_step);
   assemble(assembly, MPI_COMM_WORLD);
 }
 
@@ -169,7 +164,17 @@ void remove_segments(const std::string& output_path) {
   if (error) spdlog::warn("{}: cannot be removed: {}", segment_folder(output_path), error.message());
 }
 
-/// Measures what is pending and consolidates where nothing is left. Returns the exit code.
+/// What is left to do for a complete file: a kill between its renaming and the removal of its segments leaves those.
+void finish_complete(const std::string& path) {
+  if (std::filesystem::exists(segment_folder(path))) {
+    sync_path(folder_of(path));
+    remove_segments(path);
+    spdlog::info("{}: removed, the segments of a complete file", segment_folder(path));
+  }
+  spdlog::info("{}: is complete, nothing to do", path);
+}
+
+/// Measures what is pending. Returns the exit code.
 int finish(const SweepInputs& inputs, const SweepLayout& layout, const Place& place,
            const std::vector<int64_t>& pending, const SegmentFolder& folder) {
   const auto replica = static_cast<int>(place.session.rank() / layout.members);
@@ -208,7 +213,9 @@ int run_sweep(const Job& wanted, const MpiSession& session, const StepHook& on_s
   SweepState state;
   const auto pending = agree_on_pending(*inputs, identity, state, session);
   if (state.is_complete) {
-    if (session.rank() == 0) spdlog::info("{}: is complete, nothing to do", wanted.output.path);
+    agree(MPI_COMM_WORLD, [&] {
+      if (session.rank() == 0) finish_complete(wanted.output.path);
+    });
     return 0;
   }
   const auto facts = inputs->facts();

@@ -8,6 +8,7 @@
 #include <ATen/Parallel.h>
 #include <omp.h>
 
+#include <algorithm>
 #include <bit>
 
 #include "base/error.h"
@@ -25,6 +26,8 @@ class KernelMeasurement : public Measurement {
 
  private:
   void view_windows(const SiteBatch& batch);
+  template <typename Work>
+  void on_all_threads(Work work);
   void measure_windows();
   void measure_window_together(size_t window);
   void add_sums();
@@ -81,18 +84,31 @@ void KernelMeasurement::view_windows(const SiteBatch& batch) {
   }
 }
 
+/// A smaller team would leave windows out in silence.
+template <typename Work>
+void KernelMeasurement::on_all_threads(Work work) {
+  int given = 0;
+#pragma omp parallel num_threads(threads_)
+  {
+#pragma omp single
+    given = omp_get_num_threads();
+    work(omp_get_thread_num());
+  }
+  require(given == threads_, ErrorKind::kDevice,
+          "OpenMP: asked for {} threads, got {}; OMP_THREAD_LIMIT and OMP_DYNAMIC may be the cause",
+          threads_, given);
+}
+
 void KernelMeasurement::measure_windows() {
   const size_t threads = static_cast<size_t>(threads_);
   const size_t whole = windows_.size() / threads * threads;
-#pragma omp parallel num_threads(threads_)
-  {
-    const size_t thread = static_cast<size_t>(omp_get_thread_num());
+  on_all_threads([&](int thread) {
     KernelWorker& worker = workers_[thread];
     worker.begin_batch();
-    for (size_t i = thread; i < whole; i += threads) {
+    for (size_t i = static_cast<size_t>(thread); i < whole; i += threads) {
       measured_.sequence_median[i] = worker.measure_window(windows_[i]);
     }
-  }
+  });
   for (size_t i = whole; i < windows_.size(); ++i) measure_window_together(i);
 }
 
@@ -100,9 +116,7 @@ void KernelMeasurement::measure_window_together(size_t window) {
   const WindowView& view = windows_[window];
   KernelWorker& first = workers_[0];
   KernelWorker::MedianPlace place;
-#pragma omp parallel num_threads(threads_)
-  {
-    const int thread = omp_get_thread_num();
+  on_all_threads([&](int thread) {
     KernelWorker& mine = workers_[thread];
     for (int64_t tile = thread; tile < tile_count(view); tile += threads_) {
       mine.measure_tile(view, tile);
@@ -122,7 +136,7 @@ void KernelMeasurement::measure_window_together(size_t window) {
     for (int64_t tile = thread; tile < tile_count(view); tile += threads_) {
       mine.find_magnitudes(view, tile, place.key);
     }
-  }
+  });
   for (int other = 1; other < threads_; ++other) first.take_found(workers_[other]);
   measured_.sequence_median[window] = first.finish_window_median(place);
 }

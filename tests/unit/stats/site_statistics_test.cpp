@@ -10,6 +10,7 @@
 #include <limits>
 #include <random>
 
+#include "base/error.h"
 #include "reference.h"
 
 namespace actsweep::testing {
@@ -217,6 +218,20 @@ TEST(SiteStatistics, WritesWhatIsDeclared) {
     EXPECT_TRUE(values.contains(dataset.path)) << dataset.path;
   }
   EXPECT_EQ(values.size(), declared);
+}
+
+TEST(SiteStatistics, FewerThreadsThanAskedForAreRefused) {
+  const Batch batch = make_batch({20, 20}, 8, 4);
+  SiteStatistics statistics("residual", Job{}, {2, 8}, at::kCPU);
+  CollectingSink sink;
+  std::vector<Event> events;
+  at::set_num_threads(2);
+#pragma omp parallel num_threads(2)
+  {
+#pragma omp single  // OpenMP gives one thread to a region inside another
+    EXPECT_THROW(statistics.update(batch.at_layer(1), sink, events), Error);
+  }
+  at::set_num_threads(1);
 }
 
 TEST(SiteStatistics, BeginSegmentForgets) {

@@ -1,0 +1,18 @@
+"""Inputs that many tests of whole runs share: made once, never written to."""
+
+from pathlib import Path
+
+import pytest
+from running import make_corpus, make_model
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama checkpoint of 4 layers and 48 channels."""
+    return make_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """2,500 tokens: 156 windows of 16."""
+    return make_corpus(tmp_path_factory.mktemp("corpora") / "tiny.h5", 2500)

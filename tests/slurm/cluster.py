@@ -1,0 +1,195 @@
+"""A private Slurm for tests: munged, slurmctld and one slurmd of this host, without systemd.
+
+Everything lies under one new folder in /tmp and on free ports. The daemons are children of the test
+(and end with it): stop() ends them by their process, after the jobs.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+NODE = "node1"
+GRACE_S = 30  # that a preempted job has
+DAEMONS = ("munged", "slurmctld", "slurmd")
+
+# `low` is preempted by `high`. The time a credential lives (cred_expire) delays a requeued job.
+CONFIGURATION = """\
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={controller_port}
+SlurmUser={user}
+SlurmdUser={user}
+AuthType=auth/munge
+CredType=cred/munge
+AuthInfo=socket={folder}/munge/socket,cred_expire=2
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+TmpFS={folder}
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+JobCompType=jobcomp/none
+SwitchType=switch/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+SchedulerParameters=sched_interval=1,batch_sched_delay=0,sched_min_interval=0
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+SlurmdParameters=config_overrides
+KillWait=20
+NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={node_port} CPUs={cpus}
+PartitionName=low Nodes=ALL Default=YES PriorityTier=1 GraceTime={grace} State=UP
+PartitionName=high Nodes=ALL PriorityTier=9 PreemptMode=OFF State=UP
+"""
+
+
+def missing_programs() -> list[str]:
+    """Those of Slurm's daemons that are not installed."""
+    return [name for name in DAEMONS if shutil.which(name, path=search_path()) is None]
+
+
+def search_path() -> str:
+    return os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def wait_until(holds: Callable[[], object], what: Callable[[], str], timeout_s: float) -> None:
+    """Waits until holds() is true; on the way out of time fails with what()."""
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline, f"after {timeout_s:.0f} s: {what()}"
+        time.sleep(0.1)
+
+
+class Cluster:
+    def __init__(self, cpus: int) -> None:
+        """Starts the daemons; `cpus` of the one node."""
+        # Not pytest's folder: munged wants one that everybody may enter, with a short name.
+        self.folder = Path(tempfile.mkdtemp(prefix="actsweep-slurm-", dir="/tmp"))
+        self.folder.chmod(0o755)
+        self.environment = {
+            **os.environ,
+            "PATH": search_path(),
+            "SLURM_CONF": str(self.folder / "slurm.conf"),
+        }
+        self._daemons: list[subprocess.Popen[bytes]] = []
+        try:
+            self._configure(cpus)
+            self._start_munge()
+            self._start("slurmctld", "-D", "-i")
+            self._wait_for_answer("scontrol", "ping")
+            self._start("slurmd", "-D", "-N", NODE)
+            self._wait_for_answer("sh", "-c", "sinfo -h -p low -o %T | grep -x idle")
+        except BaseException:
+            self.stop()
+            raise
+
+    def _configure(self, cpus: int) -> None:
+        for name in ("munge", "state", "spool"):
+            (self.folder / name).mkdir()
+        controller_port, node_port = free_ports(2)
+        text = CONFIGURATION.format(
+            host=socket.gethostname().split(".")[0],
+            user=getpass.getuser(),
+            folder=self.folder,
+            node=NODE,
+            cpus=cpus,
+            grace=GRACE_S,
+            controller_port=controller_port,
+            node_port=node_port,
+        )
+        (self.folder / "slurm.conf").write_text(text)
+        (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")  # else slurmd looks
+
+    def _start_munge(self) -> None:
+        munge = self.folder / "munge"
+        key = munge / "key"
+        key.write_bytes(secrets.token_bytes(128))
+        key.chmod(0o400)
+        files = {"socket": "socket", "key-file": "key", "log-file": "log"}
+        files |= {"pid-file": "pid", "seed-file": "seed"}
+        self._start("munged", "-F", *(f"--{name}={munge / file}" for name, file in files.items()))
+        self._wait_for_answer("munge", "-n", "-S", str(munge / "socket"))
+
+    def _start(self, name: str, *arguments: str) -> None:
+        """A daemon in the foreground, ended by the kernel if this process dies."""
+        with open(self.folder / f"{name}.log", "wb") as log:
+            command = ["setpriv", "--pdeathsig", "TERM", name, *arguments]
+            self._daemons.append(
+                subprocess.Popen(command, stdout=log, stderr=log, env=self.environment)
+            )
+
+    def _wait_for_answer(self, *command: str) -> None:
+        def answers() -> bool:
+            ended = [daemon.args for daemon in self._daemons if daemon.poll() is not None]
+            assert not ended, f"{ended} ended:\n{self.logs()}"
+            return (
+                subprocess.run(command, env=self.environment, capture_output=True).returncode == 0
+            )
+
+        wait_until(answers, lambda: f"{command} has no answer:\n{self.logs()}", 20)
+
+    def logs(self) -> str:
+        """The last words of the daemons."""
+        texts = [f"{path.name}:\n{path.read_text()[-2000:]}" for path in self.folder.glob("*.log")]
+        return "\n".join(texts)
+
+    def run(self, *command: object, **env: str) -> str:
+        """A command of Slurm's that must succeed; what it prints."""
+        result = subprocess.run(
+            [str(word) for word in command],
+            env={**self.environment, **env},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert result.returncode == 0, f"{command}: {result.stderr}{self.logs()}"
+        return result.stdout.strip()
+
+    def facts(self, job: str) -> dict[str, str]:
+        """What `scontrol show job` says of one job."""
+        words = self.run("scontrol", "show", "--oneliner", "job", job).split()
+        return dict(word.split("=", 1) for word in words if "=" in word)
+
+    def wait_for_state(self, job: str, *states: str, timeout_s: float = 120) -> None:
+        wait_until(
+            lambda: self.facts(job)["JobState"] in states,
+            lambda: f"job {job} is not {' or '.join(states)}: {self.facts(job)}\n{self.logs()}",
+            timeout_s,
+        )
+
+    def stop(self) -> None:
+        """Cancels what runs, ends the daemons in the order in which they need each other, cleans."""
+        if len(self._daemons) == len(DAEMONS):
+            self.run("scancel", "--user", getpass.getuser())
+            wait_until(lambda: not self.run("squeue", "-h"), self.logs, 60)
+        for daemon in reversed(self._daemons):
+            daemon.send_signal(signal.SIGTERM)
+            try:
+                daemon.wait(20)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                daemon.wait()
+        shutil.rmtree(self.folder)

@@ -1,0 +1,1 @@
+"""Helpers of the tests in Python: random checkpoints, token files, launches, references."""

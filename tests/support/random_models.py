@@ -1,0 +1,172 @@
+"""Random checkpoints of the families, written by transformers' own save_pretrained.
+
+Their weights are scaled so that activations are of order one, and none is trivial: norms and biases
+are random too, rows of the embedding hold massive values, one layer has an outlier channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+
+MASSIVE_IDS = (3, 5)  # their embedding has a value of +3000 or -3000
+MASSIVE_CHANNEL = 7
+OUTLIER_CHANNEL = 11  # output of the second block's feed-forward layer, 100 times the others
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class RandomModel:
+    """A configuration, and how its checkpoint is stored."""
+
+    name: str
+    family: str  # model_type
+    config: Mapping[str, Any]
+    dtype: str = "float32"  # of the stored weights
+    shard: str = "50GB"  # largest file
+    seed: int = field(default=0)
+
+    @property
+    def vocabulary(self) -> int:
+        return self.config["vocab_size"]
+
+    @property
+    def heads(self) -> int:
+        return self.config["num_attention_heads"]
+
+    @property
+    def window(self) -> int | None:
+        return self.config.get("sliding_window")
+
+
+def sizes(
+    channels: int, layers: int, heads: tuple[int, int], ffn: int, vocabulary: int, **more: Any
+) -> dict[str, Any]:
+    """Keys of config.json; `heads`: of queries, of keys and values."""
+    return {
+        "hidden_size": channels,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads[0],
+        "num_key_value_heads": heads[1],
+        "intermediate_size": ffn,
+        "vocab_size": vocabulary,
+        "max_position_embeddings": 512,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        **more,
+    }
+
+
+LLAMA3_ROPE = {
+    "rope_type": "llama3",
+    "rope_theta": 500000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 32,
+}
+LINEAR_ROPE = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}
+
+# Head counts that 2, 3 and 4 do not divide, feed-forward and vocabulary sizes that none divides.
+MODELS = (
+    RandomModel(
+        "llama-5over1-tied", "llama", sizes(80, 3, (5, 1), 127, 251, tie_word_embeddings=True)
+    ),
+    RandomModel(
+        "llama-7over7-biases-sharded",
+        "llama",
+        sizes(112, 3, (7, 7), 149, 263, attention_bias=True, mlp_bias=True),
+        shard="100KB",
+    ),
+    RandomModel(
+        "llama-6over2-head24-llama3-bfloat16",
+        "llama",
+        sizes(96, 3, (6, 2), 131, 257, head_dim=24, rope_parameters=LLAMA3_ROPE),
+        dtype="bfloat16",
+    ),
+    RandomModel(
+        "llama-9over3-linear-float16-tied",
+        "llama",
+        sizes(
+            144, 3, (9, 3), 211, 307, rope_parameters=LINEAR_ROPE, tie_word_embeddings=True,
+            rms_norm_eps=1e-5,
+        ),
+        dtype="float16",
+    ),
+    RandomModel(
+        "mistral-10over5-window16", "mistral", sizes(80, 3, (10, 5), 131, 251, sliding_window=16)
+    ),
+    RandomModel(
+        "mistral-6over3-head20-window17-bfloat16-sharded",
+        "mistral",
+        sizes(96, 3, (6, 3), 163, 269, head_dim=20, sliding_window=17),
+        dtype="bfloat16",
+        shard="60KB",
+    ),
+    RandomModel(
+        "mistral-3over1-unwindowed", "mistral", sizes(48, 4, (3, 1), 89, 239, sliding_window=None)
+    ),
+    RandomModel(
+        "qwen2-7over1-tied", "qwen2", sizes(112, 3, (7, 1), 149, 263, tie_word_embeddings=True)
+    ),
+    RandomModel(
+        "qwen2-4over2-upper-window13",
+        "qwen2",
+        sizes(
+            80, 4, (4, 2), 113, 257, use_sliding_window=True, max_window_layers=2,
+            sliding_window=13,
+        ),
+    ),
+    RandomModel(
+        "qwen2-14over2-theta1e6-float16-sharded",
+        "qwen2",
+        sizes(
+            140, 3, (14, 2), 197, 271,
+            rope_parameters={"rope_type": "default", "rope_theta": 1e6},
+        ),
+        dtype="float16",
+        shard="150KB",
+    ),
+)
+
+
+def make_random(model: RandomModel) -> PreTrainedModel:
+    """The module with its random weights, float32, before they are rounded for storage."""
+    module = AutoModelForCausalLM.from_config(AutoConfig.for_model(model.family, **model.config))
+    generator = torch.Generator().manual_seed(model.seed)
+
+    def normal(tensor: torch.Tensor, std: float) -> torch.Tensor:
+        return torch.randn(tensor.shape, generator=generator) * std
+
+    with torch.no_grad():
+        for name, weight in module.named_parameters():
+            if name.endswith("bias"):
+                weight.copy_(normal(weight, 0.5))
+            elif weight.dim() == 1:  # a norm
+                weight.copy_(1 + normal(weight, 0.2))
+            elif name.endswith("embed_tokens.weight"):
+                weight.copy_(normal(weight, 1.0))
+            else:
+                weight.copy_(normal(weight, weight.shape[1] ** -0.5))
+        embedding = module.get_input_embeddings().weight
+        embedding[MASSIVE_IDS[0], MASSIVE_CHANNEL] = 3000.0
+        embedding[MASSIVE_IDS[1], MASSIVE_CHANNEL] = -3000.0
+        module.model.layers[1].mlp.down_proj.weight[OUTLIER_CHANNEL] *= 100
+        if module.config.tie_word_embeddings:  # logits of order one, as an untied head gives them
+            module.model.norm.weight *= model.config["hidden_size"] ** -0.5
+            module.model.norm.weight[MASSIVE_CHANNEL] = 1e-4
+    return module
+
+
+def save(module: PreTrainedModel, model: RandomModel, directory: Path) -> Path:
+    """Stores a module as the checkpoint of `model`; proves that it is sharded where it should be."""
+    module.to(DTYPES[model.dtype]).save_pretrained(directory, max_shard_size=model.shard)
+    is_sharded = (directory / "model.safetensors.index.json").exists()
+    assert is_sharded == (model.shard != "50GB"), sorted(directory.iterdir())
+    return directory

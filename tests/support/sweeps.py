@@ -1,0 +1,115 @@
+"""Runs the program under mpirun, and reads its file with h5py."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+TIMEOUT_S = 240  # a sweep of the tests takes seconds; one that hangs fails
+MAY_DIFFER = ("created", "device", "libraries")  # root attributes of identical sweeps
+REFERENCES = ("DIMENSION_LIST", "REFERENCE_LIST")  # addresses within one file
+
+Keys = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep to run: a job's sections and the ranks."""
+
+    program: Path
+    job: Keys
+    ranks: int = 1
+
+    def run(self) -> Path:
+        """Runs it to the end; the path of its file."""
+        output = Path(self.job["output"]["path"])
+        job_path = output.with_suffix(".toml")
+        job_path.write_text(to_toml(self.job))
+        command = ["mpirun", "--oversubscribe", "-n", str(self.ranks)]
+        command += [str(self.program), "run", str(job_path)]
+        result = subprocess.run(
+            command, capture_output=True, text=True, env=environment(), timeout=TIMEOUT_S
+        )
+        assert result.returncode == 0, f"exit code {result.returncode}:\n{result.stderr}"
+        return output
+
+
+def environment() -> dict[str, str]:
+    """Of runs as root, on cores that are shared."""
+    return {
+        **os.environ,
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "OMP_WAIT_POLICY": "passive",
+    }
+
+
+def to_toml(job: Keys) -> str:
+    """Of strings, numbers, booleans and lists of them JSON is TOML."""
+    lines = []
+    for section, keys in job.items():
+        lines += [f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]
+    return "\n".join(lines) + "\n"
+
+
+def schema_paths(program: Path) -> list[str]:
+    """The datasets that `actsweep schema` lists; those of prompts as capture/NAME/..."""
+    listing = subprocess.run(
+        [str(program), "schema"], check=True, capture_output=True, text=True, env=environment()
+    ).stdout
+    group, paths = "", []
+    for line in listing.splitlines():
+        if line.startswith("### `/"):
+            group = line[len("### `/") :].rstrip("`")
+        elif line.startswith("| `"):
+            name = line.split("`")[1]
+            paths.append(f"{group}/{name}" if group else name)
+    return paths
+
+
+def read_datasets(path: Path) -> dict[str, np.ndarray]:
+    """Every dataset with values, by path."""
+    found: dict[str, np.ndarray] = {}
+
+    def visit(name: str, item: h5py.HLObject) -> None:
+        if not isinstance(item, h5py.Dataset):
+            return
+        if b"not a netCDF variable" not in bytes(item.attrs.get("NAME", b"")):
+            found[name] = item[()]
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    return found
+
+
+def read_attributes(path: Path) -> dict[str, dict[str, Any]]:
+    """Attributes by the path of their object ("/" for the root), without those that may differ."""
+    found: dict[str, dict[str, Any]] = {}
+
+    def collect(name: str, item: h5py.HLObject) -> None:
+        left_out = REFERENCES + (MAY_DIFFER if name == "/" else ())
+        names = [key for key in sorted(item.attrs) if key not in left_out]
+        found[name] = {key: np.asarray(item.attrs[key]).tolist() for key in names}
+
+    with h5py.File(path) as file:
+        collect("/", file)
+        file.visititems(collect)
+    return found
+
+
+def assert_identical(path: Path, expected: Path) -> None:
+    """Every dataset bitwise, and every attribute but those that may differ."""
+    mine, theirs = read_datasets(path), read_datasets(expected)
+    assert mine.keys() == theirs.keys()
+    for name, values in theirs.items():
+        assert mine[name].dtype == values.dtype and mine[name].shape == values.shape, name
+        assert mine[name].tobytes() == values.tobytes(), name
+    assert read_attributes(path) == read_attributes(expected)
