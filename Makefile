@@ -34,7 +34,7 @@ bench: build weights corpus
 
 # The generated parts of docs/, checked by a test.
 docs: build
-	$(PYTHON) scripts/generate_docs.py --program build/actsweep
+	scripts/generate_docs build/actsweep
 
 bootstrap:
 	scripts/bootstrap

@@ -24,3 +24,33 @@ function(actsweep_unit_test name)
   add_test(NAME unit.${name} COMMAND ${name})
   set_tests_properties(unit.${name} PROPERTIES LABELS unit TIMEOUT 300)
 endfunction()
+
+# actsweep_pytest(LABEL FILES...): each file of Python tests as one ctest entry, LABEL.<file without test_ and .py>. Tests
+# marked slow run as an entry of their own with the label slow besides.
+function(actsweep_pytest label)
+  set(python "${PROJECT_SOURCE_DIR}/.venv/bin/python")
+  set(environment "ACTSWEEP_PROGRAM=$<TARGET_FILE:actsweep>" "ACTSWEEP_BUILD=${PROJECT_BINARY_DIR}"
+      OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive)
+  foreach(file ${ARGN})
+    string(REGEX REPLACE "^test_(.*)\\.py$" "\\1" name "${file}")
+    foreach(speed quick slow)
+      file(STRINGS "${CMAKE_CURRENT_SOURCE_DIR}/${file}" slow_marks REGEX "mark\\.slow")
+      if(speed STREQUAL "slow" AND NOT slow_marks)
+        continue()
+      endif()
+      if(speed STREQUAL "slow")
+        set(entry "${label}.${name}.slow")
+        set(marks slow)
+        set(labels "${label};slow")
+      else()
+        set(entry "${label}.${name}")
+        set(marks "not slow")
+        set(labels "${label}")
+      endif()
+      add_test(NAME ${entry} COMMAND "${python}" -m pytest -v -m "${marks}" -p no:cacheprovider
+               "${CMAKE_CURRENT_SOURCE_DIR}/${file}")
+      set_tests_properties(${entry} PROPERTIES LABELS "${labels}" TIMEOUT 900 PROCESSORS 2
+                           ENVIRONMENT "${environment}")
+    endforeach()
+  endforeach()
+endfunction()

@@ -87,6 +87,8 @@ int run_alone(const CLI::App& app, const Arguments& arguments) {
       fmt::print("{}", show_file(arguments.file, arguments.top));
     } else if (app.got_subcommand("merge")) {
       merge_files(arguments.parts, arguments.output);
+    } else if (app.got_subcommand("keys")) {
+      fmt::print("{}", describe_keys());
     } else {
       fmt::print("{}", schema_markdown(declare_datasets(schema_job())));
     }
@@ -124,6 +126,7 @@ void describe(CLI::App& app, Arguments& arguments) {
   auto* merge = app.add_subcommand("merge", "finished files over different corpora into one");
   merge->add_option("FILES", arguments.parts, "finished sweep files")->required();
   merge->add_option("-o,--output", arguments.output, "the file to write")->required();
+  app.add_subcommand("keys", "the keys of a job file, as docs/job.md lists them");
   app.add_subcommand("schema", "the datasets of the format, as docs/output-format.md lists them");
 }
 

@@ -30,6 +30,7 @@ WeightStore::WeightStore(const Checkpoint& checkpoint, const ModelShare& share,
     if (!is_resident) continue;
     load(slots_[i], static_cast<int64_t>(i));
     copy_stream_.finish_on_host();
+    if (options_.on_loaded) options_.on_loaded(static_cast<int64_t>(i));
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <future>
 #include <memory>
 #include <optional>
@@ -23,6 +24,7 @@ class WeightStore {
     WeightMode mode = WeightMode::kResident;
     bool with_head = false;  // stage L, for the loss
     at::Device device = at::kCPU;
+    std::function<void(int64_t stage)> on_loaded = {};  // after each stage that the constructor loads
   };
 
   /// Loads all stages in resident mode. `checkpoint` must outlive the store.

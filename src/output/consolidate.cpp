@@ -179,8 +179,7 @@ void assemble(const Assembly& assembly, MPI_Comm comm) {
     });
   };
   const auto step = [&](std::string_view word) {
-    if (rank != 0) return;
-    spdlog::debug("consolidation: {}", word);
+    if (rank == 0) spdlog::debug("consolidation: {}", word);
     if (assembly.on_step) assembly.on_step(word);
   };
 

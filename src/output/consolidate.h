@@ -30,7 +30,7 @@ struct Assembly {
   bool offset_indices = false;  // merge of files: indices and documents count on from file to file
   std::function<Derived(const MergedFields&)> derive;
   std::map<std::string, std::vector<std::byte>> constants;  // every constant dataset but captures
-  StepHook on_step;                                         // called on rank 0
+  StepHook on_step;                                         // called on every rank
 };
 
 /// Collective over the communicator. An error on one rank is an error on all.

@@ -57,12 +57,13 @@ at::Tensor targets_of(const OwnedRows& labels, at::Tensor& has_target) {
 }  // namespace
 
 BlockPass::BlockPass(const SweepInputs& inputs, const Group& group, const SweepLayout& layout,
-                     at::Device device)
+                     at::Device device, const std::function<void(int64_t stage)>& on_loaded)
     : inputs_(inputs),
       group_(group),
       device_(device),
       store_(inputs.checkpoint, share_of(inputs.checkpoint.architecture(), group.size(), group.rank()),
-             {inputs.job.model.dtype, inputs.job.parallel.weights, inputs.job.statistics.loss, device}),
+             {inputs.job.model.dtype, inputs.job.parallel.weights, inputs.job.statistics.loss, device,
+              on_loaded}),
       forward_(inputs.checkpoint.architecture(), group, forward_options(inputs, layout, device)) {
   const auto options = forward_options(inputs, layout, device);
   const int64_t block_rows = layout.block_windows / layout.members * inputs.job.corpus.sequence_length;

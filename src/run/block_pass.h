@@ -35,8 +35,9 @@ class BlockPass {
     std::function<bool(int64_t layer)> after_layer;
   };
 
+  /// Loads resident weights: `on_loaded` is called after each stage of them.
   BlockPass(const SweepInputs& inputs, const Group& group, const SweepLayout& layout,
-            at::Device device);
+            at::Device device, const std::function<void(int64_t stage)>& on_loaded = {});
 
   /// Collective over the model group. `is_last`: no other block follows. Returns false where after_layer ended it.
   bool run(const BlockLabels& labels, bool is_last, const Listeners& listeners);

@@ -104,7 +104,10 @@ Verdict measure(const SweepInputs& inputs, const SweepLayout& layout, const Grou
   std::optional<IoThread> io;
   if (group.rank() == 0) io.emplace(static_cast<size_t>(kWriteQueueBytes));
   spdlog::info("reading the weights");
-  BlockPass pass(inputs, group, layout, place.device);
+  const auto on_loaded = [on_step = steps_of("weights", assignment.folder.on_step)](int64_t stage) {
+    if (on_step) on_step(fmt::format("stage {} loaded", stage));
+  };
+  BlockPass pass(inputs, group, layout, place.device, on_loaded);
   spdlog::info("weights are ready");
   const int64_t tokens = tokens_of(inputs, assignment.units);
   auto verdict = Verdict::kGoOn;

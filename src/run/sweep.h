@@ -13,8 +13,8 @@ namespace actsweep {
 inline constexpr int kExitStopped = 75;
 
 /// Collective over the world. Returns 0 where the file (or the shard's segments) are complete, kExitStopped after a stop.
-/// `on_step` is called with the words of each step: "segment 3: layer 2" on all ranks of its group, "segment 3: renamed" and
-/// "consolidation: created" on the one that writes.
+/// `on_step` is called with the words of each step: "weights: stage 2 loaded" and "consolidation: created" on all ranks,
+/// "segment 3: layer 2" on those of its group, "segment 3: renamed" on the one that writes.
 int run_sweep(const Job& job, const MpiSession& session, const StepHook& on_step = {});
 
 }  // namespace actsweep

@@ -99,8 +99,9 @@ def make_corpus(
     return path
 
 
-def make_job(model: Path, corpus: Path, output: Path, **sections: dict[str, Any]) -> Job:
-    """A job of one thread a rank that measures events, losses and a captured prompt."""
+def make_job(model: Path, corpus: Path, sweep: Path, **sections: dict[str, Any]) -> Job:
+    """A job of one thread a rank that measures events, losses and a captured prompt; `sections`
+    change or add keys."""
     job: Job = {
         "model": {"path": str(model)},
         "corpus": {"path": str(corpus), "sequence_length": 16},
@@ -108,7 +109,7 @@ def make_job(model: Path, corpus: Path, output: Path, **sections: dict[str, Any]
         # Random weights have no massive activations: a criterion that a few of theirs pass.
         "statistics": {"loss": True, "criterion_magnitude": 4.0, "criterion_ratio": 3.0},
         "capture": {"prompts": ["short"]},
-        "output": {"path": str(output), "segment_tokens": 256},
+        "output": {"path": str(sweep), "segment_tokens": 256},
     }
     for name, keys in sections.items():
         job[name] = {**job.get(name, {}), **keys}

@@ -14,7 +14,14 @@ import numpy as np
 import pytest
 
 from support.bounds import BOUND, channel_scale, largest_error
-from support.random_models import MASSIVE_CHANNEL, MASSIVE_IDS, MODELS, RandomModel, make_random, save
+from support.random_models import (
+    MASSIVE_CHANNEL,
+    MASSIVE_IDS,
+    MODELS,
+    RandomModel,
+    make_random,
+    save,
+)
 from support.sweeps import Sweep, read_attributes, read_datasets
 from support.token_files import Cut, random_corpus, write_token_file
 from support.transformers_oracle import Oracle
@@ -64,15 +71,9 @@ def make_expected(number: int, folder: Path) -> Expected:
     model, cut = MODELS[number], CUTS[number % len(CUTS)]
     directory = save(make_random(model), model, folder / "model")
     corpus = random_corpus(model.vocabulary, DOCUMENT_LENGTHS, seed=number, often=MASSIVE_IDS)
-    prompts = dict(
-        zip(
-            PROMPT_LENGTHS,
-            random_corpus(
-                model.vocabulary, list(PROMPT_LENGTHS.values()), seed=100 + number, often=MASSIVE_IDS
-            ).documents,
-            strict=True,
-        )
-    )
+    lengths = list(PROMPT_LENGTHS.values())
+    texts = random_corpus(model.vocabulary, lengths, seed=100 + number, often=MASSIVE_IDS)
+    prompts = dict(zip(PROMPT_LENGTHS, texts.documents, strict=True))
     path = write_token_file(folder / "corpus.h5", corpus, prompts)
     oracle = Oracle(directory)
     streams = {name: oracle.residual(ids) for name, ids in prompts.items()}

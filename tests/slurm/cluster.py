@@ -10,7 +10,6 @@ import getpass
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -19,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 NODE = "node1"
+NODE_CPUS = 4
 GRACE_S = 30  # that a preempted job has
 DAEMONS = ("munged", "slurmctld", "slurmd")
 
@@ -31,7 +31,7 @@ SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
 CredType=cred/munge
-AuthInfo=socket={folder}/munge/socket,cred_expire=2
+AuthInfo=socket={folder}/munge/socket,cred_expire=5
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -50,6 +50,7 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 SlurmdParameters=config_overrides
 KillWait=20
+KillOnBadExit=1
 NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={node_port} CPUs={cpus}
 PartitionName=low Nodes=ALL Default=YES PriorityTier=1 GraceTime={grace} State=UP
 PartitionName=high Nodes=ALL PriorityTier=9 PreemptMode=OFF State=UP
@@ -84,8 +85,8 @@ def wait_until(holds: Callable[[], object], what: Callable[[], str], timeout_s: 
 
 
 class Cluster:
-    def __init__(self, cpus: int) -> None:
-        """Starts the daemons; `cpus` of the one node."""
+    def __init__(self) -> None:
+        """Starts the daemons."""
         # Not pytest's folder: munged wants one that everybody may enter, with a short name.
         self.folder = Path(tempfile.mkdtemp(prefix="actsweep-slurm-", dir="/tmp"))
         self.folder.chmod(0o755)
@@ -96,7 +97,7 @@ class Cluster:
         }
         self._daemons: list[subprocess.Popen[bytes]] = []
         try:
-            self._configure(cpus)
+            self._configure()
             self._start_munge()
             self._start("slurmctld", "-D", "-i")
             self._wait_for_answer("scontrol", "ping")
@@ -106,7 +107,7 @@ class Cluster:
             self.stop()
             raise
 
-    def _configure(self, cpus: int) -> None:
+    def _configure(self) -> None:
         for name in ("munge", "state", "spool"):
             (self.folder / name).mkdir()
         controller_port, node_port = free_ports(2)
@@ -115,7 +116,7 @@ class Cluster:
             user=getpass.getuser(),
             folder=self.folder,
             node=NODE,
-            cpus=cpus,
+            cpus=NODE_CPUS,
             grace=GRACE_S,
             controller_port=controller_port,
             node_port=node_port,
@@ -134,11 +135,13 @@ class Cluster:
         self._wait_for_answer("munge", "-n", "-S", str(munge / "socket"))
 
     def _start(self, name: str, *arguments: str) -> None:
-        """A daemon in the foreground, ended by the kernel if this process dies."""
+        """A daemon in the foreground, beyond Ctrl-C, ended by the kernel if this process dies."""
         with open(self.folder / f"{name}.log", "wb") as log:
             command = ["setpriv", "--pdeathsig", "TERM", name, *arguments]
             self._daemons.append(
-                subprocess.Popen(command, stdout=log, stderr=log, env=self.environment)
+                subprocess.Popen(
+                    command, stdout=log, stderr=log, env=self.environment, start_new_session=True
+                )
             )
 
     def _wait_for_answer(self, *command: str) -> None:
@@ -182,14 +185,16 @@ class Cluster:
 
     def stop(self) -> None:
         """Cancels what runs, ends the daemons in the order in which they need each other, cleans."""
-        if len(self._daemons) == len(DAEMONS):
-            self.run("scancel", "--user", getpass.getuser())
-            wait_until(lambda: not self.run("squeue", "-h"), self.logs, 60)
-        for daemon in reversed(self._daemons):
-            daemon.send_signal(signal.SIGTERM)
-            try:
-                daemon.wait(20)
-            except subprocess.TimeoutExpired:
-                daemon.kill()
-                daemon.wait()
-        shutil.rmtree(self.folder)
+        try:
+            if len(self._daemons) == len(DAEMONS):
+                self.run("scancel", "--user", getpass.getuser())
+                wait_until(lambda: not self.run("squeue", "-h"), self.logs, 60)
+        finally:
+            for daemon in reversed(self._daemons):
+                daemon.terminate()
+                try:
+                    daemon.wait(20)
+                except subprocess.TimeoutExpired:
+                    daemon.kill()
+                    daemon.wait()
+            shutil.rmtree(self.folder)

@@ -6,8 +6,9 @@ are random too, rows of the embedding hold massive values, one layer has an outl
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ class RandomModel:
     config: Mapping[str, Any]
     dtype: str = "float32"  # of the stored weights
     shard: str = "50GB"  # largest file
-    seed: int = field(default=0)
+    is_old: bool = False  # config.json as transformers wrote it before version 5
+    seed: int = 0
 
     @property
     def vocabulary(self) -> int:
@@ -89,6 +91,7 @@ MODELS = (
         "llama",
         sizes(96, 3, (6, 2), 131, 257, head_dim=24, rope_parameters=LLAMA3_ROPE),
         dtype="bfloat16",
+        is_old=True,
     ),
     RandomModel(
         "llama-9over3-linear-float16-tied",
@@ -98,6 +101,7 @@ MODELS = (
             rms_norm_eps=1e-5,
         ),
         dtype="float16",
+        is_old=True,
     ),
     RandomModel(
         "mistral-10over5-window16", "mistral", sizes(80, 3, (10, 5), 131, 251, sliding_window=16)
@@ -122,6 +126,7 @@ MODELS = (
             80, 4, (4, 2), 113, 257, use_sliding_window=True, max_window_layers=2,
             sliding_window=13,
         ),
+        is_old=True,
     ),
     RandomModel(
         "qwen2-14over2-theta1e6-float16-sharded",
@@ -164,9 +169,68 @@ def make_random(model: RandomModel) -> PreTrainedModel:
     return module
 
 
+EXACT = RandomModel(
+    "exact", "llama", sizes(48, 3, (3, 1), 37, 101, attention_bias=True, rms_norm_eps=1e-5)
+)
+ZERO_ID, TIED_IDS, INFINITE_ID = 10, (11, 12), 9
+
+
+def make_exact(*, overflows: bool = False) -> PreTrainedModel:
+    """EXACT: a model whose residual stream has the same bits in any micro-batch and at any m.
+
+    Each output of a projection is one product, and attention adds its bias alone: no order of
+    additions matters. So a captured prompt is bitwise the stream that the sweep measured. Its
+    embedding has what selections stumble over: ties within a row and between rows, a median of 0.
+    With `overflows` one id has an infinite value, and the last block overflows at many tokens.
+    """
+    module = make_random(EXACT)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for block in module.model.layers:
+            block.self_attn.o_proj.weight.zero_()
+            for projection in (block.mlp.gate_proj, block.mlp.up_proj, block.mlp.down_proj):
+                keep_one_in_each_row(projection.weight, generator)
+        embedding = module.get_input_embeddings().weight
+        embedding[ZERO_ID] = 0
+        embedding[ZERO_ID, MASSIVE_CHANNEL] = 1500
+        embedding[MASSIVE_IDS[0], OUTLIER_CHANNEL] = 650
+        for row in TIED_IDS:
+            embedding[row] = 2.5
+            embedding[row, ::2] = -2.5
+        if overflows:
+            embedding[INFINITE_ID, 4] = torch.inf
+            mlp = module.model.layers[-1].mlp
+            row = mlp.down_proj.weight[OUTLIER_CHANNEL]
+            mlp.up_proj.weight[row != 0] *= 8
+            row.copy_(3e38 * (row != 0))
+    return module
+
+
+def keep_one_in_each_row(weight: torch.Tensor, generator: torch.Generator) -> None:
+    """Sets all but one entry of each row to 0, and that one to order one."""
+    column = torch.randint(weight.shape[1], (weight.shape[0], 1), generator=generator)
+    kept = weight.gather(1, column) * weight.shape[1] ** 0.5
+    weight.zero_().scatter_(1, column, kept)
+
+
 def save(module: PreTrainedModel, model: RandomModel, directory: Path) -> Path:
     """Stores a module as the checkpoint of `model`; proves that it is sharded where it should be."""
     module.to(DTYPES[model.dtype]).save_pretrained(directory, max_shard_size=model.shard)
     is_sharded = (directory / "model.safetensors.index.json").exists()
     assert is_sharded == (model.shard != "50GB"), sorted(directory.iterdir())
+    if model.is_old:
+        write_old_config(directory / "config.json")
     return directory
+
+
+def write_old_config(path: Path) -> None:
+    """Most published checkpoints have it: rotary positions in two keys, windows without a list."""
+    config = json.loads(path.read_text())
+    rope = config.pop("rope_parameters")
+    config["rope_theta"] = rope.pop("rope_theta")
+    if rope["rope_type"] == "linear":
+        rope["type"] = rope.pop("rope_type")
+    config["rope_scaling"] = None if rope.get("rope_type") == "default" else rope
+    config["torch_dtype"] = config.pop("dtype")
+    config.pop("layer_types", None)
+    path.write_text(json.dumps(config, indent=2))

@@ -29,7 +29,7 @@ class Sweep:
     ranks: int = 1
 
     def run(self) -> Path:
-        """Runs it to the end; the path of its file."""
+        """Runs it to the end; the path of its file. The log lies beside it."""
         output = Path(self.job["output"]["path"])
         job_path = output.with_suffix(".toml")
         job_path.write_text(to_toml(self.job))
@@ -39,6 +39,7 @@ class Sweep:
             command, capture_output=True, text=True, env=environment(), timeout=TIMEOUT_S
         )
         assert result.returncode == 0, f"exit code {result.returncode}:\n{result.stderr}"
+        output.with_suffix(".log").write_text(result.stdout + result.stderr)
         return output
 
 
@@ -60,19 +61,19 @@ def to_toml(job: Keys) -> str:
     return "\n".join(lines) + "\n"
 
 
-def schema_paths(program: Path) -> list[str]:
-    """The datasets that `actsweep schema` lists; those of prompts as capture/NAME/..."""
+def schema_types(program: Path) -> dict[str, str]:
+    """The datasets that `actsweep schema` lists, by path; those of prompts as capture/NAME/..."""
     listing = subprocess.run(
         [str(program), "schema"], check=True, capture_output=True, text=True, env=environment()
     ).stdout
-    group, paths = "", []
+    group, types = "", {}
     for line in listing.splitlines():
         if line.startswith("### `/"):
             group = line[len("### `/") :].rstrip("`")
         elif line.startswith("| `"):
-            name = line.split("`")[1]
-            paths.append(f"{group}/{name}" if group else name)
-    return paths
+            name, element_type = line.split("|")[1].strip(" `"), line.split("|")[2].strip()
+            types[f"{group}/{name}" if group else name] = element_type
+    return types
 
 
 def read_datasets(path: Path) -> dict[str, np.ndarray]:

@@ -1,0 +1,75 @@
+"""A whole sweep over the NCCL backend and a fake NCCL on host memory equals the sweep over MPI.
+
+Where a GPU is, the real NCCL has its own tests (label gpu); here the very same nccl_backend.cpp runs.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support.random_models import MASSIVE_IDS, MODELS, make_random, save
+from support.sweeps import Sweep, environment, read_datasets, to_toml
+from support.token_files import random_corpus, write_token_file
+
+LENGTHS = (57, 1, 0, 40, 2, 83, 39, 95, 5)
+BUILD = Path(os.environ.get("ACTSWEEP_BUILD", Path(__file__).resolve().parents[2] / "build"))
+OVER_NCCL = BUILD / "tests" / "fakes" / "actsweep_over_fake_nccl"
+
+
+def job_of(folder: Path, m: int) -> dict[str, dict[str, object]]:
+    model = MODELS[0]
+    directory = folder / "model"
+    if not directory.exists():
+        save(make_random(model), model, directory)
+        corpus = random_corpus(model.vocabulary, LENGTHS, seed=3, often=MASSIVE_IDS)
+        write_token_file(folder / "corpus.h5", corpus, {})
+    return {
+        "model": {"path": str(directory)},
+        "corpus": {
+            "path": str(folder / "corpus.h5"),
+            "sequence_length": 40,
+            "windows": "per_document",
+        },
+        "parallel": {"tensor": m, "threads": 1, "microbatch_tokens": 160},
+        "statistics": {"loss": True},
+        "output": {"path": str(folder / "sweep.h5")},
+    }
+
+
+@pytest.mark.parametrize("m", [1, 2, 3, 4])
+def test_a_sweep_over_nccl_equals_one_over_mpi(program: Path, tmp_path: Path, m: int) -> None:
+    job = job_of(tmp_path, m)
+    over_mpi = read_datasets(Sweep(program, job, m).run())
+    job["output"]["path"] = str(tmp_path / "nccl.h5")
+    over_nccl = read_datasets(Sweep(OVER_NCCL, job, m).run())
+    assert over_mpi.keys() == over_nccl.keys()
+    for name, values in over_mpi.items():
+        if values.dtype.kind == "f":
+            # NCCL adds in an order of its own, and sums of a channel cancel.
+            scale = np.nanmax(np.abs(values), initial=0)
+            np.testing.assert_allclose(
+                over_nccl[name], values, rtol=1e-5, atol=1e-6 * scale, err_msg=name
+            )
+        else:
+            np.testing.assert_array_equal(over_nccl[name], values, err_msg=name)
+
+
+def test_a_failing_nccl_ends_all_ranks_with_exit_code_5(tmp_path: Path) -> None:
+    job = job_of(tmp_path, 2)
+    path = tmp_path / "job.toml"
+    path.write_text(to_toml(job))
+    result = subprocess.run(
+        ["mpirun", "--oversubscribe", "-n", "2", str(OVER_NCCL), "run", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**environment(), "ACTSWEEP_FAKE_NCCL_FAIL": "reduce_scatter:3"},
+    )
+    assert result.returncode == 5, result.stderr
+    assert "NCCL" in result.stderr
+    assert not Path(job["output"]["path"]).exists()

@@ -1,0 +1,162 @@
+"""What "identical" means, and what stays equal over m.
+
+For the same m and threads the file is identical for any number of replicas, any block size and
+either weight mode. Over m, the exact model (support/random_models.py) gives the same selections,
+counts and histograms, and sums that differ by rounding alone; a random model gives near values.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from support.random_models import (
+    EXACT,
+    MASSIVE_IDS,
+    MODELS,
+    RandomModel,
+    make_exact,
+    make_random,
+    save,
+)
+from support.sweeps import Sweep, assert_identical, read_attributes, read_datasets
+from support.token_files import Cut, random_corpus, write_token_file
+
+DOCUMENTS = (57, 1, 0, 40, 2, 83, 39, 95, 5, 33, 21, 64, 38, 7, 120, 3, 16, 77)
+CUT = Cut(40, "per_document")
+RANDOM = MODELS[1]  # 7 heads, biases, sharded
+LOW = {"criterion_magnitude": 3.0, "criterion_ratio": 4.0}  # a criterion that many pass
+
+# Replicas, tokens of a block (of one, two, all micro-batches of a segment), weight mode.
+ARRANGEMENTS = [
+    pytest.param(m, replicas, block, weights, id=f"m{m}-replicas{replicas}-block{block}-{weights}")
+    for m in (1, 2)
+    for replicas in (1, 2, 3)
+    for block in (80, 160, 320)
+    for weights in ("resident", "streamed")
+    if m == 1 or (replicas, block, weights) in (
+        (1, 160, "streamed"), (2, 80, "resident"), (2, 320, "streamed"), (3, 160, "resident"),
+    )
+]
+
+# Datasets whose values are sums of floats, and those that the exact model has equal bits of.
+SUMS = ("channel_sum", "channel_sum_square", "channel_sum_fourth", "class_sum", "class_sum_square")
+
+
+class Inputs:
+    """A checkpoint and a token file, and sweeps over them."""
+
+    def __init__(self, program: Path, folder: Path, model: RandomModel) -> None:
+        module = make_exact() if model is EXACT else make_random(model)
+        corpus = random_corpus(model.vocabulary, DOCUMENTS, seed=5, often=MASSIVE_IDS)
+        prompts = {"first": corpus.documents[0], "short": corpus.documents[4]}
+        self.program = program
+        self.folder = folder
+        self.model = save(module, model, folder / "model")
+        self.corpus = write_token_file(folder / "corpus.h5", corpus, prompts)
+
+    def sweep(self, m: int, replicas: int = 1, **keys: Any) -> Path:
+        """Sweeps several segments of two micro-batches and more; the path of the file."""
+        name = "-".join(map(str, (m, replicas, *keys.values())))
+        job = {
+            "model": {"path": str(self.model)},
+            "corpus": {"path": str(self.corpus), **CUT.job_keys()},
+            "parallel": {"tensor": m, "threads": 1, "microbatch_tokens": 80, **keys},
+            "statistics": {"loss": True, **LOW},
+            "capture": {"prompts": ["first", "short"]},
+            "output": {"path": str(self.folder / f"{name}.h5"), "segment_tokens": 320},
+        }
+        return Sweep(self.program, job, m * replicas).run()
+
+
+@pytest.fixture(scope="module")
+def random_inputs(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    return Inputs(program, tmp_path_factory.mktemp("random"), RANDOM)
+
+
+@pytest.fixture(scope="module")
+def exact_inputs(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    return Inputs(program, tmp_path_factory.mktemp("exact"), EXACT)
+
+
+@pytest.fixture(scope="module")
+def exact_base(exact_inputs: Inputs) -> dict[str, np.ndarray]:
+    """The datasets of the exact model's sweep at m = 1."""
+    return read_datasets(exact_inputs.sweep(1))
+
+
+@pytest.fixture(scope="module")
+def base_of(random_inputs: Inputs) -> dict[int, Path]:
+    """By m: the file of one replica, with the weight mode and the block left to the program."""
+    return {m: random_inputs.sweep(m) for m in (1, 2)}
+
+
+@pytest.mark.parametrize(("m", "replicas", "block", "weights"), ARRANGEMENTS)
+def test_file_is_identical(
+    m: int, replicas: int, block: int, weights: str, random_inputs: Inputs, base_of: dict[int, Path]
+) -> None:
+    path = random_inputs.sweep(m, replicas, block_tokens=block, weights=weights)
+    log = path.with_suffix(".log").read_text()
+    for arrangement in (f"{replicas} replicas x {m} ", f"blocks of {block},", f"rank, {weights}"):
+        assert arrangement in log, log
+    assert_identical(path, base_of[m])
+
+
+def test_base_has_segments_windows_and_events(base_of: dict[int, Path]) -> None:
+    """What must be identical is not trivial."""
+    for path in base_of.values():
+        datasets = read_datasets(path)
+        assert len(datasets["sequences/length"]) > 3 * 320 // 40
+        assert len(set(datasets["sequences/length"])) > 5
+        assert len(datasets["massive/value"]) > 100 and len(datasets["massive_corpus/layer"]) > 0
+
+
+@pytest.mark.parametrize("m", [2, 3, 4])
+def test_exact_model_gives_equal_statistics_at_any_m(
+    m: int, exact_inputs: Inputs, exact_base: dict[str, np.ndarray]
+) -> None:
+    expected, found = exact_base, read_datasets(exact_inputs.sweep(m))
+    assert found.keys() == expected.keys()
+    for path, values in expected.items():
+        name = path.rpartition("/")[2]
+        if name in SUMS:
+            bound = 1e-12 * cauchy_schwarz(expected, name)
+            assert (np.abs(found[path] - values) <= bound).all(), path
+        elif path.startswith("loss/"):  # logits are products over all channels
+            np.testing.assert_allclose(found[path], values, rtol=1e-5, atol=1e-5, err_msg=path)
+        else:
+            assert found[path].tobytes() == values.tobytes(), path
+
+
+def cauchy_schwarz(datasets: dict[str, np.ndarray], name: str) -> np.ndarray:
+    """A bound of the sum of the terms' magnitudes; sums of squares are their own."""
+    if not name.endswith("sum"):
+        return datasets[f"residual/{name}"]
+    is_by_class = name == "class_sum"
+    count = datasets["residual/class_count" if is_by_class else "residual/count"][..., None]
+    return np.sqrt(count * datasets[f"residual/{name}_square"])
+
+
+@pytest.mark.parametrize("m", [2, 3, 4])
+def test_random_model_gives_near_statistics_at_any_m(
+    m: int, random_inputs: Inputs, base_of: dict[int, Path]
+) -> None:
+    """Labels and counts are equal; values differ by the rounding of the forward pass."""
+    expected = read_datasets(base_of[1])
+    path = base_of[m] if m in base_of else random_inputs.sweep(m)
+    assert read_attributes(path)["/"]["model_group_size"] == m
+    found = read_datasets(path)
+    for path in ("tokens/id", "tokens/document", "tokens/class", "residual/count",
+                 "residual/class_count", "residual/nonfinite_tokens", "sequences/length"):
+        np.testing.assert_array_equal(found[path], expected[path], err_msg=path)
+    for name in ("token_top_value", "token_median_magnitude", "token_norm", "sequence_top_value",
+                 "sequence_median_magnitude", "channel_max_magnitude"):
+        mine, theirs = np.abs(found[f"residual/{name}"]), np.abs(expected[f"residual/{name}"])
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, err_msg=name)
+    for name in SUMS:
+        mine, theirs = found[f"residual/{name}"], expected[f"residual/{name}"]
+        bound = 1e-4 * cauchy_schwarz(expected, name)
+        assert (np.abs(mine - theirs) <= bound).all(), name

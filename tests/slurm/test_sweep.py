@@ -1,0 +1,223 @@
+"""Sweeps as jobs of a real Slurm: whatever stops them, they go on by themselves to the same file.
+
+Where a stop has to come in the middle, the ranks are frozen (SIGSTOP) once they have committed a
+segment: then Slurm has all the time that it takes.
+"""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cluster import NODE_CPUS, Cluster, wait_until
+from conftest import ROOT, make_slow_job
+from running import PROGRAM, STOPPED, assert_same_files, make_corpus, segments_of, write_job
+
+SCRIPTS = ROOT / "slurm"
+SEGMENTS = 10
+UNITS = SEGMENTS + 1  # and a captured prompt
+JOB_ENVIRONMENT = {
+    "ACTSWEEP": str(PROGRAM),
+    "OMP_WAIT_POLICY": "passive",
+    "OMPI_MCA_mpi_yield_when_idle": "1",  # two jobs share the cores
+}
+
+
+def submit(cluster: Cluster, job: Path, *options: str) -> str:
+    """Submits the sweep with two tasks and a log beside its job file; the job's number."""
+    log = f"--output={job.parent / 'log'}"
+    command = ["sbatch", "--parsable", "--ntasks=2", "--time=20", log, *options]
+    return cluster.run(*command, SCRIPTS / "sweep.sbatch", job, **JOB_ENVIRONMENT)
+
+
+def log_of(job: Path) -> str:
+    path = job.parent / "log"
+    return path.read_text() if path.exists() else ""
+
+
+def committed(job: Path) -> list[int]:
+    """The numbers of the committed segments."""
+    names = segments_of(job.parent / "sweep.h5")
+    return sorted(int(name.removeprefix("segment-").removesuffix(".h5")) for name in names)
+
+
+def ranks_of(number: str) -> list[int]:
+    """The processes of a job's program."""
+    wanted = f"SLURM_JOB_ID={number}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            is_program = (process / "exe").readlink() == PROGRAM.resolve()
+            if is_program and wanted in (process / "environ").read_bytes().split(b"\0"):
+                found.append(int(process.name))
+        except OSError:
+            continue  # has ended meanwhile, or is not ours
+    return found
+
+
+def freeze(number: str) -> list[int]:
+    """Stops the clock of a running job; its two ranks."""
+    pids = ranks_of(number)
+    assert len(pids) == 2
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    return pids
+
+
+def is_frozen(pid: int, which: signal.Signals) -> bool:
+    """Whether a process is stopped and has not been sent the signal."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return False  # has ended
+    facts = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    pending = int(facts["ShdPnd"], 16) >> (which - 1) & 1
+    return facts["State"].startswith("T") and not pending
+
+
+def thaw_with(pids: list[int], which: signal.Signals) -> None:
+    """Waits until the frozen ranks have been sent the signal, and lets them run.
+
+    Slurm itself lets a job run on (SIGCONT) before a signal of its own.
+    """
+    for pid in pids:
+        wait_until(
+            lambda pid=pid: not is_frozen(pid, which), lambda: f"{pid} got no {which.name}", 60
+        )
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def wait_for_segment(job: Path) -> None:
+    wait_until(lambda: committed(job), lambda: f"nothing is committed:\n{log_of(job)}", 60)
+
+
+def assert_went_on(cluster: Cluster, job: Path, number: str, expected: Path) -> None:
+    """The job stopped once with segments committed, requeued itself and made the file."""
+    cluster.wait_for_state(number, "COMPLETED")
+    log = log_of(job)
+    assert cluster.facts(number)["Restarts"] == "1", log
+    assert "a stop was asked for" in log
+    said = [line for line in log.splitlines() if "requeueing" in line]
+    assert len(said) == 1 and said[0].endswith(f"requeueing job {number}"), log
+    count = int(said[0].split(" with ")[1].split()[0])
+    assert 0 < count < UNITS
+    assert f"{UNITS} of {UNITS} units of work are pending" in log
+    assert f"{UNITS - count} of {UNITS} units of work are pending" in log
+    assert_complete(job, expected)
+
+
+def assert_complete(job: Path, expected: Path) -> None:
+    """The file, and nothing else but the logs."""
+    assert_same_files(job.parent / "sweep.h5", expected)
+    left = {path.name for path in job.parent.iterdir() if not path.name.startswith("log")}
+    assert left == {"job.toml", "sweep.h5"}
+
+
+def test_submitted_and_finished(cluster: Cluster, job: Path, expected: Path) -> None:
+    number = submit(cluster, job)
+    cluster.wait_for_state(number, "COMPLETED", "FAILED")
+    facts = cluster.facts(number)
+    assert (facts["ExitCode"], facts["Restarts"]) == ("0:0", "0"), log_of(job)
+    assert_complete(job, expected)
+
+
+def test_signalled_ahead_of_the_time_limit(cluster: Cluster, job: Path, expected: Path) -> None:
+    number = submit(cluster, job)
+    wait_for_segment(job)
+    pids = freeze(number)
+    cluster.run("scontrol", "update", f"jobid={number}", "EndTime=now+100seconds")
+    thaw_with(pids, signal.SIGUSR1)  # by the script's own --signal
+    cluster.wait_for_state(number, "PENDING")
+    cluster.run("scontrol", "update", f"jobid={number}", "TimeLimit=20")
+    assert_went_on(cluster, job, number, expected)
+
+
+def test_preempted(cluster: Cluster, job: Path, expected: Path) -> None:
+    number = submit(cluster, job)
+    wait_for_segment(job)
+    pids = freeze(number)
+    everything = ["--partition=high", f"--ntasks={NODE_CPUS}", "--output=/dev/null"]
+    other = cluster.run("sbatch", "--parsable", *everything, "--wrap=true")
+    thaw_with(pids, signal.SIGTERM)
+    cluster.wait_for_state(other, "COMPLETED")
+    assert_went_on(cluster, job, number, expected)
+
+
+def test_sigterm_to_the_script_alone(cluster: Cluster, job: Path, expected: Path) -> None:
+    number = submit(cluster, job)
+    wait_for_segment(job)
+    pids = freeze(number)
+    cluster.run("scancel", "--batch", "--signal=TERM", number)
+    thaw_with(pids, signal.SIGTERM)
+    assert_went_on(cluster, job, number, expected)
+
+
+def test_cancelled_is_not_requeued(cluster: Cluster, job: Path) -> None:
+    number = submit(cluster, job)
+    wait_for_segment(job)
+    cluster.run("scancel", number)
+    wait_until(lambda: not cluster.run("squeue", "-h", "-j", number), lambda: log_of(job), 60)
+    facts = cluster.facts(number)
+    assert (facts["JobState"], facts["Restarts"]) == ("CANCELLED", "0")
+    assert "stopped early; not requeued, since the job is COMPLETING None" in log_of(job)
+    assert committed(job)
+
+
+@pytest.fixture
+def endless(model: Path, tmp_path: Path) -> Path:
+    """A job of one segment of minutes."""
+    corpus = make_corpus(tmp_path / "corpus.h5", 1_000_000)
+    job = make_slow_job(model, corpus, tmp_path / "sweep.h5")
+    job["output"].update(segment_tokens=1_000_000, per_token="none")
+    return write_job(tmp_path / "job.toml", job)
+
+
+def test_two_restarts_without_a_segment_are_the_last(cluster: Cluster, endless: Path) -> None:
+    number = submit(cluster, endless)
+    for start in range(3):
+        wait_until(
+            lambda start=start: log_of(endless).count("weights are ready") > start,
+            lambda: log_of(endless),
+            60,
+        )
+        cluster.run("scancel", "--signal=TERM", number)
+    cluster.wait_for_state(number, "FAILED")
+    facts = cluster.facts(number)
+    log = log_of(endless)
+    assert (facts["ExitCode"], facts["Restarts"]) == (f"{STOPPED}:0", "2"), log
+    assert log.count("requeueing") == 2
+    assert "two restarts in a row committed no segment beyond the 0 in" in log.splitlines()[-1]
+    assert not committed(endless) and not list(endless.parent.glob("*.starts*"))
+
+
+@pytest.fixture
+def array(cluster: Cluster, job: Path) -> Iterator[tuple[str, str]]:
+    """An array of three and its dependent job, submitted."""
+    options = ["--ntasks=2", "--time=20", f"--output={job.parent / 'log'}-%x-%A-%a"]
+    words = cluster.run(SCRIPTS / "submit_array.sh", job, 3, *options, **JOB_ENVIRONMENT).split()
+    assert len(words) == 2
+    yield words[0], words[1]
+
+
+def test_array_and_its_dependent_run(
+    cluster: Cluster, job: Path, array: tuple[str, str], expected: Path
+) -> None:
+    shards, last = array
+    wait_until(
+        lambda: any(number % 3 == 2 for number in committed(job)), lambda: f"{committed(job)}", 60
+    )
+    # The last element has the number of the array: it alone has to be requeued.
+    element = cluster.facts(f"{shards}_2")["JobId"]
+    pids = freeze(element)
+    cluster.run("scancel", "--signal=TERM", f"{shards}_2")
+    thaw_with(pids, signal.SIGTERM)
+    cluster.wait_for_state(last, "COMPLETED", "FAILED")
+    restarts = [cluster.facts(f"{shards}_{index}")["Restarts"] for index in range(3)]
+    assert restarts == ["0", "0", "1"]
+    assert [cluster.facts(f"{shards}_{index}")["ExitCode"] for index in range(3)] == ["0:0"] * 3
+    logs = [path.read_text() for path in job.parent.glob(f"log-*-{last}-*")]
+    assert len(logs) == 1 and f"0 of {UNITS} units of work are pending" in logs[0]
+    assert_complete(job, expected)

@@ -1,0 +1,183 @@
+"""A reference for every dataset of the sweep file: plain numpy over captured residual streams.
+
+REFERENCES maps a dataset's path, as `actsweep schema` lists it, to a function of `Measured`.
+Selections, medians, counts and histograms are exact; sums have a bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from support.measured_windows import BINS, Measured
+
+CLASSES = 4
+NO_INDEX = 2**32 - 1
+SUM_BOUND = 1e-12  # of the sum of the terms' magnitudes
+
+
+@dataclass(frozen=True)
+class Near:
+    """Values that may differ by so much, NaN from NaN by nothing."""
+
+    values: np.ndarray
+    tolerance: np.ndarray
+
+
+Reference = Callable[[Measured], "np.ndarray | Near"]
+REFERENCES: dict[str, Reference] = {}
+
+
+def references(paths: dict[str, Reference]) -> None:
+    REFERENCES.update(paths)
+
+
+def near_sum(terms: np.ndarray, axis: int | tuple[int, ...]) -> Near:
+    return Near(terms.sum(axis=axis), SUM_BOUND * np.abs(terms).sum(axis=axis))
+
+
+def by_class(m: Measured, terms: np.ndarray) -> Near:
+    """Terms [L, N, C] -> sums [L, classes, C]."""
+    sums = [near_sum(terms[:, m.classes == c], axis=1) for c in range(CLASSES)]
+    return Near(
+        np.stack([s.values for s in sums], axis=1), np.stack([s.tolerance for s in sums], axis=1)
+    )
+
+
+def padded(values: np.ndarray, k: int, filler: object) -> np.ndarray:
+    """The first k along the last axis, filled up where there are fewer."""
+    kept = values[..., :k]
+    width = [(0, 0)] * (kept.ndim - 1) + [(0, k - kept.shape[-1])]
+    return np.pad(kept, width, constant_values=filler)
+
+
+def token_top(m: Measured) -> tuple[np.ndarray, np.ndarray]:
+    """Values and channels [L, rows, k]; a stable sort leaves ties by rising channel."""
+    k, x, kept = m.options.top_k, m.x[:, m.rows], m.is_kept[:, m.rows, None]
+    channel = np.argsort(-np.where(kept, np.abs(x), 0), axis=2, kind="stable")
+    value = np.where(kept, np.take_along_axis(x, channel, axis=2), np.nan)
+    channel = np.where(kept, channel, NO_INDEX)
+    return padded(value, k, np.nan), padded(channel, k, NO_INDEX)
+
+
+def sequence_top(m: Measured) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values, channels, positions [L, S, k]; ties by position, then channel."""
+    layers, _, channels = m.x.shape
+    shape = (layers, len(m.windows), m.options.top_k)
+    value = np.full(shape, np.nan, np.float32)
+    channel, position = np.full(shape, NO_INDEX), np.full(shape, NO_INDEX)
+    for layer in range(layers):
+        for i, span in enumerate(m.spans):
+            kept = np.repeat(m.is_kept[layer, span], channels)
+            flat = m.x[layer, span].ravel()
+            order = np.argsort(-np.where(kept, np.abs(flat), -1), kind="stable")
+            order = order[: kept.sum()][: m.options.top_k]
+            value[layer, i, : len(order)] = flat[order]
+            channel[layer, i, : len(order)] = order % channels
+            position[layer, i, : len(order)] = order // channels
+    return value, channel, position
+
+
+def token_norm(m: Measured) -> Near:
+    """One float32 may round the other way."""
+    norm = np.sqrt((m.exact**2).sum(axis=2))
+    norm = np.where(m.is_kept, norm, np.nan)[:, m.rows]
+    return Near(norm, 2.0**-23 * norm)
+
+
+def loss_rows(m: Measured) -> Near:
+    """Logits are float32."""
+    nll = m.token_nll[m.rows]
+    return Near(nll, 1e-5 * (1 + np.abs(nll)))
+
+
+def loss_sum(m: Measured, of_windows: bool) -> Near:
+    """From the file's rows where it has them all, which have a test of their own."""
+    has_rows = m.options.per_token == "all"
+    nll = m.found["loss/token_nll"].astype(np.float64) if has_rows else m.token_nll
+    bound = SUM_BOUND if has_rows else 1e-5
+    terms = nll[~np.isnan(nll)]
+    if of_windows:
+        terms = np.array([np.nanmean(nll[span]) for span in m.spans])
+    return Near(terms.sum(), bound * np.abs(terms).sum())
+
+
+def event_column(name: str) -> Reference:
+    return lambda m: np.array([getattr(event, name) for event in m.events])
+
+
+def labels_of(name: str) -> Reference:
+    return lambda m: np.concatenate([getattr(window, name) for window in m.windows])
+
+
+references(
+    {
+        "magnitude_bin": lambda m: (np.arange(BINS, dtype=np.uint32) << 16).view(np.float32),
+        "tokens/id": labels_of("ids"),
+        "tokens/position": lambda m: np.concatenate([np.arange(len(w.ids)) for w in m.windows]),
+        "tokens/sequence": lambda m: np.repeat(
+            np.arange(len(m.windows)), [len(w.ids) for w in m.windows]
+        ),
+        "tokens/document": labels_of("documents"),
+        "tokens/class": labels_of("classes"),
+        "tokens/row_token": lambda m: m.rows,
+        "sequences/length": lambda m: np.array([len(w.ids) for w in m.windows]),
+        "vocabulary/bytes": lambda m: np.frombuffer(b"".join(m.corpus.spellings()), np.uint8),
+        "vocabulary/offset": lambda m: np.cumsum([0, *map(len, m.corpus.spellings())]),
+        "residual/token_top_value": lambda m: token_top(m)[0],
+        "residual/token_top_channel": lambda m: token_top(m)[1],
+        "residual/token_median_magnitude": lambda m: m.token_median[:, m.rows],
+        "residual/token_norm": token_norm,
+        "residual/sequence_top_value": lambda m: sequence_top(m)[0],
+        "residual/sequence_top_channel": lambda m: sequence_top(m)[1],
+        "residual/sequence_top_position": lambda m: sequence_top(m)[2],
+        "residual/sequence_median_magnitude": lambda m: m.sequence_median,
+        "residual/count": lambda m: m.is_kept.sum(axis=1),
+        "residual/nonfinite_tokens": lambda m: (~m.is_kept).sum(axis=1),
+        "residual/channel_sum": lambda m: near_sum(m.exact, axis=1),
+        "residual/channel_sum_square": lambda m: near_sum(m.exact**2, axis=1),
+        "residual/channel_sum_fourth": lambda m: near_sum(m.exact**4, axis=1),
+        "residual/channel_max_magnitude": lambda m: m.channel_max,
+        "residual/channel_count_above_6": lambda m: (np.abs(m.exact) >= 6).sum(axis=1),
+        "residual/magnitude_histogram": lambda m: m.histogram,
+        "residual/class_count": lambda m: np.stack(
+            [m.is_kept[:, m.classes == c].sum(axis=1) for c in range(CLASSES)], axis=1
+        ),
+        "residual/class_sum": lambda m: by_class(m, m.exact),
+        "residual/class_sum_square": lambda m: by_class(m, m.exact**2),
+        "massive/class": event_column("token_class"),
+        "massive/events_left_out": lambda m: np.array(
+            [
+                sum(
+                    max(0, len(events) - m.options.max_events)
+                    for (_, at), events in m.events_by_place.items()
+                    if at == layer
+                )
+                for layer in range(len(m.x))
+            ]
+        ),
+        "massive_corpus/layer": lambda m: np.array([layer for layer, _ in m.findings]),
+        "massive_corpus/channel": lambda m: np.array([channel for _, channel in m.findings]),
+        "massive_corpus/max_magnitude": lambda m: np.array([m.channel_max[f] for f in m.findings]),
+        "massive_corpus/ratio_to_corpus_median": lambda m: np.array(
+            [m.channel_max[f] / m.corpus_median[f[0]] for f in m.findings]
+        ),
+        "massive_corpus/median_magnitude": lambda m: m.corpus_median,
+        "loss/token_nll": loss_rows,
+        "loss/nll_sum": lambda m: loss_sum(m, of_windows=False),
+        "loss/target_count": lambda m: np.array((~np.isnan(m.token_nll)).sum()),
+        "loss/window_mean_sum": lambda m: loss_sum(m, of_windows=True),
+        "loss/window_count": lambda m: np.array(len(m.windows)),
+    }
+)
+references(
+    {
+        f"massive/{name}": event_column(name)
+        for name in (
+            "layer", "sequence", "position", "document", "token", "token_id", "channel", "value",
+            "ratio_to_sequence_median", "ratio_to_token_median", "reading",
+        )
+    }
+)
