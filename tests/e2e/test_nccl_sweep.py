@@ -49,11 +49,15 @@ def test_a_sweep_over_nccl_equals_one_over_mpi(program: Path, tmp_path: Path, m:
     over_nccl = read_datasets(Sweep(OVER_NCCL, job, m).run())
     assert over_mpi.keys() == over_nccl.keys()
     for name, values in over_mpi.items():
-        if values.dtype.kind == "f":
-            # NCCL adds in an order of its own, and sums of a channel cancel.
+        if name.endswith("magnitude_histogram"):
+            # A value on the edge of a bin may fall on its other side.
+            moved = np.cumsum(over_nccl[name] - values, axis=1)
+            assert np.abs(moved).max() <= 2 and not moved[:, -1].any()
+        elif values.dtype.kind == "f":
+            # NCCL adds in an order of its own: the bound of the oracle; sums of a channel cancel.
             scale = np.nanmax(np.abs(values), initial=0)
             np.testing.assert_allclose(
-                over_nccl[name], values, rtol=1e-5, atol=1e-6 * scale, err_msg=name
+                over_nccl[name], values, rtol=1e-4, atol=1e-6 * scale, err_msg=name
             )
         else:
             np.testing.assert_array_equal(over_nccl[name], values, err_msg=name)

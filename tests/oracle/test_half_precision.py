@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 
 from support.bounds import assert_no_worse, channel_scale, token_errors
-from support.random_models import DTYPES, MASSIVE_IDS, MODELS, make_random, save
+from support.random_models import DTYPES, MASSIVE_IDS, MODELS, SMALL_ID, make_random, save
 from support.sweeps import Sweep, read_datasets
 from support.token_files import random_corpus, write_token_file
 from support.transformers_oracle import Oracle
 
 NAMES = ("llama-7over7-biases-sharded", "mistral-10over5-window16", "qwen2-4over2-upper-window13")
+OFTEN = (*MASSIVE_IDS, SMALL_ID)
 PROMPTS = 6
 PROMPT_LENGTH = 256
 CASES = [
@@ -57,7 +58,7 @@ def expected_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Exp
 def make_expected(name: str, folder: Path) -> Expected:
     (model,) = (model for model in MODELS if model.name == name)
     directory = save(make_random(model), model, folder / "model")
-    corpus = random_corpus(model.vocabulary, [PROMPT_LENGTH] * PROMPTS, seed=7, often=MASSIVE_IDS)
+    corpus = random_corpus(model.vocabulary, [PROMPT_LENGTH] * PROMPTS, seed=7, often=OFTEN)
     prompts = {f"p{i}": ids for i, ids in enumerate(corpus.documents)}
     path = write_token_file(folder / "corpus.h5", corpus, prompts)
     streams = {}

@@ -18,6 +18,7 @@ from support.random_models import (
     MASSIVE_CHANNEL,
     MASSIVE_IDS,
     MODELS,
+    SMALL_ID,
     RandomModel,
     make_random,
     save,
@@ -26,6 +27,7 @@ from support.sweeps import Sweep, read_attributes, read_datasets
 from support.token_files import Cut, random_corpus, write_token_file
 from support.transformers_oracle import Oracle
 
+OFTEN = (*MASSIVE_IDS, SMALL_ID)
 PROMPT_LENGTHS = {"long": 96, "odd": 41, "pair": 2}
 DOCUMENT_LENGTHS = (57, 1, 0, 40, 2, 83, 39, 95, 5)
 CUTS = (
@@ -70,9 +72,9 @@ def expected_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Exp
 def make_expected(number: int, folder: Path) -> Expected:
     model, cut = MODELS[number], CUTS[number % len(CUTS)]
     directory = save(make_random(model), model, folder / "model")
-    corpus = random_corpus(model.vocabulary, DOCUMENT_LENGTHS, seed=number, often=MASSIVE_IDS)
+    corpus = random_corpus(model.vocabulary, DOCUMENT_LENGTHS, seed=number, often=OFTEN)
     lengths = list(PROMPT_LENGTHS.values())
-    texts = random_corpus(model.vocabulary, lengths, seed=100 + number, often=MASSIVE_IDS)
+    texts = random_corpus(model.vocabulary, lengths, seed=100 + number, often=OFTEN)
     prompts = dict(zip(PROMPT_LENGTHS, texts.documents, strict=True))
     path = write_token_file(folder / "corpus.h5", corpus, prompts)
     oracle = Oracle(directory)

@@ -84,7 +84,7 @@ def test_streams_and_losses_agree(
 def test_massive_activation_is_where_it_was_measured(
     program: Path, expected: Expected, tmp_path: Path
 ) -> None:
-    """In the prompts, by transformers and by the program; in the windows, by its table of events."""
+    """In the prompts, by both programs; in the windows, by the table of events."""
     datasets = read_datasets(sweep(program, tmp_path, 1, "float32"))
     layers = np.arange(FIRST_LAYER, LAST_LAYER + 1)
     found = [datasets[f"capture/{name}/residual"] for name in PROMPTS]

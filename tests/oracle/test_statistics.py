@@ -1,4 +1,4 @@
-"""numpy on the program's own captured streams reproduces every dataset that `actsweep schema` lists.
+"""numpy on the program's own captured streams reproduces each dataset of `actsweep schema`.
 
 The windows of the corpus are captured as prompts too. In the exact model a prompt's stream has the
 bits of the window's (support/random_models.py); in the random one it has them where micro-batches
@@ -17,6 +17,7 @@ import torch
 
 from support.measured_windows import Head, Measured, Options
 from support.random_models import (
+    BOUND_ID,
     EXACT,
     INFINITE_ID,
     MASSIVE_IDS,
@@ -33,7 +34,7 @@ from support.token_files import Corpus, Cut, random_corpus, write_token_file
 
 RAGGED = (57, 1, 0, 40, 2, 83, 39, 95, 5, 33, 21)  # 14 windows of at most 40 tokens
 LOW = {"magnitude": 3.0, "ratio": 4.0}  # a criterion that many activations pass
-OFTEN = (*MASSIVE_IDS, ZERO_ID, *TIED_IDS)
+OFTEN = (*MASSIVE_IDS, ZERO_ID, *TIED_IDS, BOUND_ID)
 
 
 @dataclass(frozen=True)

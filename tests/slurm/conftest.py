@@ -1,4 +1,4 @@
-"""A real Slurm, and the sweep that all of its jobs make: 10 segments, 8 s on two ranks."""
+"""A real Slurm, and the inputs of the sweep that all of its jobs make."""
 
 import sys
 from collections.abc import Iterator
@@ -7,12 +7,10 @@ from pathlib import Path
 import pytest
 from cluster import Cluster, missing_programs
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
-from running import Job, make_corpus, make_job, make_model, run_well, write_job  # noqa: E402
-
-SEGMENT_TOKENS = 8192
+from running import run_well, write_job  # noqa: E402
+from slow_job import make_slow_corpus, make_slow_job, make_slow_model  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -27,22 +25,12 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random Llama checkpoint of 8 layers and 192 channels."""
-    config = {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 8}
-    return make_model(tmp_path_factory.mktemp("models") / "small", **config)
+    return make_slow_model(tmp_path_factory.mktemp("models") / "slow")
 
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_corpus(tmp_path_factory.mktemp("corpora") / "corpus.h5", 10 * SEGMENT_TOKENS)
-
-
-def make_slow_job(model: Path, corpus: Path, output: Path) -> Job:
-    job = make_job(model, corpus, output)
-    job["corpus"]["sequence_length"] = 64
-    job["parallel"].update(microbatch_tokens=512, block_tokens=2048)
-    job["output"]["segment_tokens"] = SEGMENT_TOKENS
-    return job
+    return make_slow_corpus(tmp_path_factory.mktemp("corpora") / "corpus.h5")
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from slow_job import SCRIPTS
 
-SCRIPTS = ROOT / "slurm"
 FAKES = {
     "srun": 'echo "srun $*"; echo "cpus ${SRUN_CPUS_PER_TASK:-unset}"; exit "${SRUN_CODE:-0}"',
     "squeue": 'case "$*" in *%e*) echo 1700000000 ;; *) echo "$STATE" ;; esac',

@@ -12,12 +12,9 @@ from pathlib import Path
 
 import pytest
 from cluster import NODE_CPUS, Cluster, wait_until
-from conftest import ROOT, make_slow_job
 from running import PROGRAM, STOPPED, assert_same_files, make_corpus, segments_of, write_job
+from slow_job import SCRIPTS, UNITS, make_slow_job
 
-SCRIPTS = ROOT / "slurm"
-SEGMENTS = 10
-UNITS = SEGMENTS + 1  # and a captured prompt
 JOB_ENVIRONMENT = {
     "ACTSWEEP": str(PROGRAM),
     "OMP_WAIT_POLICY": "passive",
@@ -163,6 +160,16 @@ def test_cancelled_is_not_requeued(cluster: Cluster, job: Path) -> None:
     facts = cluster.facts(number)
     assert (facts["JobState"], facts["Restarts"]) == ("CANCELLED", "0")
     assert "stopped early; not requeued, since the job is COMPLETING None" in log_of(job)
+    assert committed(job)
+
+
+def test_a_rank_that_dies_ends_the_job(cluster: Cluster, job: Path) -> None:
+    number = submit(cluster, job)
+    wait_for_segment(job)
+    os.kill(ranks_of(number)[0], signal.SIGKILL)
+    cluster.wait_for_state(number, "FAILED", timeout_s=30)
+    facts = cluster.facts(number)
+    assert (facts["ExitCode"], facts["Restarts"]) == (f"{128 + signal.SIGKILL}:0", "0")
     assert committed(job)
 
 

@@ -16,6 +16,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 MASSIVE_IDS = (3, 5)  # their embedding has a value of +3000 or -3000
+SMALL_ID = 6  # its embedding is so small that the epsilon of the first norm decides
 MASSIVE_CHANNEL = 7
 OUTLIER_CHANNEL = 11  # output of the second block's feed-forward layer, 100 times the others
 
@@ -162,6 +163,7 @@ def make_random(model: RandomModel) -> PreTrainedModel:
         embedding = module.get_input_embeddings().weight
         embedding[MASSIVE_IDS[0], MASSIVE_CHANNEL] = 3000.0
         embedding[MASSIVE_IDS[1], MASSIVE_CHANNEL] = -3000.0
+        embedding[SMALL_ID] *= 1e-3
         module.model.layers[1].mlp.down_proj.weight[OUTLIER_CHANNEL] *= 100
         if module.config.tie_word_embeddings:  # logits of order one, as an untied head gives them
             module.model.norm.weight *= model.config["hidden_size"] ** -0.5
@@ -172,7 +174,7 @@ def make_random(model: RandomModel) -> PreTrainedModel:
 EXACT = RandomModel(
     "exact", "llama", sizes(48, 3, (3, 1), 37, 101, attention_bias=True, rms_norm_eps=1e-5)
 )
-ZERO_ID, TIED_IDS, INFINITE_ID = 10, (11, 12), 9
+ZERO_ID, TIED_IDS, BOUND_ID, INFINITE_ID = 10, (11, 12), 13, 9
 
 
 def make_exact(*, overflows: bool = False) -> PreTrainedModel:
@@ -180,7 +182,8 @@ def make_exact(*, overflows: bool = False) -> PreTrainedModel:
 
     Each output of a projection is one product, and attention adds its bias alone: no order of
     additions matters. So a captured prompt is bitwise the stream that the sweep measured. Its
-    embedding has what selections stumble over: ties within a row and between rows, a median of 0.
+    embedding has what selections stumble over: ties within a row and between rows, a median of 0,
+    values that reach a bound exactly.
     With `overflows` one id has an infinite value, and the last block overflows at many tokens.
     """
     module = make_random(EXACT)
@@ -197,6 +200,8 @@ def make_exact(*, overflows: bool = False) -> PreTrainedModel:
         for row in TIED_IDS:
             embedding[row] = 2.5
             embedding[row, ::2] = -2.5
+        embedding[BOUND_ID] = 1.5
+        embedding[BOUND_ID, MASSIVE_CHANNEL : MASSIVE_CHANNEL + 2] = torch.tensor([1500.0, 6.0])
         if overflows:
             embedding[INFINITE_ID, 4] = torch.inf
             mlp = module.model.layers[-1].mlp
@@ -214,7 +219,7 @@ def keep_one_in_each_row(weight: torch.Tensor, generator: torch.Generator) -> No
 
 
 def save(module: PreTrainedModel, model: RandomModel, directory: Path) -> Path:
-    """Stores a module as the checkpoint of `model`; proves that it is sharded where it should be."""
+    """Stores a module as the checkpoint of `model`; proves that it is sharded as asked."""
     module.to(DTYPES[model.dtype]).save_pretrained(directory, max_shard_size=model.shard)
     is_sharded = (directory / "model.safetensors.index.json").exists()
     assert is_sharded == (model.shard != "50GB"), sorted(directory.iterdir())
