@@ -39,20 +39,24 @@ struct Arguments {
   std::string output;
 };
 
-/// Ends the process at a step of the sweep, where the kill tests ask for it: ACTSWEEP_DIE_AT is the words of the step, as
-/// in "segment 3: layer 2", "segment 3: renamed", "consolidation: created".
-void die_where_asked(std::string_view step) {
-  const char* wanted = std::getenv("ACTSWEEP_DIE_AT");
-  if (wanted == nullptr || step != wanted) return;
-  spdlog::warn("dying at \"{}\", as ACTSWEEP_DIE_AT asks", step);
-  std::raise(SIGKILL);
+/// Raises a signal at a step of the sweep, where tests of kills and stops ask for it by the words of the step, as in
+/// "segment 3: layer 2", "segment 3: renamed", "consolidation: created".
+void raise_where_asked(std::string_view step) {
+  const auto raise_at = [&](const char* variable, int signal) {
+    const char* wanted = std::getenv(variable);
+    if (wanted == nullptr || step != wanted) return;
+    spdlog::warn("{} asks for signal {} at \"{}\"", variable, signal, step);
+    std::raise(signal);
+  };
+  raise_at("ACTSWEEP_DIE_AT", SIGKILL);
+  raise_at("ACTSWEEP_STOP_AT", SIGUSR1);
 }
 
 int run_command(const Arguments& arguments, const MpiSession& session) {
   catch_stop_signals();
   Job job;
   agree(MPI_COMM_WORLD, [&] { job = load_job(arguments.job, arguments.overrides); });
-  return run_sweep(job, session, die_where_asked);
+  return run_sweep(job, session, raise_where_asked);
 }
 
 /// `run` under MPI: an error that all ranks know ends them together, any other ends the world.

@@ -129,17 +129,18 @@ class Run:
     """`actsweep run` on some ranks, its output read as it comes."""
 
     def __init__(
-        self, job: Path, ranks: int, *sets: str, die_at: tuple[int, str] | None = None, **env: str
+        self, job: Path, ranks: int, *sets: str, rank: int = 0, at: str = "", **env: str
     ) -> None:
-        """`die_at`: a rank, and the words of the step at which it kills itself."""
+        """`at` is given to one rank alone: ACTSWEEP_DIE_AT=STEP or ACTSWEEP_STOP_AT=STEP, the words
+        of the step at which it sends itself SIGKILL or SIGUSR1."""
         arguments = [str(PROGRAM), "run", str(job), *(f"--set={text}" for text in sets)]
         command = ["mpirun", "--oversubscribe"]
-        if die_at is None:
+        if not at:
             command += ["-n", str(ranks), *arguments]
         else:
-            for rank in range(ranks):
-                wanted = [f"ACTSWEEP_DIE_AT={die_at[1]}"] if rank == die_at[0] else []
-                command += [":"] * (rank > 0) + ["-n", "1", "env", *wanted, *arguments]
+            for each in range(ranks):
+                own = ["env", at] if each == rank else []
+                command += [":"] * (each > 0) + ["-n", "1", *own, *arguments]
         self.process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,

@@ -46,10 +46,11 @@ def job(model: Path, corpus: Path, output: Path) -> Path:
 
 def kill_at(job: Path, rank: int, step: str) -> Run:
     """A run that dies at the step, which its log proves."""
-    run = Run(job, RANKS, die_at=(rank, step), OMPI_MCA_odls_base_sigkill_timeout="0")
+    at = f"ACTSWEEP_DIE_AT={step}"
+    run = Run(job, RANKS, rank=rank, at=at, OMPI_MCA_odls_base_sigkill_timeout="0")
     assert run.finish() == 128 + signal.SIGKILL, run.log()
-    dying = [line for line in run.lines if "dying" in line]
-    assert len(dying) == 1 and f'[{rank}/4] warning: dying at "{step}"' in dying[0], run.log()
+    words = f'[{rank}/4] warning: ACTSWEEP_DIE_AT asks for signal 9 at "{step}"'
+    assert sum(words in line for line in run.lines) == 1, run.log()
     return run
 
 

@@ -10,7 +10,7 @@ from running import Job, make_corpus, make_job, make_model
 SCRIPTS = Path(__file__).resolve().parents[2] / "slurm"
 SEGMENTS = 10
 UNITS = SEGMENTS + 1  # and a captured prompt
-SEGMENT_TOKENS = 8192
+SEGMENT_TOKENS = 6144
 
 
 def make_slow_model(directory: Path) -> Path:

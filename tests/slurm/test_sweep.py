@@ -6,6 +6,7 @@ segment: then Slurm has all the time that it takes.
 
 import contextlib
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,6 +88,13 @@ def thaw_with(pids: list[int], which: signal.Signals) -> None:
             os.kill(pid, signal.SIGCONT)
 
 
+def seconds_left(job: Path) -> int:
+    """How long the program took itself to have when it was asked to stop."""
+    found = re.findall(r"a stop was asked for: (\d+) s left", log_of(job))
+    assert len(found) == 1, log_of(job)
+    return int(found[0])
+
+
 def wait_for_segment(job: Path) -> None:
     wait_until(lambda: committed(job), lambda: f"nothing is committed:\n{log_of(job)}", 60)
 
@@ -129,6 +137,8 @@ def test_signalled_ahead_of_the_time_limit(cluster: Cluster, job: Path, expected
     thaw_with(pids, signal.SIGUSR1)  # by the script's own --signal
     cluster.wait_for_state(number, "PENDING")
     cluster.run("scontrol", "update", f"jobid={number}", "TimeLimit=20")
+    # The deadline is the limit of the job's start, 20 minutes, and not the 20 s of a SIGTERM.
+    assert 60 < seconds_left(job) < 20 * 60
     assert_went_on(cluster, job, number, expected)
 
 
@@ -140,6 +150,7 @@ def test_preempted(cluster: Cluster, job: Path, expected: Path) -> None:
     other = cluster.run("sbatch", "--parsable", *everything, "--wrap=true")
     thaw_with(pids, signal.SIGTERM)
     cluster.wait_for_state(other, "COMPLETED")
+    assert seconds_left(job) == 20
     assert_went_on(cluster, job, number, expected)
 
 

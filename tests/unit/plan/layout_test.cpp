@@ -1,0 +1,86 @@
+#include "plan/layout.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "model/family.h"
+
+namespace actsweep {
+namespace {
+
+SweepFacts llama_70b() {
+  SweepFacts facts;
+  auto& a = facts.architecture;
+  a.family = "llama";
+  a.layers = 80;
+  a.channels = 8192;
+  a.heads = 64;
+  a.kv_heads = 8;
+  a.head_width = 128;
+  a.ffn_width = 28672;
+  a.vocabulary = 128256;
+  a.window.assign(80, 0);
+  facts.rows = llama_rows(a);
+  facts.job.model.dtype = Dtype::kBFloat16;
+  facts.job.corpus.sequence_length = 4096;
+  facts.datasets = declare_datasets(facts.job);
+  facts.tokens = 1 << 20;
+  facts.sequences = facts.tokens / 4096;
+  facts.segments = {facts.sequences, 2, 16};
+  return facts;
+}
+
+Machine with_memory(double gib, int64_t ranks = 1) {
+  Machine machine;
+  machine.ranks = ranks;
+  machine.memory_bytes = static_cast<int64_t>(gib * (1ll << 30));
+  machine.free_disk_bytes = 1ll << 50;
+  return machine;
+}
+
+std::string refusal(const SweepFacts& facts, const Machine& machine) {
+  try {
+    plan_layout(facts, machine);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kJob);
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(Layout, ResidentWeightsOf70BTakeTheirBytes) {
+  const auto demand = memory_demand(llama_70b(), 1, 1, 2);
+  const double layer = 2.0 * 8192 * (8192 * 2 + 2 * 1024 + 3 * 28672);
+  EXPECT_NEAR(static_cast<double>(demand.weights), 80 * layer, 0.001 * 80 * layer);
+}
+
+TEST(Layout, WhatARefusalProposesFits) {
+  auto facts = llama_70b();
+  const auto machine = with_memory(24);
+  const auto text = refusal(facts, machine);
+  EXPECT_THAT(text, testing::HasSubstr("parallel.weights=streamed"));
+  facts.job.parallel.weights = WeightMode::kStreamed;
+  const auto layout = plan_layout(facts, machine);
+  EXPECT_LE(layout.memory.total(), machine.memory_bytes);
+}
+
+TEST(Layout, TheBlockIsTheLargestThatFits) {
+  auto facts = llama_70b();
+  facts.job.parallel.weights = WeightMode::kStreamed;
+  auto machine = with_memory(0);
+  machine.memory_bytes = memory_demand(facts, 1, 1, 6).total() + 1;
+  const auto layout = plan_layout(facts, machine);
+  EXPECT_EQ(layout.block_windows, 6);
+  const auto larger = memory_demand(facts, 1, 1, layout.block_windows + facts.segments.windows_per_microbatch);
+  EXPECT_GT(larger.total(), machine.memory_bytes);
+}
+
+TEST(Layout, AWorldThatTheGroupDoesNotDivideIsRefused) {
+  auto facts = llama_70b();
+  facts.job.parallel.tensor = 3;
+  EXPECT_THAT(refusal(facts, with_memory(1000, 4)), testing::HasSubstr("tensor = 3"));
+}
+
+}  // namespace
+}  // namespace actsweep
