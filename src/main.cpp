@@ -82,7 +82,7 @@ int run_under_mpi(const Arguments& arguments, int* argc, char*** argv) {
 }
 
 /// The commands that run alone.
-int run_alone(const CLI::App& app, const Arguments& arguments) {
+int run_alone(const CLI::App& app, const Arguments& arguments, int* argc, char*** argv) {
   start_log(0, 1);
   try {
     if (app.got_subcommand("plan")) {
@@ -90,6 +90,7 @@ int run_alone(const CLI::App& app, const Arguments& arguments) {
     } else if (app.got_subcommand("show")) {
       fmt::print("{}", show_file(arguments.file, arguments.top));
     } else if (app.got_subcommand("merge")) {
+      const MpiSession session(argc, argv);  // the merged file is assembled by the same calls as a sweep's
       merge_files(arguments.parts, arguments.output);
     } else if (app.got_subcommand("keys")) {
       fmt::print("{}", describe_keys());
@@ -148,5 +149,5 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
   if (app.got_subcommand("run")) return run_under_mpi(arguments, &argc, &argv);
-  return run_alone(app, arguments);
+  return run_alone(app, arguments, &argc, &argv);
 }

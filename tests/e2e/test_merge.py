@@ -1,0 +1,49 @@
+"""Finished files over two corpora merge into the file of both."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from support.random_models import MASSIVE_IDS, MODELS, make_random, save
+from support.sweeps import Sweep, environment, read_datasets
+from support.token_files import random_corpus, write_token_file
+
+LENGTHS = (57, 40, 83, 39, 95)
+
+
+def test_a_merge_equals_one_sweep_over_both_corpora(program: Path, tmp_path: Path) -> None:
+    model = MODELS[0]
+    save(make_random(model), model, tmp_path / "model")
+    parts = [random_corpus(model.vocabulary, LENGTHS, seed=seed, often=MASSIVE_IDS) for seed in (1, 2)]
+    parts[1] = replace(parts[1], classes=parts[0].classes)
+    both = replace(parts[0], documents=[*parts[0].documents, *parts[1].documents])
+    paths = []
+    for name, corpus in zip(("a", "b", "both"), (*parts, both), strict=True):
+        write_token_file(tmp_path / f"{name}-corpus.h5", corpus, {})
+        job = {
+            "model": {"path": str(tmp_path / "model")},
+            "corpus": {
+                "path": str(tmp_path / f"{name}-corpus.h5"),
+                "sequence_length": 40,
+                "windows": "per_document",
+            },
+            "parallel": {"threads": 1, "microbatch_tokens": 40},
+            "statistics": {"loss": True},
+            "output": {"path": str(tmp_path / f"{name}.h5"), "segment_tokens": 120},
+        }
+        paths.append(Sweep(program, job).run())
+    merged = tmp_path / "merged.h5"
+    subprocess.run(
+        [program, "merge", *paths[:2], "-o", merged], check=True, env=environment(), timeout=60
+    )
+    mine, expected = read_datasets(merged), read_datasets(paths[2])
+    assert mine.keys() == expected.keys()
+    for name, values in expected.items():
+        if values.dtype == np.float64:
+            np.testing.assert_allclose(mine[name], values, rtol=1e-12, err_msg=name)
+        else:
+            np.testing.assert_array_equal(mine[name], values, err_msg=name)
