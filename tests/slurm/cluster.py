@@ -184,7 +184,7 @@ class Cluster:
         )
 
     def stop(self) -> None:
-        """Cancels what runs, ends the daemons in the order in which they need each other, cleans."""
+        """Cancels what runs, ends the daemons, each after those that need it, and cleans."""
         try:
             if len(self._daemons) == len(DAEMONS):
                 self.run("scancel", "--user", getpass.getuser())

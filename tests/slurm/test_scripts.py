@@ -85,7 +85,12 @@ def test_a_signal_before_the_program_listens_is_a_stop(folder: Path, code: int) 
 
 @pytest.mark.parametrize(
     ("state", "is_requeued"),
-    [("RUNNING None", True), ("COMPLETING TimeLimit", True), ("COMPLETING None", False), ("", False)],
+    [
+        ("RUNNING None", True),
+        ("COMPLETING TimeLimit", True),
+        ("COMPLETING None", False),
+        ("", False),
+    ],
 )
 def test_requeued_by_its_state(folder: Path, state: str, is_requeued: bool) -> None:
     result = run(folder, "sweep.sbatch", "job.toml", SRUN_CODE="75", STATE=state)
