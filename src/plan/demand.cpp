@@ -57,10 +57,10 @@ int64_t weight_bytes(const SweepFacts& facts, const ModelShare& share) {
   const auto& job = facts.job;
   const auto layer =
       StageLayout::layer(facts.rows, facts.architecture, share, job.model.dtype).bytes();
-  const auto head = job.statistics.loss ? StageLayout::head(facts.rows, facts.architecture, share,
-                                                            job.model.dtype)
-                                              .bytes()
-                                        : 0;
+  const auto head =
+      job.statistics.loss
+          ? StageLayout::head(facts.rows, facts.architecture, share, job.model.dtype).bytes()
+          : 0;
   if (job.parallel.weights == WeightMode::kResident) {
     return facts.architecture.layers * layer + head;
   }
@@ -105,17 +105,24 @@ MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t thr
   MemoryDemand demand;
   demand.weights = weight_bytes(facts, share);
   demand.residual = owned_tokens * a.channels * 4;
-  demand.workspace = workspace_bytes(
-      a, share, {owned_rows, members, scalar_type(facts.job.model.dtype)});
-  if (facts.job.statistics.loss) demand.workspace += 3 * kLogitBytes;
+  demand.workspace =
+      workspace_bytes(a, share, {owned_rows, members, scalar_type(facts.job.model.dtype)});
+  if (facts.job.statistics.loss) {
+    // Logits, their exponentials in the log-sum-exp, and a quarter for gathered rows and the
+    // product's own (measured).
+    const int64_t logits = owned_rows * members * share.vocabulary.size() * 4;
+    demand.workspace += 9 * std::min(logits, kLogitBytes) / 4;
+  }
 
   const bool keeps_layers = facts.job.output.per_token == PerToken::kMassive;
-  const int64_t token_rows = owned_tokens * row_bytes(facts, keeps_layers ? Axis::kRow : Axis::kToken);
+  const int64_t token_rows =
+      owned_tokens * row_bytes(facts, keeps_layers ? Axis::kRow : Axis::kToken);
   const int64_t sequence_rows = owned_tokens / length * row_bytes(facts, Axis::kSequence);
-  // Fields, one copy on its way to the file, and each thread's part of one layer's; a layer's rows here and at the writer.
+  // Fields, one copy on its way to the file, and each thread's part of one layer's; a layer's rows
+  // here and at the writer.
   demand.statistics = 2 * field_bytes(facts) + threads * field_bytes(facts) / (a.layers + 1);
-  demand.statistics += (keeps_layers ? a.layers + 1 : 2 + members) * token_rows +
-                       (2 + members) * sequence_rows;
+  demand.statistics +=
+      (keeps_layers ? a.layers + 1 : 2 + members) * token_rows + (2 + members) * sequence_rows;
   return demand;
 }
 
@@ -132,7 +139,8 @@ double sweep_operations(const SweepFacts& facts) {
   const auto& a = facts.architecture;
   const double c = static_cast<double>(a.channels), d = static_cast<double>(a.head_width);
   const double heads = static_cast<double>(a.heads), kv_heads = static_cast<double>(a.kv_heads);
-  const double weights = c * d * (2 * heads + 2 * kv_heads) + 3 * c * static_cast<double>(a.ffn_width);
+  const double weights =
+      c * d * (2 * heads + 2 * kv_heads) + 3 * c * static_cast<double>(a.ffn_width);
   const double length = static_cast<double>(facts.job.corpus.sequence_length);
   double per_token = 0;
   for (const auto window : a.window) {

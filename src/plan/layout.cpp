@@ -10,12 +10,15 @@ namespace {
 // The share of the matrix-product rate that whole sweeps reach (docs/performance.md).
 constexpr double kRateReached = 0.6;
 constexpr double kLongSegment_s = 600;
+// bytes_text may round down by this.
+constexpr int64_t kTextUnit_bytes = (1 << 30) / 200 + 1;
 
 std::string bytes_text(int64_t bytes) {
   return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / (1ll << 30));
 }
 
-/// The largest block that fits, whole micro-batches, at most a segment; 0 where not even one micro-batch does.
+/// The largest block that fits, whole micro-batches, at most a segment; 0 where not even one
+/// micro-batch does.
 int64_t largest_block(const SweepFacts& facts, const Machine& machine, int64_t members) {
   const int64_t unit = facts.segments.windows_per_microbatch;
   int64_t low = 0, high = (facts.segments.windows_per_segment + unit - 1) / unit;
@@ -39,31 +42,53 @@ SweepFacts with_microbatch(SweepFacts facts, int64_t members) {
   return facts;
 }
 
-/// What would fit, one change at a time and then together.
+/// A change of the job: what it makes of the facts, and the options that make it.
+struct Proposal {
+  SweepFacts facts;
+  int64_t members = 1;
+  std::string options;
+};
+
+/// The smallest micro-batches with streamed weights, on model groups of `members`.
+Proposal smallest(SweepFacts facts, int64_t members) {
+  facts.job.parallel.weights = WeightMode::kStreamed;
+  facts = with_microbatch(facts, members);
+  auto options = fmt::format("--set parallel.weights=streamed --set parallel.microbatch_tokens={}",
+                             facts.job.parallel.microbatch_tokens);
+  return {std::move(facts), members, std::move(options)};
+}
+
+/// The options of a proposal with blocks of at most `block` windows.
+std::string options_of(const Proposal& proposal, int64_t block) {
+  const auto& job = proposal.facts.job;
+  const int64_t tokens = block * job.corpus.sequence_length;
+  if (job.parallel.block_tokens.value_or(0) <= tokens) return proposal.options;
+  return fmt::format("{}{}--set parallel.block_tokens={}", proposal.options,
+                     proposal.options.empty() ? "" : " ", tokens);
+}
+
+/// What would fit: the change that costs least of a smaller block, streamed weights, smaller
+/// micro-batches, wider groups.
 std::string what_would_fit(const SweepFacts& facts, const Machine& machine) {
   const int64_t members = facts.job.parallel.tensor;
   auto streamed = facts;
   streamed.job.parallel.weights = WeightMode::kStreamed;
-  const bool is_resident = facts.job.parallel.weights == WeightMode::kResident;
-  if (is_resident && largest_block(streamed, machine, members) > 0) {
-    return "--set parallel.weights=streamed would fit";
-  }
-  const auto small = with_microbatch(streamed, members);
-  if (largest_block(small, machine, members) > 0) {
-    return fmt::format("--set parallel.weights=streamed --set parallel.microbatch_tokens={} would fit",
-                       small.job.parallel.microbatch_tokens);
-  }
+  std::vector<Proposal> proposals = {{facts, members, ""},
+                                     {streamed, members, "--set parallel.weights=streamed"},
+                                     smallest(facts, members)};
   for (int64_t more = members + 1; more <= machine.ranks; ++more) {
     if (machine.ranks % more != 0) continue;
-    const auto wider = with_microbatch(streamed, more);
-    if (largest_block(wider, machine, more) == 0) continue;
-    return fmt::format(
-        "--set parallel.tensor={} --set parallel.weights=streamed --set parallel.microbatch_tokens={} "
-        "would fit",
-        more, wider.job.parallel.microbatch_tokens);
+    proposals.push_back(smallest(facts, more));
+    proposals.back().options += fmt::format(" --set parallel.tensor={}", more);
   }
-  const auto least = memory_demand(small, members, machine.threads, members).total();
-  return fmt::format("{} a rank would fit, or more ranks", bytes_text(least));
+  for (const auto& proposal : proposals) {
+    const int64_t block = largest_block(proposal.facts, machine, proposal.members);
+    if (block > 0) return options_of(proposal, block) + " would fit";
+  }
+  const auto& least = proposals[2];
+  const auto bytes = memory_demand(least.facts, members, machine.threads, members).total();
+  return fmt::format("{} and {} a rank would fit, or more ranks", options_of(least, members),
+                     bytes_text(bytes + kTextUnit_bytes));
 }
 
 void refuse_memory(const SweepFacts& facts, const Machine& machine, int64_t block_windows) {
@@ -85,7 +110,8 @@ int64_t choose_block(const SweepFacts& facts, const Machine& machine, int64_t me
     if (block == 0) refuse_memory(facts, machine, unit);
     return block;
   }
-  const int64_t windows = std::max<int64_t>(1, *wanted / facts.job.corpus.sequence_length / unit) * unit;
+  const int64_t windows =
+      std::max<int64_t>(1, *wanted / facts.job.corpus.sequence_length / unit) * unit;
   const int64_t block = std::min(windows, facts.segments.windows_per_segment);
   if (memory_demand(facts, members, machine.threads, block).total() > machine.memory_bytes) {
     refuse_memory(facts, machine, block);
@@ -95,7 +121,8 @@ int64_t choose_block(const SweepFacts& facts, const Machine& machine, int64_t me
 
 void add_warnings(const SweepFacts& facts, const Machine& machine, SweepLayout& layout) {
   const int64_t segments = facts.segments.segments();
-  const double segment_s = layout.seconds * static_cast<double>(layout.replicas) / static_cast<double>(segments);
+  const double segment_s =
+      layout.seconds * static_cast<double>(layout.replicas) / static_cast<double>(segments);
   if (segment_s > kLongSegment_s) {
     layout.warnings.push_back(
         fmt::format("a segment takes about {:.0f} minutes, all of which a kill can lose; a smaller "
@@ -115,9 +142,9 @@ void add_warnings(const SweepFacts& facts, const Machine& machine, SweepLayout& 
   }
   const auto& a = facts.architecture;
   if (a.max_positions > 0 && facts.job.corpus.sequence_length > a.max_positions) {
-    layout.warnings.push_back(
-        fmt::format("[corpus] sequence_length = {} passes the {} positions that the model was trained on",
-                    facts.job.corpus.sequence_length, a.max_positions));
+    layout.warnings.push_back(fmt::format(
+        "[corpus] sequence_length = {} passes the {} positions that the model was trained on",
+        facts.job.corpus.sequence_length, a.max_positions));
   }
 }
 
@@ -143,30 +170,34 @@ SweepLayout plan_layout(const SweepFacts& facts, const Machine& machine) {
   layout.memory = memory_demand(facts, layout.members, machine.threads, layout.block_windows);
   layout.disk = disk_demand(facts);
   if (machine.operations_per_s > 0) {
-    const double rate = machine.operations_per_s * static_cast<double>(machine.ranks) * kRateReached;
+    const double rate =
+        machine.operations_per_s * static_cast<double>(machine.ranks) * kRateReached;
     layout.seconds = sweep_operations(facts) / rate;
   }
   add_warnings(facts, machine, layout);
   return layout;
 }
 
-std::string layout_table(const SweepFacts& facts, const Machine& machine, const SweepLayout& layout) {
+std::string layout_table(const SweepFacts& facts, const Machine& machine,
+                         const SweepLayout& layout) {
   const auto& job = facts.job;
   const auto& a = facts.architecture;
   const int64_t length = job.corpus.sequence_length;
   const auto row = [](const std::string& name, const std::string& value) {
     return fmt::format("  {:<14}{}\n", name, value);
   };
-  std::string text = row("model", fmt::format("{} ({}, {} layers, {} channels, {} heads), {}", a.name,
-                                              a.family, a.layers, a.channels, a.heads,
-                                              name_of(job.model.dtype)));
-  text += row("corpus", fmt::format("{} tokens in {} windows of {}", facts.tokens, facts.sequences, length));
-  text += row("ranks", fmt::format("{} = {} replicas x {} model ranks, {} threads each", layout.ranks,
-                                   layout.replicas, layout.members, layout.threads));
-  text += row("work", fmt::format("{} segments of {} tokens, blocks of {}, micro-batches of {}",
-                                  facts.segments.segments(), facts.segments.windows_per_segment * length,
-                                  layout.block_windows * length,
-                                  facts.segments.windows_per_microbatch * length));
+  std::string text =
+      row("model", fmt::format("{} ({}, {} layers, {} channels, {} heads), {}", a.name, a.family,
+                               a.layers, a.channels, a.heads, name_of(job.model.dtype)));
+  text += row("corpus",
+              fmt::format("{} tokens in {} windows of {}", facts.tokens, facts.sequences, length));
+  text += row("ranks", fmt::format("{} = {} replicas x {} model ranks, {} threads each",
+                                   layout.ranks, layout.replicas, layout.members, layout.threads));
+  text += row(
+      "work",
+      fmt::format("{} segments of {} tokens, blocks of {}, micro-batches of {}",
+                  facts.segments.segments(), facts.segments.windows_per_segment * length,
+                  layout.block_windows * length, facts.segments.windows_per_microbatch * length));
   text += row("weights", fmt::format("{} a rank, {}", bytes_text(layout.memory.weights),
                                      name_of(job.parallel.weights)));
   text += row("residual", bytes_text(layout.memory.residual) + " a rank");

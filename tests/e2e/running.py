@@ -23,7 +23,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(os.environ.get("ACTSWEEP_PROGRAM", ROOT / "build" / "actsweep"))
 GIB = 1 << 30
-TIMEOUT_S = 120.0  # of any wait: a run that hangs fails its test
+TIMEOUT_S = 120.0  # of waits: a run that hangs fails its test
 STOPPED = 75
 NOT_COMPARED = ("created", "device", "libraries")
 VOCABULARY = 97
@@ -49,6 +49,8 @@ def environment(**more: str) -> dict[str, str]:
     fixed = {
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        # When a rank fails mpirun waits 1 s each before it terminates and kills the others.
+        "OMPI_MCA_odls_base_sigkill_timeout": "0",
         "OMP_WAIT_POLICY": "passive",
     }
     return {**os.environ, **fixed, **more}
@@ -99,7 +101,7 @@ def make_corpus(
     return path
 
 
-def make_job(model: Path, corpus: Path, sweep: Path, **sections: dict[str, Any]) -> Job:
+def make_job(model: Path, corpus: Path, sweep: Path, /, **sections: dict[str, Any]) -> Job:
     """A job of one thread a rank that measures events, losses and a captured prompt; `sections`
     change or add keys."""
     job: Job = {
@@ -125,21 +127,38 @@ def write_job(path: Path, job: Job) -> Path:
     return path
 
 
+def dying_at(step: str) -> list[str]:
+    """The command under which a rank kills itself at the step."""
+    return ["env", f"ACTSWEEP_DIE_AT={step}"]
+
+
+def stopping_at(step: str) -> list[str]:
+    """The command under which a rank sends itself SIGUSR1 at the step."""
+    return ["env", f"ACTSWEEP_STOP_AT={step}"]
+
+
 class Run:
     """`actsweep run` on some ranks, its output read as it comes."""
 
     def __init__(
-        self, job: Path, ranks: int, *sets: str, rank: int = 0, at: str = "", **env: str
+        self,
+        job: Path,
+        ranks: int,
+        *sets: str,
+        rank: int = 0,
+        under: Sequence[str] = (),
+        timeout_s: float = TIMEOUT_S,
+        **env: str,
     ) -> None:
-        """`at` is given to one rank alone: ACTSWEEP_DIE_AT=STEP or ACTSWEEP_STOP_AT=STEP, the words
-        of the step at which it sends itself SIGKILL or SIGUSR1."""
+        """`rank` runs under the command `under`, the others plainly."""
+        self._timeout_s = timeout_s
         arguments = [str(PROGRAM), "run", str(job), *(f"--set={text}" for text in sets)]
         command = ["mpirun", "--oversubscribe"]
-        if not at:
+        if not under:
             command += ["-n", str(ranks), *arguments]
         else:
             for each in range(ranks):
-                own = ["env", at] if each == rank else []
+                own = under if each == rank else []
                 command += [":"] * (each > 0) + ["-n", "1", *own, *arguments]
         self.process = subprocess.Popen(
             command,
@@ -165,7 +184,7 @@ class Run:
 
     def wait_for(self, words: str) -> None:
         """Waits until a line holds the words."""
-        deadline = time.monotonic() + TIMEOUT_S
+        deadline = time.monotonic() + self._timeout_s
         with self._changed:
             while not any(words in line for line in self.lines):
                 assert self.process.poll() is None and time.monotonic() < deadline, self.log()
@@ -183,11 +202,11 @@ class Run:
     def finish(self) -> int:
         """Waits for the end of the run; its exit code."""
         try:
-            code = self.process.wait(TIMEOUT_S)
+            code = self.process.wait(self._timeout_s)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise AssertionError(f"the run hangs:\n{self.log()}") from None
-        self._reader.join(TIMEOUT_S)
+        self._reader.join(self._timeout_s)
         return code
 
 
@@ -209,6 +228,17 @@ def run_alone(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, capture_output=True, text=True, env=environment(), timeout=TIMEOUT_S
     )
+
+
+def refuse(job: Path, code: int, *words: str, ranks: int = 2, sets: Sequence[str] = ()) -> str:
+    """A run that ends with the exit code and one error, which holds the words; the log."""
+    run = Run(job, ranks, *sets)
+    assert run.finish() == code, run.log()
+    errors = [line for line in run.lines if "] error: " in line]
+    assert len(errors) == 1, run.log()
+    for word in words:
+        assert word in run.log(), f"{word!r} is not in\n{run.log()}"
+    return run.log()
 
 
 def segments_of(output: Path) -> dict[str, tuple[int, int]]:

@@ -13,6 +13,7 @@ import pytest
 from running import (
     Run,
     assert_same_files,
+    dying_at,
     make_job,
     run_well,
     segments_of,
@@ -46,8 +47,7 @@ def job(model: Path, corpus: Path, output: Path) -> Path:
 
 def kill_at(job: Path, rank: int, step: str) -> Run:
     """A run that dies at the step, which its log proves."""
-    at = f"ACTSWEEP_DIE_AT={step}"
-    run = Run(job, RANKS, rank=rank, at=at, OMPI_MCA_odls_base_sigkill_timeout="0")
+    run = Run(job, RANKS, rank=rank, under=dying_at(step))
     assert run.finish() == 128 + signal.SIGKILL, run.log()
     words = f'[{rank}/4] warning: ACTSWEEP_DIE_AT asks for signal 9 at "{step}"'
     assert sum(words in line for line in run.lines) == 1, run.log()

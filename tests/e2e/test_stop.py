@@ -1,8 +1,8 @@
-"""A sweep that is asked to stop commits whole segments, says so by its exit code, and goes on later.
+"""A sweep that is asked to stop commits whole segments, says so by its exit code, goes on later.
 
 SIGUSR1: the deadline is SLURM_JOB_END_TIME. SIGTERM: 20 s. mpirun forwards SIGUSR1 at once and
-passes on the ranks' exit code; after a SIGTERM it waits 1 s, sends SIGTERM to the ranks, waits 1 s,
-kills them, and returns 1, whatever they return. 2 ranks: one model group.
+passes on the ranks' exit code; after a SIGTERM it waits 1 s by default, sends SIGTERM to the ranks,
+waits 1 s, kills them, and returns 1, whatever they return. 2 ranks: one model group.
 """
 
 import os
@@ -20,6 +20,7 @@ from running import (
     make_job,
     run_well,
     segments_of,
+    stopping_at,
     write_job,
 )
 
@@ -115,7 +116,7 @@ def test_terminated_mpirun_leaves_time_to_commit(model: Path, tmp_path: Path) ->
     run_well(write_job_of(expected.parent, model, corpus), RANKS)
     output = tmp_path / "stopped" / "sweep.h5"
     job = write_job_of(output.parent, model, corpus)
-    run = Run(job, RANKS)
+    run = Run(job, RANKS, OMPI_MCA_odls_base_sigkill_timeout="1")
     signal_after_a_segment(run, output, "mpirun", signal.SIGTERM)
     assert run.finish() == 1, run.log()
     resume(job, output, expected, assert_stopped(run, output, LONG_UNITS), LONG_UNITS)
@@ -131,7 +132,7 @@ def test_segment_is_finished_if_there_is_time(
     """Rank `rank` learns of the stop in the midst of segment 1."""
     end_s = str(int(time.time()) + seconds_left)
     step = "segment 1: layer 2"
-    run = Run(job, RANKS, rank=rank, at=f"ACTSWEEP_STOP_AT={step}", SLURM_JOB_END_TIME=end_s)
+    run = Run(job, RANKS, rank=rank, under=stopping_at(step), SLURM_JOB_END_TIME=end_s)
     assert run.finish() == STOPPED, run.log()
     assert f'ACTSWEEP_STOP_AT asks for signal 10 at "{step}"' in run.log()
     assert_stopped(run, output)

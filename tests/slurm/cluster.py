@@ -148,9 +148,8 @@ class Cluster:
         def answers() -> bool:
             ended = [daemon.args for daemon in self._daemons if daemon.poll() is not None]
             assert not ended, f"{ended} ended:\n{self.logs()}"
-            return (
-                subprocess.run(command, env=self.environment, capture_output=True).returncode == 0
-            )
+            result = subprocess.run(command, env=self.environment, capture_output=True, check=False)
+            return result.returncode == 0
 
         wait_until(answers, lambda: f"{command} has no answer:\n{self.logs()}", 20)
 
@@ -167,6 +166,7 @@ class Cluster:
             capture_output=True,
             text=True,
             timeout=60,
+            check=False,
         )
         assert result.returncode == 0, f"{command}: {result.stderr}{self.logs()}"
         return result.stdout.strip()

@@ -9,8 +9,8 @@ from cluster import Cluster, missing_programs
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
-from running import run_well, write_job  # noqa: E402
-from slow_job import make_slow_corpus, make_slow_job, make_slow_model  # noqa: E402
+from running import run_well, write_job
+from slow_job import make_slow_corpus, make_slow_job, make_slow_model
 
 
 @pytest.fixture(scope="session")

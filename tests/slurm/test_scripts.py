@@ -41,6 +41,7 @@ def run(folder: Path, script: str, *arguments: str, **env: str) -> subprocess.Co
         capture_output=True,
         text=True,
         timeout=60,
+        check=False,
     )
 
 

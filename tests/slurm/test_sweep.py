@@ -82,7 +82,9 @@ def thaw_with(pids: list[int], which: signal.Signals) -> None:
     """
     for pid in pids:
         wait_until(
-            lambda pid=pid: not is_frozen(pid, which), lambda: f"{pid} got no {which.name}", 60
+            lambda pid=pid: not is_frozen(pid, which),
+            lambda pid=pid: f"{pid} got no {which.name}",
+            60,
         )
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)

@@ -1,0 +1,52 @@
+"""What a run keeps in memory of its own: RssAnon of /proc/PID/status, sampled while it runs."""
+
+from __future__ import annotations
+
+import re
+import threading
+from pathlib import Path
+
+from running import GIB, Run
+
+SAMPLE_S = 0.005
+
+
+def rss_anon_bytes(pid: int) -> int:
+    """Private memory of a process; 0 once it has ended."""
+    try:
+        found = re.search(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    except OSError:
+        return 0
+    return int(found[1]) * 1024 if found else 0
+
+
+class PeakMemory:
+    """Per rank: private memory before the weights are read, and its peak until the run ends."""
+
+    def __init__(self, run: Run) -> None:
+        run.wait_for("units of work are pending")
+        self._pids = run.pids()
+        self.before = [rss_anon_bytes(pid) for pid in self._pids]
+        self.peak = list(self.before)
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+        self._thread.start()
+
+    def _sample(self) -> None:
+        while not self._is_over.wait(SAMPLE_S):
+            now = [rss_anon_bytes(pid) for pid in self._pids]
+            self.peak = [max(pair) for pair in zip(self.peak, now, strict=True)]
+
+    def own_bytes(self) -> list[int]:
+        """After the end of the run: what each rank took at most beyond what it began with."""
+        self._is_over.set()
+        self._thread.join()
+        return [peak - before for peak, before in zip(self.peak, self.before, strict=True)]
+
+
+def planned_bytes(table: str) -> dict[str, float]:
+    """Bytes by purpose in the table that `plan` and `run` print."""
+    rows = re.findall(
+        r"^\s*(weights|residual|work space|statistics|memory)\s+([\d.]+) GiB a rank", table, re.M
+    )
+    return {name: float(gib) * GIB for name, gib in rows}

@@ -1,0 +1,146 @@
+"""Streamed weights: a model of any size in the memory of two layers, at nearly the resident speed.
+
+Checkpoints leave the page cache before each run, so that reads are reads from the disk.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from memory import PeakMemory, planned_bytes
+from running import (
+    GIB,
+    Run,
+    assert_same_files,
+    make_corpus,
+    make_job,
+    make_model,
+    run_alone,
+    run_well,
+    write_job,
+)
+
+RANKS = 2
+# 8.4 GB in bfloat16: 18 layers of 218 million weights, two tables of 131 million.
+HUGE = {
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 18,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "vocab_size": 32000,
+    "initializer_range": 0.02,
+}
+# 0.7 GB in bfloat16.
+FITTING = {
+    **HUGE,
+    "hidden_size": 1536,
+    "intermediate_size": 6144,
+    "num_hidden_layers": 10,
+    "num_attention_heads": 12,
+    "num_key_value_heads": 4,
+    "vocab_size": 8000,
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder whose checkpoints do not outlive the test."""
+    yield tmp_path
+    shutil.rmtree(tmp_path / "model", ignore_errors=True)
+
+
+def drop_from_cache(model: Path) -> None:
+    for path in model.iterdir():
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
+
+
+def waited_s(log: str) -> float:
+    found = re.search(r"waiting for weights ([\d.]+) s \((streamed|resident)\)", log)
+    assert found, log
+    return float(found[1])
+
+
+def test_both_modes_give_the_same_file(model: Path, corpus: Path, tmp_path: Path) -> None:
+    path = write_job(tmp_path / "job.toml", make_job(model, corpus, tmp_path / "resident.h5"))
+    assert waited_s(run_well(path, RANKS)) == 0
+    log = run_well(
+        path, RANKS, "parallel.weights=streamed", f"output.path={tmp_path}/streamed.h5"
+    )
+    assert "s (streamed)" in log
+    assert_same_files(tmp_path / "streamed.h5", tmp_path / "resident.h5")
+
+
+@pytest.mark.slow
+def test_large_model_in_little_memory(folder: Path) -> None:
+    """One block of 512 tokens through 8.4 GB of weights, in under 2 GiB a rank."""
+    model = make_model(folder / "model", "bfloat16", **HUGE)
+    assert sum(path.stat().st_size for path in model.iterdir()) > 8e9
+    corpus = make_corpus(folder / "corpus.h5", 512, vocabulary=HUGE["vocab_size"])
+    job = write_job(
+        folder / "job.toml",
+        make_job(
+            model,
+            corpus,
+            folder / "sweep.h5",
+            model={"dtype": "bfloat16"},
+            corpus={"sequence_length": 256},
+            parallel={"weights": "streamed", "microbatch_tokens": 512, "block_tokens": 512},
+            statistics={"loss": False},
+            output={"segment_tokens": 512},
+            capture={"prompts": []},
+        ),
+    )
+    table = run_alone("plan", job, "--ranks", RANKS, "--memory", 2)
+    assert table.returncode == 0, table.stderr
+    planned = planned_bytes(table.stdout)["memory"]
+    drop_from_cache(model)
+    run = Run(job, RANKS, timeout_s=300)
+    memory = PeakMemory(run)
+    assert run.finish() == 0, run.log()
+    for rank, own in enumerate(memory.own_bytes()):
+        peak = memory.peak[rank]
+        print(f"rank {rank}: peak {peak / GIB:.3f} GiB, own {own / GIB:.3f}, planned "
+              f"{planned / GIB:.3f}, waited {waited_s(run.log())} s")
+        assert peak < 2 * GIB
+        assert abs(own - planned) <= 0.1 * planned
+    assert (folder / "sweep.h5").exists()
+
+
+@pytest.mark.slow
+def test_reads_hide_behind_a_large_block(folder: Path) -> None:
+    """The faster of two interleaved runs each: streamed takes at most a tenth longer."""
+    model = make_model(folder / "model", "bfloat16", **FITTING)
+    corpus = make_corpus(folder / "corpus.h5", 16384, vocabulary=FITTING["vocab_size"])
+    job = make_job(
+        model,
+        corpus,
+        folder / "sweep.h5",
+        model={"dtype": "bfloat16"},
+        corpus={"sequence_length": 256},
+        parallel={"microbatch_tokens": 2048, "block_tokens": 16384},
+        statistics={"loss": False},
+        output={"segment_tokens": 16384},
+        capture={"prompts": []},
+    )
+    path = write_job(folder / "job.toml", job)
+    taken_s: dict[str, list[float]] = {"resident": [], "streamed": []}
+    for _ in range(2):
+        for weights, times in taken_s.items():
+            drop_from_cache(model)
+            output = folder / f"{weights}-{len(times)}.h5"
+            log = run_well(path, RANKS, f"parallel.weights={weights}", f"output.path={output}")
+            assert (waited_s(log) == 0) == (weights == "resident")
+            found = re.search(r"measured 16384 tokens in ([\d.]+) s", log)
+            assert found, log
+            times.append(float(found[1]))
+            print(f"{weights}: {found[1]} s, of which waiting for weights {waited_s(log)} s")
+    assert min(taken_s["streamed"]) <= 1.1 * min(taken_s["resident"])
