@@ -15,8 +15,7 @@ demo: build weights corpus
 	$(PYTHON) -m actsweep pictures results/demo.h5 -o results/demo
 
 test: build weights corpus
-	@# Machines are shared: a test that misses a signal's moment under load gets one more chance.
-	ctest --test-dir build --output-on-failure --repeat until-pass:2 $(CTEST_FLAGS)
+	ctest --test-dir build --output-on-failure $(CTEST_FLAGS)
 
 build: bootstrap
 	cmake --preset cpu

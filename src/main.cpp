@@ -53,7 +53,6 @@ void raise_where_asked(std::string_view step) {
 }
 
 int run_command(const Arguments& arguments, const MpiSession& session) {
-  catch_stop_signals();
   Job job;
   agree(MPI_COMM_WORLD, [&] { job = load_job(arguments.job, arguments.overrides); });
   return run_sweep(job, session, raise_where_asked);
@@ -61,6 +60,7 @@ int run_command(const Arguments& arguments, const MpiSession& session) {
 
 /// `run` under MPI: an error that all ranks know ends them together, any other ends the world.
 int run_under_mpi(const Arguments& arguments, int* argc, char*** argv) {
+  catch_stop_signals();  // first of all: a signal may come while MPI starts
   const MpiSession session(argc, argv);
   start_log(session.rank(), session.size());
   try {

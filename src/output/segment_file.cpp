@@ -177,13 +177,4 @@ std::vector<FoundSegment> find_segments(const std::string& folder) {
   return found;
 }
 
-void remove_partials(const std::string& folder) {
-  for (const auto& name : names_ending_with(folder, std::string(kSuffix) + kPartialSuffix)) {
-    std::error_code error;
-    const std::string path = folder + "/" + name;
-    std::filesystem::remove(path, error);
-    require(!error, ErrorKind::kOutput, "{}: cannot remove: {}", path, error.message());
-  }
-}
-
 }  // namespace actsweep

@@ -85,7 +85,5 @@ struct FoundSegment {
 /// The committed segments of the folder in the order of their numbers; none where the folder is
 /// missing. Opens each: one that is truncated or unreadable is an Error that names it.
 std::vector<FoundSegment> find_segments(const std::string& folder);
-/// Removes what killed writers left behind.
-void remove_partials(const std::string& folder);
 
 }  // namespace actsweep

@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <ctime>
+#include <filesystem>
 #include <set>
 #include <span>
 
@@ -30,9 +31,17 @@ std::string hdf5_version() {
   return fmt::format("{}.{}.{}", major, minor, release);
 }
 
-/// The job without what changes no number: where the file lies, and how memory was used.
+/// The last name of a path, with or without a slash behind it.
+std::string last_name(const std::string& path) {
+  const auto normal = std::filesystem::path(path).lexically_normal();
+  return (normal.has_filename() ? normal : normal.parent_path()).filename().string();
+}
+
+/// The job without what changes no number: where files lie, and how memory was used.
 std::string canonical_job(Job job) {
   const Job defaults;
+  job.model.path = last_name(job.model.path);
+  job.corpus.path = last_name(job.corpus.path);
   job.output.path = "sweep.h5";
   job.corpus.shard = defaults.corpus.shard;
   job.parallel.weights = defaults.parallel.weights;

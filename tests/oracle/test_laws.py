@@ -105,6 +105,12 @@ def test_file_is_identical(
     assert_identical(path, base_of[m])
 
 
+def test_inputs_in_another_place_give_an_identical_file(
+    program: Path, tmp_path: Path, base_of: dict[int, Path]
+) -> None:
+    assert_identical(Inputs(program, tmp_path, RANDOM).sweep(1), base_of[1])
+
+
 def test_base_has_segments_windows_and_events(base_of: dict[int, Path]) -> None:
     """What must be identical is not trivial."""
     for path in base_of.values():
