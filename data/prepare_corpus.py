@@ -21,12 +21,14 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from preparation.command_line import positive_integer
 from preparation.documents import SourceFile
 from preparation.encoding import Piece, encode, encode_in_worker, safe_cuts, start_worker
 from preparation.errors import CORPUS, MODEL, PreparationError, run_program
@@ -58,13 +60,6 @@ def prompt(argument: str) -> tuple[str, str]:
     except UnicodeEncodeError:
         raise argparse.ArgumentTypeError(f"the text of prompt {name} is not UTF-8") from None
     return name, text
-
-
-def positive_integer(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not positive")
-    return value
 
 
 def parse_command_line() -> argparse.Namespace:
@@ -134,20 +129,27 @@ def encoded(
         for batch in work:
             yield batch, encode(tokenizer, batch.pieces)
         return
-    with ProcessPoolExecutor(
-        jobs,
-        multiprocessing.get_context("spawn"),
-        initializer=start_worker,
-        initargs=(tokenizer_dir,),
-    ) as pool:
-        ahead: deque[tuple[Batch, Future[list[np.ndarray]]]] = deque()
-        for batch in work:
-            ahead.append((batch, pool.submit(encode_in_worker, batch.pieces)))
-            if len(ahead) >= jobs * BATCHES_AHEAD_PER_JOB:
-                first, ids = ahead.popleft()
-                yield first, ids.result()
-        for batch, ids in ahead:
-            yield batch, ids.result()
+    try:
+        with ProcessPoolExecutor(
+            jobs,
+            multiprocessing.get_context("spawn"),
+            initializer=start_worker,
+            initargs=(tokenizer_dir,),
+        ) as pool:
+            ahead: deque[tuple[Batch, Future[list[np.ndarray]]]] = deque()
+            for batch in work:
+                ahead.append((batch, pool.submit(encode_in_worker, batch.pieces)))
+                if len(ahead) >= jobs * BATCHES_AHEAD_PER_JOB:
+                    first, ids = ahead.popleft()
+                    yield first, ids.result()
+            for batch, ids in ahead:
+                yield batch, ids.result()
+    except BrokenProcessPool:
+        raise PreparationError(
+            CORPUS,
+            f"a worker process was killed, perhaps for want of memory: expected {jobs} to live to the"
+            " end; a smaller --jobs needs less",
+        ) from None
 
 
 def write_pieces(

@@ -1,8 +1,8 @@
 // The program: subcommands, one place where errors become messages and exit codes, the end of MPI.
-#include <CLI/CLI.hpp>
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <CLI/CLI.hpp>
 
 #include <csignal>
 #include <cstdlib>
@@ -39,8 +39,8 @@ struct Arguments {
   std::string output;
 };
 
-/// Raises a signal at a step of the sweep, where tests of kills and stops ask for it by the words of the step, as in
-/// "segment 3: layer 2", "segment 3: renamed", "consolidation: created".
+/// Raises a signal at a step of the sweep, where tests of kills and stops ask for it by the words
+/// of the step, as in "segment 3: layer 2", "segment 3: renamed", "consolidation: created".
 void raise_where_asked(std::string_view step) {
   const auto raise_at = [&](const char* variable, int signal) {
     const char* wanted = std::getenv(variable);
@@ -90,7 +90,8 @@ int run_alone(const CLI::App& app, const Arguments& arguments, int* argc, char**
     } else if (app.got_subcommand("show")) {
       fmt::print("{}", show_file(arguments.file, arguments.top));
     } else if (app.got_subcommand("merge")) {
-      const MpiSession session(argc, argv);  // the merged file is assembled by the same calls as a sweep's
+      const MpiSession session(
+          argc, argv);  // the merged file is assembled by the same calls as a sweep's
       merge_files(arguments.parts, arguments.output);
     } else if (app.got_subcommand("keys")) {
       fmt::print("{}", describe_keys());
@@ -109,7 +110,8 @@ int run_alone(const CLI::App& app, const Arguments& arguments, int* argc, char**
 
 void add_job_options(CLI::App& command, Arguments& arguments) {
   command.add_option("JOB", arguments.job, "the job file (TOML)")->required();
-  command.add_option("--set", arguments.overrides, "section.key=value, in place of the file's value")
+  command
+      .add_option("--set", arguments.overrides, "section.key=value, in place of the file's value")
       ->type_size(1)
       ->allow_extra_args(false);
 }
@@ -127,7 +129,8 @@ void describe(CLI::App& app, Arguments& arguments) {
       ->check(CLI::PositiveNumber);
   auto* show = app.add_subcommand("show", "the findings of a sweep file as tables");
   show->add_option("FILE", arguments.file, "a finished sweep file")->required();
-  show->add_option("--top", arguments.top, "rows of the table of channels")->check(CLI::PositiveNumber);
+  show->add_option("--top", arguments.top, "rows of the table of channels")
+      ->check(CLI::PositiveNumber);
   auto* merge = app.add_subcommand("merge", "finished files over different corpora into one");
   merge->add_option("FILES", arguments.parts, "finished sweep files")->required();
   merge->add_option("-o,--output", arguments.output, "the file to write")->required();
@@ -140,7 +143,8 @@ void describe(CLI::App& app, Arguments& arguments) {
 
 int main(int argc, char** argv) {
   using namespace actsweep;
-  CLI::App app("Sweeps transformers over corpora and writes statistics of their activations.", "actsweep");
+  CLI::App app("Sweeps transformers over corpora and writes statistics of their activations.",
+               "actsweep");
   Arguments arguments;
   describe(app, arguments);
   try {

@@ -1,8 +1,9 @@
 // Errors with an exit code each, and checks of our own mistakes.
 //
-// In: a kind, a format string and its arguments. Out: an Error that main.cpp turns into a message and an exit code.
-// An Error names the object, what was expected, what was found, and the file. `ensure` is for mistakes of this
-// program alone; it cannot be reached from a job, a corpus or a checkpoint.
+// In: a kind, a format string and its arguments. Out: an Error that main.cpp turns into a message
+// and an exit code. An Error names the object, what was expected, what was found, and the file.
+// `ensure` is for mistakes of this program alone; it cannot be reached from a job, a corpus or a
+// checkpoint.
 #pragma once
 
 #include <fmt/format.h>

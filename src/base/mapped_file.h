@@ -11,7 +11,8 @@ namespace actsweep {
 
 class MappedFile {
  public:
-  /// Maps the whole file; an Error of `kind` names the file and the system's reason. An empty file maps to nothing.
+  /// Maps the whole file; an Error of `kind` names the file and the system's reason. An empty file
+  /// maps to nothing.
   MappedFile(const std::string& path, ErrorKind kind);
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;

@@ -23,7 +23,8 @@ void agree(MPI_Comm communicator, const std::function<void()>& work) {
   int kind = mine ? mine->exit_code() : 0;
   check_mpi(MPI_Bcast(&kind, 1, MPI_INT, first, communicator), "MPI_Bcast");
   const bool is_mine = rank == first;
-  throw AgreedError(static_cast<ErrorKind>(kind), is_mine ? mine->what() : "another rank failed", is_mine);
+  throw AgreedError(static_cast<ErrorKind>(kind), is_mine ? mine->what() : "another rank failed",
+                    is_mine);
 }
 
 }  // namespace actsweep

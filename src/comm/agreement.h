@@ -9,8 +9,8 @@
 
 namespace actsweep {
 
-/// An Error that all members of a communicator know of. The lowest rank that failed reports it; the others have nothing to
-/// print.
+/// An Error that all members of a communicator know of. The lowest rank that failed reports it; the
+/// others have nothing to print.
 class AgreedError : public Error {
  public:
   AgreedError(ErrorKind kind, const std::string& message, bool is_mine)
@@ -21,8 +21,8 @@ class AgreedError : public Error {
   bool is_mine_;
 };
 
-/// Collective over `communicator`. Runs `work` on every member. If it throws an Error anywhere, every member throws an
-/// AgreedError of the kind that the lowest failing rank met.
+/// Collective over `communicator`. Runs `work` on every member. If it throws an Error anywhere,
+/// every member throws an AgreedError of the kind that the lowest failing rank met.
 void agree(MPI_Comm communicator, const std::function<void()>& work);
 
 }  // namespace actsweep

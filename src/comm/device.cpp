@@ -1,8 +1,8 @@
 #include "comm/device.h"
 
 #include <ATen/ATen.h>
-#include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/Version.h>
+#include <ATen/detail/CUDAHooksInterface.h>
 
 #include "base/error.h"
 
@@ -12,8 +12,8 @@ at::Device choose_device(int local_rank) {
   const int gpus = at::hasCUDA() ? at::detail::getCUDAHooks().getNumGPUs() : 0;
   if (gpus == 0) return at::Device(at::kCPU);
   require(local_rank < gpus, ErrorKind::kDevice,
-          "expected at most one rank for each of this node's {} GPUs, found rank {} of the node", gpus,
-          local_rank);
+          "expected at most one rank for each of this node's {} GPUs, found rank {} of the node",
+          gpus, local_rank);
   return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(local_rank));
 }
 

@@ -11,7 +11,8 @@
 
 namespace actsweep {
 
-/// The GPU of this local rank where this build and machine have any, else the CPU. Refuses (kDevice) more ranks than GPUs.
+/// The GPU of this local rank where this build and machine have any, else the CPU. Refuses
+/// (kDevice) more ranks than GPUs.
 at::Device choose_device(int local_rank);
 
 /// The backend for tensors on `device`. Collective over `communicator`.

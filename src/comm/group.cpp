@@ -40,9 +40,9 @@ void Group::reduce_scatter(const at::Tensor& in, at::Tensor& out) const {
 
 void Group::all_to_all(const at::Tensor& in, at::Tensor& out) const {
   ensure(in.is_contiguous() && out.is_contiguous(), "all_to_all takes contiguous tensors");
-  ensure(in.sizes() == out.sizes() && in.scalar_type() == out.scalar_type() &&
-             in.size(0) % size_ == 0,
-         "all_to_all's input and output are alike and divide over the group");
+  ensure(
+      in.sizes() == out.sizes() && in.scalar_type() == out.scalar_type() && in.size(0) % size_ == 0,
+      "all_to_all's input and output are alike and divide over the group");
   if (size_ == 1) {
     out.copy_(in);
     return;

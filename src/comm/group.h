@@ -1,8 +1,9 @@
 // Process groups as values: collectives over tensors.
 //
-// Every method is collective over the group: all members call it, in the same order, with tensors of the same type.
-// A group of size 1 does nothing and gives its input back. Two backends: MPI for host tensors, NCCL for CUDA tensors
-// on the current stream. Failures of a library become an Error (ErrorKind::kDevice).
+// Every method is collective over the group: all members call it, in the same order, with tensors
+// of the same type. A group of size 1 does nothing and gives its input back. Two backends: MPI for
+// host tensors, NCCL for CUDA tensors on the current stream. Failures of a library become an Error
+// (ErrorKind::kDevice).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -54,7 +55,8 @@ class Group {
   void all_to_all(const at::Tensor& in, at::Tensor& out) const;
   void all_reduce(at::Tensor& values, Reduction reduction) const;
   void broadcast(at::Tensor& values, int root) const;
-  /// Bytes of different lengths on the host, in rank order at `root`; empty elsewhere. Always over MPI.
+  /// Bytes of different lengths on the host, in rank order at `root`; empty elsewhere. Always over
+  /// MPI.
   std::vector<std::vector<std::byte>> gather_bytes(const std::vector<std::byte>& mine,
                                                    int root) const;
   /// The largest of the members' small status numbers, on the host. Always over MPI.

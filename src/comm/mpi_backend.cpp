@@ -93,8 +93,7 @@ class MpiBackend : public GroupBackend {
   }
 
   void all_reduce(at::Tensor& values, Reduction reduction) override {
-    auto parts =
-        at::empty({size_, values.numel()}, values.options());  // [m, n], rank order
+    auto parts = at::empty({size_, values.numel()}, values.options());  // [m, n], rank order
     auto flat = values.view({1, values.numel()});
     all_gather(flat, parts);
     at::Tensor result = parts[0];

@@ -1,6 +1,7 @@
 // The MPI backend of Group: collectives over host tensors.
 //
-// Sums are made in rank order from exchanged pieces, so that no library's algorithm decides their last bits.
+// Sums are made in rank order from exchanged pieces, so that no library's algorithm decides their
+// last bits.
 #pragma once
 
 #include <mpi.h>

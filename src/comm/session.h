@@ -1,7 +1,8 @@
 // MPI's lifetime, and what a rank knows of its place: world, node, model group.
 //
-// In: argc, argv and the size of a model group. Out: communicators. Refuses (ErrorKind::kJob) a world that is no
-// multiple of the model group. MPI is initialised FUNNELED: only the main thread makes MPI calls.
+// In: argc, argv and the size of a model group. Out: communicators. Refuses (ErrorKind::kJob) a
+// world that is no multiple of the model group. MPI is initialised FUNNELED: only the main thread
+// makes MPI calls.
 #pragma once
 
 #include <mpi.h>
@@ -45,11 +46,13 @@ class Communicator {
   MPI_Comm communicator_;
 };
 
-/// Collective over `parent`: members with the same `color` form a new communicator, in the order of their ranks.
+/// Collective over `parent`: members with the same `color` form a new communicator, in the order of
+/// their ranks.
 MPI_Comm split(MPI_Comm parent, int color);
 
-/// Collective over `communicator`: the threads a rank of this node can have to itself, the same on every rank: the
-/// cores that the node's ranks may use together, divided by their number, at least 1.
+/// Collective over `communicator`: the threads a rank of this node can have to itself, the same on
+/// every rank: the cores that the node's ranks may use together, divided by their number, at
+/// least 1.
 int threads_per_rank(MPI_Comm communicator);
 
 /// The MPI library's own name and version, one line.

@@ -56,8 +56,8 @@ SegmentPlan plan_segments(const WindowPlan& windows, const Job& job, int64_t mem
   plan.windows_per_microbatch = std::max<int64_t>(1, wanted / members) * members;
   const int64_t tokens = job.output.segment_tokens.value_or(
       std::clamp(windows.tokens() / kSegmentsAimedAt, kSmallestSegment, kLargestSegment));
-  plan.windows_per_segment = round_up(std::max<int64_t>(1, tokens / length),
-                                      plan.windows_per_microbatch);
+  plan.windows_per_segment =
+      round_up(std::max<int64_t>(1, tokens / length), plan.windows_per_microbatch);
   return plan;
 }
 

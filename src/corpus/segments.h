@@ -1,8 +1,8 @@
 // Segments, blocks and micro-batches: how windows become units of work. Pure arithmetic.
 //
-// A segment is a fixed run of whole micro-batches, the unit that is committed; a block is any number of its micro-batches,
-// as memory allows; a micro-batch is the unit of arithmetic: its size comes from the job or a fixed default and never from
-// the machine.
+// A segment is a fixed run of whole micro-batches, the unit that is committed; a block is any
+// number of its micro-batches, as memory allows; a micro-batch is the unit of arithmetic: its size
+// comes from the job or a fixed default and never from the machine.
 #pragma once
 
 #include <cstdint>
@@ -28,18 +28,21 @@ struct SegmentPlan {
   WindowRange segment(int64_t number) const;
   /// The micro-batches of a range that starts with one.
   std::vector<WindowRange> microbatches(WindowRange range) const;
-  /// A range cut into blocks of at most `block_windows` windows, whole micro-batches each (at least one).
+  /// A range cut into blocks of at most `block_windows` windows, whole micro-batches each (at least
+  /// one).
   std::vector<WindowRange> blocks(WindowRange range, int64_t block_windows) const;
 };
 
-/// `members` is the size of a model group. Default segment: tokens / 64, at least 16 Ki, at most 1 Mi.
+/// `members` is the size of a model group. Default segment: tokens / 64, at least 16 Ki, at most 1
+/// Mi.
 SegmentPlan plan_segments(const WindowPlan& windows, const Job& job, int64_t members);
 
 /// The labels of the rows that rank `member` of `members` owns in a micro-batch.
 OwnedRows owned_rows(const WindowPlan& plan, const TokenFile& corpus, WindowRange microbatch,
                      int64_t members, int64_t member);
 
-/// The labels of a captured prompt, which is owned by member 0; the other members own a padding sequence.
+/// The labels of a captured prompt, which is owned by member 0; the other members own a padding
+/// sequence.
 OwnedRows owned_prompt(const TokenFile& corpus, const std::vector<uint32_t>& ids, int64_t member);
 
 }  // namespace actsweep

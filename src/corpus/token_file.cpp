@@ -91,8 +91,9 @@ std::vector<uint32_t> TokenFile::prompt(const std::string& name) const {
     for (const auto& dataset : file.dataset_paths()) {
       if (dataset.starts_with("prompts/")) known += " " + dataset.substr(8);
     }
-    fail(kKind, "{}: prompt \"{}\": expected one of the file's named prompts, found none of that "
-                "name; it has:{}",
+    fail(kKind,
+         "{}: prompt \"{}\": expected one of the file's named prompts, found none of that "
+         "name; it has:{}",
          path_, name, known.empty() ? " none" : known);
   }
   const auto ids = read_vector<uint32_t>(file, path, H5T_NATIVE_UINT32);
@@ -104,10 +105,11 @@ std::vector<uint32_t> TokenFile::prompt(const std::string& name) const {
 void TokenFile::check_ids(int64_t vocabulary) const {
   const auto largest = std::max_element(ids_.begin(), ids_.end());
   const auto limit = std::min(vocabulary, vocabulary_size());
-  require(*largest < limit, kKind,
-          "{}: ids: expected ids below {} (the vocabulary of the model and of the tokenizer), found "
-          "{} at token {}",
-          path_, limit, *largest, largest - ids_.begin());
+  require(
+      *largest < limit, kKind,
+      "{}: ids: expected ids below {} (the vocabulary of the model and of the tokenizer), found "
+      "{} at token {}",
+      path_, limit, *largest, largest - ids_.begin());
 }
 
 }  // namespace actsweep

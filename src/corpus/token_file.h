@@ -1,8 +1,9 @@
 // A tokenised corpus, as data/prepare_corpus.py writes it.
 //
-// In: an HDF5 token file. Out: token ids (mapped, not loaded), document offsets, the vocabulary's bytes, the class of each
-// id, the named prompts. Refuses (ErrorKind::kCorpus) files of another schema, missing datasets, ids stored in another
-// layout than contiguous uint32, offsets that do not fit the ids.
+// In: an HDF5 token file. Out: token ids (mapped, not loaded), document offsets, the vocabulary's
+// bytes, the class of each id, the named prompts. Refuses (ErrorKind::kCorpus) files of another
+// schema, missing datasets, ids stored in another layout than contiguous uint32, offsets that do
+// not fit the ids.
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,8 @@
 // Windows: what a sequence of the sweep is made of, and the labels of the rows that a rank owns.
 //
-// A window is one sequence: at most T tokens that remember their place in the corpus. A micro-batch is a run of
-// consecutive windows, padded to the longest; each rank of a model group owns the same number of its sequences.
+// A window is one sequence: at most T tokens that remember their place in the corpus. A micro-batch
+// is a run of consecutive windows, padded to the longest; each rank of a model group owns the same
+// number of its sequences.
 #pragma once
 
 #include <cstdint>
@@ -11,25 +12,26 @@ namespace actsweep {
 
 /// One sequence of the sweep.
 struct Window {
-  int64_t sequence = 0;      // number among the sweep's windows
-  int64_t first_token = 0;   // number of its first token among the tokens measured
-  int64_t corpus_begin = 0;  // its first corpus token
-  int64_t corpus_length = 0; // corpus tokens in it
-  bool adds_bos = false;     // a BOS stands before them, at position 0
+  int64_t sequence = 0;       // number among the sweep's windows
+  int64_t first_token = 0;    // number of its first token among the tokens measured
+  int64_t corpus_begin = 0;   // its first corpus token
+  int64_t corpus_length = 0;  // corpus tokens in it
+  bool adds_bos = false;      // a BOS stands before them, at position 0
 
   int64_t length() const { return corpus_length + (adds_bos ? 1 : 0); }
 };
 
-/// The labels of the rows of one micro-batch that one rank owns. Rows are sequence-major: window i holds rows
-/// [i * padded_length, i * padded_length + windows[i].length()); the rows after them are padding, and so are all rows
-/// of the padding sequences behind the last window. Padding reaches no statistic.
+/// The labels of the rows of one micro-batch that one rank owns. Rows are sequence-major: window i
+/// holds rows [i * padded_length, i * padded_length + windows[i].length()); the rows after them are
+/// padding, and so are all rows of the padding sequences behind the last window. Padding reaches no
+/// statistic.
 struct OwnedRows {
-  int64_t padded_length = 0;            // T, rows per sequence
-  int64_t padded_sequences = 0;         // B / m, with padding sequences
-  std::vector<Window> windows;          // the real ones, at most padded_sequences
-  std::vector<uint32_t> token_id;       // [padded_sequences * T]; 0 in padding
-  std::vector<uint8_t> token_class;     // [padded_sequences * T]
-  std::vector<int64_t> document;        // [padded_sequences * T]
+  int64_t padded_length = 0;         // T, rows per sequence
+  int64_t padded_sequences = 0;      // B / m, with padding sequences
+  std::vector<Window> windows;       // the real ones, at most padded_sequences
+  std::vector<uint32_t> token_id;    // [padded_sequences * T]; 0 in padding
+  std::vector<uint8_t> token_class;  // [padded_sequences * T]
+  std::vector<int64_t> document;     // [padded_sequences * T]
 
   int64_t row_count() const { return padded_sequences * padded_length; }
   int64_t real_tokens() const {

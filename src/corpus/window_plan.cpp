@@ -9,13 +9,15 @@ namespace {
 
 void check_bos(const TokenFile& corpus, const Job::Corpus& job) {
   if (job.bos != BosPolicy::kEachWindow) return;
-  require(corpus.special_tokens() == "none", ErrorKind::kCorpus,
-          "{}: [corpus] bos = \"each_window\" would double the BOS: expected a corpus prepared with "
-          "--special none, found special_tokens \"{}\"",
-          corpus.path(), corpus.special_tokens());
-  require(corpus.bos_id() >= 0, ErrorKind::kCorpus,
-          "{}: [corpus] bos = \"each_window\": expected a tokenizer with a BOS, found none (bos_id -1)",
-          corpus.path());
+  require(
+      corpus.special_tokens() == "none", ErrorKind::kCorpus,
+      "{}: [corpus] bos = \"each_window\" would double the BOS: expected a corpus prepared with "
+      "--special none, found special_tokens \"{}\"",
+      corpus.path(), corpus.special_tokens());
+  require(
+      corpus.bos_id() >= 0, ErrorKind::kCorpus,
+      "{}: [corpus] bos = \"each_window\": expected a tokenizer with a BOS, found none (bos_id -1)",
+      corpus.path());
 }
 
 }  // namespace

@@ -1,8 +1,9 @@
 // The sweep's windows: how a corpus is cut into sequences.
 //
-// In: the token file's offsets and the job's policies. Out: the i-th window, by arithmetic. `packed`: consecutive windows
-// of T tokens across documents, the tail dropped. `per_document`: each document from its start, the last window shorter,
-// windows under 2 tokens dropped. With a BOS at each window, T - 1 corpus tokens follow it.
+// In: the token file's offsets and the job's policies. Out: the i-th window, by arithmetic.
+// `packed`: consecutive windows of T tokens across documents, the tail dropped. `per_document`:
+// each document from its start, the last window shorter, windows under 2 tokens dropped. With a BOS
+// at each window, T - 1 corpus tokens follow it.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,8 @@ namespace actsweep {
 
 class WindowPlan {
  public:
-  /// Refuses (kCorpus) a corpus too short for one window, and one that carries a BOS where each window adds one.
+  /// Refuses (kCorpus) a corpus too short for one window, and one that carries a BOS where each
+  /// window adds one.
   WindowPlan(const TokenFile& corpus, const Job::Corpus& job);
 
   int64_t windows() const { return windows_; }
@@ -24,7 +26,6 @@ class WindowPlan {
   int64_t tokens_before(int64_t count) const;
   int64_t tokens() const { return tokens_before(windows_); }
   Window window(int64_t sequence) const;
-  int64_t longest() const { return sequence_length_; }
 
  private:
   void plan_documents(const TokenFile& corpus);

@@ -1,7 +1,7 @@
 // The architecture: what a forward pass needs to know of a model, as facts and never as a name.
 //
-// Read from a checkpoint's config.json by the reader of its family. Letters: L layers, C channels, H heads, D head width,
-// F feed-forward width, V vocabulary.
+// Read from a checkpoint's config.json by the reader of its family. Letters: L layers, C channels,
+// H heads, D head width, F feed-forward width, V vocabulary.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +16,11 @@ enum class RopeScaling { kNone, kLinear, kLlama3 };
 struct Rope {
   double theta = 10000;
   RopeScaling scaling = RopeScaling::kNone;
-  double factor = 1;            // kLinear, kLlama3
-  double low_frequency = 1;     // kLlama3: wavelengths above original_length / this are divided by factor
-  double high_frequency = 4;    // kLlama3: wavelengths below original_length / this stay
-  double original_length = 0;   // kLlama3: positions that the model was first trained on
+  double factor = 1;  // kLinear, kLlama3
+  double low_frequency =
+      1;  // kLlama3: wavelengths above original_length / this are divided by factor
+  double high_frequency = 4;   // kLlama3: wavelengths below original_length / this stay
+  double original_length = 0;  // kLlama3: positions that the model was first trained on
 };
 
 struct Architecture {
@@ -33,14 +34,14 @@ struct Architecture {
   int64_t ffn_width = 0;
   int64_t vocabulary = 0;
   int64_t max_positions = 0;  // what the model was trained on; 0 where unknown
-  int64_t bos_id = -1;        // -1 where config.json names none
   double norm_epsilon = 1e-6;
   bool has_qkv_bias = false;
   bool has_output_bias = false;  // of the attention output projection
   bool has_mlp_bias = false;
   bool ties_embeddings = false;
   Rope rope;
-  std::vector<int64_t> window;  // [L] sliding window of each layer; 0: a query sees all keys before it
+  std::vector<int64_t>
+      window;  // [L] sliding window of each layer; 0: a query sees all keys before it
 };
 
 }  // namespace actsweep

@@ -29,8 +29,8 @@ Heads heads_of(const at::Tensor& qkv, const AttentionShape& shape, const HeadRun
           view(out, run.query_begin, run.queries)};
 }
 
-/// Calls `one(query, key, value, bias)` for chunks of W queries against the at most 2 W - 1 keys that they see; `bias`
-/// [queries, keys] is 0 where a key is visible and -inf elsewhere.
+/// Calls `one(query, key, value, bias)` for chunks of W queries against the at most 2 W - 1 keys
+/// that they see; `bias` [queries, keys] is 0 where a key is visible and -inf elsewhere.
 template <typename One>
 void in_windows(const Heads& heads, int64_t window, const One& one) {
   const int64_t positions = heads.query.size(2);
@@ -38,7 +38,8 @@ void in_windows(const Heads& heads, int64_t window, const One& one) {
   for (int64_t begin = 0; begin < positions; begin += window) {
     const int64_t end = std::min(begin + window, positions);
     const int64_t first_key = std::max<int64_t>(0, begin - window + 1);
-    const auto queries = at::arange(begin, end, heads.query.options().dtype(at::kLong)).unsqueeze(1);
+    const auto queries =
+        at::arange(begin, end, heads.query.options().dtype(at::kLong)).unsqueeze(1);
     const auto keys = at::arange(first_key, end, queries.options()).unsqueeze(0);
     const auto hidden = keys.gt(queries).logical_or_(keys.le(queries - window));
     bias = at::zeros({end - begin, end - first_key}, heads.query.options())
@@ -51,9 +52,8 @@ void in_windows(const Heads& heads, int64_t window, const One& one) {
 }
 
 template <typename Causal, typename Biased>
-void over_runs(const at::Tensor& qkv, const AttentionShape& shape,
-               const std::vector<HeadRun>& runs, at::Tensor& out, const Causal& causal,
-               const Biased& biased) {
+void over_runs(const at::Tensor& qkv, const AttentionShape& shape, const std::vector<HeadRun>& runs,
+               at::Tensor& out, const Causal& causal, const Biased& biased) {
   const bool is_windowed = shape.window > 0 && shape.window < shape.positions;
   for (const auto& run : runs) {
     const auto heads = heads_of(qkv, shape, run, out);

@@ -1,7 +1,7 @@
 // Causal self-attention over a rank's heads, without any T x T tensor.
 //
-// In: the fused projection's rows after rotary. Out: the heads' outputs as rows. A window W lets query i see key j where
-// i - W < j <= i; padding stands on the right, so no real row sees it.
+// In: the fused projection's rows after rotary. Out: the heads' outputs as rows. A window W lets
+// query i see key j where i - W < j <= i; padding stands on the right, so no real row sees it.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -20,8 +20,8 @@ struct AttentionShape {
   int64_t window = 0;  // 0: all keys before the query
 };
 
-/// qkv [n, (query_heads + 2 key_heads) D] -> out [n, query_heads D]; scale 1 / sqrt(D). `runs` are the calls, each of query
-/// heads with an equal share of key/value heads.
+/// qkv [n, (query_heads + 2 key_heads) D] -> out [n, query_heads D]; scale 1 / sqrt(D). `runs` are
+/// the calls, each of query heads with an equal share of key/value heads.
 void attend(const at::Tensor& qkv, const AttentionShape& shape, const std::vector<HeadRun>& runs,
             at::Tensor& out);
 

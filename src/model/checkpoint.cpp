@@ -24,7 +24,8 @@ json read_index(const std::string& path) {
   return index["weight_map"];
 }
 
-/// The shards that an index names, each tensor where the index says, and no tensor that it does not name.
+/// The shards that an index names, each tensor where the index says, and no tensor that it does not
+/// name.
 Tensors open_sharded(const fs::path& directory, const std::string& index_path) {
   const auto weight_map = read_index(index_path);
   std::map<std::string, Tensors> shards;

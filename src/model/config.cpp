@@ -103,7 +103,8 @@ Config read_config(const std::string& directory) {
 
 Rope read_rope(const Config& config) {
   Rope rope;
-  // transformers 5 writes rope_parameters; files written before it have rope_theta and rope_scaling.
+  // transformers 5 writes rope_parameters; files written before it have rope_theta and
+  // rope_scaling.
   const bool is_new = config.has("rope_parameters");
   rope.theta = config.number_or("rope_theta", rope.theta);
   if (!is_new && !config.has("rope_scaling")) return rope;
@@ -132,9 +133,10 @@ Architecture read_decoder_facts(const Config& config) {
   facts.channels = config.positive("hidden_size");
   facts.heads = config.positive("num_attention_heads");
   facts.kv_heads = config.positive_or("num_key_value_heads", facts.heads);
-  require(facts.heads % facts.kv_heads == 0, ErrorKind::kModel,
-          "{}: expected num_attention_heads to be a multiple of num_key_value_heads, found {} and {}",
-          config.path(), facts.heads, facts.kv_heads);
+  require(
+      facts.heads % facts.kv_heads == 0, ErrorKind::kModel,
+      "{}: expected num_attention_heads to be a multiple of num_key_value_heads, found {} and {}",
+      config.path(), facts.heads, facts.kv_heads);
   require(config.has("head_dim") || facts.channels % facts.heads == 0, ErrorKind::kModel,
           "{}: expected hidden_size to be a multiple of num_attention_heads where \"head_dim\" is "
           "missing, found {} and {}",
@@ -146,9 +148,6 @@ Architecture read_decoder_facts(const Config& config) {
   facts.ffn_width = config.positive("intermediate_size");
   facts.vocabulary = config.positive("vocab_size");
   facts.max_positions = config.positive_or("max_position_embeddings", 0);
-  if (config.has("bos_token_id") && config.values().at("bos_token_id").is_number_integer()) {
-    facts.bos_id = config.values().at("bos_token_id").get<int64_t>();
-  }
   facts.norm_epsilon = config.number("rms_norm_eps");
   facts.rope = read_rope(config);
   facts.window.assign(facts.layers, 0);

@@ -1,7 +1,8 @@
-// Typed reading of a config.json: every fact is asked for by name, and a wrong one is refused by name.
+// Typed reading of a config.json: every fact is asked for by name, and a wrong one is refused by
+// name.
 //
-// In: a JSON object. Out: values. Refuses (ErrorKind::kModel) missing keys, wrong types and values that a family does not
-// support, with the file, the key, what was expected and what was found.
+// In: a JSON object. Out: values. Refuses (ErrorKind::kModel) missing keys, wrong types and values
+// that a family does not support, with the file, the key, what was expected and what was found.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -45,7 +46,8 @@ class Config {
 /// Reads `directory`/config.json.
 Config read_config(const std::string& directory);
 
-/// The facts that all decoder-only families spell alike: sizes, epsilon, tying, BOS, rotary positions.
+/// The facts that all decoder-only families spell alike: sizes, epsilon, tying, BOS, rotary
+/// positions.
 Architecture read_decoder_facts(const Config& config);
 
 /// Rotary positions, from `rope_parameters` or from `rope_theta` and `rope_scaling`.

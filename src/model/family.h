@@ -1,4 +1,5 @@
-// The list of model families. A family is one file of data in families/: how it reads its config, and its tensor rows.
+// The list of model families. A family is one file of data in families/: how it reads its config,
+// and its tensor rows.
 #pragma once
 
 #include <string>

@@ -17,7 +17,8 @@ const TensorRow& embedding_row(const Checkpoint& checkpoint) {
   return checkpoint.rows().front();
 }
 
-/// out [n, width] = in [n, k] times weight [width, k] transposed, plus a bias [width] where there is one.
+/// out [n, width] = in [n, k] times weight [width, k] transposed, plus a bias [width] where there
+/// is one.
 void project(const at::Tensor& in, const at::Tensor& weight, const at::Tensor& bias,
              at::Tensor& out) {
   if (weight.numel() == 0) {

@@ -1,7 +1,9 @@
-// The one forward pass: embedding, a layer, the loss - over the rows of one micro-batch that this rank owns.
+// The one forward pass: embedding, a layer, the loss - over the rows of one micro-batch that this
+// rank owns.
 //
-// The residual stream is [rows, C] float32 on each rank, whole sequences of padded length T, sequence-major. Attention and
-// MLP each gather the normed rows of the model group and scatter the sum of the ranks' partial outputs back.
+// The residual stream is [rows, C] float32 on each rank, whole sequences of padded length T,
+// sequence-major. Attention and MLP each gather the normed rows of the model group and scatter the
+// sum of the ranks' partial outputs back.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -18,7 +20,8 @@
 
 namespace actsweep {
 
-/// Copies the embeddings of `ids` [n] from the map into residual [n, C] float32 (host or device). No communication.
+/// Copies the embeddings of `ids` [n] from the map into residual [n, C] float32 (host or device).
+/// No communication.
 void embed(const Checkpoint& checkpoint, std::span<const uint32_t> ids, at::Tensor& residual);
 
 class Forward {
@@ -33,7 +36,8 @@ class Forward {
   /// `group` is the model group; it must outlive the pass.
   Forward(const Architecture& architecture, const Group& group, const Options& options);
 
-  /// Collective over the model group. Takes residual [rows, C] through layer `layer` (0-based) in place; `positions` is T.
+  /// Collective over the model group. Takes residual [rows, C] through layer `layer` (0-based) in
+  /// place; `positions` is T.
   void layer(const StageWeights& weights, int64_t layer, int64_t positions, at::Tensor& residual);
 
  private:

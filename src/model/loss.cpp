@@ -10,7 +10,8 @@
 namespace actsweep {
 namespace {
 
-/// [n, 2] float32: log-sum-exp over this rank's vocabulary rows, and the target's logit (0 where another rank holds it).
+/// [n, 2] float32: log-sum-exp over this rank's vocabulary rows, and the target's logit (0 where
+/// another rank holds it).
 at::Tensor local_terms(const at::Tensor& rows, const at::Tensor& targets, const at::Tensor& head,
                        Share vocabulary) {
   auto terms = at::empty({rows.size(0), 2}, rows.options().dtype(at::kFloat));
@@ -38,8 +39,7 @@ at::Tensor combine(const at::Tensor& parts) {
 
 at::Tensor token_nll(const Architecture& architecture, const StageWeights& head,
                      const at::Tensor& residual, const at::Tensor& targets, const Group& group) {
-  const auto vocabulary =
-      share_of(architecture, group.size(), group.rank()).vocabulary;
+  const auto vocabulary = share_of(architecture, group.size(), group.rank()).vocabulary;
   const auto& weight = head[Weight::kHead];
   // The same number of rows on every rank, whatever its share of the vocabulary.
   const int64_t widest = (architecture.vocabulary + group.size() - 1) / group.size();
@@ -47,7 +47,8 @@ at::Tensor token_nll(const Architecture& architecture, const StageWeights& head,
   auto nll = at::empty({residual.size(0)}, at::kFloat);
   for (int64_t begin = 0; begin < residual.size(0); begin += chunk) {
     const int64_t rows = std::min(chunk, residual.size(0) - begin);
-    auto normed = at::empty({rows, architecture.channels}, residual.options().dtype(weight.scalar_type()));
+    auto normed =
+        at::empty({rows, architecture.channels}, residual.options().dtype(weight.scalar_type()));
     rms_norm(residual.narrow(0, begin, rows), {head[Weight::kFinalNorm], architecture.norm_epsilon},
              normed);
     auto all_rows = at::empty({group.size() * rows, architecture.channels}, normed.options());

@@ -1,7 +1,8 @@
 // The element-wise steps of a layer, each in one pass over its rows.
 //
-// On CPU tensors: vectorised kernels, threaded over rows. On other devices, and under `aten` for any: ATen operators with
-// the same results up to rounding. Arithmetic is float32 whatever the dtype of the rows.
+// On CPU tensors: vectorised kernels, threaded over rows. On other devices, and under `aten` for
+// any: ATen operators with the same results up to rounding. Arithmetic is float32 whatever the
+// dtype of the rows.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -28,7 +29,8 @@ struct RotaryHeads {
 /// residual [n, C] float32 -> out [n, C] of any dtype.
 void rms_norm(const at::Tensor& residual, const Norm& norm, at::Tensor& out);
 /// residual [n, C] float32 += partial [n, C]; out = rms_norm(residual).
-void add_and_norm(at::Tensor& residual, const at::Tensor& partial, const Norm& norm, at::Tensor& out);
+void add_and_norm(at::Tensor& residual, const at::Tensor& partial, const Norm& norm,
+                  at::Tensor& out);
 /// residual [n, C] float32 += partial [n, C].
 void add_rows(at::Tensor& residual, const at::Tensor& partial);
 /// Rotates the heads of qkv [n, width] in place; channel i pairs with i + D/2.
@@ -38,7 +40,8 @@ void gate(const at::Tensor& gate_up, at::Tensor& hidden);
 
 namespace aten {
 void rms_norm(const at::Tensor& residual, const Norm& norm, at::Tensor& out);
-void add_and_norm(at::Tensor& residual, const at::Tensor& partial, const Norm& norm, at::Tensor& out);
+void add_and_norm(at::Tensor& residual, const at::Tensor& partial, const Norm& norm,
+                  at::Tensor& out);
 void add_rows(at::Tensor& residual, const at::Tensor& partial);
 void rotate(at::Tensor& qkv, const RotaryHeads& heads, const RotaryTable& table);
 void gate(const at::Tensor& gate_up, at::Tensor& hidden);
@@ -46,7 +49,8 @@ void gate(const at::Tensor& gate_up, at::Tensor& hidden);
 
 namespace cpu {
 void rms_norm(const at::Tensor& residual, const Norm& norm, at::Tensor& out);
-void add_and_norm(at::Tensor& residual, const at::Tensor& partial, const Norm& norm, at::Tensor& out);
+void add_and_norm(at::Tensor& residual, const at::Tensor& partial, const Norm& norm,
+                  at::Tensor& out);
 void add_rows(at::Tensor& residual, const at::Tensor& partial);
 void rotate(at::Tensor& qkv, const RotaryHeads& heads, const RotaryTable& table);
 void gate(const at::Tensor& gate_up, at::Tensor& hidden);

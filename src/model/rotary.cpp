@@ -33,7 +33,8 @@ std::vector<double> rotary_frequencies(const Rope& rope, int64_t head_width) {
 RotaryTable rotary_table(const Architecture& architecture, int64_t positions, at::Device device) {
   const auto frequencies = rotary_frequencies(architecture.rope, architecture.head_width);
   const auto pairs = static_cast<int64_t>(frequencies.size());
-  RotaryTable table{at::empty({positions, pairs}, at::kFloat), at::empty({positions, pairs}, at::kFloat)};
+  RotaryTable table{at::empty({positions, pairs}, at::kFloat),
+                    at::empty({positions, pairs}, at::kFloat)};
   auto* cos = table.cos.data_ptr<float>();
   auto* sin = table.sin.data_ptr<float>();
   for (int64_t position = 0; position < positions; ++position) {

@@ -9,8 +9,8 @@
 
 namespace actsweep {
 
-/// Angular frequency of each pair of a head's channels, [D/2], with the family's scaling (llama3: as transformers'
-/// ROPE_INIT_FUNCTIONS, which follows Meta's released Llama 3.1 code).
+/// Angular frequency of each pair of a head's channels, [D/2], with the family's scaling (llama3:
+/// as transformers' ROPE_INIT_FUNCTIONS, which follows Meta's released Llama 3.1 code).
 std::vector<double> rotary_frequencies(const Rope& rope, int64_t head_width);
 
 struct RotaryTable {

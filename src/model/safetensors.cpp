@@ -76,10 +76,11 @@ void check_tiling(std::vector<const Named*> tensors, const MappedFile& file, int
   int64_t expected = 0;
   for (const auto* tensor : tensors) {
     const auto& [name, stored] = *tensor;
-    require(stored.offset + stored.bytes <= file.size() - data_begin, ErrorKind::kModel,
-            "{}: tensor {}: out of range: expected its data within {} bytes, found it ending at {}; "
-            "the file may be truncated",
-            file.path(), name, file.size() - data_begin, stored.offset + stored.bytes);
+    require(
+        stored.offset + stored.bytes <= file.size() - data_begin, ErrorKind::kModel,
+        "{}: tensor {}: out of range: expected its data within {} bytes, found it ending at {}; "
+        "the file may be truncated",
+        file.path(), name, file.size() - data_begin, stored.offset + stored.bytes);
     require(stored.offset == expected, ErrorKind::kModel,
             "{}: tensor {}: {} another tensor's: expected its data at offset {}, found {}",
             file.path(), name, stored.offset < expected ? "overlaps" : "leaves a hole behind",

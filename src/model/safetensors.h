@@ -1,8 +1,9 @@
 // One safetensors file: its header proven sound, its tensors as views into the map.
 //
-// Layout: 8 bytes little-endian header length, a JSON header {name: {dtype, shape, data_offsets}}, then the data. Refuses
-// (kModel) a truncated file, a header that is not JSON, unknown dtypes, sizes that do not fit the shape, and offsets that
-// overlap, leave holes or pass the end, naming file, tensor, expected and found.
+// Layout: 8 bytes little-endian header length, a JSON header {name: {dtype, shape, data_offsets}},
+// then the data. Refuses (kModel) a truncated file, a header that is not JSON, unknown dtypes,
+// sizes that do not fit the shape, and offsets that overlap, leave holes or pass the end, naming
+// file, tensor, expected and found.
 #pragma once
 
 #include <cstddef>

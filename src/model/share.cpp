@@ -5,7 +5,8 @@
 namespace actsweep {
 namespace {
 
-/// Cuts a rank's query heads at the borders of their key/value groups: a partial group, whole groups, a partial group.
+/// Cuts a rank's query heads at the borders of their key/value groups: a partial group, whole
+/// groups, a partial group.
 std::vector<HeadRun> head_runs(Share query, int64_t group) {
   std::vector<HeadRun> runs;
   const int64_t first_key = query.begin / group;

@@ -1,4 +1,5 @@
-// Shares: which heads, feed-forward neurons and vocabulary rows a rank of a model group holds. Pure arithmetic.
+// Shares: which heads, feed-forward neurons and vocabulary rows a rank of a model group holds. Pure
+// arithmetic.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +17,12 @@ struct Share {
   int64_t size() const { return end - begin; }
 };
 
-/// Part `index` of `total` units cut into `parts` near-equal contiguous runs; empty where there are more parts than units.
+/// Part `index` of `total` units cut into `parts` near-equal contiguous runs; empty where there are
+/// more parts than units.
 Share cut_evenly(int64_t total, int64_t parts, int64_t index);
 
-/// Query heads that share key/value heads evenly, in the rank's own numbering: one call of attention.
+/// Query heads that share key/value heads evenly, in the rank's own numbering: one call of
+/// attention.
 struct HeadRun {
   int64_t query_begin = 0;
   int64_t queries = 0;  // a multiple of keys
@@ -30,7 +33,8 @@ struct HeadRun {
 /// What one rank holds.
 struct ModelShare {
   Share query_heads;
-  Share key_heads;  // those that its query heads need; a neighbour may hold the first and the last as well
+  Share key_heads;  // those that its query heads need; a neighbour may hold the first and the last
+                    // as well
   Share ffn;
   Share vocabulary;
   std::vector<HeadRun> runs;

@@ -1,7 +1,9 @@
-// Stages: the pieces in which weights are present together - a layer, or the head that the loss needs.
+// Stages: the pieces in which weights are present together - a layer, or the head that the loss
+// needs.
 //
-// A layout places a rank's slice of each weight of a stage in one buffer, at 64-byte-aligned offsets, in both weight modes
-// alike. Pure arithmetic; `load_stage` then fills a buffer from the map.
+// A layout places a rank's slice of each weight of a stage in one buffer, at 64-byte-aligned
+// offsets, in both weight modes alike. Pure arithmetic; `load_stage` then fills a buffer from the
+// map.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -29,13 +31,14 @@ struct WeightPlace {
 /// A row's slice: which elements of the stored tensor go to which rows of the weight.
 struct PartPlace {
   TensorRow row;
-  Share elements;        // of the stored tensor's cut axis
-  int64_t first_row = 0; // of the weight
+  Share elements;         // of the stored tensor's cut axis
+  int64_t first_row = 0;  // of the weight
 };
 
 class StageLayout {
  public:
-  /// The layout of a layer (all layers are alike) or of the head, for one rank. Norms stay float32, whatever `dtype`.
+  /// The layout of a layer (all layers are alike) or of the head, for one rank. Norms stay float32,
+  /// whatever `dtype`.
   static StageLayout layer(const std::vector<TensorRow>& rows, const Architecture& architecture,
                            const ModelShare& share, Dtype dtype);
   static StageLayout head(const std::vector<TensorRow>& rows, const Architecture& architecture,
@@ -68,7 +71,8 @@ class StageWeights {
   std::array<at::Tensor, kWeights> weights_;
 };
 
-/// Fills a host buffer with a stage's weights, converted to their dtypes. `layer` is 0-based; ignored for the head.
+/// Fills a host buffer with a stage's weights, converted to their dtypes. `layer` is 0-based;
+/// ignored for the head.
 void load_stage(const Checkpoint& checkpoint, const StageLayout& layout, int64_t layer,
                 at::Tensor& buffer);
 

@@ -1,7 +1,9 @@
-// Tensor rows: which tensor of a checkpoint becomes which part of which weight, and along which axis ranks cut it.
+// Tensor rows: which tensor of a checkpoint becomes which part of which weight, and along which
+// axis ranks cut it.
 //
-// A family lists its rows once, as data. Loading loops over them and proves that each checkpoint tensor was used exactly
-// once or is on the family's ignore list. A row whose name holds "{}" exists once per layer.
+// A family lists its rows once, as data. Loading loops over them and proves that each checkpoint
+// tensor was used exactly once or is on the family's ignore list. A row whose name holds "{}"
+// exists once per layer.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +12,8 @@
 
 namespace actsweep {
 
-/// The weights of the forward pass. A fused weight consists of parts, in the order of their numbers.
+/// The weights of the forward pass. A fused weight consists of parts, in the order of their
+/// numbers.
 enum class Weight {
   kAttentionNorm,    // [C]
   kQkv,              // [(Hq + 2 Hkv) D, C] of this rank: part 0 query, 1 key, 2 value

@@ -15,18 +15,20 @@ WeightStore::WeightStore(const Checkpoint& checkpoint, const ModelShare& share,
                          const Options& options)
     : checkpoint_(checkpoint),
       options_(options),
-      layer_layout_(StageLayout::layer(checkpoint.rows(), checkpoint.architecture(), share,
-                                       options.dtype)),
-      head_layout_(StageLayout::head(checkpoint.rows(), checkpoint.architecture(), share,
-                                     options.dtype)),
+      layer_layout_(
+          StageLayout::layer(checkpoint.rows(), checkpoint.architecture(), share, options.dtype)),
+      head_layout_(
+          StageLayout::head(checkpoint.rows(), checkpoint.architecture(), share, options.dtype)),
       copy_stream_(options.device) {
   const bool is_resident = options_.mode == WeightMode::kResident;
-  const int64_t largest = std::max(layer_layout_.bytes(), options_.with_head ? head_layout_.bytes() : 0);
+  const int64_t largest =
+      std::max(layer_layout_.bytes(), options_.with_head ? head_layout_.bytes() : 0);
   if (!options_.device.is_cpu()) staging_ = copy_stream_.pinned_buffer(largest);
   slots_.resize(is_resident ? stages() : std::min<int64_t>(2, stages()));
   for (size_t i = 0; i < slots_.size(); ++i) {
     const int64_t bytes = is_resident ? layout_of(static_cast<int64_t>(i)).bytes() : largest;
-    slots_[i].buffer = at::empty({bytes}, at::TensorOptions().dtype(at::kByte).device(options_.device));
+    slots_[i].buffer =
+        at::empty({bytes}, at::TensorOptions().dtype(at::kByte).device(options_.device));
     if (!is_resident) continue;
     load(slots_[i], static_cast<int64_t>(i));
     copy_stream_.finish_on_host();
@@ -40,12 +42,6 @@ WeightStore::~WeightStore() {
 
 int64_t WeightStore::stages() const {
   return checkpoint_.architecture().layers + (options_.with_head ? 1 : 0);
-}
-
-int64_t WeightStore::kept_bytes() const {
-  int64_t bytes = 0;
-  for (const auto& slot : slots_) bytes += static_cast<int64_t>(slot.buffer.nbytes());
-  return bytes;
 }
 
 const StageLayout& WeightStore::layout_of(int64_t stage) const {

@@ -1,7 +1,8 @@
 // The weight store: makes the weights of one stage present, resident or streamed.
 //
-// Resident: all stages are loaded once and kept. Streamed: two stages at most are kept; while one computes the next is
-// read on a thread of its own. On a GPU the read passes through a pinned buffer and a second stream.
+// Resident: all stages are loaded once and kept. Streamed: two stages at most are kept; while one
+// computes the next is read on a thread of its own. On a GPU the read passes through a pinned
+// buffer and a second stream.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -24,7 +25,8 @@ class WeightStore {
     WeightMode mode = WeightMode::kResident;
     bool with_head = false;  // stage L, for the loss
     at::Device device = at::kCPU;
-    std::function<void(int64_t stage)> on_loaded = {};  // after each stage that the constructor loads
+    std::function<void(int64_t stage)> on_loaded =
+        {};  // after each stage that the constructor loads
   };
 
   /// Loads all stages in resident mode. `checkpoint` must outlive the store.
@@ -33,13 +35,11 @@ class WeightStore {
 
   /// The stages of one pass over a block: the layers, and the head where it was asked for.
   int64_t stages() const;
-  /// Makes stage `stage` present (layer l is stage l - 1, the head is stage L) and starts reading `next`, if given. The
-  /// weights stay valid until the next call.
+  /// Makes stage `stage` present (layer l is stage l - 1, the head is stage L) and starts reading
+  /// `next`, if given. The weights stay valid until the next call.
   const StageWeights& acquire(int64_t stage, std::optional<int64_t> next);
   /// Seconds spent in `acquire` waiting for reads.
   double waited_s() const { return waited_s_; }
-  /// Bytes of weights that the store keeps at most.
-  int64_t kept_bytes() const;
 
  private:
   struct Slot {

@@ -21,8 +21,8 @@ int64_t workspace_bytes(const Architecture& a, const ModelShare& share,
   // Attention returns its output in a tensor of its own before it is placed.
   bytes += shape.gathered_rows() * query * element;
   if (shape.members > 1) {
-    bytes += shape.owned_rows * a.channels * (element + 4);         // normed, sum
-    bytes += shape.gathered_rows() * a.channels * element;          // pieces of the reduce-scatter
+    bytes += shape.owned_rows * a.channels * (element + 4);  // normed, sum
+    bytes += shape.gathered_rows() * a.channels * element;   // pieces of the reduce-scatter
   }
   return bytes;
 }
@@ -41,7 +41,9 @@ Workspace::Workspace(const Architecture& a, const ModelShare& share, const Works
 }
 
 at::Tensor Workspace::normed(int64_t rows) const {
-  return (members_ == 1 ? gathered_ : normed_).narrow(0, 0, rows * channels_).view({rows, channels_});
+  return (members_ == 1 ? gathered_ : normed_)
+      .narrow(0, 0, rows * channels_)
+      .view({rows, channels_});
 }
 
 at::Tensor Workspace::gathered(int64_t rows) const {

@@ -1,4 +1,5 @@
-// The work space of a forward pass: the buffers of one micro-batch, allocated once and used for every layer.
+// The work space of a forward pass: the buffers of one micro-batch, allocated once and used for
+// every layer.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -37,12 +38,12 @@ class Workspace {
   Workspace(const Architecture& architecture, const ModelShare& share, const WorkspaceShape& shape,
             at::Device device);
 
-  at::Tensor normed(int64_t rows) const;                // [rows, C] dtype, owned rows
-  at::Tensor gathered(int64_t rows) const;              // [m * rows, C] dtype; is `normed` at m = 1
-  at::Tensor partial(int64_t rows) const;               // [m * rows, C] dtype; overwrites `gathered`
-  at::Tensor sum(int64_t rows) const;                   // [rows, C] float32, owned rows; m > 1 only
-  at::Tensor wide(int64_t rows, int64_t width) const;   // [m * rows, width] dtype
-  at::Tensor middle(int64_t rows, int64_t width) const; // [m * rows, width] dtype
+  at::Tensor normed(int64_t rows) const;               // [rows, C] dtype, owned rows
+  at::Tensor gathered(int64_t rows) const;             // [m * rows, C] dtype; is `normed` at m = 1
+  at::Tensor partial(int64_t rows) const;              // [m * rows, C] dtype; overwrites `gathered`
+  at::Tensor sum(int64_t rows) const;                  // [rows, C] float32, owned rows; m > 1 only
+  at::Tensor wide(int64_t rows, int64_t width) const;  // [m * rows, width] dtype
+  at::Tensor middle(int64_t rows, int64_t width) const;  // [m * rows, width] dtype
 
  private:
   int64_t channels_;

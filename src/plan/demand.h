@@ -1,7 +1,9 @@
-// What a sweep demands: bytes per rank by purpose, bytes on disk, floating-point operations. Pure arithmetic.
+// What a sweep demands: bytes per rank by purpose, bytes on disk, floating-point operations. Pure
+// arithmetic.
 //
-// In: the job, the architecture and its tensor rows, the windows, the declarations, a layout. Out: numbers. The same
-// functions serve `actsweep plan`, the choice of the block size, and the table that `run` prints.
+// In: the job, the architecture and its tensor rows, the windows, the declarations, a layout. Out:
+// numbers. The same functions serve `actsweep plan`, the choice of the block size, and the table
+// that `run` prints.
 #pragma once
 
 #include <cstdint>
@@ -44,7 +46,8 @@ struct DiskDemand {
 /// Bytes that wait to be written at most, per writing rank.
 inline constexpr int64_t kWriteQueueBytes = 64ll << 20;
 
-/// For model groups of `members` ranks with `threads` threads, and blocks of `block_windows` windows.
+/// For model groups of `members` ranks with `threads` threads, and blocks of `block_windows`
+/// windows.
 MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t threads,
                            int64_t block_windows);
 DiskDemand disk_demand(const SweepFacts& facts);

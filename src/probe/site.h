@@ -7,7 +7,7 @@
 namespace actsweep {
 
 struct Site {
-  const char* name;       // the group in the sweep file, and the word in the job
+  const char* name;  // the group in the sweep file, and the word in the job
   const char* long_name;
 };
 

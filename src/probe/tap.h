@@ -1,4 +1,5 @@
-// A tap: the activations of one site, layer and micro-batch, as the loop hands them to whoever measures.
+// A tap: the activations of one site, layer and micro-batch, as the loop hands them to whoever
+// measures.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,8 +14,8 @@ namespace actsweep {
 
 struct Tap {
   const Site& site;
-  int64_t layer;            // 0 = embedding output, l = output of block l
-  at::Tensor rows;          // [labels.row_count(), C] float32, the rows that this rank owns
+  int64_t layer;    // 0 = embedding output, l = output of block l
+  at::Tensor rows;  // [labels.row_count(), C] float32, the rows that this rank owns
   const OwnedRows& labels;
 };
 

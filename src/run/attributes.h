@@ -12,7 +12,8 @@
 namespace actsweep {
 
 /// The attributes of every segment: identity and device.
-std::vector<Attribute> segment_attributes(const nlohmann::json& identity, const std::string& device);
+std::vector<Attribute> segment_attributes(const nlohmann::json& identity,
+                                          const std::string& device);
 
 /// The root attributes of the finished file. `segments` tell the devices that took part.
 std::vector<Attribute> root_attributes(const SweepInputs& inputs, const SweepLayout& layout,

@@ -14,7 +14,8 @@ std::vector<OwnedCounts> count_members(const SweepInputs& inputs, WindowRange mi
     const int64_t first = std::min(microbatch.end, microbatch.begin + member * per_member);
     const int64_t last = std::min(microbatch.end, first + per_member);
     counts[member].sequences = last - first;
-    for (int64_t w = first; w < last; ++w) counts[member].tokens += inputs.windows.window(w).length();
+    for (int64_t w = first; w < last; ++w)
+      counts[member].tokens += inputs.windows.window(w).length();
   }
   return counts;
 }
@@ -31,8 +32,8 @@ BlockLabels label_block(const SweepInputs& inputs, WindowRange block, int64_t se
                         int64_t members, int64_t member) {
   BlockLabels labels;
   labels.first_sequence = block.begin - segment_begin;
-  labels.first_token =
-      inputs.windows.window(block.begin).first_token - inputs.windows.window(segment_begin).first_token;
+  labels.first_token = inputs.windows.window(block.begin).first_token -
+                       inputs.windows.window(segment_begin).first_token;
   for (const auto microbatch : inputs.segments.microbatches(block)) {
     labels.own.push_back(owned_rows(inputs.windows, inputs.corpus, microbatch, members, member));
     labels.counts.push_back(count_members(inputs, microbatch, members));

@@ -18,11 +18,11 @@ struct OwnedCounts {
 struct BlockLabels {
   std::vector<OwnedRows> own;                    // [micro-batch] of this rank
   std::vector<std::vector<OwnedCounts>> counts;  // [micro-batch][member]
-  int64_t first_token = 0;     // in the part of the file that the block belongs to
+  int64_t first_token = 0;  // in the part of the file that the block belongs to
   int64_t first_sequence = 0;
-  int64_t tokens = 0;          // of all members
+  int64_t tokens = 0;  // of all members
   int64_t sequences = 0;
-  int64_t longest = 0;         // of the padded lengths
+  int64_t longest = 0;  // of the padded lengths
 
   /// Rows of the residual stream on this rank, with padding.
   int64_t row_count() const;

@@ -28,8 +28,8 @@ class Timer {
 
 Forward::Options forward_options(const SweepInputs& inputs, const SweepLayout& layout,
                                  at::Device device) {
-  int64_t rows = inputs.segments.windows_per_microbatch / layout.members *
-                 inputs.job.corpus.sequence_length;
+  int64_t rows =
+      inputs.segments.windows_per_microbatch / layout.members * inputs.job.corpus.sequence_length;
   int64_t positions = inputs.job.corpus.sequence_length;
   for (const auto& [name, ids] : inputs.prompts) {
     rows = std::max(rows, static_cast<int64_t>(ids.size()));
@@ -61,14 +61,17 @@ BlockPass::BlockPass(const SweepInputs& inputs, const Group& group, const SweepL
     : inputs_(inputs),
       group_(group),
       device_(device),
-      store_(inputs.checkpoint, share_of(inputs.checkpoint.architecture(), group.size(), group.rank()),
-             {inputs.job.model.dtype, inputs.job.parallel.weights, inputs.job.statistics.loss, device,
-              on_loaded}),
+      store_(inputs.checkpoint,
+             share_of(inputs.checkpoint.architecture(), group.size(), group.rank()),
+             {inputs.job.model.dtype, inputs.job.parallel.weights, inputs.job.statistics.loss,
+              device, on_loaded}),
       forward_(inputs.checkpoint.architecture(), group, forward_options(inputs, layout, device)) {
   const auto options = forward_options(inputs, layout, device);
-  const int64_t block_rows = layout.block_windows / layout.members * inputs.job.corpus.sequence_length;
-  residual_ = at::empty({std::max(block_rows, options.owned_rows), inputs.checkpoint.architecture().channels},
-                        at::TensorOptions().dtype(at::kFloat).device(device));
+  const int64_t block_rows =
+      layout.block_windows / layout.members * inputs.job.corpus.sequence_length;
+  residual_ = at::empty(
+      {std::max(block_rows, options.owned_rows), inputs.checkpoint.architecture().channels},
+      at::TensorOptions().dtype(at::kFloat).device(device));
 }
 
 at::Tensor BlockPass::rows_of(const BlockLabels& labels, size_t batch) {
@@ -104,7 +107,8 @@ void BlockPass::measure_loss(const BlockLabels& labels, bool is_last, const List
     const Timer timer(times_.model_s);
     at::Tensor has_target;
     const auto targets = targets_of(labels.own[batch], has_target).to(device_);
-    auto nll = token_nll(inputs_.checkpoint.architecture(), head, rows_of(labels, batch), targets, group_);
+    auto nll =
+        token_nll(inputs_.checkpoint.architecture(), head, rows_of(labels, batch), targets, group_);
     nll.masked_fill_(has_target.logical_not(), std::numeric_limits<float>::quiet_NaN());
     listeners.on_loss(labels.own[batch], nll);
   }
@@ -117,7 +121,8 @@ bool BlockPass::run(const BlockLabels& labels, bool is_last, const Listeners& li
   if (!end_layer(0, listeners)) return false;
   for (int64_t layer = 0; layer < layers; ++layer) {
     const bool is_end = layer + 1 == store_.stages();
-    const auto next = is_end && is_last ? std::nullopt : std::optional((layer + 1) % store_.stages());
+    const auto next =
+        is_end && is_last ? std::nullopt : std::optional((layer + 1) % store_.stages());
     const auto& weights = store_.acquire(layer, next);
     for (size_t batch = 0; batch < labels.own.size(); ++batch) {
       auto rows = rows_of(labels, batch);

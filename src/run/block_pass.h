@@ -1,7 +1,8 @@
 // One block through the model: the layer loop outside, the micro-batches inside.
 //
-// In: the labels of a block. Out: a tap for each layer and micro-batch, and the negative log-likelihoods where the loss is
-// asked for. The residual stream of the block is all that is kept between layers.
+// In: the labels of a block. Out: a tap for each layer and micro-batch, and the negative
+// log-likelihoods where the loss is asked for. The residual stream of the block is all that is kept
+// between layers.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -29,7 +30,8 @@ class BlockPass {
  public:
   struct Listeners {
     TapListener on_tap;
-    /// Empty where no loss is asked for. [row_count] float32 on the host; NaN where a row has no target.
+    /// Empty where no loss is asked for. [row_count] float32 on the host; NaN where a row has no
+    /// target.
     std::function<void(const OwnedRows&, const at::Tensor& token_nll)> on_loss;
     /// After each layer, 0 included, when all micro-batches have passed it. False ends the pass.
     std::function<bool(int64_t layer)> after_layer;
@@ -39,7 +41,8 @@ class BlockPass {
   BlockPass(const SweepInputs& inputs, const Group& group, const SweepLayout& layout,
             at::Device device, const std::function<void(int64_t stage)>& on_loaded = {});
 
-  /// Collective over the model group. `is_last`: no other block follows. Returns false where after_layer ended it.
+  /// Collective over the model group. `is_last`: no other block follows. Returns false where
+  /// after_layer ended it.
   bool run(const BlockLabels& labels, bool is_last, const Listeners& listeners);
 
   const PassTimes& times() const { return times_; }

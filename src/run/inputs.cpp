@@ -1,6 +1,7 @@
 #include "run/inputs.h"
 
 #include "base/error.h"
+#include "model/tokenizer.h"
 
 namespace actsweep {
 
@@ -14,6 +15,14 @@ SweepInputs::SweepInputs(const Job& wanted)
       model_fingerprint(checkpoint.fingerprint()) {
   corpus.check_ids(checkpoint.architecture().vocabulary);
   for (const auto& name : job.capture.prompts) prompts[name] = corpus.prompt(name);
+}
+
+std::string SweepInputs::tokenizer_warning() const {
+  const auto expected = tokenizer_fingerprint(checkpoint.directory());
+  if (!expected || *expected == corpus.tokenizer_fingerprint()) return "";
+  return fmt::format(
+      "{}: made with another tokenizer than {}'s: expected tokenizer_fingerprint {}, found {}",
+      corpus.path(), checkpoint.directory(), *expected, corpus.tokenizer_fingerprint());
 }
 
 SweepFacts SweepInputs::facts() const {

@@ -1,7 +1,8 @@
-// What a sweep reads: job, corpus, checkpoint - opened, proven to fit each other, and what follows from them.
+// What a sweep reads: job, corpus, checkpoint - opened, proven to fit each other, and what follows
+// from them.
 //
-// Refuses (kCorpus, kModel) what does not fit; a tokenizer that differs from the checkpoint's is no error here, since only
-// its ids matter, which are checked against the model's vocabulary.
+// Refuses (kCorpus, kModel) what does not fit; a tokenizer that differs from the checkpoint's is a
+// warning, since ids within the model's vocabulary can be swept.
 #pragma once
 
 #include <map>
@@ -30,9 +31,13 @@ struct SweepInputs {
   std::map<std::string, std::vector<uint32_t>> prompts;  // ids of the captured prompts by name
   std::string model_fingerprint;
 
+  /// Says that the corpus was made with another tokenizer than the checkpoint's; empty where it was
+  /// not, or none is there.
+  std::string tokenizer_warning() const;
   /// What `plan` reckons with.
   SweepFacts facts() const;
-  /// Every key and fingerprint that can change a number in the file, with the threads that the sweep runs with.
+  /// Every key and fingerprint that can change a number in the file, with the threads that the
+  /// sweep runs with.
   nlohmann::json identity(int64_t threads) const;
 };
 

@@ -8,7 +8,8 @@
 
 namespace actsweep {
 
-/// tokens/id, position, sequence, document, class along their tokens, and sequences/length along the windows.
+/// tokens/id, position, sequence, document, class along their tokens, and sequences/length along
+/// the windows.
 std::vector<Column> label_columns(const SweepInputs& inputs, WindowRange windows);
 
 }  // namespace actsweep

@@ -39,7 +39,8 @@ int64_t control_group_bytes(const std::string& name) {
 }  // namespace
 
 int64_t available_memory_bytes(at::Device device) {
-  if (!device.is_cpu()) return static_cast<int64_t>(at::accelerator::getMemoryInfo(device.index()).first);
+  if (!device.is_cpu())
+    return static_cast<int64_t>(at::accelerator::getMemoryInfo(device.index()).first);
   int64_t bytes = meminfo_available_bytes();
   const int64_t limit = control_group_bytes("memory.max");
   if (limit != kUnlimited) {

@@ -23,8 +23,8 @@ struct SweepState {
 /// Refuses (kOutput) a final file and segments of another identity, naming the keys that differ.
 SweepState find_state(const SweepInputs& inputs, const nlohmann::json& identity);
 
-/// The units that are not committed: segments of the job's shard by number, then the captured prompts (numbers from the
-/// count of segments on, in the job's order; those belong to shard 0).
+/// The units that are not committed: segments of the job's shard by number, then the captured
+/// prompts (numbers from the count of segments on, in the job's order; those belong to shard 0).
 std::vector<int64_t> pending_units(const SweepInputs& inputs, const SweepState& state);
 
 }  // namespace actsweep

@@ -58,10 +58,10 @@ std::string Progress::line() const {
                        static_cast<double>(std::max<int64_t>(1, tokens_ * layers_));
   const double rate = tokens_per_s();
   const double left_s = static_cast<double>(tokens_) * (1 - share) / std::max(1e-9, rate);
-  return fmt::format("{:5.1f} % | {:.0f} of {} tokens | {:.0f} tokens/s | {} gone, {} left", 100 * share,
-                     share * static_cast<double>(tokens_ * replicas_), tokens_ * replicas_,
-                     rate * static_cast<double>(replicas_), clock_text(elapsed_s()),
-                     clock_text(left_s));
+  return fmt::format("{:5.1f} % | {:.0f} of {} tokens | {:.0f} tokens/s | {} gone, {} left",
+                     100 * share, share * static_cast<double>(tokens_ * replicas_),
+                     tokens_ * replicas_, rate * static_cast<double>(replicas_),
+                     clock_text(elapsed_s()), clock_text(left_s));
 }
 
 void Progress::show(bool is_last) {

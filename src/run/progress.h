@@ -9,7 +9,8 @@ namespace actsweep {
 
 class Progress {
  public:
-  /// `tokens` that this replica has to measure, through `layers` layers; `replicas` work at the same rate.
+  /// `tokens` that this replica has to measure, through `layers` layers; `replicas` work at the
+  /// same rate.
   Progress(int64_t tokens, int64_t layers, int64_t replicas, bool is_speaker);
   ~Progress();
   Progress(const Progress&) = delete;

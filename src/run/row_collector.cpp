@@ -100,7 +100,8 @@ void RowCollector::flush_layer(int64_t layer) {
   std::vector<Cursor> cursors(parts.begin(), parts.end());
   for (auto* buffer : sent) {
     const bool is_by_sequence = has_axis(*buffer->dataset, Axis::kSequence);
-    // Each part holds its micro-batches one after another; the file wants micro-batches of all members in turn.
+    // Each part holds its micro-batches one after another; the file wants micro-batches of all
+    // members in turn.
     std::vector<std::vector<std::span<const std::byte>>> pieces(labels_->counts.size());
     for (int member = 0; member < group_.size(); ++member) {
       for (size_t batch = 0; batch < pieces.size(); ++batch) {

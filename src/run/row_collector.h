@@ -1,8 +1,9 @@
-// Rows on their way from the statistics to the segment file: kept per dataset, gathered at the writing rank, put into
-// token order.
+// Rows on their way from the statistics to the segment file: kept per dataset, gathered at the
+// writing rank, put into token order.
 //
-// Datasets on the token and sequence axes are flushed after every layer. Those on the row axis (per_token = "massive") are
-// kept through the layers of a block, because only at its end is it known which tokens have an event.
+// Datasets on the token and sequence axes are flushed after every layer. Those on the row axis
+// (per_token = "massive") are kept through the layers of a block, because only at its end is it
+// known which tokens have an event.
 #pragma once
 
 #include <cstddef>
@@ -26,17 +27,18 @@ class RowCollector : public RowSink {
 
   void begin_block(const BlockLabels& labels);
   void append(const Dataset& dataset, std::span<const std::byte> values) override;
-  /// Collective over the model group: writes what was appended since the last flush as layer `layer`.
+  /// Collective over the model group: writes what was appended since the last flush as layer
+  /// `layer`.
   void flush_layer(int64_t layer);
-  /// Collective over the model group, at the end of a block: writes the kept rows of tokens with an event. `events` are the
-  /// block's own.
+  /// Collective over the model group, at the end of a block: writes the kept rows of tokens with an
+  /// event. `events` are the block's own.
   void flush_rows(std::span<const Event> events);
 
  private:
   struct Buffer {
     const Dataset* dataset = nullptr;
-    int64_t item_bytes = 0;                        // of one token or sequence
-    std::vector<std::byte> fresh;                  // since the last flush, micro-batch after micro-batch
+    int64_t item_bytes = 0;        // of one token or sequence
+    std::vector<std::byte> fresh;  // since the last flush, micro-batch after micro-batch
     std::vector<std::vector<std::byte>> by_layer;  // kept, on the row axis
   };
 

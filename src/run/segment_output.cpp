@@ -11,7 +11,8 @@ StepHook steps_of(const std::string& name, const StepHook& on_step) {
 
 SegmentOutput::SegmentOutput(IoThread& io, const SegmentFolder& folder, int64_t number,
                              const std::vector<Dataset>& datasets, const Extents& extents)
-    : io_(io), file_(std::make_shared<std::unique_ptr<SegmentFile>>()),
+    : io_(io),
+      file_(std::make_shared<std::unique_ptr<SegmentFile>>()),
       on_step_(steps_of(fmt::format("segment {}", number), folder.on_step)) {
   io_.submit(0, [file = file_, path = folder.path, attributes = folder.attributes, number, datasets,
                  extents] {
@@ -27,10 +28,9 @@ SegmentOutput::~SegmentOutput() {
 void SegmentOutput::write(const std::string& path, std::vector<int64_t> offset,
                           std::vector<int64_t> count, std::vector<std::byte> values) {
   const size_t bytes = values.size();
-  io_.submit(bytes, [file = file_, path, offset = std::move(offset), count = std::move(count),
-                     values = std::move(values)] {
-    (*file)->write(path, offset, count, values.data());
-  });
+  io_.submit(bytes,
+             [file = file_, path, offset = std::move(offset), count = std::move(count),
+              values = std::move(values)] { (*file)->write(path, offset, count, values.data()); });
 }
 
 void SegmentOutput::append(const std::string& path, int64_t count, std::vector<std::byte> values) {

@@ -1,7 +1,8 @@
 // The output of one segment at the rank that writes it: tasks for the I/O thread.
 //
-// In: parts of datasets as bytes, in any order of layers and blocks. Out: a committed segment file. All HDF5 calls happen
-// on the I/O thread; an error there shows in `io.failed()` and is thrown by `io.drain()`.
+// In: parts of datasets as bytes, in any order of layers and blocks. Out: a committed segment file.
+// All HDF5 calls happen on the I/O thread; an error there shows in `io.failed()` and is thrown by
+// `io.drain()`.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,7 @@
 // One segment, or one captured prompt: from its windows to its committed file.
 //
-// Every method is collective over the model group. A segment that a stop cuts short leaves nothing behind.
+// Every method is collective over the model group. A segment that a stop cuts short leaves nothing
+// behind.
 #pragma once
 
 #include <optional>
@@ -32,7 +33,8 @@ class SegmentRunner {
 
   SegmentRunner(const Environment& environment, BlockPass& pass, at::Device device);
 
-  /// Measures segment `number` and queues its commit. kGoOn or kFinishSegment where it was done, else why it was not.
+  /// Measures segment `number` and queues its commit. kGoOn or kFinishSegment where it was done,
+  /// else why it was not.
   Verdict run_segment(int64_t number, bool is_last);
   /// Runs a prompt and queues the part that holds its residual stream, under `number`.
   Verdict run_prompt(const std::string& name, int64_t number, bool is_last);
@@ -51,12 +53,12 @@ class SegmentRunner {
   std::optional<SiteStatistics> residual_;
   std::optional<LossStatistics> loss_;
   std::unique_ptr<SegmentOutput> output_;
-  std::vector<Event> events_;          // of the segment
-  std::vector<Event> block_events_;    // of the block
-  StepHook on_step_;                   // of the segment
+  std::vector<Event> events_;        // of the segment
+  std::vector<Event> block_events_;  // of the block
+  StepHook on_step_;                 // of the segment
   StopWatch stop_;
   Verdict verdict_ = Verdict::kGoOn;
-  int64_t token_layers_left_ = 0;      // of the segment
+  int64_t token_layers_left_ = 0;  // of the segment
 };
 
 }  // namespace actsweep

@@ -1,7 +1,8 @@
-// Stopping early: a signal sets a flag; the model group decides together whether the segment can be finished in time.
+// Stopping early: a signal sets a flag; the model group decides together whether the segment can be
+// finished in time.
 //
-// SIGUSR1 (ahead of a batch system's time limit): the deadline is SLURM_JOB_END_TIME where set. SIGTERM: 20 s from its
-// arrival. Collective calls are made by all members after every layer.
+// SIGUSR1 (ahead of a batch system's time limit): the deadline is SLURM_JOB_END_TIME where set.
+// SIGTERM: 20 s from its arrival. Collective calls are made by all members after every layer.
 #pragma once
 
 #include "comm/group.h"
@@ -20,8 +21,8 @@ enum class Verdict {
 
 class StopWatch {
  public:
-  /// Collective over `group`. `failed`: this member's output has failed. `segment_left_s`: member 0's estimate of the time
-  /// to the segment's end; negative while unknown.
+  /// Collective over `group`. `failed`: this member's output has failed. `segment_left_s`: member
+  /// 0's estimate of the time to the segment's end; negative while unknown.
   Verdict after_layer(const Group& group, bool failed, double segment_left_s);
 
  private:

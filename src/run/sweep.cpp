@@ -35,11 +35,13 @@ Machine describe_machine(const SweepInputs& inputs, const Place& place) {
   machine.ranks = place.session.size();
   machine.threads = place.threads;
   const double memory = kMemoryShare * static_cast<double>(available_memory_bytes(place.device));
-  machine.memory_bytes = static_cast<int64_t>(memory) / (place.device.is_cpu() ? place.session.local_size() : 1);
+  machine.memory_bytes =
+      static_cast<int64_t>(memory) / (place.device.is_cpu() ? place.session.local_size() : 1);
   machine.operations_per_s = measure_product_rate(inputs.job.model.dtype, place.device);
   machine.free_disk_bytes = free_disk_bytes(inputs.job.output.path);
   // Every rank must plan the same blocks.
-  std::array<double, 3> least = {static_cast<double>(machine.memory_bytes), machine.operations_per_s,
+  std::array<double, 3> least = {static_cast<double>(machine.memory_bytes),
+                                 machine.operations_per_s,
                                  static_cast<double>(machine.free_disk_bytes)};
   check_mpi(MPI_Allreduce(MPI_IN_PLACE, least.data(), 3, MPI_DOUBLE, MPI_MIN, MPI_COMM_WORLD),
             "MPI_Allreduce");
@@ -84,10 +86,11 @@ void log_summary(const SweepInputs& inputs, const BlockPass& pass, const Progres
   if (tokens == 0) return;
   spdlog::info("measured {} tokens in {:.1f} s, {:.0f} tokens/s", tokens * replicas,
                progress.elapsed_s(), progress.tokens_per_s() * static_cast<double>(replicas));
-  spdlog::info("of that on rank 0: model {:.1f} s, statistics {:.1f} s, rows {:.1f} s, waiting for "
-               "weights {:.2f} s ({})",
-               pass.times().model_s, pass.times().statistics_s, pass.times().rows_s,
-               pass.waited_for_weights_s(), name_of(inputs.job.parallel.weights));
+  spdlog::info(
+      "of that on rank 0: model {:.1f} s, statistics {:.1f} s, rows {:.1f} s, waiting for "
+      "weights {:.2f} s ({})",
+      pass.times().model_s, pass.times().statistics_s, pass.times().rows_s,
+      pass.waited_for_weights_s(), name_of(inputs.job.parallel.weights));
 }
 
 /// What one model group is given to do.
@@ -108,7 +111,7 @@ Verdict measure(const SweepInputs& inputs, const SweepLayout& layout, const Grou
     if (on_step) on_step(fmt::format("stage {} loaded", stage));
   };
   BlockPass pass(inputs, group, layout, place.device, on_loaded);
-  spdlog::info("weights are ready");
+  spdlog::info("weights are ready; model group of {} over {}", group.size(), group.backend_name());
   const int64_t tokens = tokens_of(inputs, assignment.units);
   auto verdict = Verdict::kGoOn;
   {
@@ -132,7 +135,8 @@ Verdict measure(const SweepInputs& inputs, const SweepLayout& layout, const Grou
   return verdict;
 }
 
-/// The error of a group that others know nothing of: the failing rank reports it and ends all ranks; its peers wait for that.
+/// The error of a group that others know nothing of: the failing rank reports it and ends all
+/// ranks; its peers wait for that.
 [[noreturn]] void end_alone(const AgreedError& error) {
   if (!error.is_mine()) std::this_thread::sleep_for(std::chrono::seconds(10));
   throw Error(error.kind(), error.what());
@@ -151,7 +155,8 @@ void consolidate(const SweepInputs& inputs, const SweepLayout& layout,
   }
   assembly.extents[Axis::kVocabulary] = inputs.corpus.vocabulary_size();
   assembly.extents[Axis::kVocabularyOffset] = inputs.corpus.vocabulary_size() + 1;
-  assembly.extents[Axis::kVocabularyByte] = static_cast<int64_t>(inputs.corpus.vocabulary_bytes().size());
+  assembly.extents[Axis::kVocabularyByte] =
+      static_cast<int64_t>(inputs.corpus.vocabulary_bytes().size());
   assembly.target = inputs.job.output.path;
   assembly.datasets = inputs.datasets;
   assembly.attributes = root_attributes(inputs, layout, identity, segments);
@@ -164,10 +169,12 @@ void consolidate(const SweepInputs& inputs, const SweepLayout& layout,
 void remove_segments(const std::string& output_path) {
   std::error_code error;
   std::filesystem::remove_all(segment_folder(output_path), error);
-  if (error) spdlog::warn("{}: cannot be removed: {}", segment_folder(output_path), error.message());
+  if (error)
+    spdlog::warn("{}: cannot be removed: {}", segment_folder(output_path), error.message());
 }
 
-/// What is left to do for a complete file: a kill between its renaming and the removal of its segments leaves those.
+/// What is left to do for a complete file: a kill between its renaming and the removal of its
+/// segments leaves those.
 void finish_complete(const std::string& path) {
   if (std::filesystem::exists(segment_folder(path))) {
     sync_path(folder_of(path));
@@ -195,7 +202,8 @@ int finish(const SweepInputs& inputs, const SweepLayout& layout, const Place& pl
     throw;
   }
   int is_stopped = verdict != Verdict::kGoOn;
-  check_mpi(MPI_Allreduce(MPI_IN_PLACE, &is_stopped, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD), "MPI_Allreduce");
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, &is_stopped, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD),
+            "MPI_Allreduce");
   if (is_stopped != 0) {
     if (place.session.rank() == 0) spdlog::info("stopped early; what was finished is committed");
     return kExitStopped;
@@ -226,6 +234,9 @@ int run_sweep(const Job& wanted, const MpiSession& session, const StepHook& on_s
   SweepLayout layout;
   agree(MPI_COMM_WORLD, [&] { layout = plan_layout(facts, machine); });
   if (session.rank() == 0) {
+    if (const auto warning = inputs->tokenizer_warning(); !warning.empty()) {
+      spdlog::warn("{}", warning);
+    }
     spdlog::info("plan\n{}", layout_table(facts, machine, layout));
     spdlog::info("{} of {} units of work are pending", pending.size(),
                  inputs->segments.segments() + static_cast<int64_t>(wanted.capture.prompts.size()));

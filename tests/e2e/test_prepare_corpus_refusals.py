@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -137,3 +141,30 @@ def test_refused_run_keeps_the_earlier_file(model: Path, tmp_path: Path) -> None
     assert result.returncode == 3
     assert (tmp_path / "kept.h5").read_bytes() == before
     assert sorted(path.name for path in tmp_path.glob("kept*")) == ["kept.h5"]
+
+
+def workers_of(pid: int) -> list[int]:
+    """The worker processes of a running program, by their command line."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [
+        int(child)
+        for child in children
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
+
+
+def test_killed_worker_is_one_clear_error(model: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("The year was different from 1999, and so on.\n" * 2_000_000)
+    output = tmp_path / "corpus.h5"
+    command = [sys.executable, Path(__file__).resolve().parents[2] / "data/prepare_corpus.py", "--tokenizer", model, "--output", output]
+    with subprocess.Popen([*command, "--jobs", "2", text], stderr=subprocess.PIPE, text=True) as run:
+        deadline = time.monotonic() + 60
+        while not (workers := workers_of(run.pid)):
+            assert run.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        os.kill(workers[0], signal.SIGKILL)
+        _, errors = run.communicate(timeout=120)
+    assert run.returncode == 3, errors
+    assert "a worker process was killed" in errors and "Traceback" not in errors
+    assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]

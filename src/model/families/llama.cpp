@@ -1,5 +1,5 @@
-// Llama 2 and 3, and models published under its type (SmolLM2 among them): pre-norm RMSNorm, rotary positions, grouped
-// query attention, gated SiLU. Biases where config.json says so.
+// Llama 2 and 3, and models published under its type (SmolLM2 among them): pre-norm RMSNorm, rotary
+// positions, grouped query attention, gated SiLU. Biases where config.json says so.
 #include "model/family.h"
 
 namespace actsweep {

@@ -1,5 +1,5 @@
-// Qwen2 and 2.5: Llama's shape with biases on query, key and value; a sliding window on the upper layers where
-// config.json asks for it.
+// Qwen2 and 2.5: Llama's shape with biases on query, key and value; a sliding window on the upper
+// layers where config.json asks for it.
 #include "base/error.h"
 #include "model/family.h"
 
@@ -16,9 +16,9 @@ void read_windows(const Config& config, Architecture& facts) {
     return;
   }
   const auto& types = config.values().at("layer_types");
-  require(types.is_array() && static_cast<int64_t>(types.size()) == facts.layers,
-          ErrorKind::kModel, "{}: \"layer_types\": expected {} entries, found {}", config.path(),
-          facts.layers, types.size());
+  require(types.is_array() && static_cast<int64_t>(types.size()) == facts.layers, ErrorKind::kModel,
+          "{}: \"layer_types\": expected {} entries, found {}", config.path(), facts.layers,
+          types.size());
   for (int64_t layer = 0; layer < facts.layers; ++layer) {
     const auto& type = types.at(layer);
     require(type == "sliding_attention" || type == "full_attention", ErrorKind::kModel,

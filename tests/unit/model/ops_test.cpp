@@ -76,7 +76,8 @@ TEST_P(Ops, AttentionEqualsSoftmaxOverAnExplicitMask) {
     auto hidden = j.gt(i);
     if (window > 0) hidden = hidden.logical_or(j.le(i - window));
     scores.masked_fill_(hidden, -INFINITY);
-    const auto expected = at::matmul(at::softmax(scores, -1), value).transpose(1, 2).reshape({46, 48});
+    const auto expected =
+        at::matmul(at::softmax(scores, -1), value).transpose(1, 2).reshape({46, 48});
     expect_close(mine, expected);
     expect_close(theirs, expected);
   }

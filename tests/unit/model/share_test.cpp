@@ -35,7 +35,8 @@ TEST(Share, RunsOfAnyGroupSizeCoverEachUnitOnce) {
 }
 
 TEST(Share, EachQueryHeadMeetsItsOwnKeyHead) {
-  for (auto [heads, kv_heads] : {std::pair<int64_t, int64_t>{9, 3}, {7, 1}, {12, 4}, {5, 5}, {6, 2}}) {
+  for (auto [heads, kv_heads] :
+       {std::pair<int64_t, int64_t>{9, 3}, {7, 1}, {12, 4}, {5, 5}, {6, 2}}) {
     const auto a = with_heads(heads, kv_heads);
     const int64_t group = heads / kv_heads;
     for (int64_t parts = 1; parts <= heads + 2; ++parts) {
@@ -46,8 +47,10 @@ TEST(Share, EachQueryHeadMeetsItsOwnKeyHead) {
           ASSERT_EQ(run.queries % run.keys, 0);
           for (int64_t q = 0; q < run.queries; ++q) {
             const int64_t query = share.query_heads.begin + run.query_begin + q;
-            const int64_t key = share.key_heads.begin + run.key_begin + q / (run.queries / run.keys);
-            EXPECT_EQ(key, query / group) << heads << "/" << kv_heads << " part " << part << " of " << parts;
+            const int64_t key =
+                share.key_heads.begin + run.key_begin + q / (run.queries / run.keys);
+            EXPECT_EQ(key, query / group)
+                << heads << "/" << kv_heads << " part " << part << " of " << parts;
             EXPECT_LT(key, share.key_heads.end);
             EXPECT_TRUE(seen.insert(query).second);
           }

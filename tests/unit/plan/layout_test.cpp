@@ -72,7 +72,8 @@ TEST(Layout, TheBlockIsTheLargestThatFits) {
   machine.memory_bytes = memory_demand(facts, 1, 1, 6).total() + 1;
   const auto layout = plan_layout(facts, machine);
   EXPECT_EQ(layout.block_windows, 6);
-  const auto larger = memory_demand(facts, 1, 1, layout.block_windows + facts.segments.windows_per_microbatch);
+  const auto larger =
+      memory_demand(facts, 1, 1, layout.block_windows + facts.segments.windows_per_microbatch);
   EXPECT_GT(larger.total(), machine.memory_bytes);
 }
 
