@@ -69,20 +69,14 @@ void over_runs(const at::Tensor& qkv, const AttentionShape& shape, const std::ve
 
 void attend(const at::Tensor& qkv, const AttentionShape& shape, const std::vector<HeadRun>& runs,
             at::Tensor& out) {
-  if (!qkv.is_cpu()) return attend_aten(qkv, shape, runs, out);
-  const auto causal = [](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-    return std::get<0>(at::_scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, true));
-  };
-  const auto biased = [](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                         const at::Tensor& bias) {
-    return std::get<0>(at::_scaled_dot_product_flash_attention_for_cpu(
-        q, k, v, 0.0, false, bias.expand({1, 1, bias.size(0), bias.size(1)})));
-  };
-  over_runs(qkv, shape, runs, out, causal, biased);
+  if (!qkv.is_cpu()) return aten::attend(qkv, shape, runs, out);
+  cpu::attend(qkv, shape, runs, *cpu::attention_kernels().front(), out);
 }
 
-void attend_aten(const at::Tensor& qkv, const AttentionShape& shape,
-                 const std::vector<HeadRun>& runs, at::Tensor& out) {
+namespace aten {
+
+void attend(const at::Tensor& qkv, const AttentionShape& shape, const std::vector<HeadRun>& runs,
+            at::Tensor& out) {
   const auto causal = [](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
     return at::scaled_dot_product_attention(q, k, v, {}, 0.0, true, std::nullopt, true);
   };
@@ -93,4 +87,5 @@ void attend_aten(const at::Tensor& qkv, const AttentionShape& shape,
   over_runs(qkv, shape, runs, out, causal, biased);
 }
 
+}  // namespace aten
 }  // namespace actsweep

@@ -25,8 +25,19 @@ struct AttentionShape {
 void attend(const at::Tensor& qkv, const AttentionShape& shape, const std::vector<HeadRun>& runs,
             at::Tensor& out);
 
+/// The same on a CPU, in float32 whatever the dtype of the rows, by a kernel of choice.
+namespace cpu {
+struct AttentionKernel;
+/// Those that this machine can run, the fastest first.
+const std::vector<const AttentionKernel*>& attention_kernels();
+void attend(const at::Tensor& qkv, const AttentionShape& shape, const std::vector<HeadRun>& runs,
+            const AttentionKernel& kernel, at::Tensor& out);
+}  // namespace cpu
+
 /// The same by ATen's device-independent operator: what runs on a GPU.
-void attend_aten(const at::Tensor& qkv, const AttentionShape& shape,
-                 const std::vector<HeadRun>& runs, at::Tensor& out);
+namespace aten {
+void attend(const at::Tensor& qkv, const AttentionShape& shape, const std::vector<HeadRun>& runs,
+            at::Tensor& out);
+}  // namespace aten
 
 }  // namespace actsweep

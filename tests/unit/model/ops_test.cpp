@@ -61,25 +61,63 @@ TEST_P(Ops, GateEqualsAtenFromFarNegativeToFarPositive) {
   expect_close(mine, theirs);
 }
 
-TEST_P(Ops, AttentionEqualsSoftmaxOverAnExplicitMask) {
-  for (int64_t window : {0, 5, 64}) {
-    const AttentionShape shape{23, 6, 2, 8, window};
-    const auto qkv = random({2 * 23, (6 + 4) * 8});
-    auto mine = at::empty({2 * 23, 48}, GetParam()), theirs = mine.clone();
-    attend(qkv, shape, {{0, 6, 0, 2}}, mine);
-    attend_aten(qkv, shape, {{0, 6, 0, 2}}, theirs);
-    const auto heads = qkv.to(at::kDouble).view({2, 23, 10, 8}).transpose(1, 2);
-    const auto key = heads.narrow(1, 6, 2).repeat_interleave(3, 1);
-    const auto value = heads.narrow(1, 8, 2).repeat_interleave(3, 1);
-    auto scores = at::matmul(heads.narrow(1, 0, 6), key.transpose(2, 3)) / std::sqrt(8.0);
-    const auto i = at::arange(23).unsqueeze(1), j = at::arange(23).unsqueeze(0);
-    auto hidden = j.gt(i);
-    if (window > 0) hidden = hidden.logical_or(j.le(i - window));
-    scores.masked_fill_(hidden, -INFINITY);
-    const auto expected =
-        at::matmul(at::softmax(scores, -1), value).transpose(1, 2).reshape({46, 48});
-    expect_close(mine, expected);
-    expect_close(theirs, expected);
+/// Softmax over an explicit mask, in float64.
+at::Tensor textbook_attention(const at::Tensor& qkv, const AttentionShape& shape) {
+  const int64_t length = shape.positions, width = shape.width;
+  const auto heads = qkv.to(at::kDouble).view({-1, length, qkv.size(1) / width, width});
+  const auto by_head = heads.transpose(1, 2);
+  const int64_t group = shape.query_heads / shape.key_heads;
+  const auto key =
+      by_head.narrow(1, shape.query_heads, shape.key_heads).repeat_interleave(group, 1);
+  const auto value = by_head.narrow(1, shape.query_heads + shape.key_heads, shape.key_heads)
+                         .repeat_interleave(group, 1);
+  auto scores = at::matmul(by_head.narrow(1, 0, shape.query_heads), key.transpose(2, 3)) /
+                std::sqrt(static_cast<double>(width));
+  const auto i = at::arange(length).unsqueeze(1), j = at::arange(length).unsqueeze(0);
+  auto hidden = j.gt(i);
+  if (shape.window > 0) hidden = hidden.logical_or(j.le(i - shape.window));
+  scores.masked_fill_(hidden, -INFINITY);
+  return at::matmul(at::softmax(scores, -1), value)
+      .transpose(1, 2)
+      .reshape({-1, shape.query_heads * width});
+}
+
+TEST_P(Ops, AttentionOfEachKernelEqualsSoftmaxOverAnExplicitMask) {
+  // Lengths and widths below and above the kernels' rows, panels and blocks of keys.
+  for (const auto& shape :
+       {AttentionShape{23, 6, 2, 8, 0}, AttentionShape{23, 6, 2, 8, 5},
+        AttentionShape{23, 6, 2, 8, 64}, AttentionShape{1, 6, 2, 20, 0},
+        AttentionShape{1100, 2, 1, 70, 0}, AttentionShape{1100, 2, 1, 70, 600}}) {
+    const int64_t rows = 2 * shape.positions, out_width = shape.query_heads * shape.width;
+    const auto qkv = random({rows, out_width + 2 * shape.key_heads * shape.width});
+    const std::vector<HeadRun> runs = {{0, shape.query_heads, 0, shape.key_heads}};
+    const auto expected = textbook_attention(qkv, shape);
+    auto out = at::empty({rows, out_width}, GetParam());
+    aten::attend(qkv, shape, runs, out);
+    expect_close(out, expected);
+    for (const auto* kernel : cpu::attention_kernels()) {
+      out.zero_();
+      cpu::attend(qkv, shape, runs, *kernel, out);
+      expect_close(out, expected);
+    }
+  }
+}
+
+TEST(Attention, TakesScoresFarApartAndPassesNotANumberOn) {
+  const AttentionShape shape{600, 1, 1, 16, 0};
+  auto qkv = at::randn({600, 48});
+  qkv.narrow(1, 0, 32).mul_(40);  // scores in the thousands
+  auto out = at::empty({600, 16});
+  for (const auto* kernel : cpu::attention_kernels()) {
+    cpu::attend(qkv, shape, {{0, 1, 0, 1}}, *kernel, out);
+    EXPECT_LT((out - textbook_attention(qkv, shape)).abs().max().item<double>(), 1e-3);
+  }
+  qkv[300][20] = std::nanf("");
+  for (const auto* kernel : cpu::attention_kernels()) {
+    cpu::attend(qkv, shape, {{0, 1, 0, 1}}, *kernel, out);
+    const auto is_nan = out.isnan().any(1);
+    EXPECT_FALSE(is_nan.narrow(0, 0, 300).any().item<bool>());
+    EXPECT_TRUE(is_nan.narrow(0, 300, 300).all().item<bool>());
   }
 }
 

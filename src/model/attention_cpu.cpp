@@ -1,0 +1,214 @@
+// Attention on a CPU: packs each head's keys and values once, then hands its queries to the kernel
+// for this machine's instruction set, a few rows at a time.
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+
+#include "model/attention.h"
+#include "model/attention_kernel.h"
+#include "model/cpu_rows.h"
+
+namespace actsweep::cpu {
+namespace {
+
+/// Tasks per thread that even out the unequal work of causal rows.
+constexpr int64_t kTasksPerThread = 4;
+
+int64_t padded(int64_t count, int64_t lanes) { return (count + lanes - 1) / lanes * lanes; }
+
+/// A head's part of consecutive rows: [count, width] at a row stride.
+template <typename T>
+struct HeadRows {
+  T* first;
+  int64_t stride;
+  int64_t count;
+  int64_t width;
+};
+
+/// out: panels of `lanes` positions, each [width, lanes]; positions beyond the last are 0.
+template <typename T>
+ACTSWEEP_INLINE void transpose_panels(const HeadRows<const T>& rows, int64_t lanes, float* out) {
+  for (int64_t begin = 0; begin < rows.count; begin += lanes, out += rows.width * lanes) {
+    const int64_t count = std::min(lanes, rows.count - begin);
+    for (int64_t lane = 0; lane < lanes; ++lane) {
+      const T* row = rows.first + (begin + lane) * rows.stride;
+      for (int64_t i = 0; i < rows.width; ++i) {
+        out[i * lanes + lane] = lane < count ? widen(row[i]) : 0.0f;
+      }
+    }
+  }
+}
+
+/// out: panels of `lanes` channels, each [count, lanes]; channels beyond the last are 0.
+template <typename T>
+ACTSWEEP_INLINE void split_panels(const HeadRows<const T>& rows, int64_t lanes, float* out) {
+  for (int64_t begin = 0; begin < rows.width; begin += lanes) {
+    const int64_t width = std::min(lanes, rows.width - begin);
+    for (int64_t row = 0; row < rows.count; ++row, out += lanes) {
+      const T* from = rows.first + row * rows.stride + begin;
+      for (int64_t i = 0; i < width; ++i) out[i] = widen(from[i]);
+      for (int64_t i = width; i < lanes; ++i) out[i] = 0;
+    }
+  }
+}
+
+/// out [width, rows of the kernel] = the scaled queries; rows beyond the last are 0.
+template <typename T>
+ACTSWEEP_INLINE void scale_queries(const HeadRows<const T>& rows, int64_t kernel_rows, float scale,
+                                   float* out) {
+  for (int64_t row = 0; row < kernel_rows; ++row) {
+    const T* from = rows.first + row * rows.stride;
+    for (int64_t i = 0; i < rows.width; ++i) {
+      out[i * kernel_rows + row] = row < rows.count ? widen(from[i]) * scale : 0.0f;
+    }
+  }
+}
+
+template <typename T>
+ACTSWEEP_INLINE void place_rows(const float* from, int64_t from_stride, const HeadRows<T>& rows) {
+  for (int64_t row = 0; row < rows.count; ++row) {
+    for (int64_t i = 0; i < rows.width; ++i) {
+      narrow(from[row * from_stride + i], rows.first[row * rows.stride + i]);
+    }
+  }
+}
+
+#define ACTSWEEP_FOR_TYPE(T)                                                                    \
+  ACTSWEEP_CLONES void pack_keys(const HeadRows<const T>& rows, int64_t lanes, float* out) {    \
+    transpose_panels(rows, lanes, out);                                                         \
+  }                                                                                             \
+  ACTSWEEP_CLONES void pack_values(const HeadRows<const T>& rows, int64_t lanes, float* out) {  \
+    split_panels(rows, lanes, out);                                                             \
+  }                                                                                             \
+  ACTSWEEP_CLONES void pack_queries(const HeadRows<const T>& rows, int64_t kernel_rows,         \
+                                    float scale, float* out) {                                  \
+    scale_queries(rows, kernel_rows, scale, out);                                               \
+  }                                                                                             \
+  ACTSWEEP_CLONES void place(const float* from, int64_t from_stride, const HeadRows<T>& rows) { \
+    place_rows(from, from_stride, rows);                                                        \
+  }
+ACTSWEEP_FOR_TYPE(float)
+ACTSWEEP_FOR_TYPE(at::BFloat16)
+ACTSWEEP_FOR_TYPE(at::Half)
+#undef ACTSWEEP_FOR_TYPE
+
+/// One thread's work space; kept from call to call.
+struct Scratch {
+  std::vector<float> keys, values, query, scores, out;
+
+  void reserve(const AttentionKernel& kernel, const AttentionShape& shape) {
+    const int64_t panel_width = padded(shape.width, kernel.lanes);
+    keys.resize(padded(shape.positions, kernel.lanes) * shape.width);
+    values.resize(panel_width * shape.positions);
+    query.resize(shape.width * kernel.rows);
+    scores.resize(kernel.rows * kernel.score_stride);
+    out.resize(kernel.rows * panel_width);
+  }
+};
+
+/// The queries [begin, end) of one sequence in the query heads that share a key/value head.
+struct Task {
+  int64_t sequence;
+  int64_t key_head;
+  int64_t query_begin;  // head
+  int64_t query_end;
+  int64_t begin;  // position
+  int64_t end;
+};
+
+/// All tasks, those with the most keys first.
+std::vector<Task> tasks_of(const AttentionShape& shape, const std::vector<HeadRun>& runs,
+                           int64_t sequences, int64_t kernel_rows) {
+  int64_t heads = 0;
+  for (const auto& run : runs) heads += run.keys;
+  const int64_t wanted = kTasksPerThread * at::get_num_threads();
+  const int64_t chunks = std::clamp<int64_t>((wanted + sequences * heads - 1) / (sequences * heads),
+                                             1, (shape.positions + kernel_rows - 1) / kernel_rows);
+  const int64_t length = padded((shape.positions + chunks - 1) / chunks, kernel_rows);
+  std::vector<Task> tasks;
+  for (int64_t begin = (shape.positions - 1) / length * length; begin >= 0; begin -= length) {
+    for (int64_t sequence = 0; sequence < sequences; ++sequence) {
+      for (const auto& run : runs) {
+        const int64_t group = run.queries / run.keys;
+        for (int64_t key = 0; key < run.keys; ++key) {
+          const int64_t query = run.query_begin + key * group;
+          tasks.push_back({sequence, run.key_begin + key, query, query + group, begin,
+                           std::min(begin + length, shape.positions)});
+        }
+      }
+    }
+  }
+  return tasks;
+}
+
+template <typename T>
+void run_task(const Task& task, const AttentionShape& shape, const T* qkv, T* out,
+              const AttentionKernel& kernel, Scratch& scratch) {
+  const int64_t width = shape.width, out_stride = shape.query_heads * width;
+  const int64_t stride = out_stride + 2 * shape.key_heads * width;
+  const T* rows = qkv + task.sequence * shape.positions * stride;
+  T* out_rows = out + task.sequence * shape.positions * out_stride;
+  const int64_t key_at = (shape.query_heads + task.key_head) * width;
+  const HeadRows<const T> keys = {rows + key_at, stride, task.end, width};
+  const HeadRows<const T> values = {keys.first + shape.key_heads * width, stride, task.end, width};
+  pack_keys(keys, kernel.lanes, scratch.keys.data());
+  pack_values(values, kernel.lanes, scratch.values.data());
+
+  const float scale = 1.0f / std::sqrt(static_cast<float>(width));
+  HeadQueries queries = {.query = scratch.query.data(),
+                         .keys = scratch.keys.data(),
+                         .values = scratch.values.data(),
+                         .scores = scratch.scores.data(),
+                         .out = scratch.out.data(),
+                         .width = width,
+                         .positions = task.end,
+                         .window = shape.window};
+  for (int64_t head = task.query_begin; head < task.query_end; ++head) {
+    for (int64_t begin = task.begin; begin < task.end; begin += kernel.rows) {
+      const int64_t count = std::min(kernel.rows, task.end - begin);
+      pack_queries({rows + begin * stride + head * width, stride, count, width}, kernel.rows, scale,
+                   scratch.query.data());
+      queries.first = begin;
+      kernel.attend(queries);
+      place(scratch.out.data(), padded(width, kernel.lanes),
+            {out_rows + begin * out_stride + head * width, out_stride, count, width});
+    }
+  }
+}
+
+}  // namespace
+
+const std::vector<const AttentionKernel*>& attention_kernels() {
+  static const auto kernels = [] {
+    std::vector<const AttentionKernel*> found;
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("x86-64-v4")) found.push_back(&kAttentionV4);
+    if (__builtin_cpu_supports("x86-64-v3")) found.push_back(&kAttentionV3);
+#endif
+    found.push_back(&kAttentionBaseline);
+    return found;
+  }();
+  return kernels;
+}
+
+void attend(const at::Tensor& qkv, const AttentionShape& shape, const std::vector<HeadRun>& runs,
+            const AttentionKernel& kernel, at::Tensor& out) {
+  const auto tasks = tasks_of(shape, runs, qkv.size(0) / shape.positions, kernel.rows);
+  with_type(qkv.scalar_type(), [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    const T* rows = qkv.const_data_ptr<T>();
+    T* out_rows = out.data_ptr<T>();
+    std::atomic<size_t> next = 0;
+    at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t, int64_t) {
+      thread_local Scratch scratch;
+      scratch.reserve(kernel, shape);
+      for (size_t task = next++; task < tasks.size(); task = next++) {
+        run_task(tasks[task], shape, rows, out_rows, kernel, scratch);
+      }
+    });
+  });
+}
+
+}  // namespace actsweep::cpu

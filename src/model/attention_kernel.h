@@ -1,0 +1,41 @@
+// The inner kernel of attention on a CPU: a few queries of one head against its packed keys and
+// values, with the softmax in one pass over blocks of keys (arXiv 2205.14135). float32 throughout.
+//
+// Includes nothing but integers: its sources are compiled for instruction sets that the machine may
+// lack, and must not leave inline functions behind that others would link.
+#pragma once
+
+#include <cstdint>
+
+namespace actsweep::cpu {
+
+/// Keys in one block of scores.
+inline constexpr int64_t kKeyBlock = 512;
+
+/// In and out of one call. `rows` and `lanes` are the kernel's own; panels are padded to `lanes`.
+struct HeadQueries {
+  const float* query = nullptr;   // [width, rows], scaled
+  const float* keys = nullptr;    // [panels of T][width, lanes]
+  const float* values = nullptr;  // [panels of width][T, lanes]
+  float* scores = nullptr;        // [rows, score_stride]: work space
+  float* out = nullptr;           // [rows, panels of width * lanes]
+  int64_t width = 0;              // D
+  int64_t positions = 0;          // T
+  int64_t first = 0;              // position of the first query; the others follow
+  int64_t window = 0;             // query i sees key j where i - window < j <= i; 0: all j <= i
+};
+
+struct AttentionKernel {
+  int64_t rows;          // queries of one call
+  int64_t lanes;         // columns of one panel
+  int64_t score_stride;  // floats
+  void (*attend)(const HeadQueries& queries);
+};
+
+extern const AttentionKernel kAttentionBaseline;
+#ifdef __x86_64__
+extern const AttentionKernel kAttentionV3;  // x86-64-v3: AVX2 and FMA
+extern const AttentionKernel kAttentionV4;  // x86-64-v4: AVX-512
+#endif
+
+}  // namespace actsweep::cpu
