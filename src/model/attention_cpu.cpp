@@ -15,6 +15,8 @@ namespace {
 
 /// Tasks per thread that even out the unequal work of causal rows.
 constexpr int64_t kTasksPerThread = 4;
+/// Of all kernels: rows and lanes.
+constexpr int64_t kMostLanes = 32;
 
 int64_t padded(int64_t count, int64_t lanes) { return (count + lanes - 1) / lanes * lanes; }
 
@@ -27,16 +29,22 @@ struct HeadRows {
   int64_t width;
 };
 
-/// out: panels of `lanes` positions, each [width, lanes]; positions beyond the last are 0.
+/// out [width, lanes] = the rows transposed and scaled; lanes beyond the last row are 0. Widened by
+/// tiles, so that what goes to far places is only moved.
 template <typename T>
-ACTSWEEP_INLINE void transpose_panels(const HeadRows<const T>& rows, int64_t lanes, float* out) {
-  for (int64_t begin = 0; begin < rows.count; begin += lanes, out += rows.width * lanes) {
-    const int64_t count = std::min(lanes, rows.count - begin);
-    for (int64_t lane = 0; lane < lanes; ++lane) {
-      const T* row = rows.first + (begin + lane) * rows.stride;
-      for (int64_t i = 0; i < rows.width; ++i) {
-        out[i * lanes + lane] = lane < count ? widen(row[i]) : 0.0f;
-      }
+ACTSWEEP_INLINE void transpose(const HeadRows<const T>& rows, int64_t lanes, float scale,
+                               float* out) {
+  constexpr int64_t kTile = 16;
+  float tile[kMostLanes][kTile] = {};
+  for (int64_t begin = 0; begin < rows.width; begin += kTile) {
+    const int64_t width = std::min(kTile, rows.width - begin);
+    for (int64_t row = 0; row < rows.count; ++row) {
+      const T* from = rows.first + row * rows.stride + begin;
+      for (int64_t i = 0; i < width; ++i) tile[row][i] = widen(from[i]) * scale;
+    }
+    float* to = out + begin * lanes;
+    for (int64_t i = 0; i < width; ++i) {
+      for (int64_t lane = 0; lane < lanes; ++lane) to[i * lanes + lane] = tile[lane][i];
     }
   }
 }
@@ -54,18 +62,6 @@ ACTSWEEP_INLINE void split_panels(const HeadRows<const T>& rows, int64_t lanes, 
   }
 }
 
-/// out [width, rows of the kernel] = the scaled queries; rows beyond the last are 0.
-template <typename T>
-ACTSWEEP_INLINE void scale_queries(const HeadRows<const T>& rows, int64_t kernel_rows, float scale,
-                                   float* out) {
-  for (int64_t row = 0; row < kernel_rows; ++row) {
-    const T* from = rows.first + row * rows.stride;
-    for (int64_t i = 0; i < rows.width; ++i) {
-      out[i * kernel_rows + row] = row < rows.count ? widen(from[i]) * scale : 0.0f;
-    }
-  }
-}
-
 template <typename T>
 ACTSWEEP_INLINE void place_rows(const float* from, int64_t from_stride, const HeadRows<T>& rows) {
   for (int64_t row = 0; row < rows.count; ++row) {
@@ -75,24 +71,32 @@ ACTSWEEP_INLINE void place_rows(const float* from, int64_t from_stride, const He
   }
 }
 
-#define ACTSWEEP_FOR_TYPE(T)                                                                    \
-  ACTSWEEP_CLONES void pack_keys(const HeadRows<const T>& rows, int64_t lanes, float* out) {    \
-    transpose_panels(rows, lanes, out);                                                         \
-  }                                                                                             \
-  ACTSWEEP_CLONES void pack_values(const HeadRows<const T>& rows, int64_t lanes, float* out) {  \
-    split_panels(rows, lanes, out);                                                             \
-  }                                                                                             \
-  ACTSWEEP_CLONES void pack_queries(const HeadRows<const T>& rows, int64_t kernel_rows,         \
-                                    float scale, float* out) {                                  \
-    scale_queries(rows, kernel_rows, scale, out);                                               \
-  }                                                                                             \
-  ACTSWEEP_CLONES void place(const float* from, int64_t from_stride, const HeadRows<T>& rows) { \
-    place_rows(from, from_stride, rows);                                                        \
+#define ACTSWEEP_FOR_TYPE(T)                                                                      \
+  ACTSWEEP_CLONES void pack_transposed(const HeadRows<const T>& rows, int64_t lanes, float scale, \
+                                       float* out) {                                              \
+    transpose(rows, lanes, scale, out);                                                           \
+  }                                                                                               \
+  ACTSWEEP_CLONES void pack_values(const HeadRows<const T>& rows, int64_t lanes, float* out) {    \
+    split_panels(rows, lanes, out);                                                               \
+  }                                                                                               \
+  ACTSWEEP_CLONES void place(const float* from, int64_t from_stride, const HeadRows<T>& rows) {   \
+    place_rows(from, from_stride, rows);                                                          \
   }
 ACTSWEEP_FOR_TYPE(float)
 ACTSWEEP_FOR_TYPE(at::BFloat16)
 ACTSWEEP_FOR_TYPE(at::Half)
 #undef ACTSWEEP_FOR_TYPE
+
+/// out: panels of `lanes` positions, each [width, lanes].
+template <typename T>
+void pack_keys(const HeadRows<const T>& rows, int64_t lanes, float* out) {
+  for (int64_t begin = 0; begin < rows.count; begin += lanes) {
+    const int64_t count = std::min(lanes, rows.count - begin);
+    pack_transposed(
+        HeadRows<const T>{rows.first + begin * rows.stride, rows.stride, count, rows.width}, lanes,
+        1.0f, out + begin * rows.width);
+  }
+}
 
 /// One thread's work space; kept from call to call.
 struct Scratch {
@@ -168,8 +172,8 @@ void run_task(const Task& task, const AttentionShape& shape, const T* qkv, T* ou
   for (int64_t head = task.query_begin; head < task.query_end; ++head) {
     for (int64_t begin = task.begin; begin < task.end; begin += kernel.rows) {
       const int64_t count = std::min(kernel.rows, task.end - begin);
-      pack_queries({rows + begin * stride + head * width, stride, count, width}, kernel.rows, scale,
-                   scratch.query.data());
+      pack_transposed(HeadRows<const T>{rows + begin * stride + head * width, stride, count, width},
+                      kernel.rows, scale, scratch.query.data());
       queries.first = begin;
       kernel.attend(queries);
       place(scratch.out.data(), padded(width, kernel.lanes),
