@@ -89,7 +89,7 @@ POST_NORMS = (
         sizes(96, 3, (6, 2), 131, 257, attention_bias=True, tie_word_embeddings=True),
     ),
     RandomModel(
-        "olmo2-7over1-llama3-bfloat16-old",
+        "olmo2-7over1-scaled-rope-bfloat16-old",
         "olmo2",
         sizes(112, 3, (7, 1), 149, 263, rope_parameters=LLAMA3_ROPE, rms_norm_eps=1e-6),
         dtype="bfloat16",
