@@ -83,7 +83,7 @@ LLAMA_LIKE = (
         sizes(
             66, 3, (3, 1), 101, 241,
             rope_parameters={
-                **YARN_ROPE, "attention_factor": 1.3, "beta_fast": 4.0, "beta_slow": 0.5,
+                **YARN_ROPE, "attention_factor": 1.3, "beta_fast": 1.0, "beta_slow": 0.1,
             },
         ),
     ),

@@ -74,12 +74,12 @@ POST_NORMS = (
         is_old=True,
     ),
     RandomModel(
-        "gemma3_text-3over3-head26-caps-biases-untied",
+        "gemma3_text-3over3-head26-capped-logits-biases-untied",
         "gemma3_text",
         sizes(
             75, 3, (3, 3), 113, 241, head_dim=26, query_pre_attn_scalar=26, sliding_window=17,
-            attn_logit_softcapping=3.0, final_logit_softcapping=6.0, attention_bias=True,
-            tie_word_embeddings=False, layer_types=[FULL, SLIDING, FULL],
+            final_logit_softcapping=6.0, attention_bias=True, tie_word_embeddings=False,
+            layer_types=[FULL, FULL, SLIDING],
         ),
     ),
     RandomModel("olmo2-5over5", "olmo2", sizes(80, 3, (5, 5), 127, 251)),
