@@ -31,11 +31,14 @@ HALF_CASES = [pytest.param(case, id=case.name) for case in CASES if case.mode ==
 
 
 @pytest.fixture(scope="module")
-def sweeps(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FamilySweeps:
+def sweeps(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> FamilySweeps:
     """Of the cases that pytest has selected."""
     build = Path(os.environ.get("ACTSWEEP_BUILD", Path(__file__).resolve().parents[2] / "build"))
-    selected = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    cases = [params["case"] for params in selected if isinstance(params.get("case"), Case)]
+    items = [item for item in request.session.items if hasattr(item, "callspec")]
+    values = [value for item in items for value in item.callspec.params.values()]
+    cases = [value for value in values if isinstance(value, Case)]
     program = build / "tests" / "oracle" / "sweep_jobs"
     return FamilySweeps(program, tmp_path_factory.mktemp("families"), cases)
 
@@ -58,6 +61,8 @@ def test_reference_is_sane(model: RandomModel, sweeps: FamilySweeps) -> None:
     assert max(np.abs(stream[:, :, MASSIVE_CHANNEL]).max() for stream in streams) > 2000
     assert streams[0].shape[2] <= 160 and streams[0].shape[1] <= 96
     assert model.window is None or 2 * model.window <= streams[0].shape[1]
+    for routing in expected.passes["long"].routings:  # no expert is idle
+        assert len(np.unique(routing.chosen)) == routing.logits.shape[1], routing.layer
     assert all(np.isfinite(nll).all() and nll.mean() < 50 for nll in expected.window_nll)
 
 

@@ -93,6 +93,7 @@ ROUTED_EXPERTS = (
             80, 3, (5, 1), 44, 251, head_dim=16, num_local_experts=5, num_experts_per_tok=2,
             sliding_window=16, swiglu_limit=1.5,
         ),
+        seed=2,
     ),
     RandomModel(
         "gpt_oss-6over2-head20-1of4-window13",
@@ -102,6 +103,7 @@ ROUTED_EXPERTS = (
             sliding_window=13, layer_types=[FULL, SLIDING, SLIDING], swiglu_alpha=1.2,
             rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
         ),
+        seed=1,
     ),
     RandomModel(
         "gpt_oss-3over3-head24-3of7-yarn-unbiased-bfloat16",
