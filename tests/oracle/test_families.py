@@ -6,7 +6,6 @@ bfloat16. `pytest -k NAME` makes and sweeps only what it selects.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -35,12 +34,10 @@ def sweeps(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> FamilySweeps:
     """Of the cases that pytest has selected."""
-    build = Path(os.environ.get("ACTSWEEP_BUILD", Path(__file__).resolve().parents[2] / "build"))
     items = [item for item in request.session.items if hasattr(item, "callspec")]
     values = [value for item in items for value in item.callspec.params.values()]
     cases = [value for value in values if isinstance(value, Case)]
-    program = build / "tests" / "oracle" / "sweep_jobs"
-    return FamilySweeps(program, tmp_path_factory.mktemp("families"), cases)
+    return FamilySweeps(tmp_path_factory.mktemp("families"), cases)
 
 
 def test_every_family_has_three_configurations() -> None:

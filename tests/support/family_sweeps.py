@@ -6,10 +6,10 @@ dies fails, and another world goes on with the jobs behind it.
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from .family_cases import Case, Expected, make_expected
@@ -17,6 +17,12 @@ from .random_models import RandomModel
 from .sweeps import environment, to_toml
 
 LAUNCH_S, JOB_S = 60, 5  # a world that takes longer hangs
+
+
+def jobs_program() -> Path:
+    """In the build folder that ACTSWEEP_BUILD names; without it, in build/."""
+    build = Path(__file__).resolve().parents[2] / "build"
+    return Path(os.environ.get("ACTSWEEP_BUILD", build)) / "tests" / "oracle" / "sweep_jobs"
 
 
 @dataclass
@@ -30,9 +36,9 @@ class Outcome:
 class FamilySweeps:
     """Makes checkpoints, references and sweeps of the cases that are asked for, each once."""
 
-    def __init__(self, program: Path, folder: Path, cases: Sequence[Case]) -> None:
-        self._program = program
+    def __init__(self, folder: Path, cases: Sequence[Case]) -> None:
         self._folder = folder
+        self._log = folder / "sweeps.log"
         self._cases = list({case.name: case for case in cases}.values())
         self._expected: dict[str, Expected | Exception] = {}
         self._outcomes: dict[str, Outcome] = {}
@@ -59,13 +65,7 @@ class FamilySweeps:
         assert not outcome.message, outcome.message
         return outcome.path
 
-    @cached_property
-    def _log(self) -> Path:
-        return self._folder / "sweeps.log"
-
     def _sweep_all(self, m: int) -> None:
-        program = self._program
-        assert program.is_file(), f"{program}: expected the program, found nothing; build it first"
         jobs: dict[Path, Case] = {}
         for case in self._cases:
             if case.m != m:
@@ -79,31 +79,38 @@ class FamilySweeps:
             path = output.with_suffix(".toml")
             path.write_text(to_toml(job))
             jobs[path] = case
-        left = list(jobs)
-        while left:
-            messages = self._launch(left, m)
-            if not messages:  # the world died at its first job
-                messages = {left[0]: f"m = {m}: the world ended without a word; see {self._log}"}
-            for path, message in messages.items():
-                self._outcomes[jobs[path].name] = Outcome(path.with_suffix(".h5"), message)
-            left = [path for path in left if path not in messages]
+        for path, message in run_jobs(list(jobs), m, self._log).items():
+            self._outcomes[jobs[path].name] = Outcome(path.with_suffix(".h5"), message)
 
-    def _launch(self, jobs: list[Path], m: int) -> dict[Path, str]:
-        """What a world says of the jobs it came to: "" where all is well."""
-        command = ["mpirun", "--oversubscribe", "-n", str(m), str(self._program), *map(str, jobs)]
-        with self._log.open("a") as log:
-            process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment()
-            )
-            try:
-                said, _ = process.communicate(timeout=LAUNCH_S + JOB_S * len(jobs))
-            except subprocess.TimeoutExpired:
-                process.terminate()
-                said, _ = process.communicate()
-        messages = {}
-        for line in said.splitlines():
-            verdict, _, rest = line.partition(" ")
-            name, _, message = rest.partition(" ")
-            if verdict in ("ok", "error"):
-                messages[Path(name)] = "" if verdict == "ok" else message
-        return messages
+
+def run_jobs(jobs: Sequence[Path], m: int, log: Path) -> dict[Path, str]:
+    """Sweeps job files over m ranks: what is said of each, "" where all is well."""
+    program = jobs_program()
+    assert program.is_file(), f"{program}: expected the program, found nothing; build it first"
+    said: dict[Path, str] = {}
+    while left := [path for path in jobs if path not in said]:
+        messages = run_world(program, left, m, log)
+        # A world that ends without a word died at its first job.
+        said |= messages or {left[0]: f"m = {m}: the world ended without a word; see {log}"}
+    return said
+
+
+def run_world(program: Path, jobs: Sequence[Path], m: int, log: Path) -> dict[Path, str]:
+    """The same in one world, for the jobs that it came to."""
+    command = ["mpirun", "--oversubscribe", "-n", str(m), str(program), *map(str, jobs)]
+    with log.open("a") as file:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=file, text=True, env=environment()
+        )
+        try:
+            lines, _ = process.communicate(timeout=LAUNCH_S + JOB_S * len(jobs))
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            lines, _ = process.communicate()
+    messages = {}
+    for line in lines.splitlines():
+        verdict, _, rest = line.partition(" ")
+        name, _, message = rest.partition(" ")
+        if verdict in ("ok", "error"):
+            messages[Path(name)] = "" if verdict == "ok" else message
+    return messages
