@@ -47,6 +47,12 @@ class Pass:
     routings: list[Routing]  # of the layers with experts
 
     @property
+    def least_margin(self) -> np.ndarray:
+        """float32 [T]: of all routers that the token meets."""
+        margins = [routing.margin for routing in self.routings]
+        return np.min([np.full(self.stream.shape[1], np.inf), *margins], axis=0)
+
+    @property
     def is_sure(self) -> np.ndarray:
         """bool [layers + 1, T]: False from where a near tie of the router reaches.
 
@@ -68,7 +74,11 @@ class Oracle:
     def __init__(self, directory: Path, dtype: torch.dtype = torch.float32) -> None:
         attention = "sdpa" if is_alibi_falcon(directory) else "eager"
         module, information = AutoModelForCausalLM.from_pretrained(
-            directory, dtype=dtype, attn_implementation=attention, output_loading_info=True
+            directory,
+            dtype=dtype,
+            attn_implementation=attention,
+            experts_implementation="eager",  # others ask for widths that suit a kernel
+            output_loading_info=True,
         )
         for key in ("missing_keys", "unexpected_keys", "mismatched_keys"):
             assert not information[key], (key, information[key])

@@ -1,4 +1,8 @@
-"""Families of routed experts. Expert widths are multiples of 4, as transformers asks on CPUs."""
+"""Families of routed experts.
+
+Some expert widths are multiples of 4, which transformers' default experts ask for on CPUs; the
+oracle's eager ones do not.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ ROUTED_EXPERTS = (
         "mixtral-6over2-head20-1of4-window16",
         "mixtral",
         sizes(
-            92, 3, (6, 2), 52, 257, num_local_experts=4, num_experts_per_tok=1, head_dim=20,
+            92, 3, (6, 2), 53, 257, num_local_experts=4, num_experts_per_tok=1, head_dim=20,
             sliding_window=16,
         ),
     ),
@@ -43,7 +47,7 @@ ROUTED_EXPERTS = (
         "qwen2_moe",
         sizes(
             96, 4, (6, 3), 131, 257, num_experts=5, num_experts_per_tok=3, norm_topk_prob=True,
-            moe_intermediate_size=36, shared_expert_intermediate_size=53, decoder_sparse_step=2,
+            moe_intermediate_size=35, shared_expert_intermediate_size=53, decoder_sparse_step=2,
             qkv_bias=False, use_sliding_window=True, sliding_window=13, max_window_layers=3,
         ),
         is_old=True,
@@ -71,7 +75,7 @@ ROUTED_EXPERTS = (
         "qwen3_moe",
         sizes(
             96, 3, (6, 2), 131, 257, num_experts=5, num_experts_per_tok=3, norm_topk_prob=True,
-            moe_intermediate_size=36, mlp_only_layers=[1], use_sliding_window=True,
+            moe_intermediate_size=37, mlp_only_layers=[1], use_sliding_window=True,
             sliding_window=16,
         ),
     ),
@@ -99,7 +103,7 @@ ROUTED_EXPERTS = (
         "gpt_oss-6over2-head20-1of4-window13",
         "gpt_oss",
         sizes(
-            92, 3, (6, 2), 52, 257, head_dim=20, num_local_experts=4, num_experts_per_tok=1,
+            92, 3, (6, 2), 51, 257, head_dim=20, num_local_experts=4, num_experts_per_tok=1,
             sliding_window=13, layer_types=[FULL, SLIDING, SLIDING], swiglu_alpha=1.2,
             rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
         ),
