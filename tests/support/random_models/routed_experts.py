@@ -107,7 +107,6 @@ ROUTED_EXPERTS = (
             sliding_window=13, layer_types=[FULL, SLIDING, SLIDING], swiglu_alpha=1.2,
             rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
         ),
-        seed=1,
     ),
     RandomModel(
         "gpt_oss-3over3-head24-3of7-yarn-unbiased-bfloat16",
