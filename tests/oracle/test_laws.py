@@ -1,7 +1,7 @@
 """What "identical" means, and what stays equal over m.
 
 For the same m and threads the file is identical for any number of replicas, any block size and
-either weight mode. Over m, the exact model (support/random_models.py) gives the same selections,
+either weight mode. Over m, the exact model (support/random_models) gives the same selections,
 counts and histograms, and sums that differ by rounding alone; a random model gives near values.
 """
 

@@ -1,7 +1,7 @@
 """numpy on the program's own captured streams reproduces each dataset of `actsweep schema`.
 
 The windows of the corpus are captured as prompts too. In the exact model a prompt's stream has the
-bits of the window's (support/random_models.py); in the random one it has them where micro-batches
+bits of the window's (support/random_models); in the random one it has them where micro-batches
 hold one window, because then the products have the same shape.
 """
 

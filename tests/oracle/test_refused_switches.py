@@ -1,0 +1,134 @@
+"""A switch of config.json that the program does not have is refused by name, never ignored.
+
+transformers itself ignores some of them, or fails: those are here too, because a checkpoint that
+sets them means another model than the one that would be swept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.family_sweeps import run_jobs
+from support.random_models import MODELS, RandomModel, make_random, save
+from support.sweeps import to_toml
+from support.token_files import random_corpus, write_token_file
+
+
+@dataclass(frozen=True)
+class Switch:
+    """A key of config.json (dots lead into objects), and a value of it that is refused."""
+
+    family: str
+    key: str
+    value: Any
+    model: str = ""  # a part of the configuration's name; else the family's first
+
+    @property
+    def name(self) -> str:
+        is_scalar = isinstance(self.value, (str, int, float))
+        return f"{self.family}-{self.key}" + (f"-{self.value}" if is_scalar else "")
+
+    def random_model(self) -> RandomModel:
+        return next(m for m in MODELS if m.family == self.family and self.model in m.name)
+
+
+ACTIVATIONS = {
+    "activation_function": ("gpt2", "opt", "gpt_bigcode"),
+    "activation": ("falcon",),
+    "hidden_activation": ("gemma2", "gemma3_text"),
+    "hidden_act": (
+        "gpt_neox", "phi", "phi3", "llama", "mistral", "qwen2", "qwen3", "mixtral", "qwen2_moe",
+        "qwen3_moe", "gemma", "olmo2", "cohere", "stablelm", "starcoder2",
+    ),
+}  # fmt: skip
+ROTARY = (
+    "gpt_neox", "falcon", "phi", "phi3", "llama", "mistral", "qwen2", "qwen3", "mixtral",
+    "qwen2_moe", "qwen3_moe", "gemma", "gemma2", "olmo2", "cohere", "stablelm", "starcoder2",
+    "gpt_oss",
+)  # fmt: skip
+SWITCHES = [
+    *(Switch(f, key, "mish") for key, families in ACTIVATIONS.items() for f in families),
+    *(Switch(f, "rope_parameters.rope_type", "proportional") for f in ROTARY),
+    *(
+        Switch(family, "quantization_config", {"quant_method": "mxfp4"})
+        for family in ("gpt_oss", "llama", "gpt2")
+    ),
+    *(
+        Switch(family, "layer_types", ["chunked_attention"] * 4, "window")
+        for family in ("qwen2", "qwen3", "gemma2", "gemma3_text")
+    ),
+    *(Switch(f, "use_bidirectional_attention", True) for f in ("gemma", "gemma2", "gemma3_text")),
+    *(Switch(family, "add_cross_attention", True) for family in ("gpt2", "gpt_bigcode")),
+    Switch("gemma3_text", "attn_logit_softcapping", 3.0),
+    Switch("falcon", "num_ln_in_parallel_attn", 2),
+    Switch("falcon", "parallel_attn", False, "new-two-norms"),
+    *(
+        Switch("mpt", f"attn_config.{key}", value)
+        for key, value in (
+            ("qk_ln", True), ("prefix_lm", True), ("attn_type", "multiquery_attention"),
+            ("alibi", False), ("alibi_bias_max", 16), ("attn_uses_sequence_id", True),
+        )
+    ),
+    Switch("mpt", "expansion_ratio", 3),
+    Switch("mpt", "no_bias", False),
+    Switch("mpt", "norm_type", "rmsnorm"),
+    Switch("mpt", "logit_scale", 0.5),
+]  # fmt: skip
+CASES = [pytest.param(switch, id=switch.name) for switch in SWITCHES]
+
+
+def make_job(switch: Switch, folder: Path) -> Path:
+    """A checkpoint that is right but for the switch, and a job over it."""
+    folder.mkdir()
+    model = switch.random_model()
+    directory = save(make_random(model), model, folder / "model")
+    path = directory / "config.json"
+    config = json.loads(path.read_text())
+    *outer, key = switch.key.split(".")
+    place = config
+    for name in outer:
+        place = place[name]
+    place[key] = switch.value
+    path.write_text(json.dumps(config))
+    corpus = write_token_file(folder / "corpus.h5", random_corpus(model.vocabulary, [40]), {})
+    job = {
+        "model": {"path": str(directory)},
+        "corpus": {"path": str(corpus), "sequence_length": 20},
+        "parallel": {"threads": 1},
+        "output": {"path": str(folder / "sweep.h5")},
+    }
+    job_path = folder / "job.toml"
+    job_path.write_text(to_toml(job))
+    return job_path
+
+
+@pytest.fixture(scope="module")
+def answer_of(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Switch], str]:
+    """What the program says of each selected switch: one world for all."""
+    folder = tmp_path_factory.mktemp("switches")
+    items = [item for item in request.session.items if hasattr(item, "callspec")]
+    switches = [item.callspec.params.get("switch") for item in items]
+    names = {switch.name: switch for switch in switches if switch is not None}
+    jobs = {  # in folders whose names say nothing, because messages hold paths
+        name: make_job(switch, folder / f"{number}")
+        for number, (name, switch) in enumerate(names.items())
+    }
+    said = run_jobs(list(jobs.values()), 1, folder / "sweeps.log")
+    return lambda switch: said[jobs[switch.name]]
+
+
+@pytest.mark.parametrize("switch", CASES)
+def test_switch_is_refused_by_name(switch: Switch, answer_of: Callable[[Switch], str]) -> None:
+    answer = answer_of(switch)
+    assert answer, f"{switch.key} = {switch.value!r} was swept"
+    name = switch.key.split(".")[-1]
+    assert "config.json" in answer and f'{name}"' in answer, answer
+    print(answer)

@@ -1,0 +1,133 @@
+"""The cases of the families: a configuration, a number of ranks, a mode; and what is expected.
+
+Making a reference takes tens of milliseconds, so each is made when the first case asks for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from .random_models import (
+    DTYPES,
+    MASSIVE_IDS,
+    MODELS,
+    SMALL_ID,
+    SMALL_POSITIONS,
+    RandomModel,
+    make_random,
+    save,
+)
+from .token_files import Cut, random_corpus, write_token_file
+from .transformers_oracle import Oracle, Pass
+
+Mode = Literal["float32", "streamed", "bfloat16"]
+
+OFTEN = (*MASSIVE_IDS, SMALL_ID)
+PROMPT_LENGTHS = {"long": 96, "odd": 41, "pair": 2}
+HALF_PROMPTS = {f"half{i}": 96 for i in range(16)}  # for quantiles over 1,536 tokens
+DOCUMENT_LENGTHS = (57, 1, 0, 40, 2, 83, 39, 95, 5)
+CUTS = (
+    Cut(40, "packed"),
+    Cut(40, "per_document"),
+    Cut(40, "per_document", bos="each_window"),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One sweep of one configuration."""
+
+    model: RandomModel
+    m: int
+    mode: Mode = "float32"
+
+    @property
+    def name(self) -> str:
+        return f"{self.model.name}-m{self.m}" + ("" if self.mode == "float32" else f"-{self.mode}")
+
+    @property
+    def prompts(self) -> list[str]:
+        return list(HALF_PROMPTS if self.mode == "bfloat16" else PROMPT_LENGTHS)
+
+
+def list_cases() -> list[Case]:
+    """Every configuration at m = 1, 2, 3, 4. One of each family at 6 too, where it has fewer heads,
+    with streamed weights, and in bfloat16."""
+    cases, seen, seen_at_6 = [], set(), set()
+    for model in MODELS:
+        cases += [Case(model, m) for m in (1, 2, 3, 4)]
+        if model.heads < 6 and model.family not in seen_at_6:
+            seen_at_6.add(model.family)
+            cases.append(Case(model, 6))
+        if model.family not in seen:
+            seen.add(model.family)
+            cases += [Case(model, m, "streamed") for m in (1, 3)]
+            cases += [Case(model, m, "bfloat16") for m in (1, 2)]
+    return cases
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A checkpoint, a token file, and what transformers makes of them."""
+
+    model: RandomModel
+    directory: Path
+    corpus: Path
+    cut: Cut
+    ids: dict[str, np.ndarray]  # by prompt
+    passes: dict[str, Pass]  # of all prompts in float32
+    window_nll: list[np.ndarray]  # [T - 1] by window
+    is_window_sure: list[bool]  # no router of it was near a tie
+
+    def job(self, case: Case, output: Path) -> dict[str, dict[str, Any]]:
+        """The job file of one of its cases."""
+        is_half = case.mode == "bfloat16"
+        corpus = {"sequence_length": 64, "max_sequences": 1} if is_half else self.cut.job_keys()
+        return {
+            "model": {
+                "path": str(self.directory),
+                "dtype": "bfloat16" if is_half else "float32",
+            },
+            "corpus": {"path": str(self.corpus), **corpus},
+            "parallel": {
+                "tensor": case.m,
+                "threads": 1,
+                "microbatch_tokens": 160,
+                "weights": "streamed" if case.mode == "streamed" else "resident",
+            },
+            "statistics": {"loss": not is_half},
+            "capture": {"prompts": case.prompts},
+            "output": {"path": str(output)},
+        }
+
+    def rounded_streams(self) -> list[np.ndarray]:
+        """What transformers makes of the half-precision prompts in bfloat16."""
+        oracle = Oracle(self.directory, DTYPES["bfloat16"])
+        return [oracle.residual(self.ids[name]) for name in HALF_PROMPTS]
+
+
+def make_expected(model: RandomModel, folder: Path) -> Expected:
+    """Stores the checkpoint and the token file; asks transformers."""
+    torch.set_num_threads(1)
+    number = MODELS.index(model)
+    cut = CUTS[number % len(CUTS)]
+    directory = save(make_random(model), model, folder / "model")
+    corpus = random_corpus(model.vocabulary, DOCUMENT_LENGTHS, seed=number, often=OFTEN)
+    lengths = PROMPT_LENGTHS | HALF_PROMPTS
+    texts = random_corpus(model.vocabulary, list(lengths.values()), seed=100 + number, often=OFTEN)
+    ids = dict(zip(lengths, texts.documents, strict=True))
+    ids["long"][: len(MASSIVE_IDS)] = MASSIVE_IDS
+    ids["long"][list(SMALL_POSITIONS)] = SMALL_ID
+    path = write_token_file(folder / "corpus.h5", corpus, ids)
+    oracle = Oracle(directory)
+    passes = {name: oracle.run(prompt) for name, prompt in ids.items()}
+    window_nll, is_window_sure = [], []
+    for window in corpus.windows(cut):
+        window_nll.append(oracle.token_nll(window.ids))
+        is_window_sure.append(not oracle.has_near_tie)
+    return Expected(model, directory, path, cut, ids, passes, window_nll, is_window_sure)

@@ -1,0 +1,116 @@
+"""Sweeps of many small models: one MPI world for each number of ranks.
+
+tests/oracle/sweep_jobs.cpp sweeps the jobs of a world one after the other. A job at which a world
+dies fails, and another world goes on with the jobs behind it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .family_cases import Case, Expected, make_expected
+from .random_models import RandomModel
+from .sweeps import environment, to_toml
+
+LAUNCH_S, JOB_S = 60, 5  # a world that takes longer hangs
+
+
+def jobs_program() -> Path:
+    """In the build folder that ACTSWEEP_BUILD names; without it, in build/."""
+    build = Path(__file__).resolve().parents[2] / "build"
+    return Path(os.environ.get("ACTSWEEP_BUILD", build)) / "tests" / "oracle" / "sweep_jobs"
+
+
+@dataclass
+class Outcome:
+    """How a job ended: an empty message is success."""
+
+    path: Path  # of the sweep file
+    message: str
+
+
+class FamilySweeps:
+    """Makes checkpoints, references and sweeps of the cases that are asked for, each once."""
+
+    def __init__(self, folder: Path, cases: Sequence[Case]) -> None:
+        self._folder = folder
+        self._log = folder / "sweeps.log"
+        self._cases = list({case.name: case for case in cases}.values())
+        self._expected: dict[str, Expected | Exception] = {}
+        self._outcomes: dict[str, Outcome] = {}
+
+    def expected(self, model: RandomModel) -> Expected:
+        """What transformers says; an error in making it is raised for every case of the model."""
+        if model.name not in self._expected:
+            folder = self._folder / model.name
+            folder.mkdir()
+            try:
+                self._expected[model.name] = make_expected(model, folder)
+            except Exception as error:  # noqa: BLE001 (it is raised below)
+                self._expected[model.name] = error
+        made = self._expected[model.name]
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    def path(self, case: Case) -> Path:
+        """The sweep file of a case. The first case of an m sweeps all selected cases of that m."""
+        if case.name not in self._outcomes:
+            self._sweep_all(case.m)
+        outcome = self._outcomes[case.name]
+        assert not outcome.message, outcome.message
+        return outcome.path
+
+    def _sweep_all(self, m: int) -> None:
+        jobs: dict[Path, Case] = {}
+        for case in self._cases:
+            if case.m != m:
+                continue
+            output = self._folder / f"{case.name}.h5"
+            try:
+                job = self.expected(case.model).job(case, output)
+            except Exception as error:  # noqa: BLE001 (its own test raises it)
+                self._outcomes[case.name] = Outcome(output, f"no reference: {error}")
+                continue
+            path = output.with_suffix(".toml")
+            path.write_text(to_toml(job))
+            jobs[path] = case
+        for path, message in run_jobs(list(jobs), m, self._log).items():
+            self._outcomes[jobs[path].name] = Outcome(path.with_suffix(".h5"), message)
+
+
+def run_jobs(jobs: Sequence[Path], m: int, log: Path) -> dict[Path, str]:
+    """Sweeps job files over m ranks: what is said of each, "" where all is well."""
+    program = jobs_program()
+    assert program.is_file(), f"{program}: expected the program, found nothing; build it first"
+    said: dict[Path, str] = {}
+    while left := [path for path in jobs if path not in said]:
+        messages = run_world(program, left, m, log)
+        # A world that ends without a word died at its first job.
+        said |= messages or {left[0]: f"m = {m}: the world ended without a word; see {log}"}
+    return said
+
+
+def run_world(program: Path, jobs: Sequence[Path], m: int, log: Path) -> dict[Path, str]:
+    """The same in one world, for the jobs that it came to."""
+    command = ["mpirun", "--oversubscribe", "-n", str(m), str(program), *map(str, jobs)]
+    with log.open("a") as file:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=file, text=True, env=environment()
+        )
+        try:
+            lines, _ = process.communicate(timeout=LAUNCH_S + JOB_S * len(jobs))
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            lines, _ = process.communicate()
+    messages = {}
+    for line in lines.splitlines():
+        verdict, _, rest = line.partition(" ")
+        name, _, message = rest.partition(" ")
+        if verdict in ("ok", "error"):
+            messages[Path(name)] = "" if verdict == "ok" else message
+    return messages

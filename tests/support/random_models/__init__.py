@@ -1,0 +1,46 @@
+"""Random checkpoints of every family, by three configurations or more that differ in what
+config.json can switch.
+
+Sizes are awkward: odd head counts, fewer heads than ranks, widths and vocabularies that 2, 3 and 4
+do not divide.
+"""
+
+from .exact import BOUND_ID, EXACT, INFINITE_ID, TIED_IDS, ZERO_ID, make_exact
+from .gpt_like import GPT_LIKE
+from .llama_like import LLAMA_LIKE
+from .model import (
+    DTYPES,
+    MASSIVE_CHANNEL,
+    MASSIVE_IDS,
+    OUTLIER_CHANNEL,
+    SMALL_ID,
+    SMALL_POSITIONS,
+    RandomModel,
+)
+from .parallel_blocks import PARALLEL_BLOCKS
+from .post_norms import POST_NORMS
+from .routed_experts import ROUTED_EXPERTS
+from .weights import blocks_of, decoder_of, make_random, save
+
+MODELS = (*LLAMA_LIKE, *GPT_LIKE, *PARALLEL_BLOCKS, *POST_NORMS, *ROUTED_EXPERTS)
+
+__all__ = [
+    "BOUND_ID",
+    "DTYPES",
+    "EXACT",
+    "INFINITE_ID",
+    "MASSIVE_CHANNEL",
+    "MASSIVE_IDS",
+    "MODELS",
+    "OUTLIER_CHANNEL",
+    "SMALL_ID",
+    "SMALL_POSITIONS",
+    "TIED_IDS",
+    "ZERO_ID",
+    "RandomModel",
+    "blocks_of",
+    "decoder_of",
+    "make_exact",
+    "make_random",
+    "save",
+]

@@ -1,0 +1,201 @@
+"""Random weights for every family, and checkpoints by transformers' own save_pretrained.
+
+Activations are of order one and no weight is trivial: norms and biases are random too, rows of the
+embedding hold massive values, one layer has an outlier channel. What a weight is follows from the
+class of the module that owns it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from .model import (
+    DTYPES,
+    MASSIVE_CHANNEL,
+    MASSIVE_IDS,
+    OUTLIER_CHANNEL,
+    SMALL_ID,
+    SMALL_POSITIONS,
+    RandomModel,
+)
+
+DOWN_PROJECTIONS = (
+    "mlp.experts.down_proj", "mlp.shared_expert.down_proj", "mlp.down_proj", "mlp.c_proj",
+    "mlp.fc2", "fc2", "mlp.dense_4h_to_h", "ffn.down_proj",
+)  # fmt: skip
+
+
+def make_random(model: RandomModel) -> PreTrainedModel:
+    """The module with its random weights, float32, before they are rounded for storage."""
+    module = AutoModelForCausalLM.from_config(AutoConfig.for_model(model.family, **model.config))
+    generator = torch.Generator().manual_seed(model.seed)
+    with torch.no_grad():
+        for owner, name, weight in owned_parameters(module):
+            mean, deviation = distribution(module, owner, name, weight)
+            noise = torch.randn(weight.shape, generator=generator) * deviation
+            weight.copy_(mean + noise if mean else noise)
+        set_embeddings(module)
+        set_outlier(module)
+        if module.config.tie_word_embeddings:
+            shrink_logits(module)
+    assert_nontrivial(module)
+    return module
+
+
+def owned_parameters(module: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Parameter]]:
+    """Each parameter once, with the module that holds it, in the order of named_parameters."""
+    seen: set[int] = set()
+    for owner in module.modules():
+        for name, weight in owner.named_parameters(recurse=False):
+            if id(weight) not in seen:
+                seen.add(id(weight))
+                yield owner, name, weight
+
+
+def distribution(
+    module: PreTrainedModel, owner: nn.Module, name: str, weight: nn.Parameter
+) -> tuple[float, float]:
+    """Mean and standard deviation of a parameter."""
+    kind = type(owner).__name__
+    if name.endswith("bias"):
+        return 0.0, 0.5
+    if name == "sinks":
+        return 0.0, 1.0
+    if isinstance(owner, nn.Embedding):
+        is_token = owner is module.get_input_embeddings()
+        return 0.0, 1 / embedding_scale(module) if is_token else 0.5
+    if "Norm" in kind:
+        return (0.0 if adds_one(owner) else 1.0), 0.2
+    if "Router" in kind:  # well separated logits
+        return 0.0, 2 * weight.shape[1] ** -0.5
+    if isinstance(owner, Conv1D):
+        return 0.0, weight.shape[0] ** -0.5
+    if kind == "GptOssExperts":  # [experts, in, out]
+        return 0.0, weight.shape[1] ** -0.5
+    return 0.0, weight.shape[-1] ** -0.5
+
+
+def adds_one(norm: nn.Module) -> bool:
+    """Whether a norm multiplies by 1 + its weight."""
+    return "Gemma" in type(norm).__name__
+
+
+def embedding_scale(module: PreTrainedModel) -> float:
+    """What the model multiplies its embeddings by."""
+    return float(getattr(module.get_input_embeddings(), "scalar_embed_scale", 1.0))
+
+
+def decoder_of(module: PreTrainedModel) -> nn.Module:
+    """The module that owns the embeddings, the blocks and the final norm."""
+    return getattr(module.base_model, "decoder", module.base_model)
+
+
+def blocks_of(module: PreTrainedModel) -> nn.ModuleList:
+    decoder = decoder_of(module)
+    names = ("layers", "h", "blocks")
+    return next(getattr(decoder, name) for name in names if hasattr(decoder, name))
+
+
+def set_embeddings(module: PreTrainedModel) -> None:
+    """The massive rows and the small ones."""
+    embedding = module.get_input_embeddings().weight
+    massive = 3000.0 / embedding_scale(module)
+    embedding[MASSIVE_IDS[0], MASSIVE_CHANNEL] = massive
+    embedding[MASSIVE_IDS[1], MASSIVE_CHANNEL] = -massive
+    embedding[SMALL_ID] *= 1e-3
+    decoder = decoder_of(module)
+    for owner in decoder.children():
+        if isinstance(owner, nn.Embedding) and owner is not module.get_input_embeddings():
+            offset = getattr(owner, "offset", 0)
+            owner.weight[[offset + position for position in SMALL_POSITIONS]] *= 1e-3
+    if getattr(decoder, "project_in", None) is not None:  # OPT: keep it in one channel
+        decoder.project_in.weight[:, MASSIVE_CHANNEL] *= 1e-3
+        decoder.project_in.weight[MASSIVE_CHANNEL, MASSIVE_CHANNEL] = 1.0
+
+
+def set_outlier(module: PreTrainedModel) -> None:
+    """One channel of the second block's feed-forward output, 100 times the others."""
+    found = 0
+    for path in DOWN_PROJECTIONS:
+        owner: object = blocks_of(module)[1]
+        for name in path.split("."):
+            owner = getattr(owner, name, None)
+        if owner is None:
+            continue
+        found += 1
+        weight = owner if isinstance(owner, nn.Parameter) else owner.weight
+        is_transposed = isinstance(owner, Conv1D) or module.config.model_type == "gpt_oss"
+        if is_transposed:
+            weight[..., OUTLIER_CHANNEL] *= 100
+        else:
+            weight[..., OUTLIER_CHANNEL, :] *= 100
+    assert found, f"{type(module).__name__}: no down projection among {DOWN_PROJECTIONS}"
+
+
+def shrink_logits(module: PreTrainedModel) -> None:
+    """Logits of order one from a tied embedding, as an untied head gives them."""
+    decoder = decoder_of(module)
+    scale = embedding_scale(module) / module.config.hidden_size**0.5
+    if getattr(decoder, "project_out", None) is not None:
+        weight = decoder.project_out.weight
+        weight *= weight.shape[0] ** -0.5
+        weight[MASSIVE_CHANNEL] *= 1e-3
+        return
+    norm = [child for child in decoder.children() if "Norm" in type(child).__name__][-1]
+    if adds_one(norm):
+        norm.weight[MASSIVE_CHANNEL] = -1 + 2**-8
+        return
+    norm.weight *= scale
+    norm.weight[MASSIVE_CHANNEL] = 1e-4
+    if getattr(norm, "bias", None) is not None:
+        norm.bias *= scale
+        norm.bias[MASSIVE_CHANNEL] = 1e-4
+
+
+def assert_nontrivial(module: nn.Module) -> None:
+    """No entry is zero, and none of the tensors repeats one value."""
+    for name, weight in module.named_parameters():
+        assert torch.isfinite(weight).all() and (weight != 0).all(), name
+        assert weight.numel() == 1 or weight.std() > 0, name
+
+
+def save(module: PreTrainedModel, model: RandomModel, directory: Path) -> Path:
+    """Stores a module as the checkpoint of `model`; proves that it is sharded as asked."""
+    module.to(DTYPES[model.dtype]).save_pretrained(directory, max_shard_size=model.shard)
+    is_sharded = (directory / "model.safetensors.index.json").exists()
+    assert is_sharded == (model.shard != "50GB"), sorted(directory.iterdir())
+    if model.is_old:
+        write_old_config(directory / "config.json", model.family)
+    return directory
+
+
+def write_old_config(path: Path, family: str) -> None:
+    """Most published checkpoints have it: rotary positions in two keys, windows without a list."""
+    config = json.loads(path.read_text())
+    rope = config.pop("rope_parameters")
+    is_nested = "full_attention" in rope  # Gemma 3, where transformers overlooks the key "type"
+    if is_nested:
+        config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        config["sliding_window_pattern"] = config["layer_types"].index("full_attention") + 1
+        rope = rope["full_attention"]
+    config["rotary_emb_base" if family == "gpt_neox" else "rope_theta"] = rope.pop("rope_theta")
+    if "partial_rotary_factor" in rope:
+        key = "rotary_pct" if family == "gpt_neox" else "partial_rotary_factor"
+        config[key] = rope.pop("partial_rotary_factor")
+    if "original_max_position_embeddings" in config:
+        rope.pop("original_max_position_embeddings", None)
+    if rope["rope_type"] in ("linear", "longrope") and not is_nested:
+        rope["type"] = rope.pop("rope_type")
+    config["rope_scaling"] = None if rope.get("rope_type") == "default" else rope
+    if family == "gemma":
+        config["hidden_act"] = "gelu"  # which means the tanh form
+    config["torch_dtype"] = config.pop("dtype")
+    config.pop("layer_types", None)
+    path.write_text(json.dumps(config, indent=2))
