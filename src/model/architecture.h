@@ -1,7 +1,7 @@
 // The architecture: what a forward pass needs to know of a model, as facts and never as a name.
 //
 // Read from a checkpoint's config.json by the reader of its family. Letters: L layers, C channels,
-// H heads, D head width, F feed-forward width, V vocabulary.
+// H heads, D head width, F feed-forward width, E experts, V vocabulary.
 #pragma once
 
 #include <cstdint>
@@ -10,17 +10,65 @@
 
 namespace actsweep {
 
-enum class RopeScaling { kNone, kLinear, kLlama3 };
+enum class NormKind { kRms, kLayer };
+
+/// Norms over the channels: RMSNorm (arXiv 1910.07467) or LayerNorm (arXiv 1607.06450). Which norms
+/// a layer has, before and after its branches, is a matter of its tensor rows.
+struct NormFacts {
+  NormKind kind = NormKind::kRms;
+  double epsilon = 1e-6;
+  double weight_offset = 0;        // Gemma stores weights less 1
+  bool is_after_addition = false;  // the layer's norms apply to the residual stream itself
+  bool has_bias = false;
+};
+
+/// Norms of queries and keys before rotation.
+enum class QueryKeyNorm {
+  kNone,
+  kEachHead,  // each head by itself; one weight for all heads or one for each
+  kAllHeads,  // over the channels of all heads
+};
+
+enum class RopeScaling { kNone, kLinear, kLlama3, kDynamic, kYarn, kLongRope };
 
 /// Rotary positions (arXiv 2104.09864) and how their frequencies are scaled.
 struct Rope {
+  int64_t width = 0;            // channels of a head that are rotated, its first ones
+  bool is_interleaved = false;  // channel 2i pairs with 2i + 1; else i with i + width / 2
   double theta = 10000;
   RopeScaling scaling = RopeScaling::kNone;
-  double factor = 1;  // kLinear, kLlama3
-  double low_frequency =
-      1;  // kLlama3: wavelengths above original_length / this are divided by factor
-  double high_frequency = 4;   // kLlama3: wavelengths below original_length / this stay
-  double original_length = 0;  // kLlama3: positions that the model was first trained on
+  double factor = 1;            // all but kNone and kLongRope
+  double low_frequency = 1;     // kLlama3: wavelengths above original_length / this are divided
+  double high_frequency = 4;    // kLlama3: wavelengths below original_length / this stay
+  double original_length = 0;   // positions that the model was first trained on
+  double beta_fast = 32;        // kYarn (arXiv 2309.00071): rotations above which frequencies stay
+  double beta_slow = 1;         // kYarn: rotations below which they are divided
+  bool rounds_range = true;     // kYarn: the range between them ends at whole pairs
+  double attention_factor = 1;  // kYarn, kLongRope: multiplies cosines and sines
+  std::vector<double> short_divisors;  // [width/2] kLongRope: up to original_length positions
+  std::vector<double> long_divisors;   // [width/2] kLongRope: above
+
+  /// Whether the frequencies follow from the length of the sequence.
+  bool follows_length() const {
+    return scaling == RopeScaling::kDynamic || scaling == RopeScaling::kLongRope;
+  }
+};
+
+/// Attention with linear biases (arXiv 2108.12409), as the families round and scale them.
+enum class Alibi { kNone, kMpt, kFalcon };
+
+enum class Activation { kSilu, kGelu, kGeluTanh, kRelu };
+
+/// Routed experts in place of, or beside, the dense MLP.
+struct ExpertFacts {
+  int64_t count = 0;  // E; 0: the model has none
+  int64_t chosen = 0;
+  int64_t ffn_width = 0;
+  bool renormalises = false;  // the chosen probabilities are divided by their sum
+  int64_t shared_width = 0;   // of the dense MLP beside them; 0: none
+  double clamp = 0;  // above 0: gpt-oss's gate, min(g, clamp) sigmoid(alpha g) (clamp(u) + 1)
+  double gate_alpha = 1.702;
+  std::vector<bool> layers = {};  // [L] whether a layer has them; dense where not
 };
 
 struct Architecture {
@@ -33,15 +81,41 @@ struct Architecture {
   int64_t head_width = 0;
   int64_t ffn_width = 0;
   int64_t vocabulary = 0;
-  int64_t max_positions = 0;  // what the model was trained on; 0 where unknown
-  double norm_epsilon = 1e-6;
+  int64_t max_positions = 0;    // what the model was trained on; 0 where unknown
+  int64_t embedding_width = 0;  // C, but where embeddings are projected to C
+
+  NormFacts norm;
+  bool is_parallel = false;  // attention and MLP read the same residual stream, and both are added
+  bool has_mlp_norm = true;  // a norm of the MLP's own before it; else a parallel block shares one
+  bool ties_embeddings = false;
+  double embedding_scale = 1;
+
+  int64_t position_rows = 0;    // of learned positions; 0: none
+  int64_t position_offset = 0;  // of the row for position 0
+  std::vector<Rope> ropes;
+  std::vector<int> rope_of_layer;  // [L] index into ropes; -1: none
+  Alibi alibi = Alibi::kNone;
+
   bool has_qkv_bias = false;
   bool has_output_bias = false;  // of the attention output projection
+  double attention_scale = 0;    // of scores; 0: 1 / sqrt(D)
+  bool divides_scale_by_layer = false;
+  double score_cap = 0;  // above 0: scores become cap * tanh(score / cap)
+  double qkv_clip = 0;   // above 0: query, key and value are clamped to +-clip
+  QueryKeyNorm query_key_norm = QueryKeyNorm::kNone;
+  NormKind query_key_norm_kind = NormKind::kRms;
+  std::vector<int64_t> window;  // [L] sliding window; 0: a query sees all keys before it
+
+  Activation activation = Activation::kSilu;
+  bool is_gated = true;  // activation(gate) * up, else activation(up)
   bool has_mlp_bias = false;
-  bool ties_embeddings = false;
-  Rope rope;
-  std::vector<int64_t>
-      window;  // [L] sliding window of each layer; 0: a query sees all keys before it
+  ExpertFacts experts;
+
+  bool has_head_bias = false;
+  double logit_scale = 1;
+  double logit_cap = 0;  // above 0: logits become cap * tanh(logit / cap)
+
+  bool has_experts(int64_t layer) const { return experts.count > 0 && experts.layers[layer]; }
 };
 
 }  // namespace actsweep

@@ -20,24 +20,37 @@ struct AttentionShape {
   int64_t window = 0;  // 0: all keys before the query
 };
 
-/// qkv [n, (query_heads + 2 key_heads) D] -> out [n, query_heads D]; scale 1 / sqrt(D). `runs` are
-/// the calls, each of query heads with an equal share of key/value heads.
-void attend(const at::Tensor& qkv, const AttentionShape& shape, const std::vector<HeadRun>& runs,
-            at::Tensor& out);
+/// How scores become probabilities: s = cap * tanh(scale * q.k / cap) + key_bias, then a softmax in
+/// which each head's sink takes part.
+struct ScoreFacts {
+  double scale = 1;
+  double cap = 0;       // 0: none
+  at::Tensor key_bias;  // [query heads, positions] float32, or undefined
+  at::Tensor sinks;     // [query heads] float32, or undefined
+};
+
+/// The query and key heads of one call.
+struct AttentionCall {
+  AttentionShape shape;
+  ScoreFacts scores;
+  std::vector<HeadRun> runs;  // query heads with an equal share of key/value heads
+};
+
+/// qkv [n, (query_heads + 2 key_heads) D] -> out [n, query_heads D].
+void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out);
 
 /// The same on a CPU, in float32 whatever the dtype of the rows, by a kernel of choice.
 namespace cpu {
 struct AttentionKernel;
 /// Those that this machine can run, the fastest first.
 const std::vector<const AttentionKernel*>& attention_kernels();
-void attend(const at::Tensor& qkv, const AttentionShape& shape, const std::vector<HeadRun>& runs,
-            const AttentionKernel& kernel, at::Tensor& out);
+void attend(const at::Tensor& qkv, const AttentionCall& call, const AttentionKernel& kernel,
+            at::Tensor& out);
 }  // namespace cpu
 
-/// The same by ATen's device-independent operator: what runs on a GPU.
+/// The same by ATen's device-independent operators: what runs on a GPU.
 namespace aten {
-void attend(const at::Tensor& qkv, const AttentionShape& shape, const std::vector<HeadRun>& runs,
-            at::Tensor& out);
+void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out);
 }  // namespace aten
 
 }  // namespace actsweep

@@ -100,7 +100,7 @@ void pack_keys(const HeadRows<const T>& rows, int64_t lanes, float* out) {
 
 /// One thread's work space; kept from call to call.
 struct Scratch {
-  std::vector<float> keys, values, query, scores, out;
+  std::vector<float> keys, values, query, scores, out, key_bias;
 
   void reserve(const AttentionKernel& kernel, const AttentionShape& shape) {
     const int64_t panel_width = padded(shape.width, kernel.lanes);
@@ -109,6 +109,7 @@ struct Scratch {
     query.resize(shape.width * kernel.rows);
     scores.resize(kernel.rows * kernel.score_stride);
     out.resize(kernel.rows * panel_width);
+    key_bias.assign(padded(shape.positions, kernel.lanes), 0.0f);
   }
 };
 
@@ -148,8 +149,10 @@ std::vector<Task> tasks_of(const AttentionShape& shape, const std::vector<HeadRu
 }
 
 template <typename T>
-void run_task(const Task& task, const AttentionShape& shape, const T* qkv, T* out,
+void run_task(const Task& task, const AttentionCall& call, const T* qkv, T* out,
               const AttentionKernel& kernel, Scratch& scratch) {
+  const auto& shape = call.shape;
+  const auto& facts = call.scores;
   const int64_t width = shape.width, out_stride = shape.query_heads * width;
   const int64_t stride = out_stride + 2 * shape.key_heads * width;
   const T* rows = qkv + task.sequence * shape.positions * stride;
@@ -160,7 +163,7 @@ void run_task(const Task& task, const AttentionShape& shape, const T* qkv, T* ou
   pack_keys(keys, kernel.lanes, scratch.keys.data());
   pack_values(values, kernel.lanes, scratch.values.data());
 
-  const float scale = 1.0f / std::sqrt(static_cast<float>(width));
+  const auto scale = static_cast<float>(facts.scale);
   HeadQueries queries = {.query = scratch.query.data(),
                          .keys = scratch.keys.data(),
                          .values = scratch.values.data(),
@@ -168,8 +171,15 @@ void run_task(const Task& task, const AttentionShape& shape, const T* qkv, T* ou
                          .out = scratch.out.data(),
                          .width = width,
                          .positions = task.end,
-                         .window = shape.window};
+                         .window = shape.window,
+                         .cap = static_cast<float>(facts.cap)};
   for (int64_t head = task.query_begin; head < task.query_end; ++head) {
+    if (facts.key_bias.defined()) {
+      const auto* bias = facts.key_bias.const_data_ptr<float>() + head * facts.key_bias.size(1);
+      std::copy_n(bias, shape.positions, scratch.key_bias.begin());
+      queries.key_bias = scratch.key_bias.data();
+    }
+    if (facts.sinks.defined()) queries.sink = facts.sinks.const_data_ptr<float>() + head;
     for (int64_t begin = task.begin; begin < task.end; begin += kernel.rows) {
       const int64_t count = std::min(kernel.rows, task.end - begin);
       pack_transposed(HeadRows<const T>{rows + begin * stride + head * width, stride, count, width},
@@ -197,9 +207,10 @@ const std::vector<const AttentionKernel*>& attention_kernels() {
   return kernels;
 }
 
-void attend(const at::Tensor& qkv, const AttentionShape& shape, const std::vector<HeadRun>& runs,
-            const AttentionKernel& kernel, at::Tensor& out) {
-  const auto tasks = tasks_of(shape, runs, qkv.size(0) / shape.positions, kernel.rows);
+void attend(const at::Tensor& qkv, const AttentionCall& call, const AttentionKernel& kernel,
+            at::Tensor& out) {
+  const auto& shape = call.shape;
+  const auto tasks = tasks_of(shape, call.runs, qkv.size(0) / shape.positions, kernel.rows);
   with_type(qkv.scalar_type(), [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     const T* rows = qkv.const_data_ptr<T>();
@@ -209,7 +220,7 @@ void attend(const at::Tensor& qkv, const AttentionShape& shape, const std::vecto
       thread_local Scratch scratch;
       scratch.reserve(kernel, shape);
       for (size_t task = next++; task < tasks.size(); task = next++) {
-        run_task(tasks[task], shape, rows, out_rows, kernel, scratch);
+        run_task(tasks[task], call, rows, out_rows, kernel, scratch);
       }
     });
   });

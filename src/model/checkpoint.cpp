@@ -80,6 +80,9 @@ Checkpoint::Checkpoint(const std::string& directory)
       rows_(family_->rows(architecture_)),
       tensors_(open_tensors(directory)) {
   architecture_.name = name();
+  lacks_prefix_ = std::none_of(tensors_.begin(), tensors_.end(), [&](const auto& entry) {
+    return entry.first.starts_with(family_->prefix);
+  });
   check_rows();
   check_unused();
 }
@@ -89,8 +92,15 @@ std::string Checkpoint::name() const {
   return path.filename().string();
 }
 
+/// Checkpoints saved from the bare model lack the prefix that the family's names begin with.
+std::string Checkpoint::stored_name(const TensorRow& row, int64_t layer) const {
+  const auto name = tensor_name(row, layer);
+  return lacks_prefix_ && name.starts_with(family_->prefix) ? name.substr(family_->prefix.size())
+                                                            : name;
+}
+
 const StoredTensor& Checkpoint::tensor(const TensorRow& row, int64_t layer) const {
-  return tensors_.at(tensor_name(row, layer));
+  return tensors_.at(stored_name(row, layer));
 }
 
 void Checkpoint::check_rows() const {
@@ -98,7 +108,8 @@ void Checkpoint::check_rows() const {
   for (const auto& row : rows_) {
     const int64_t copies = row.is_per_layer() ? architecture_.layers : 1;
     for (int64_t layer = 0; layer < copies; ++layer) {
-      const auto name = tensor_name(row, layer);
+      if (row.is_per_layer() && !row.is_in(architecture_, layer)) continue;
+      const auto name = stored_name(row, layer);
       const auto found = tensors_.find(name);
       require(found != tensors_.end(), ErrorKind::kModel,
               "{}: tensor {}: missing; {} expects it with shape {}", directory_, name,
@@ -119,12 +130,14 @@ void Checkpoint::check_unused() const {
   std::set<std::string> known;
   const auto add = [&](const TensorRow& row) {
     for (int64_t layer = 0; layer < architecture_.layers; ++layer) {
-      known.insert(tensor_name(row, layer));
+      if (!row.is_per_layer() || row.is_in(architecture_, layer)) {
+        known.insert(stored_name(row, layer));
+      }
     }
   };
   for (const auto& row : rows_) add(row);
-  for (const auto& name : family_->ignored) add({name, Weight::kHead, 0, Cut::kNone, 0, {}});
-  if (architecture_.ties_embeddings) known.insert("lm_head.weight");
+  for (const auto& name : family_->ignored) add({.name = name, .shape = {}});
+  if (architecture_.ties_embeddings) known.insert({"lm_head.weight", "embed_out.weight"});
   for (const auto& [name, tensor] : tensors_) {
     require(known.contains(name), ErrorKind::kModel,
             "{}: tensor {}: not used by a model of type \"{}\" with {} layers as {} describes it; "

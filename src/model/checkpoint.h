@@ -32,6 +32,7 @@ class Checkpoint {
   std::string name() const;
 
  private:
+  std::string stored_name(const TensorRow& row, int64_t layer) const;
   void check_rows() const;
   void check_unused() const;
 
@@ -41,6 +42,7 @@ class Checkpoint {
   Architecture architecture_;
   std::vector<TensorRow> rows_;
   std::map<std::string, StoredTensor> tensors_;
+  bool lacks_prefix_ = false;
 };
 
 }  // namespace actsweep

@@ -1,5 +1,6 @@
 #include "model/config.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -56,6 +57,32 @@ bool Config::flag_or(const std::string& key, bool fallback) const {
   return at(key).get<bool>();
 }
 
+std::vector<double> Config::numbers(const std::string& key, size_t count) const {
+  const auto& value = at(key);
+  const auto is_positive = [](const json& x) { return x.is_number() && x.get<double>() > 0; };
+  const bool is_fit = value.is_array() && value.size() == count &&
+                      std::all_of(value.begin(), value.end(), is_positive);
+  if (!is_fit) refuse(key, fmt::format("{} positive numbers", count));
+  return value.get<std::vector<double>>();
+}
+
+std::vector<int64_t> Config::indices(const std::string& key, int64_t end) const {
+  const auto& value = at(key);
+  const auto is_index = [&](const json& x) {
+    return x.is_number_integer() && x.get<int64_t>() >= 0 && x.get<int64_t>() < end;
+  };
+  const bool is_fit = value.is_array() && std::all_of(value.begin(), value.end(), is_index);
+  if (!is_fit) refuse(key, fmt::format("a list of whole numbers below {}", end));
+  return value.get<std::vector<int64_t>>();
+}
+
+void Config::only(const std::string& key, const json& supported) const {
+  const auto found = values_.find(key);
+  if (found == values_.end() || *found == supported) return;
+  fail(ErrorKind::kModel, "{}: \"{}{}\": only {} is supported, found {}", path_, prefix_, key,
+       supported.dump(), found->dump());
+}
+
 std::string Config::text(const std::string& key) const {
   const auto& value = at(key);
   if (!value.is_string()) refuse(key, "a string");
@@ -99,60 +126,6 @@ Config read_config(const std::string& directory) {
           "bfloat16 or float16 weights",
           path);
   return config;
-}
-
-Rope read_rope(const Config& config) {
-  Rope rope;
-  // transformers 5 writes rope_parameters; files written before it have rope_theta and
-  // rope_scaling.
-  const bool is_new = config.has("rope_parameters");
-  rope.theta = config.number_or("rope_theta", rope.theta);
-  if (!is_new && !config.has("rope_scaling")) return rope;
-  const auto scaling = config.section(is_new ? "rope_parameters" : "rope_scaling");
-  rope.theta = scaling.number_or("rope_theta", rope.theta);
-  const char* key = !scaling.has("rope_type") && scaling.has("type") ? "type" : "rope_type";
-  const auto type = scaling.one_of(key, {"default", "linear", "llama3"});
-  if (type == "default") return rope;
-  rope.factor = scaling.number("factor");
-  rope.scaling = type == "linear" ? RopeScaling::kLinear : RopeScaling::kLlama3;
-  if (rope.scaling == RopeScaling::kLinear) return rope;
-  rope.low_frequency = scaling.number("low_freq_factor");
-  rope.high_frequency = scaling.number("high_freq_factor");
-  rope.original_length = scaling.number("original_max_position_embeddings");
-  require(rope.low_frequency < rope.high_frequency, ErrorKind::kModel,
-          "{}: llama3 rope scaling: expected low_freq_factor < high_freq_factor, found {} and {}",
-          config.path(), rope.low_frequency, rope.high_frequency);
-  return rope;
-}
-
-Architecture read_decoder_facts(const Config& config) {
-  Architecture facts;
-  facts.family = config.text("model_type");
-  facts.name = config.text_or("_name_or_path", "");
-  facts.layers = config.positive("num_hidden_layers");
-  facts.channels = config.positive("hidden_size");
-  facts.heads = config.positive("num_attention_heads");
-  facts.kv_heads = config.positive_or("num_key_value_heads", facts.heads);
-  require(
-      facts.heads % facts.kv_heads == 0, ErrorKind::kModel,
-      "{}: expected num_attention_heads to be a multiple of num_key_value_heads, found {} and {}",
-      config.path(), facts.heads, facts.kv_heads);
-  require(config.has("head_dim") || facts.channels % facts.heads == 0, ErrorKind::kModel,
-          "{}: expected hidden_size to be a multiple of num_attention_heads where \"head_dim\" is "
-          "missing, found {} and {}",
-          config.path(), facts.channels, facts.heads);
-  facts.head_width = config.positive_or("head_dim", facts.channels / facts.heads);
-  require(facts.head_width % 2 == 0, ErrorKind::kModel,
-          "{}: rotary positions need an even head width, found {}", config.path(),
-          facts.head_width);
-  facts.ffn_width = config.positive("intermediate_size");
-  facts.vocabulary = config.positive("vocab_size");
-  facts.max_positions = config.positive_or("max_position_embeddings", 0);
-  facts.norm_epsilon = config.number("rms_norm_eps");
-  facts.rope = read_rope(config);
-  facts.window.assign(facts.layers, 0);
-  config.one_of("hidden_act", {"silu"});
-  return facts;
 }
 
 }  // namespace actsweep

@@ -9,8 +9,7 @@
 
 #include <initializer_list>
 #include <string>
-
-#include "model/architecture.h"
+#include <vector>
 
 namespace actsweep {
 
@@ -27,6 +26,12 @@ class Config {
   double number(const std::string& key) const;
   double number_or(const std::string& key, double fallback) const;
   bool flag_or(const std::string& key, bool fallback) const;
+  /// Positive numbers, as many as `count`.
+  std::vector<double> numbers(const std::string& key, size_t count) const;
+  /// Whole numbers from 0 up to below `end`.
+  std::vector<int64_t> indices(const std::string& key, int64_t end) const;
+  /// Refuses the config where a key is there with another value than the one that is supported.
+  void only(const std::string& key, const nlohmann::json& supported) const;
   std::string text(const std::string& key) const;
   std::string text_or(const std::string& key, const std::string& fallback) const;
   /// Refuses the config unless the key's text is one of `supported`.
@@ -45,12 +50,5 @@ class Config {
 
 /// Reads `directory`/config.json.
 Config read_config(const std::string& directory);
-
-/// The facts that all decoder-only families spell alike: sizes, epsilon, tying, BOS, rotary
-/// positions.
-Architecture read_decoder_facts(const Config& config);
-
-/// Rotary positions, from `rope_parameters` or from `rope_theta` and `rope_scaling`.
-Rope read_rope(const Config& config);
 
 }  // namespace actsweep

@@ -4,15 +4,14 @@
 
 namespace actsweep {
 
-std::string tensor_name(const TensorRow& row, int64_t layer) {
-  std::string name = row.name;
-  const auto hole = name.find("{}");
-  if (hole != std::string::npos) name.replace(hole, 2, std::to_string(layer));
-  return name;
-}
-
 const std::vector<Family>& families() {
-  static const std::vector<Family> list = {llama_family(), mistral_family(), qwen2_family()};
+  static const std::vector<Family> list = {
+      gpt2_family(),        opt_family(),         gpt_neox_family(), falcon_family(),
+      mpt_family(),         phi_family(),         phi3_family(),     llama_family(),
+      mistral_family(),     qwen2_family(),       qwen3_family(),    mixtral_family(),
+      qwen2_moe_family(),   qwen3_moe_family(),   gemma_family(),    gemma2_family(),
+      gemma3_text_family(), olmo2_family(),       cohere_family(),   stablelm_family(),
+      starcoder2_family(),  gpt_bigcode_family(), gpt_oss_family()};
   return list;
 }
 

@@ -15,7 +15,10 @@ struct Family {
   const char* model_type;  // as config.json has it
   Architecture (*read)(const Config& config);
   std::vector<TensorRow> (*rows)(const Architecture& architecture);
-  std::vector<std::string> ignored;  // tensors that a checkpoint may hold and no forward pass needs
+  /// Tensors that a checkpoint may hold and no forward pass needs.
+  std::vector<std::string> ignored = {};
+  /// The beginning of names that checkpoints saved from the bare model lack.
+  std::string prefix = {};
 };
 
 /// All families, in the order of the documentation.
@@ -24,11 +27,46 @@ const std::vector<Family>& families();
 /// The family of a config; refuses (kModel) an unknown `model_type` and lists the known ones.
 const Family& family_of(const Config& config);
 
-/// The rows that Llama and the families shaped like it share.
+/// What the families in the shape of Llama share: sizes, RMSNorm, rotary positions, the gated MLP,
+/// biases by `attention_bias` and `mlp_bias`.
+Architecture read_llama_facts(const Config& config);
+
+/// The rows that they share: those of attention, with norms of queries and keys where the
+/// architecture has them; of the gated MLP; and all of them.
+void add_llama_attention(const Architecture& architecture, TensorRows& rows);
 std::vector<TensorRow> llama_rows(const Architecture& architecture);
 
+/// What Gemma, Gemma 2 and Gemma 3 share; what the last two share.
+void use_gemma_facts(const Config& config, Architecture& facts);
+Architecture read_gemma2_facts(const Config& config);
+std::vector<TensorRow> gemma2_rows(const Architecture& architecture);
+
+/// What Qwen2-MoE and Qwen3-MoE share.
+void read_qwen_experts(const Config& config, Architecture& facts);
+std::vector<TensorRow> qwen_moe_rows(const Architecture& architecture);
+
+Family cohere_family();
+Family falcon_family();
+Family gemma_family();
+Family gemma2_family();
+Family gemma3_text_family();
+Family gpt2_family();
+Family gpt_bigcode_family();
+Family gpt_neox_family();
+Family gpt_oss_family();
 Family llama_family();
 Family mistral_family();
+Family mixtral_family();
+Family mpt_family();
+Family olmo2_family();
+Family opt_family();
+Family phi_family();
+Family phi3_family();
 Family qwen2_family();
+Family qwen2_moe_family();
+Family qwen3_family();
+Family qwen3_moe_family();
+Family stablelm_family();
+Family starcoder2_family();
 
 }  // namespace actsweep

@@ -5,58 +5,50 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "model/mlp.h"
+#include "model/product.h"
 
 namespace actsweep {
-namespace {
-
-const TensorRow& embedding_row(const Checkpoint& checkpoint) {
-  for (const auto& row : checkpoint.rows()) {
-    if (row.weight == Weight::kEmbedding) return row;
-  }
-  ensure(false, "every family lists its embedding");
-  return checkpoint.rows().front();
-}
-
-/// out [n, width] = in [n, k] times weight [width, k] transposed, plus a bias [width] where there
-/// is one.
-void project(const at::Tensor& in, const at::Tensor& weight, const at::Tensor& bias,
-             at::Tensor& out) {
-  if (weight.numel() == 0) {
-    // A rank without heads or neurons adds nothing but a bias that it holds.
-    bias.defined() ? out.copy_(bias.expand_as(out)) : out.zero_();
-    return;
-  }
-  if (bias.defined()) {
-    at::addmm_out(out, bias, in, weight.t());
-  } else {
-    at::mm_out(out, in, weight.t());
-  }
-}
-
-}  // namespace
-
-void embed(const Checkpoint& checkpoint, std::span<const uint32_t> ids, at::Tensor& residual) {
-  const auto& stored = checkpoint.tensor(embedding_row(checkpoint), 0);
-  const auto table = at::from_blob(const_cast<std::byte*>(stored.data()), stored.shape,
-                                   at::TensorOptions().dtype(scalar_type(stored.dtype)));
-  const auto count = static_cast<int64_t>(ids.size());
-  ensure(count == residual.size(0), "each row of the residual stream has an id");
-  constexpr int64_t kChunk = 1024;
-  for (int64_t begin = 0; begin < count; begin += kChunk) {
-    const int64_t rows = std::min(kChunk, count - begin);
-    const auto index = at::empty({rows}, at::kLong);
-    std::copy_n(ids.begin() + begin, rows, index.mutable_data_ptr<int64_t>());
-    residual.narrow(0, begin, rows).copy_(table.index_select(0, index));
-  }
-}
 
 Forward::Forward(const Architecture& architecture, const Group& group, const Options& options)
     : architecture_(architecture),
       group_(group),
       share_(share_of(architecture, group.size(), group.rank())),
+      device_(options.device),
       workspace_(architecture, share_, {options.owned_rows, group.size(), options.dtype},
                  options.device),
-      rotary_(rotary_table(architecture, options.positions, options.device)) {}
+      heads_(architecture_, share_, group, options.positions, options.device) {
+  for (const auto& rope : architecture_.ropes) needs_lengths_ |= rope.follows_length();
+}
+
+Norm Forward::norm_of(const StageWeights& weights, Weight weight) const {
+  const auto& facts = architecture_.norm;
+  const auto bias = static_cast<Weight>(static_cast<int>(weight) + 1);
+  return {facts.kind, weights[weight], facts.has_bias ? weights[bias] : at::Tensor(), facts.epsilon,
+          facts.weight_offset};
+}
+
+at::Tensor Forward::gather(int64_t rows) {
+  auto gathered = workspace_.gathered(rows);
+  return group_.all_gather(workspace_.normed(rows), gathered);
+}
+
+/// The gathered input of a branch: normed where the layer has that norm before the branch.
+at::Tensor Forward::gather_input(const StageWeights& weights, Weight norm,
+                                 const at::Tensor& residual) {
+  auto normed = workspace_.normed(residual.size(0));
+  if (weights.has(norm) && !architecture_.norm.is_after_addition) {
+    normalise(residual, norm_of(weights, norm), normed);
+  } else {
+    normed.copy_(residual);
+  }
+  return gather(residual.size(0));
+}
+
+/// One rank alone adds the bias of a sum.
+at::Tensor Forward::bias_once(const StageWeights& weights, Weight bias) const {
+  return group_.rank() == 0 ? weights[bias] : at::Tensor();
+}
 
 at::Tensor Forward::reduce(int64_t rows) {
   const auto partial = workspace_.partial(rows);
@@ -66,57 +58,111 @@ at::Tensor Forward::reduce(int64_t rows) {
   return sum;
 }
 
-void Forward::attention(const StageWeights& weights, int64_t layer, int64_t positions,
-                        at::Tensor& residual) {
-  const int64_t rows = residual.size(0), width = architecture_.head_width;
-  const int64_t queries = share_.query_heads.size(), keys = share_.key_heads.size();
-  auto normed = workspace_.normed(rows);
-  rms_norm(residual, {weights[Weight::kAttentionNorm], architecture_.norm_epsilon}, normed);
-  auto gathered = workspace_.gathered(rows);
-  gathered = group_.all_gather(normed, gathered);
-
-  auto heads_out = workspace_.middle(rows, queries * width);
-  if (queries > 0) {
-    auto qkv = workspace_.wide(rows, (queries + 2 * keys) * width);
-    project(gathered, weights[Weight::kQkv], weights[Weight::kQkvBias], qkv);
-    rotate(qkv, {queries + keys, width, positions}, rotary_);
-    attend(qkv, {positions, queries, keys, width, architecture_.window[layer]}, share_.runs,
-           heads_out);
-  }
-  auto partial = workspace_.partial(rows);
-  // One rank alone adds the bias of a sum.
-  const auto bias = group_.rank() == 0 ? weights[Weight::kAttentionOutputBias] : at::Tensor();
-  project(heads_out, weights[Weight::kAttentionOutput], bias, partial);
+at::Tensor Forward::heads(const StageWeights& weights, int64_t layer, const Sequences& sequences,
+                          const at::Tensor& gathered, int64_t rows) {
+  auto out = workspace_.heads(rows, heads_.out_width());
+  auto qkv = workspace_.wide(rows, heads_.qkv_width());
+  heads_.run(weights, layer, sequences, gathered, qkv, out);
+  return out;
 }
 
-void Forward::mlp(const StageWeights& weights, at::Tensor& residual) {
-  const int64_t rows = residual.size(0), neurons = share_.ffn.size();
-  auto normed = workspace_.normed(rows);
-  auto gathered = workspace_.gathered(rows);
-  gathered = group_.all_gather(normed, gathered);
-
-  auto hidden = workspace_.middle(rows, neurons);
-  if (neurons > 0) {
-    auto gate_up = workspace_.wide(rows, 2 * neurons);
-    project(gathered, weights[Weight::kGateUp], weights[Weight::kGateUpBias], gate_up);
-    gate(gate_up, hidden);
-  }
-  auto partial = workspace_.partial(rows);
-  const auto bias = group_.rank() == 0 ? weights[Weight::kDownBias] : at::Tensor();
-  project(hidden, weights[Weight::kDown], bias, partial);
+at::Tensor Forward::hidden(const StageWeights& weights, int64_t layer, const at::Tensor& gathered,
+                           int64_t rows) {
+  const int64_t neurons =
+      (architecture_.has_experts(layer) ? share_.shared_ffn : share_.ffn).size();
+  auto hidden = workspace_.hidden(rows, neurons);
+  auto wide = workspace_.wide(rows, architecture_.is_gated ? 2 * neurons : 0);
+  mlp_hidden(architecture_, weights, gathered, wide, hidden);
+  return hidden;
 }
 
-void Forward::layer(const StageWeights& weights, int64_t layer, int64_t positions,
-                    at::Tensor& residual) {
-  ensure(residual.size(0) % positions == 0, "a micro-batch holds whole sequences");
+/// Writes the MLP's part of the sum over the group: its dense neurons and its experts.
+void Forward::project_mlp(const StageWeights& weights, int64_t layer, const at::Tensor& gathered,
+                          int64_t rows) {
+  auto partial = workspace_.partial(rows);
+  at::Tensor experts;
+  if (architecture_.has_experts(layer)) {
+    experts = expert_outputs(architecture_, share_, weights, gathered);
+  }
+  if (weights.has(Weight::kDown)) {
+    const auto neurons = hidden(weights, layer, gathered, rows);
+    project(neurons, weights[Weight::kDown], bias_once(weights, Weight::kDownBias), partial);
+    if (experts.defined()) partial.add_(experts);
+  } else {
+    partial.copy_(experts);
+  }
+}
+
+void Forward::serial_block(const StageWeights& weights, int64_t layer, const Sequences& sequences,
+                           at::Tensor& residual) {
   const int64_t rows = residual.size(0);
-  attention(weights, layer, positions, residual);
+  const auto gathered = gather_input(weights, Weight::kAttentionNorm, residual);
+  const auto heads_out = heads(weights, layer, sequences, gathered, rows);
+  auto partial = workspace_.partial(rows);
+  project(heads_out, weights[Weight::kAttentionOutput],
+          bias_once(weights, Weight::kAttentionOutputBias), partial);
+
   // At m = 1 the sum and the normed rows share a buffer: a row is read before it is overwritten.
-  auto normed = workspace_.normed(rows);
-  add_and_norm(residual, reduce(rows), {weights[Weight::kMlpNorm], architecture_.norm_epsilon},
-               normed);
-  mlp(weights, residual);
+  const bool is_plain = weights.has(Weight::kMlpNorm) && !weights.has(Weight::kAttentionPostNorm) &&
+                        !architecture_.norm.is_after_addition;
+  at::Tensor mlp_input;
+  if (is_plain) {
+    auto normed = workspace_.normed(rows);
+    add_and_normalise(residual, reduce(rows), norm_of(weights, Weight::kMlpNorm), normed);
+    mlp_input = gather(rows);
+  } else {
+    add_branch(weights, Weight::kAttentionNorm, Weight::kAttentionPostNorm, residual);
+    mlp_input = gather_input(weights, Weight::kMlpNorm, residual);
+  }
+  project_mlp(weights, layer, mlp_input, rows);
+  add_branch(weights, Weight::kMlpNorm, Weight::kMlpPostNorm, residual);
+}
+
+/// Adds the reduced output of a branch, with the norm that the layer puts there.
+void Forward::add_branch(const StageWeights& weights, Weight norm, Weight post_norm,
+                         at::Tensor& residual) {
+  const auto sum = reduce(residual.size(0));
+  if (weights.has(post_norm)) {
+    auto facts = norm_of(weights, post_norm);
+    facts.bias = at::Tensor();
+    return add_normalised(residual, sum, facts);
+  }
+  add_rows(residual, sum);
+  if (architecture_.norm.is_after_addition) {
+    normalise(residual, norm_of(weights, norm), residual);
+  }
+}
+
+void Forward::parallel_block(const StageWeights& weights, int64_t layer, const Sequences& sequences,
+                             at::Tensor& residual) {
+  const int64_t rows = residual.size(0);
+  auto gathered = gather_input(weights, Weight::kAttentionNorm, residual);
+  const auto heads_out = heads(weights, layer, sequences, gathered, rows);
+  if (weights.has(Weight::kMlpNorm)) gathered = gather_input(weights, Weight::kMlpNorm, residual);
+  project_mlp(weights, layer, gathered, rows);
+  auto partial = workspace_.partial(rows);
+  add_project(heads_out, weights[Weight::kAttentionOutput], partial);
+  const auto bias = bias_once(weights, Weight::kAttentionOutputBias);
+  if (bias.defined()) partial.add_(bias);
   add_rows(residual, reduce(rows));
+}
+
+Sequences Forward::all_sequences(const Sequences& owned) const {
+  if (!needs_lengths_) return owned;
+  const auto options = at::TensorOptions().dtype(at::kLong).device(device_);
+  const auto mine = at::tensor(owned.length, at::kLong).to(device_);
+  auto all = at::empty({mine.size(0) * group_.size()}, options);
+  const auto lengths = group_.all_gather(mine, all).to(at::kCPU);
+  const auto* length = lengths.const_data_ptr<int64_t>();
+  return {owned.positions, {length, length + lengths.size(0)}};
+}
+
+void Forward::layer(const StageWeights& weights, int64_t layer, const Sequences& owned,
+                    at::Tensor& residual) {
+  ensure(residual.size(0) % owned.positions == 0, "a micro-batch holds whole sequences");
+  const auto sequences = all_sequences(owned);
+  architecture_.is_parallel ? parallel_block(weights, layer, sequences, residual)
+                            : serial_block(weights, layer, sequences, residual);
 }
 
 }  // namespace actsweep

@@ -1,28 +1,20 @@
-// The one forward pass: embedding, a layer, the loss - over the rows of one micro-batch that this
-// rank owns.
+// The one forward pass over a layer, for the rows of one micro-batch that this rank owns.
 //
 // The residual stream is [rows, C] float32 on each rank, whole sequences of padded length T,
 // sequence-major. Attention and MLP each gather the normed rows of the model group and scatter the
-// sum of the ranks' partial outputs back.
+// sum of the ranks' partial outputs back; where a block is parallel, both do so together.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
-#include <span>
-
 #include "comm/group.h"
-#include "model/attention.h"
+#include "model/attention_heads.h"
 #include "model/ops.h"
-#include "model/rotary.h"
 #include "model/share.h"
 #include "model/stage.h"
 #include "model/workspace.h"
 
 namespace actsweep {
-
-/// Copies the embeddings of `ids` [n] from the map into residual [n, C] float32 (host or device).
-/// No communication.
-void embed(const Checkpoint& checkpoint, std::span<const uint32_t> ids, at::Tensor& residual);
 
 class Forward {
  public:
@@ -35,22 +27,40 @@ class Forward {
 
   /// `group` is the model group; it must outlive the pass.
   Forward(const Architecture& architecture, const Group& group, const Options& options);
+  Forward(const Forward&) = delete;
+  Forward& operator=(const Forward&) = delete;
 
   /// Collective over the model group. Takes residual [rows, C] through layer `layer` (0-based) in
-  /// place; `positions` is T.
-  void layer(const StageWeights& weights, int64_t layer, int64_t positions, at::Tensor& residual);
+  /// place; `owned` are its sequences, each with its length (1 for a padding sequence).
+  void layer(const StageWeights& weights, int64_t layer, const Sequences& owned,
+             at::Tensor& residual);
 
  private:
-  void attention(const StageWeights& weights, int64_t layer, int64_t positions,
-                 at::Tensor& residual);
-  void mlp(const StageWeights& weights, at::Tensor& residual);
+  void serial_block(const StageWeights& weights, int64_t layer, const Sequences& sequences,
+                    at::Tensor& residual);
+  void parallel_block(const StageWeights& weights, int64_t layer, const Sequences& sequences,
+                      at::Tensor& residual);
+  Norm norm_of(const StageWeights& weights, Weight weight) const;
+  at::Tensor gather_input(const StageWeights& weights, Weight norm, const at::Tensor& residual);
+  at::Tensor gather(int64_t rows);
+  at::Tensor heads(const StageWeights& weights, int64_t layer, const Sequences& sequences,
+                   const at::Tensor& gathered, int64_t rows);
+  at::Tensor hidden(const StageWeights& weights, int64_t layer, const at::Tensor& gathered,
+                    int64_t rows);
+  void project_mlp(const StageWeights& weights, int64_t layer, const at::Tensor& gathered,
+                   int64_t rows);
   at::Tensor reduce(int64_t rows);
+  void add_branch(const StageWeights& weights, Weight norm, Weight post_norm, at::Tensor& residual);
+  Sequences all_sequences(const Sequences& owned) const;
+  at::Tensor bias_once(const StageWeights& weights, Weight bias) const;
 
   Architecture architecture_;
   const Group& group_;
   ModelShare share_;
+  at::Device device_;
   Workspace workspace_;
-  RotaryTable rotary_;
+  AttentionHeads heads_;
+  bool needs_lengths_ = false;
 };
 
 }  // namespace actsweep

@@ -3,37 +3,82 @@
 #include "model/ops.h"
 
 namespace actsweep::aten {
+namespace {
 
-void rms_norm(const at::Tensor& residual, const Norm& norm, at::Tensor& out) {
-  const auto scale = (residual.square().mean(1, /*keepdim=*/true) + norm.epsilon).rsqrt();
-  out.copy_(residual * scale * norm.weight);
+/// rows [..., C] of any dtype -> float32, normalised over the last axis.
+at::Tensor normed(const at::Tensor& rows, const Norm& norm) {
+  auto x = rows.to(at::kFloat);
+  if (norm.kind == NormKind::kLayer) x = x - x.mean(-1, /*keepdim=*/true);
+  x = x * (x.square().mean(-1, /*keepdim=*/true) + norm.epsilon).rsqrt();
+  x = x * (norm.weight + norm.offset);
+  return norm.bias.defined() ? x + norm.bias : x;
 }
 
-void add_and_norm(at::Tensor& residual, const at::Tensor& partial, const Norm& norm,
-                  at::Tensor& out) {
+at::Tensor activated(const at::Tensor& x, Activation activation) {
+  switch (activation) {
+    case Activation::kSilu:
+      return at::silu(x);
+    case Activation::kGelu:
+      return at::gelu(x);
+    case Activation::kGeluTanh:
+      return at::gelu(x, "tanh");
+    case Activation::kRelu:
+      return at::relu(x);
+  }
+  return x;
+}
+
+}  // namespace
+
+void normalise(const at::Tensor& residual, const Norm& norm, at::Tensor& out) {
+  out.copy_(normed(residual, norm));
+}
+
+void add_and_normalise(at::Tensor& residual, const at::Tensor& partial, const Norm& norm,
+                       at::Tensor& out) {
   residual.add_(partial);
-  aten::rms_norm(residual, norm, out);
+  out.copy_(normed(residual, norm));
 }
 
 void add_rows(at::Tensor& residual, const at::Tensor& partial) { residual.add_(partial); }
 
-void rotate(at::Tensor& qkv, const RotaryHeads& heads, const RotaryTable& table) {
-  const int64_t half = heads.width / 2;
-  // [B, T, heads, D]
-  auto rows = qkv.narrow(1, 0, heads.heads * heads.width)
-                  .view({-1, heads.positions, heads.heads, heads.width});
-  const auto cos = table.cos.narrow(0, 0, heads.positions).unsqueeze(1);  // [T, 1, D/2]
-  const auto sin = table.sin.narrow(0, 0, heads.positions).unsqueeze(1);
-  const auto first = rows.narrow(3, 0, half).to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
-  const auto second = rows.narrow(3, half, half).to(at::kFloat, false, true);
-  rows.narrow(3, 0, half).copy_(first * cos - second * sin);
-  rows.narrow(3, half, half).copy_(second * cos + first * sin);
+void add_normalised(at::Tensor& residual, const at::Tensor& partial, const Norm& norm) {
+  residual.add_(normed(partial, norm));
 }
 
-void gate(const at::Tensor& gate_up, at::Tensor& hidden) {
+void normalise_heads(at::Tensor& qkv, const HeadRange& heads, const Norm& norm) {
+  auto rows = qkv.narrow(1, heads.first * heads.width, heads.count * heads.width)
+                  .view({qkv.size(0), heads.count, heads.width});
+  rows.copy_(normed(rows, norm));
+}
+
+void rotate(at::Tensor& qkv, const RotaryHeads& heads, const RotaryTable& table) {
+  const int64_t half = table.cos.size(1);
+  // [B, T, heads, D]
+  auto rows = qkv.narrow(1, 0, heads.heads * heads.width)
+                  .view({-1, heads.positions, heads.heads, heads.width})
+                  .narrow(3, 0, 2 * half);
+  const auto cos = table.cos.narrow(0, 0, heads.positions).unsqueeze(1);  // [T, 1, half]
+  const auto sin = table.sin.narrow(0, 0, heads.positions).unsqueeze(1);
+  const auto part = [&](int64_t index) {
+    return table.is_interleaved ? rows.slice(3, index, 2 * half, 2)
+                                : rows.narrow(3, index * half, half);
+  };
+  auto first = part(0), second = part(1);
+  const auto a = first.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+  const auto b = second.to(at::kFloat, false, true);
+  first.copy_(a * cos - b * sin);
+  second.copy_(b * cos + a * sin);
+}
+
+void gate(const at::Tensor& gate_up, Activation activation, at::Tensor& hidden) {
   const int64_t width = hidden.size(1);
-  const auto gates = gate_up.narrow(1, 0, width).to(at::kFloat);
-  hidden.copy_(at::silu(gates) * gate_up.narrow(1, width, width).to(at::kFloat));
+  const auto gates = activated(gate_up.narrow(1, 0, width).to(at::kFloat), activation);
+  hidden.copy_(gates * gate_up.narrow(1, width, width).to(at::kFloat));
+}
+
+void activate(at::Tensor& hidden, Activation activation) {
+  hidden.copy_(activated(hidden.to(at::kFloat), activation));
 }
 
 }  // namespace actsweep::aten

@@ -35,15 +35,18 @@ struct ModelShare {
   Share query_heads;
   Share key_heads;  // those that its query heads need; a neighbour may hold the first and the last
                     // as well
+  bool repeats_first_key = false;  // the rank before holds the first of them as well
   Share ffn;
+  Share shared_ffn;  // of the dense MLP beside experts
+  Share experts;
   Share vocabulary;
   std::vector<HeadRun> runs;
 };
 
 ModelShare share_of(const Architecture& architecture, int64_t parts, int64_t index);
 
-/// The range of a tensor's cut axis that a rank reads: heads count as head_width elements.
-Share elements_of(const ModelShare& share, const Architecture& architecture, Cut cut,
-                  int64_t axis_length);
+/// The units of a row's cut axis that a rank reads: heads, neurons, elements where nothing is cut;
+/// none of a row that belongs to another rank's unit.
+Share units_of(const ModelShare& share, const TensorRow& row);
 
 }  // namespace actsweep

@@ -2,27 +2,14 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace actsweep {
 namespace {
 
 constexpr int64_t kAlignment = 64;
-
-bool is_norm(Weight weight) {
-  return weight == Weight::kAttentionNorm || weight == Weight::kMlpNorm ||
-         weight == Weight::kFinalNorm;
-}
-
-bool is_of_head(const TensorRow& row) {
-  return row.weight == Weight::kFinalNorm || row.weight == Weight::kHead;
-}
-
-/// A stored tensor as an at::Tensor over the map.
-at::Tensor mapped(const StoredTensor& stored) {
-  return at::from_blob(const_cast<std::byte*>(stored.data()), stored.shape,
-                       at::TensorOptions().dtype(scalar_type(stored.dtype)));
-}
 
 }  // namespace
 
@@ -38,19 +25,22 @@ at::ScalarType scalar_type(Dtype dtype) {
   return at::kFloat;
 }
 
-void StageLayout::add(const TensorRow& row, const Architecture& architecture,
-                      const ModelShare& share, Dtype dtype) {
+at::Tensor mapped_tensor(const StoredTensor& stored) {
+  return at::from_blob(const_cast<std::byte*>(stored.data()), stored.shape,
+                       at::TensorOptions().dtype(scalar_type(stored.dtype)));
+}
+
+void StageLayout::add(const TensorRow& row, const ModelShare& share, Dtype dtype) {
   auto& place = places_[static_cast<int>(row.weight)];
-  const auto elements = elements_of(share, architecture, row.cut, row.shape[row.cut_axis]);
-  auto shape = row.shape;
-  shape[row.cut_axis] = elements.size();
+  const auto units = units_of(share, row);
+  const auto shape = row.shape_of(units.size());
   if (!place.is_present) {
     ensure(row.part == 0, "a weight's parts are listed in their order");
-    place = {shape, is_norm(row.weight) ? at::kFloat : scalar_type(dtype), 0, true};
-    parts_.push_back({row, elements, 0});
+    place = {shape, stays_float32(row.weight) ? at::kFloat : scalar_type(dtype), 0, true};
+    parts_.push_back({row, units, 0});
     return;
   }
-  parts_.push_back({row, elements, place.shape[0]});
+  parts_.push_back({row, units, place.shape[0]});
   place.shape[0] += shape[0];
 }
 
@@ -65,24 +55,15 @@ void StageLayout::assign_offsets() {
   }
 }
 
-StageLayout StageLayout::layer(const std::vector<TensorRow>& rows, const Architecture& architecture,
-                               const ModelShare& share, Dtype dtype) {
-  StageLayout layout;
+StageLayout::StageLayout(const std::vector<TensorRow>& rows, const Architecture& architecture,
+                         const ModelShare& share, Dtype dtype, int64_t stage) {
+  const bool is_layer = stage < architecture.layers;
   for (const auto& row : rows) {
-    if (row.is_per_layer()) layout.add(row, architecture, share, dtype);
+    const bool is_mine =
+        is_layer ? row.is_per_layer() && row.is_in(architecture, stage) : is_of_head(row.weight);
+    if (is_mine) add(row, share, dtype);
   }
-  layout.assign_offsets();
-  return layout;
-}
-
-StageLayout StageLayout::head(const std::vector<TensorRow>& rows, const Architecture& architecture,
-                              const ModelShare& share, Dtype dtype) {
-  StageLayout layout;
-  for (const auto& row : rows) {
-    if (is_of_head(row)) layout.add(row, architecture, share, dtype);
-  }
-  layout.assign_offsets();
-  return layout;
+  assign_offsets();
 }
 
 StageWeights::StageWeights(const StageLayout& layout, const at::Tensor& buffer) {
@@ -98,25 +79,62 @@ StageWeights::StageWeights(const StageLayout& layout, const at::Tensor& buffer) 
   }
 }
 
+namespace {
+
+/// The part of a stored tensor that a row names, whole, in the weight's order of axes.
+at::Tensor whole_part(const TensorRow& row, const StoredTensor& stored) {
+  auto tensor = mapped_tensor(stored);
+  if (row.is_stacked) tensor = tensor.select(0, row.only_unit);
+  return row.is_transposed ? tensor.t() : tensor;
+}
+
+/// Asks for the pages of a part: rows that are cut out of the middle whole; columns need all rows.
+void read_ahead(const PartPlace& part, const StoredTensor& stored) {
+  if (stored.shape[0] == 0) return;
+  const int64_t slice_bytes = stored.bytes / stored.shape[0];
+  const auto& row = part.row;
+  if (row.is_stacked) {
+    stored.file->read_ahead(stored.offset + row.only_unit * slice_bytes, slice_bytes);
+    return;
+  }
+  const bool is_one_run = row.cut_axis == 0 && !row.is_transposed && row.order.group_stride == 1;
+  if (!is_one_run) return stored.file->read_ahead(stored.offset, stored.bytes);
+  const int64_t first = row.order.place(part.units.begin) * row.unit;
+  stored.file->read_ahead(stored.offset + first * slice_bytes,
+                          part.units.size() * row.unit * slice_bytes);
+}
+
+/// Copies the units of a part to where they stand in the weight.
+void copy_units(const PartPlace& part, const StoredTensor& stored, const at::Tensor& weight) {
+  if (part.units.size() == 0) return;
+  const auto& row = part.row;
+  const auto source = whole_part(row, stored).unflatten(row.cut_axis, {-1, row.unit});
+  const int64_t length = part.units.size() * row.unit;
+  const auto target = (row.cut_axis == 0 ? weight.narrow(0, part.first_row, length) : weight)
+                          .unflatten(row.cut_axis, {-1, row.unit});
+  // Units stand at equal distances, or in groups: one copy, or one for each group's run.
+  const int64_t per_copy = row.order.per_group == 1 ? part.units.size() : row.order.per_group;
+  for (int64_t unit = part.units.begin; unit < part.units.end;) {
+    const int64_t run = std::min(part.units.end - unit,
+                                 row.order.per_group == 1 ? per_copy : per_copy - unit % per_copy);
+    const int64_t step = row.order.per_group == 1 ? row.order.group_stride : 1;
+    const int64_t first = row.order.place(unit);
+    target.narrow(row.cut_axis, unit - part.units.begin, run)
+        .copy_(source.slice(row.cut_axis, first, first + (run - 1) * step + 1, step));
+    unit += run;
+  }
+}
+
+}  // namespace
+
 void load_stage(const Checkpoint& checkpoint, const StageLayout& layout, int64_t layer,
                 at::Tensor& buffer) {
   const StageWeights weights(layout, buffer);
   for (const auto& part : layout.parts()) {
-    const auto& stored = checkpoint.tensor(part.row, layer);
-    // Rows that are cut out of the middle are read ahead whole; columns need all rows anyway.
-    const bool cuts_rows = part.row.cut_axis == 0;
-    const int64_t row_bytes = stored.shape[0] == 0 ? 0 : stored.bytes / stored.shape[0];
-    if (cuts_rows) {
-      stored.file->read_ahead(stored.offset + part.elements.begin * row_bytes,
-                              part.elements.size() * row_bytes);
-    } else {
-      stored.file->read_ahead(stored.offset, stored.bytes);
-    }
+    if (part.units.size() > 0) read_ahead(part, checkpoint.tensor(part.row, layer));
   }
   for (const auto& part : layout.parts()) {
-    const auto source = mapped(checkpoint.tensor(part.row, layer))
-                            .narrow(part.row.cut_axis, part.elements.begin, part.elements.size());
-    weights[part.row.weight].narrow(0, part.first_row, source.size(0)).copy_(source);
+    copy_units(part, checkpoint.tensor(part.row, layer), weights[part.row.weight]);
   }
 }
 

@@ -20,6 +20,9 @@ namespace actsweep {
 
 at::ScalarType scalar_type(Dtype dtype);
 
+/// A stored tensor as a tensor over the map, not to be written to.
+at::Tensor mapped_tensor(const StoredTensor& stored);
+
 /// Where a weight lies in its stage's buffer. Absent where the architecture has none.
 struct WeightPlace {
   std::vector<int64_t> shape;  // of this rank
@@ -28,29 +31,26 @@ struct WeightPlace {
   bool is_present = false;
 };
 
-/// A row's slice: which elements of the stored tensor go to which rows of the weight.
+/// A row's slice: which units of the stored tensor go to which rows of the weight.
 struct PartPlace {
   TensorRow row;
-  Share elements;         // of the stored tensor's cut axis
+  Share units;
   int64_t first_row = 0;  // of the weight
 };
 
 class StageLayout {
  public:
-  /// The layout of a layer (all layers are alike) or of the head, for one rank. Norms stay float32,
-  /// whatever `dtype`.
-  static StageLayout layer(const std::vector<TensorRow>& rows, const Architecture& architecture,
-                           const ModelShare& share, Dtype dtype);
-  static StageLayout head(const std::vector<TensorRow>& rows, const Architecture& architecture,
-                          const ModelShare& share, Dtype dtype);
+  /// The layout of stage `stage` for one rank: layer `stage` (0-based), or the head behind the last
+  /// one.
+  StageLayout(const std::vector<TensorRow>& rows, const Architecture& architecture,
+              const ModelShare& share, Dtype dtype, int64_t stage);
 
   int64_t bytes() const { return bytes_; }
   const WeightPlace& place(Weight weight) const { return places_[static_cast<int>(weight)]; }
   const std::vector<PartPlace>& parts() const { return parts_; }
 
  private:
-  void add(const TensorRow& row, const Architecture& architecture, const ModelShare& share,
-           Dtype dtype);
+  void add(const TensorRow& row, const ModelShare& share, Dtype dtype);
   void assign_offsets();
 
   std::array<WeightPlace, kWeights> places_;

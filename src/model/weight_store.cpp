@@ -13,20 +13,18 @@ namespace actsweep {
 
 WeightStore::WeightStore(const Checkpoint& checkpoint, const ModelShare& share,
                          const Options& options)
-    : checkpoint_(checkpoint),
-      options_(options),
-      layer_layout_(
-          StageLayout::layer(checkpoint.rows(), checkpoint.architecture(), share, options.dtype)),
-      head_layout_(
-          StageLayout::head(checkpoint.rows(), checkpoint.architecture(), share, options.dtype)),
-      copy_stream_(options.device) {
+    : checkpoint_(checkpoint), options_(options), copy_stream_(options.device) {
   const bool is_resident = options_.mode == WeightMode::kResident;
-  const int64_t largest =
-      std::max(layer_layout_.bytes(), options_.with_head ? head_layout_.bytes() : 0);
+  int64_t largest = 0;
+  for (int64_t stage = 0; stage < stages(); ++stage) {
+    layouts_.emplace_back(checkpoint.rows(), checkpoint.architecture(), share, options.dtype,
+                          stage);
+    largest = std::max(largest, layouts_.back().bytes());
+  }
   if (!options_.device.is_cpu()) staging_ = copy_stream_.pinned_buffer(largest);
   slots_.resize(is_resident ? stages() : std::min<int64_t>(2, stages()));
   for (size_t i = 0; i < slots_.size(); ++i) {
-    const int64_t bytes = is_resident ? layout_of(static_cast<int64_t>(i)).bytes() : largest;
+    const int64_t bytes = is_resident ? layouts_[i].bytes() : largest;
     slots_[i].buffer =
         at::empty({bytes}, at::TensorOptions().dtype(at::kByte).device(options_.device));
     if (!is_resident) continue;
@@ -44,12 +42,8 @@ int64_t WeightStore::stages() const {
   return checkpoint_.architecture().layers + (options_.with_head ? 1 : 0);
 }
 
-const StageLayout& WeightStore::layout_of(int64_t stage) const {
-  return stage < checkpoint_.architecture().layers ? layer_layout_ : head_layout_;
-}
-
 void WeightStore::load(Slot& slot, int64_t stage) {
-  const auto& layout = layout_of(stage);
+  const auto& layout = layouts_[stage];
   auto& host = staging_.defined() ? staging_ : slot.buffer;
   load_stage(checkpoint_, layout, stage, host);
   if (staging_.defined()) {

@@ -48,7 +48,6 @@ class WeightStore {
     StageWeights weights;
   };
 
-  const StageLayout& layout_of(int64_t stage) const;
   void load(Slot& slot, int64_t stage);
   void start_reading(int64_t stage, int64_t current);
   void wait_for_reading();
@@ -56,8 +55,7 @@ class WeightStore {
 
   const Checkpoint& checkpoint_;
   Options options_;
-  StageLayout layer_layout_;
-  StageLayout head_layout_;
+  std::vector<StageLayout> layouts_;  // [stages]
   CopyStream copy_stream_;
   at::Tensor staging_;  // [bytes] uint8, pinned; undefined where the device is the CPU
   std::vector<Slot> slots_;

@@ -9,20 +9,27 @@ namespace actsweep {
 WorkspaceWidths workspace_widths(const Architecture& a, const ModelShare& share) {
   const int64_t query = share.query_heads.size() * a.head_width;
   const int64_t key = share.key_heads.size() * a.head_width;
-  return {std::max(query + 2 * key, 2 * share.ffn.size()), std::max(query, share.ffn.size())};
+  const int64_t hidden = std::max(share.ffn.size(), share.shared_ffn.size());
+  return {std::max(query + 2 * key, a.is_gated ? 2 * hidden : 0), query, hidden,
+          a.is_parallel ? query + hidden : std::max(query, hidden)};
 }
 
 int64_t workspace_bytes(const Architecture& a, const ModelShare& share,
                         const WorkspaceShape& shape) {
   const auto widths = workspace_widths(a, share);
   const auto element = static_cast<int64_t>(elementSize(shape.dtype));
-  const int64_t query = share.query_heads.size() * a.head_width;
   int64_t bytes = shape.gathered_rows() * (a.channels + widths.wide + widths.middle) * element;
-  // Attention returns its output in a tensor of its own before it is placed.
-  bytes += shape.gathered_rows() * query * element;
+  // On a GPU attention returns its output in a tensor of its own before it is placed.
+  bytes += shape.gathered_rows() * widths.heads * element;
   if (shape.members > 1) {
     bytes += shape.owned_rows * a.channels * (element + 4);  // normed, sum
     bytes += shape.gathered_rows() * a.channels * element;   // pieces of the reduce-scatter
+  }
+  if (a.experts.count > 0) {
+    // The sum in float32, and what one expert makes of the rows where all choose it.
+    bytes += shape.gathered_rows() * a.channels * 4;
+    bytes += shape.gathered_rows() * (2 * a.channels + 3 * a.experts.ffn_width) * element;
+    bytes += shape.gathered_rows() * a.channels * 4;
   }
   return bytes;
 }
@@ -31,6 +38,7 @@ Workspace::Workspace(const Architecture& a, const ModelShare& share, const Works
                      at::Device device)
     : channels_(a.channels), members_(shape.members) {
   const auto widths = workspace_widths(a, share);
+  hidden_offset_ = a.is_parallel ? widths.heads : 0;
   const auto options = at::TensorOptions().dtype(shape.dtype).device(device);
   gathered_ = at::empty({shape.gathered_rows() * a.channels}, options);
   wide_ = at::empty({shape.gathered_rows() * widths.wide}, options);
@@ -60,8 +68,13 @@ at::Tensor Workspace::wide(int64_t rows, int64_t width) const {
   return wide_.narrow(0, 0, members_ * rows * width).view({members_ * rows, width});
 }
 
-at::Tensor Workspace::middle(int64_t rows, int64_t width) const {
+at::Tensor Workspace::heads(int64_t rows, int64_t width) const {
   return middle_.narrow(0, 0, members_ * rows * width).view({members_ * rows, width});
+}
+
+at::Tensor Workspace::hidden(int64_t rows, int64_t width) const {
+  return middle_.narrow(0, members_ * rows * hidden_offset_, members_ * rows * width)
+      .view({members_ * rows, width});
 }
 
 }  // namespace actsweep

@@ -20,10 +20,13 @@ struct WorkspaceShape {
   int64_t gathered_rows() const { return owned_rows * members; }
 };
 
-/// Elements per gathered row of the two wide buffers.
+/// Elements per gathered row of the wide buffers.
 struct WorkspaceWidths {
   int64_t wide = 0;    // max(query, key and value; gate and up)
-  int64_t middle = 0;  // max(attention output; MLP hidden)
+  int64_t heads = 0;   // the attention heads' outputs
+  int64_t hidden = 0;  // the MLP's neurons
+  /// Of heads and hidden: one buffer holds both, at the same time where the block is parallel.
+  int64_t middle = 0;
 };
 
 WorkspaceWidths workspace_widths(const Architecture& architecture, const ModelShare& share);
@@ -43,11 +46,13 @@ class Workspace {
   at::Tensor partial(int64_t rows) const;              // [m * rows, C] dtype; overwrites `gathered`
   at::Tensor sum(int64_t rows) const;                  // [rows, C] float32, owned rows; m > 1 only
   at::Tensor wide(int64_t rows, int64_t width) const;  // [m * rows, width] dtype
-  at::Tensor middle(int64_t rows, int64_t width) const;  // [m * rows, width] dtype
+  at::Tensor heads(int64_t rows, int64_t width) const;   // [m * rows, width] dtype
+  at::Tensor hidden(int64_t rows, int64_t width) const;  // [m * rows, width] dtype
 
  private:
   int64_t channels_;
   int64_t members_;
+  int64_t hidden_offset_;  // elements of a gathered row that heads take before it
   at::Tensor normed_, gathered_, sum_, wide_, middle_;
 };
 

@@ -55,16 +55,32 @@ int64_t field_bytes(const SweepFacts& facts) {
 
 int64_t weight_bytes(const SweepFacts& facts, const ModelShare& share) {
   const auto& job = facts.job;
-  const auto layer =
-      StageLayout::layer(facts.rows, facts.architecture, share, job.model.dtype).bytes();
-  const auto head =
-      job.statistics.loss
-          ? StageLayout::head(facts.rows, facts.architecture, share, job.model.dtype).bytes()
-          : 0;
-  if (job.parallel.weights == WeightMode::kResident) {
-    return facts.architecture.layers * layer + head;
+  const int64_t stages = facts.architecture.layers + (job.statistics.loss ? 1 : 0);
+  int64_t sum = 0, largest = 0;
+  for (int64_t stage = 0; stage < stages; ++stage) {
+    const auto bytes =
+        StageLayout(facts.rows, facts.architecture, share, job.model.dtype, stage).bytes();
+    sum += bytes;
+    largest = std::max(largest, bytes);
   }
-  return 2 * std::max(layer, head);
+  return job.parallel.weights == WeightMode::kResident ? sum : 2 * largest;
+}
+
+/// Operations of one token's products in a layer: two per weight that the token meets.
+double layer_operations(const SweepFacts& facts, int64_t layer) {
+  const auto& experts = facts.architecture.experts;
+  const auto whole = share_of(facts.architecture, 1, 0);
+  double weights = 0;
+  for (const auto& row : facts.rows) {
+    if (!row.is_per_layer() || !row.is_in(facts.architecture, layer)) continue;
+    const auto shape = row.shape_of(units_of(whole, row).size());
+    if (shape.size() < 2) continue;
+    const double share = row.cut == Cut::kExperts ? static_cast<double>(experts.chosen) /
+                                                        static_cast<double>(experts.count)
+                                                  : 1.0;
+    weights += share * static_cast<double>(shape[0]) * static_cast<double>(shape[1]);
+  }
+  return 2 * weights;
 }
 
 }  // namespace
@@ -137,17 +153,16 @@ DiskDemand disk_demand(const SweepFacts& facts) {
 
 double sweep_operations(const SweepFacts& facts) {
   const auto& a = facts.architecture;
-  const double c = static_cast<double>(a.channels), d = static_cast<double>(a.head_width);
-  const double heads = static_cast<double>(a.heads), kv_heads = static_cast<double>(a.kv_heads);
-  const double weights =
-      c * d * (2 * heads + 2 * kv_heads) + 3 * c * static_cast<double>(a.ffn_width);
+  const double head_channels = static_cast<double>(a.heads * a.head_width);
   const double length = static_cast<double>(facts.job.corpus.sequence_length);
   double per_token = 0;
-  for (const auto window : a.window) {
-    const double seen = window > 0 ? std::min(static_cast<double>(window), length / 2) : length / 2;
-    per_token += 2 * weights + 4 * seen * heads * d;
+  for (int64_t layer = 0; layer < a.layers; ++layer) {
+    const auto window = static_cast<double>(a.window[layer]);
+    const double seen = window > 0 ? std::min(window, length / 2) : length / 2;
+    per_token += layer_operations(facts, layer) + 4 * seen * head_channels;
   }
-  if (facts.job.statistics.loss) per_token += 2 * c * static_cast<double>(a.vocabulary);
+  if (facts.job.statistics.loss)
+    per_token += 2 * static_cast<double>(a.embedding_width * a.vocabulary);
   return per_token * static_cast<double>(facts.tokens);
 }
 

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "model/embedding.h"
 #include "model/loss.h"
 
 namespace actsweep {
@@ -36,6 +37,15 @@ Forward::Options forward_options(const SweepInputs& inputs, const SweepLayout& l
     positions = std::max(positions, static_cast<int64_t>(ids.size()));
   }
   return {scalar_type(inputs.job.model.dtype), device, rows, positions};
+}
+
+/// The sequences that this rank owns; a padding sequence counts as one position.
+Sequences sequences_of(const OwnedRows& labels) {
+  Sequences sequences{labels.padded_length, std::vector<int64_t>(labels.padded_sequences, 1)};
+  for (size_t i = 0; i < labels.windows.size(); ++i) {
+    sequences.length[i] = labels.windows[i].length();
+  }
+  return sequences;
 }
 
 /// The next token's id for each row, and 0 with a mark where there is none.
@@ -85,7 +95,8 @@ void BlockPass::embed_block(const BlockLabels& labels) {
   ensure(labels.row_count() <= residual_.size(0), "a block fits the residual stream");
   for (size_t batch = 0; batch < labels.own.size(); ++batch) {
     auto rows = rows_of(labels, batch);
-    embed(inputs_.checkpoint, labels.own[batch].token_id, rows);
+    const auto& own = labels.own[batch];
+    embed(inputs_.checkpoint, own.token_id, own.padded_length, rows);
   }
 }
 
@@ -128,7 +139,7 @@ bool BlockPass::run(const BlockLabels& labels, bool is_last, const Listeners& li
       auto rows = rows_of(labels, batch);
       {
         const Timer timer(times_.model_s);
-        forward_.layer(weights, layer, labels.own[batch].padded_length, rows);
+        forward_.layer(weights, layer, sequences_of(labels.own[batch]), rows);
       }
       tap(labels, layer + 1, batch, listeners);
     }

@@ -1,4 +1,5 @@
 // Mistral: Llama's shape without biases, with a sliding window on every layer.
+#include "model/decoder_facts.h"
 #include "model/family.h"
 
 namespace actsweep {
@@ -6,8 +7,9 @@ namespace {
 
 Architecture read_mistral(const Config& config) {
   config.positive("num_key_value_heads");  // transformers' default of 8 would be a guess here
-  Architecture facts = read_decoder_facts(config);
-  facts.ties_embeddings = config.flag_or("tie_word_embeddings", false);
+  config.only("attention_bias", false);
+  config.only("mlp_bias", false);
+  Architecture facts = read_llama_facts(config);
   // A null window means none; a missing key means transformers' default of 4096.
   const bool is_null = config.values().contains("sliding_window") && !config.has("sliding_window");
   if (!is_null) facts.window.assign(facts.layers, config.positive_or("sliding_window", 4096));
@@ -17,7 +19,11 @@ Architecture read_mistral(const Config& config) {
 }  // namespace
 
 Family mistral_family() {
-  return {"mistral", read_mistral, llama_rows, {"model.layers.{}.self_attn.rotary_emb.inv_freq"}};
+  return {"mistral",
+          read_mistral,
+          llama_rows,
+          {"model.layers.{}.self_attn.rotary_emb.inv_freq"},
+          "model."};
 }
 
 }  // namespace actsweep

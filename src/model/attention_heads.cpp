@@ -1,0 +1,113 @@
+#include "model/attention_heads.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "model/alibi.h"
+#include "model/ops.h"
+#include "model/product.h"
+
+namespace actsweep {
+namespace {
+
+double scale_of(const Architecture& a, int64_t layer) {
+  const double scale =
+      a.attention_scale > 0 ? a.attention_scale : 1 / std::sqrt(static_cast<double>(a.head_width));
+  return a.divides_scale_by_layer ? scale / static_cast<double>(layer + 1) : scale;
+}
+
+}  // namespace
+
+AttentionHeads::AttentionHeads(const Architecture& architecture, const ModelShare& share,
+                               const Group& group, int64_t positions, at::Device device)
+    : a_(architecture),
+      share_(share),
+      group_(group),
+      rotary_(architecture, positions, device),
+      key_bias_(
+          alibi_key_bias(architecture, share.query_heads, positions, scale_of(architecture, 0))) {
+  if (key_bias_.defined()) key_bias_ = key_bias_.to(device);
+}
+
+int64_t AttentionHeads::qkv_width() const {
+  return (share_.query_heads.size() + 2 * share_.key_heads.size()) * a_.head_width;
+}
+
+int64_t AttentionHeads::out_width() const { return share_.query_heads.size() * a_.head_width; }
+
+ScoreFacts AttentionHeads::scores_of(const StageWeights& weights, int64_t layer) const {
+  return {scale_of(a_, layer), a_.score_cap, key_bias_, weights[Weight::kSinks]};
+}
+
+void AttentionHeads::run(const StageWeights& weights, int64_t layer, const Sequences& sequences,
+                         const at::Tensor& rows, at::Tensor& qkv, at::Tensor& out) {
+  const int64_t queries = share_.query_heads.size(), keys = share_.key_heads.size();
+  if (queries > 0) {
+    project(rows, weights[Weight::kQkv], weights[Weight::kQkvBias], qkv);
+    if (a_.qkv_clip > 0) qkv.clamp_(-a_.qkv_clip, a_.qkv_clip);
+  }
+  if (a_.query_key_norm == QueryKeyNorm::kAllHeads) normalise_all_heads(weights, qkv);
+  if (queries == 0) return;
+  if (a_.query_key_norm == QueryKeyNorm::kEachHead) normalise(weights, qkv);
+  rotate(layer, sequences, qkv);
+  attend(qkv,
+         {{sequences.positions, queries, keys, a_.head_width, a_.window[layer]},
+          scores_of(weights, layer),
+          share_.runs},
+         out);
+}
+
+void AttentionHeads::normalise(const StageWeights& weights, at::Tensor& qkv) const {
+  const int64_t queries = share_.query_heads.size(), keys = share_.key_heads.size();
+  const auto norm_of = [&](Weight weight, Weight bias) {
+    return Norm{a_.query_key_norm_kind, weights[weight], weights[bias], a_.norm.epsilon,
+                a_.norm.weight_offset};
+  };
+  normalise_heads(qkv, {0, queries, a_.head_width},
+                  norm_of(Weight::kQueryNorm, Weight::kQueryNormBias));
+  normalise_heads(qkv, {queries, keys, a_.head_width},
+                  norm_of(Weight::kKeyNorm, Weight::kKeyNormBias));
+}
+
+void AttentionHeads::normalise_all_heads(const StageWeights& weights, at::Tensor& qkv) const {
+  const int64_t d = a_.head_width;
+  const int64_t queries = share_.query_heads.size() * d, keys = share_.key_heads.size() * d;
+  // A key head that the rank before holds as well is counted there.
+  const int64_t repeated = share_.repeats_first_key ? d : 0;
+  auto squares = at::zeros({qkv.size(0), 2}, qkv.options().dtype(at::kFloat));
+  const auto part = [&](int64_t first, int64_t width) {
+    return qkv.narrow(1, first, width).to(at::kFloat);
+  };
+  if (queries > 0) {
+    squares.select(1, 0).copy_(part(0, queries).square().sum(1));
+    squares.select(1, 1).copy_(part(queries + repeated, keys - repeated).square().sum(1));
+  }
+  group_.all_reduce(squares, Reduction::kSum);
+  if (queries == 0) return;
+  const auto scale = [&](int64_t column, int64_t heads) {
+    const auto mean = squares.narrow(1, column, 1) / static_cast<double>(heads * d);
+    return (mean + a_.norm.epsilon).rsqrt();
+  };
+  qkv.narrow(1, 0, queries)
+      .copy_(part(0, queries) * scale(0, a_.heads) * weights[Weight::kQueryNorm]);
+  qkv.narrow(1, queries, keys)
+      .copy_(part(queries, keys) * scale(1, a_.kv_heads) * weights[Weight::kKeyNorm]);
+}
+
+void AttentionHeads::rotate(int64_t layer, const Sequences& sequences, at::Tensor& qkv) {
+  const int rope = a_.rope_of_layer[layer];
+  if (rope < 0) return;
+  const RotaryHeads heads = {share_.query_heads.size() + share_.key_heads.size(), a_.head_width,
+                             sequences.positions};
+  if (!a_.ropes[rope].follows_length()) {
+    actsweep::rotate(qkv, heads, rotary_.table(rope, sequences.positions));
+    return;
+  }
+  for (size_t i = 0; i < sequences.length.size(); ++i) {
+    auto rows = qkv.narrow(0, static_cast<int64_t>(i) * sequences.positions, sequences.positions);
+    actsweep::rotate(rows, heads, rotary_.table(rope, sequences.length[i]));
+  }
+}
+
+}  // namespace actsweep

@@ -1,0 +1,53 @@
+// The attention of a layer up to its heads' outputs: the fused projection, its clip and norms,
+// positions, attention.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+
+#include "comm/group.h"
+#include "model/architecture.h"
+#include "model/attention.h"
+#include "model/rotary.h"
+#include "model/share.h"
+#include "model/stage.h"
+
+namespace actsweep {
+
+/// The sequences in the gathered rows of one micro-batch.
+struct Sequences {
+  int64_t positions = 0;        // T, rows per sequence with padding
+  std::vector<int64_t> length;  // without; empty where no rope of the model follows it
+};
+
+class AttentionHeads {
+ public:
+  /// `group` is the model group; it and the others must outlive the heads. `positions`: of the
+  /// longest window.
+  AttentionHeads(const Architecture& architecture, const ModelShare& share, const Group& group,
+                 int64_t positions, at::Device device);
+
+  /// Elements of a row of the fused projection and of the outputs.
+  int64_t qkv_width() const;
+  int64_t out_width() const;
+
+  /// Collective over the model group where norms go over all heads. rows [n, C] -> out [n,
+  /// out_width], by way of qkv [n, qkv_width]; nothing on a rank without heads.
+  void run(const StageWeights& weights, int64_t layer, const Sequences& sequences,
+           const at::Tensor& rows, at::Tensor& qkv, at::Tensor& out);
+
+ private:
+  void normalise(const StageWeights& weights, at::Tensor& qkv) const;
+  void normalise_all_heads(const StageWeights& weights, at::Tensor& qkv) const;
+  void rotate(int64_t layer, const Sequences& sequences, at::Tensor& qkv);
+  ScoreFacts scores_of(const StageWeights& weights, int64_t layer) const;
+
+  const Architecture& a_;
+  const ModelShare& share_;
+  const Group& group_;
+  RotaryTables rotary_;
+  at::Tensor key_bias_;  // [query heads, longest window] float32 or undefined
+};
+
+}  // namespace actsweep

@@ -1,0 +1,57 @@
+#include "model/embedding.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "model/stage.h"
+
+namespace actsweep {
+namespace {
+
+constexpr int64_t kChunkRows = 1024;
+
+/// A tensor of the checkpoint over its map; undefined where the family has none.
+at::Tensor mapped(const Checkpoint& checkpoint, Weight weight) {
+  for (const auto& row : checkpoint.rows()) {
+    if (row.weight == weight) return mapped_tensor(checkpoint.tensor(row, 0));
+  }
+  return {};
+}
+
+template <typename Value>
+at::Tensor index_of(int64_t rows, const Value& value) {
+  const auto index = at::empty({rows}, at::kLong);
+  auto* to = index.mutable_data_ptr<int64_t>();
+  for (int64_t row = 0; row < rows; ++row) to[row] = value(row);
+  return index;
+}
+
+}  // namespace
+
+void embed(const Checkpoint& checkpoint, std::span<const uint32_t> ids, int64_t positions,
+           at::Tensor& residual) {
+  const auto& a = checkpoint.architecture();
+  const auto table = mapped(checkpoint, Weight::kEmbedding);
+  const auto position_table = mapped(checkpoint, Weight::kPositions);
+  auto projection = mapped(checkpoint, Weight::kEmbeddingProjection);
+  if (projection.defined()) projection = projection.to(at::kFloat);
+  const auto count = static_cast<int64_t>(ids.size());
+  ensure(count == residual.size(0), "each row of the residual stream has an id");
+  for (int64_t begin = 0; begin < count; begin += kChunkRows) {
+    const int64_t rows = std::min(kChunkRows, count - begin);
+    auto target = residual.narrow(0, begin, rows);
+    const auto id = index_of(rows, [&](int64_t row) { return ids[begin + row]; });
+    auto embedded = table.index_select(0, id);
+    if (projection.defined()) embedded = at::mm(embedded.to(at::kFloat), projection.t());
+    target.copy_(embedded);
+    if (a.embedding_scale != 1) target.mul_(a.embedding_scale);
+    if (!position_table.defined()) continue;
+    const auto position =
+        index_of(rows, [&](int64_t row) { return (begin + row) % positions + a.position_offset; });
+    target.add_(position_table.index_select(0, position).to(target.options()));
+  }
+}
+
+}  // namespace actsweep

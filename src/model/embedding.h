@@ -1,0 +1,18 @@
+// The residual stream before the first layer: embeddings gathered from the map, scaled, projected,
+// with learned positions.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <span>
+
+#include "model/checkpoint.h"
+
+namespace actsweep {
+
+/// Writes the embeddings of `ids` [n] into residual [n, C] float32 (host or device); row r stands
+/// at position r % positions. No communication.
+void embed(const Checkpoint& checkpoint, std::span<const uint32_t> ids, int64_t positions,
+           at::Tensor& residual);
+
+}  // namespace actsweep

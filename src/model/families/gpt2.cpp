@@ -1,0 +1,52 @@
+// GPT-2: learned positions, LayerNorm with biases, one fused projection for query, key and value,
+// products stored transposed (Conv1D), GELU without a gate.
+#include "model/decoder_facts.h"
+#include "model/family.h"
+
+namespace actsweep {
+namespace {
+
+Architecture read_gpt2(const Config& config) {
+  config.only("add_cross_attention", false);
+  Architecture facts =
+      read_sizes(config, {"n_layer", "n_embd", "n_head", "", "", "", "n_positions"});
+  facts.ffn_width = config.positive_or("n_inner", 4 * facts.channels);
+  facts.norm = {NormKind::kLayer, config.number_or("layer_norm_epsilon", 1e-5)};
+  facts.norm.has_bias = true;
+  facts.activation = read_activation(config, "activation_function", "gelu_new");
+  facts.is_gated = false;
+  facts.has_qkv_bias = facts.has_output_bias = facts.has_mlp_bias = true;
+  facts.position_rows = facts.max_positions;
+  facts.ties_embeddings = config.flag_or("tie_word_embeddings", true);
+  if (!config.flag_or("scale_attn_weights", true)) facts.attention_scale = 1;
+  facts.divides_scale_by_layer = config.flag_or("scale_attn_by_inverse_layer_idx", false);
+  return facts;
+}
+
+std::vector<TensorRow> gpt2_rows(const Architecture& a) {
+  const std::string layer = "transformer.h.{}.";
+  TensorRows rows(a);
+  rows.embedding("transformer.wte")
+      .positions("transformer.wpe")
+      .stored_transposed()
+      .norm(layer + "ln_1", Weight::kAttentionNorm)
+      .fused_query_key_value(layer + "attn.c_attn", FusedOrder::kParts)
+      .attention_output(layer + "attn.c_proj")
+      .norm(layer + "ln_2", Weight::kMlpNorm)
+      .up_down(layer + "mlp.c_fc", layer + "mlp.c_proj")
+      .norm("transformer.ln_f", Weight::kFinalNorm)
+      .head("lm_head");
+  return rows.list();
+}
+
+}  // namespace
+
+Family gpt2_family() {
+  return {"gpt2",
+          read_gpt2,
+          gpt2_rows,
+          {"transformer.h.{}.attn.bias", "transformer.h.{}.attn.masked_bias"},
+          "transformer."};
+}
+
+}  // namespace actsweep

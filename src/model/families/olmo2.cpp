@@ -1,0 +1,33 @@
+// OLMo 2: Llama's shape with a norm after each branch in place of one before it, and norms of
+// queries and keys over the channels of all heads.
+#include "model/decoder_facts.h"
+#include "model/family.h"
+
+namespace actsweep {
+namespace {
+
+Architecture read_olmo2(const Config& config) {
+  config.only("mlp_bias", false);
+  Architecture facts = read_llama_facts(config);
+  facts.query_key_norm = QueryKeyNorm::kAllHeads;
+  return facts;
+}
+
+std::vector<TensorRow> olmo2_rows(const Architecture& a) {
+  const std::string layer = "model.layers.{}.";
+  TensorRows rows(a);
+  rows.embedding("model.embed_tokens");
+  add_llama_attention(a, rows);
+  rows.norm(layer + "post_attention_layernorm", Weight::kAttentionPostNorm)
+      .gate_up_down(layer + "mlp.")
+      .norm(layer + "post_feedforward_layernorm", Weight::kMlpPostNorm)
+      .norm("model.norm", Weight::kFinalNorm)
+      .head("lm_head");
+  return rows.list();
+}
+
+}  // namespace
+
+Family olmo2_family() { return {"olmo2", read_olmo2, olmo2_rows, {}, "model."}; }
+
+}  // namespace actsweep

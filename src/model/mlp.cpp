@@ -1,0 +1,92 @@
+#include "model/mlp.h"
+
+#include <ATen/ATen.h>
+
+#include "model/ops.h"
+#include "model/product.h"
+
+namespace actsweep {
+namespace {
+
+/// One expert's weights, as views into those of all experts of the rank.
+struct Expert {
+  at::Tensor gate_up, gate_up_bias, down, down_bias;
+};
+
+Expert expert_of(const StageWeights& weights, int64_t index, int64_t width, int64_t channels) {
+  const auto part = [&](Weight weight, int64_t rows) {
+    const auto& all = weights[weight];
+    return all.defined() ? all.narrow(0, index * rows, rows) : at::Tensor();
+  };
+  return {part(Weight::kExpertGateUp, 2 * width), part(Weight::kExpertGateUpBias, 2 * width),
+          part(Weight::kExpertDown, channels), part(Weight::kExpertDownBias, channels)};
+}
+
+/// The gate of gpt-oss: min(gate, clamp) * sigmoid(alpha * gate) * (up + 1), both clamped.
+at::Tensor clamped_gate(const at::Tensor& gate_up, int64_t width, const ExpertFacts& facts) {
+  const auto gates = gate_up.narrow(1, 0, width).to(at::kFloat).clamp_max(facts.clamp);
+  const auto ups = gate_up.narrow(1, width, width).to(at::kFloat).clamp(-facts.clamp, facts.clamp);
+  const auto gated = gates * at::sigmoid(gates * facts.gate_alpha);
+  return ((ups + 1) * gated).to(gate_up.scalar_type());
+}
+
+/// rows [n, C] -> [n, C].
+at::Tensor output_of(const Architecture& a, const Expert& expert, const at::Tensor& rows) {
+  const int64_t width = a.experts.ffn_width, count = rows.size(0);
+  auto gate_up = at::empty({count, 2 * width}, rows.options());
+  project(rows, expert.gate_up, expert.gate_up_bias, gate_up);
+  auto hidden = at::empty({count, width}, rows.options());
+  if (a.experts.clamp > 0) {
+    hidden = clamped_gate(gate_up, width, a.experts);
+  } else {
+    gate(gate_up, a.activation, hidden);
+  }
+  auto out = at::empty({count, a.channels}, rows.options());
+  project(hidden, expert.down, expert.down_bias, out);
+  return out;
+}
+
+}  // namespace
+
+void mlp_hidden(const Architecture& a, const StageWeights& weights, const at::Tensor& rows,
+                at::Tensor& wide, at::Tensor& hidden) {
+  if (hidden.size(1) == 0) return;
+  const auto& bias = weights[Weight::kGateUpBias];
+  if (!a.is_gated) {
+    project(rows, weights[Weight::kGateUp], bias, hidden);
+    activate(hidden, a.activation);
+    return;
+  }
+  project(rows, weights[Weight::kGateUp], bias, wide);
+  gate(wide, a.activation, hidden);
+  if (weights.has(Weight::kSharedGate)) {
+    hidden.mul_(at::sigmoid(at::mm(rows, weights[Weight::kSharedGate].t())));
+  }
+}
+
+Routing route(const Architecture& a, const StageWeights& weights, const at::Tensor& rows) {
+  auto logits = at::empty({rows.size(0), a.experts.count}, rows.options());
+  project(rows, weights[Weight::kRouter], weights[Weight::kRouterBias], logits);
+  const auto probability = at::softmax(logits.to(at::kFloat), 1);
+  auto [weight, expert] = at::topk(probability, a.experts.chosen, 1);
+  if (a.experts.renormalises) weight = weight / weight.sum(1, /*keepdim=*/true);
+  return {expert, weight};
+}
+
+at::Tensor expert_outputs(const Architecture& a, const ModelShare& share,
+                          const StageWeights& weights, const at::Tensor& rows) {
+  const auto routing = route(a, weights, rows);
+  auto sum = at::zeros({rows.size(0), a.channels}, rows.options().dtype(at::kFloat));
+  for (int64_t number = share.experts.begin; number < share.experts.end; ++number) {
+    const auto chosen = at::nonzero(routing.expert.eq(number));  // [rows of the expert, 2]
+    if (chosen.size(0) == 0) continue;
+    const auto row = chosen.select(1, 0), place = chosen.select(1, 1);
+    const auto weight = routing.weight.index({row, place}).unsqueeze(1);
+    const auto expert =
+        expert_of(weights, number - share.experts.begin, a.experts.ffn_width, a.channels);
+    sum.index_add_(0, row, output_of(a, expert, rows.index_select(0, row)).to(at::kFloat) * weight);
+  }
+  return sum;
+}
+
+}  // namespace actsweep

@@ -1,0 +1,33 @@
+// The feed-forward half of a layer: the dense MLP and the routed experts, on the gathered rows.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "model/architecture.h"
+#include "model/share.h"
+#include "model/stage.h"
+
+namespace actsweep {
+
+/// rows [n, C] -> hidden [n, F of this rank], by way of wide [n, 2 F] where the MLP is gated. The
+/// dense MLP beside experts is multiplied by the sigmoid of its own gate.
+void mlp_hidden(const Architecture& architecture, const StageWeights& weights,
+                const at::Tensor& rows, at::Tensor& wide, at::Tensor& hidden);
+
+/// The experts that each row chose and their weights.
+struct Routing {
+  at::Tensor expert;  // [n, chosen] int64
+  at::Tensor weight;  // [n, chosen] float32
+};
+
+/// rows [n, C] -> the choice of the router, the same on every rank. Probabilities are the softmax
+/// over all experts in float32.
+Routing route(const Architecture& architecture, const StageWeights& weights,
+              const at::Tensor& rows);
+
+/// rows [n, C] -> [n, C] float32: the weighted outputs of this rank's experts, summed in the order
+/// of the experts.
+at::Tensor expert_outputs(const Architecture& architecture, const ModelShare& share,
+                          const StageWeights& weights, const at::Tensor& rows);
+
+}  // namespace actsweep

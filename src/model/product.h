@@ -1,0 +1,16 @@
+// The products with a layer's weights.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace actsweep {
+
+/// out [n, width] = in [n, k] times weight [width, k] transposed, plus a bias [width] where there
+/// is one. A weight without elements gives zeros and the bias.
+void project(const at::Tensor& in, const at::Tensor& weight, const at::Tensor& bias,
+             at::Tensor& out);
+
+/// out [n, width] += in [n, k] times weight [width, k] transposed.
+void add_project(const at::Tensor& in, const at::Tensor& weight, at::Tensor& out);
+
+}  // namespace actsweep
