@@ -45,8 +45,8 @@ struct Rope {
   double beta_slow = 1;         // kYarn: rotations below which they are divided
   bool rounds_range = true;     // kYarn: the range between them ends at whole pairs
   double attention_factor = 1;  // kYarn, kLongRope: multiplies cosines and sines
-  std::vector<double> short_divisors;  // [width/2] kLongRope: up to original_length positions
-  std::vector<double> long_divisors;   // [width/2] kLongRope: above
+  std::vector<double> short_divisors = {};  // [width/2] kLongRope: up to original_length positions
+  std::vector<double> long_divisors = {};   // [width/2] kLongRope: above
 
   /// Whether the frequencies follow from the length of the sequence.
   bool follows_length() const {

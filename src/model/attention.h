@@ -24,9 +24,9 @@ struct AttentionShape {
 /// which each head's sink takes part.
 struct ScoreFacts {
   double scale = 1;
-  double cap = 0;       // 0: none
-  at::Tensor key_bias;  // [query heads, positions] float32, or undefined
-  at::Tensor sinks;     // [query heads] float32, or undefined
+  double cap = 0;            // 0: none
+  at::Tensor key_bias = {};  // [query heads, positions] float32, or undefined
+  at::Tensor sinks = {};     // [query heads] float32, or undefined
 };
 
 /// The query and key heads of one call.

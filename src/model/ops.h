@@ -18,7 +18,7 @@ namespace actsweep {
 /// x * scale * (weight + offset) + bias.
 struct Norm {
   NormKind kind = NormKind::kRms;
-  at::Tensor weight;  // float32 [C], or [heads, D] of heads
+  at::Tensor weight;  // float32 [C]; of heads [D], or [heads * D] where each has its own
   at::Tensor bias;    // the same or undefined
   double epsilon = 1e-6;
   double offset = 0;

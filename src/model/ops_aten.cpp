@@ -49,7 +49,10 @@ void add_normalised(at::Tensor& residual, const at::Tensor& partial, const Norm&
 void normalise_heads(at::Tensor& qkv, const HeadRange& heads, const Norm& norm) {
   auto rows = qkv.narrow(1, heads.first * heads.width, heads.count * heads.width)
                   .view({qkv.size(0), heads.count, heads.width});
-  rows.copy_(normed(rows, norm));
+  auto by_head = norm;  // [D], or a row for each head
+  by_head.weight = norm.weight.view({-1, heads.width});
+  if (norm.bias.defined()) by_head.bias = norm.bias.view({-1, heads.width});
+  rows.copy_(normed(rows, by_head));
 }
 
 void rotate(at::Tensor& qkv, const RotaryHeads& heads, const RotaryTable& table) {

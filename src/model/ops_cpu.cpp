@@ -268,7 +268,7 @@ void add_normalised(at::Tensor& residual, const at::Tensor& partial, const Norm&
 
 void normalise_heads(at::Tensor& qkv, const HeadRange& heads, const Norm& norm_facts) {
   const auto facts = row_norm(norm_facts, heads.width);
-  const bool has_own_weights = norm_facts.weight.dim() == 2;
+  const bool has_own_weights = norm_facts.weight.numel() > heads.width;
   with_type(qkv.scalar_type(), [&](auto* type) {
     auto* rows = data_of(qkv, type);
     over_rows(qkv.size(0), [&](int64_t r) {

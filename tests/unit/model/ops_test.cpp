@@ -4,10 +4,11 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "model/attention.h"
-
 namespace actsweep {
 namespace {
+
+constexpr Activation kActivations[] = {Activation::kSilu, Activation::kGelu, Activation::kGeluTanh,
+                                       Activation::kRelu};
 
 class Ops : public testing::TestWithParam<at::ScalarType> {
  protected:
@@ -20,104 +21,113 @@ class Ops : public testing::TestWithParam<at::ScalarType> {
   }
 };
 
+/// RMSNorm, RMSNorm with weights less 1, LayerNorm with and without a bias.
+std::vector<Norm> norms(int64_t width) {
+  const auto weight = at::randn({width}), bias = at::randn({width});
+  return {{NormKind::kRms, weight, {}, 1e-5, 0},
+          {NormKind::kRms, weight, {}, 1e-5, 1},
+          {NormKind::kLayer, weight, {}, 1e-5, 0},
+          {NormKind::kLayer, weight, bias, 1e-5, 0}};
+}
+
 TEST_P(Ops, NormEqualsAten) {
-  const auto residual = at::randn({5, 77}) * 30;
-  const Norm norm{at::randn({77}), 1e-5};
-  auto mine = at::empty({5, 77}, GetParam()), theirs = mine.clone();
-  cpu::rms_norm(residual, norm, mine);
-  aten::rms_norm(residual, norm, theirs);
-  expect_close(mine, theirs);
+  const auto residual = at::randn({5, 77}) * 30 + 10;
+  for (const auto& norm : norms(77)) {
+    auto mine = at::empty({5, 77}, GetParam()), theirs = mine.clone();
+    cpu::normalise(residual, norm, mine);
+    aten::normalise(residual, norm, theirs);
+    expect_close(mine, theirs);
+  }
+}
+
+TEST_P(Ops, NormIsWhatPytorchComputes) {
+  const auto residual = at::randn({5, 77}) * 30 + 10;
+  const auto all = norms(77);
+  auto out = at::empty({5, 77}, GetParam());
+  cpu::normalise(residual, all[0], out);
+  expect_close(out, at::rms_norm(residual, {77}, all[0].weight, 1e-5));
+  cpu::normalise(residual, all[3], out);
+  expect_close(out, at::layer_norm(residual, {77}, all[3].weight, all[3].bias, 1e-5));
+}
+
+TEST_P(Ops, NormInPlaceEqualsNormApart) {
+  auto residual = at::randn({5, 77});
+  const auto norm = norms(77)[3];
+  auto apart = at::empty({5, 77});
+  cpu::normalise(residual, norm, apart);
+  cpu::normalise(residual, norm, residual);
+  EXPECT_TRUE(at::equal(residual, apart));
 }
 
 TEST_P(Ops, AddAndNormEqualsAtenInBothOutputs) {
-  auto residual = at::randn({6, 33}), same = residual.clone();
-  const auto partial = random({6, 33});
-  const Norm norm{at::randn({33}), 1e-6};
-  auto mine = at::empty({6, 33}, GetParam()), theirs = mine.clone();
-  cpu::add_and_norm(residual, partial, norm, mine);
-  aten::add_and_norm(same, partial, norm, theirs);
-  EXPECT_TRUE(at::equal(residual, same));
-  expect_close(mine, theirs);
+  for (const auto& norm : norms(33)) {
+    auto residual = at::randn({6, 33}), same = residual.clone();
+    const auto partial = random({6, 33});
+    auto mine = at::empty({6, 33}, GetParam()), theirs = mine.clone();
+    cpu::add_and_normalise(residual, partial, norm, mine);
+    aten::add_and_normalise(same, partial, norm, theirs);
+    EXPECT_TRUE(at::equal(residual, same));
+    expect_close(mine, theirs);
+  }
 }
 
-TEST_P(Ops, RotationEqualsAtenAndKeepsValues) {
-  Architecture a;
-  a.head_width = 10;
-  const auto table = rotary_table(a, 4, at::kCPU);
-  auto mine = random({8, 50}), theirs = mine.clone();
-  const auto values = mine.narrow(1, 30, 20).clone();
-  cpu::rotate(mine, {3, 10, 4}, table);
-  aten::rotate(theirs, {3, 10, 4}, table);
-  expect_close(mine, theirs);
-  EXPECT_TRUE(at::equal(mine.narrow(1, 30, 20), values));
+TEST_P(Ops, AddingANormedRowEqualsAten) {
+  for (const auto& norm : norms(33)) {
+    auto mine = at::randn({6, 33}), theirs = mine.clone();
+    const auto partial = random({6, 33});
+    cpu::add_normalised(mine, partial, norm);
+    aten::add_normalised(theirs, partial, norm);
+    expect_close(mine, theirs);
+  }
 }
 
-TEST_P(Ops, GateEqualsAtenFromFarNegativeToFarPositive) {
-  auto gate_up = random({3, 202});
-  gate_up.narrow(1, 0, 101).mul_(40);
-  auto mine = at::empty({3, 101}, GetParam()), theirs = mine.clone();
-  cpu::gate(gate_up, mine);
-  aten::gate(gate_up, theirs);
-  expect_close(mine, theirs);
-}
-
-/// Softmax over an explicit mask, in float64.
-at::Tensor textbook_attention(const at::Tensor& qkv, const AttentionShape& shape) {
-  const int64_t length = shape.positions, width = shape.width;
-  const auto heads = qkv.to(at::kDouble).view({-1, length, qkv.size(1) / width, width});
-  const auto by_head = heads.transpose(1, 2);
-  const int64_t group = shape.query_heads / shape.key_heads;
-  const auto key =
-      by_head.narrow(1, shape.query_heads, shape.key_heads).repeat_interleave(group, 1);
-  const auto value = by_head.narrow(1, shape.query_heads + shape.key_heads, shape.key_heads)
-                         .repeat_interleave(group, 1);
-  auto scores = at::matmul(by_head.narrow(1, 0, shape.query_heads), key.transpose(2, 3)) /
-                std::sqrt(static_cast<double>(width));
-  const auto i = at::arange(length).unsqueeze(1), j = at::arange(length).unsqueeze(0);
-  auto hidden = j.gt(i);
-  if (shape.window > 0) hidden = hidden.logical_or(j.le(i - shape.window));
-  scores.masked_fill_(hidden, -INFINITY);
-  return at::matmul(at::softmax(scores, -1), value)
-      .transpose(1, 2)
-      .reshape({-1, shape.query_heads * width});
-}
-
-TEST_P(Ops, AttentionOfEachKernelEqualsSoftmaxOverAnExplicitMask) {
-  // Lengths and widths below and above the kernels' rows, panels and blocks of keys.
-  for (const auto& shape :
-       {AttentionShape{23, 6, 2, 8, 0}, AttentionShape{23, 6, 2, 8, 5},
-        AttentionShape{23, 6, 2, 8, 64}, AttentionShape{1, 6, 2, 20, 0},
-        AttentionShape{1100, 2, 1, 70, 0}, AttentionShape{1100, 2, 1, 70, 600}}) {
-    const int64_t rows = 2 * shape.positions, out_width = shape.query_heads * shape.width;
-    const auto qkv = random({rows, out_width + 2 * shape.key_heads * shape.width});
-    const std::vector<HeadRun> runs = {{0, shape.query_heads, 0, shape.key_heads}};
-    const auto expected = textbook_attention(qkv, shape);
-    auto out = at::empty({rows, out_width}, GetParam());
-    aten::attend(qkv, shape, runs, out);
-    expect_close(out, expected);
-    for (const auto* kernel : cpu::attention_kernels()) {
-      out.zero_();
-      cpu::attend(qkv, shape, runs, *kernel, out);
-      expect_close(out, expected);
+TEST_P(Ops, NormsOfHeadsEqualAtenAndKeepOtherHeads) {
+  for (int64_t weights : {1, 3}) {  // for all heads, or for each
+    for (auto norm : norms(10 * weights)) {
+      auto mine = random({4, 60}), theirs = mine.clone();
+      const auto before = mine.clone();
+      cpu::normalise_heads(mine, {2, 3, 10}, norm);
+      aten::normalise_heads(theirs, {2, 3, 10}, norm);
+      expect_close(mine, theirs);
+      EXPECT_TRUE(at::equal(mine.narrow(1, 0, 20), before.narrow(1, 0, 20)));
+      EXPECT_TRUE(at::equal(mine.narrow(1, 50, 10), before.narrow(1, 50, 10)));
+      EXPECT_FALSE(at::allclose(mine.narrow(1, 20, 30), before.narrow(1, 20, 30)));
     }
   }
 }
 
-TEST(Attention, TakesScoresFarApartAndPassesNotANumberOn) {
-  const AttentionShape shape{600, 1, 1, 16, 0};
-  auto qkv = at::randn({600, 48});
-  qkv.narrow(1, 0, 32).mul_(40);  // scores in the thousands
-  auto out = at::empty({600, 16});
-  for (const auto* kernel : cpu::attention_kernels()) {
-    cpu::attend(qkv, shape, {{0, 1, 0, 1}}, *kernel, out);
-    EXPECT_LT((out - textbook_attention(qkv, shape)).abs().max().item<double>(), 1e-3);
+TEST_P(Ops, RotationEqualsAtenAndKeepsWhatItDoesNotRotate) {
+  for (const bool is_interleaved : {false, true}) {
+    for (const int64_t rotated : {6, 10}) {
+      Architecture a;
+      a.ropes = {{.width = rotated, .is_interleaved = is_interleaved}};
+      RotaryTables tables(a, 4, at::kCPU);
+      auto mine = random({8, 50}), theirs = mine.clone();
+      const auto before = mine.clone();
+      cpu::rotate(mine, {3, 10, 4}, tables.table(0, 4));
+      aten::rotate(theirs, {3, 10, 4}, tables.table(0, 4));
+      expect_close(mine, theirs);
+      EXPECT_TRUE(at::equal(mine.narrow(1, 30, 20), before.narrow(1, 30, 20)));
+      EXPECT_TRUE(at::equal(mine.narrow(1, rotated, 10 - rotated),
+                            before.narrow(1, rotated, 10 - rotated)));
+      EXPECT_FALSE(at::allclose(mine[1], before[1]));
+    }
   }
-  qkv[300][20] = std::nanf("");
-  for (const auto* kernel : cpu::attention_kernels()) {
-    cpu::attend(qkv, shape, {{0, 1, 0, 1}}, *kernel, out);
-    const auto is_nan = out.isnan().any(1);
-    EXPECT_FALSE(is_nan.narrow(0, 0, 300).any().item<bool>());
-    EXPECT_TRUE(is_nan.narrow(0, 300, 300).all().item<bool>());
+}
+
+TEST_P(Ops, ActivationsEqualAtenFromFarNegativeToFarPositive) {
+  auto gate_up = random({3, 202});
+  gate_up.narrow(1, 0, 101).mul_(40);
+  gate_up[0].narrow(0, 0, 101).copy_(at::linspace(-6, 6, 101));
+  for (const auto activation : kActivations) {
+    auto mine = at::empty({3, 101}, GetParam()), theirs = mine.clone();
+    cpu::gate(gate_up, activation, mine);
+    aten::gate(gate_up, activation, theirs);
+    expect_close(mine, theirs);
+    mine = gate_up.clone(), theirs = gate_up.clone();
+    cpu::activate(mine, activation);
+    aten::activate(theirs, activation);
+    expect_close(mine, theirs);
   }
 }
 

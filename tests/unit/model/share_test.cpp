@@ -68,5 +68,21 @@ TEST(Share, ARankWithoutHeadsHasNoRuns) {
   EXPECT_EQ(empty, 3);
 }
 
+TEST(Share, FirstHoldersCountEachKeyHeadOnce) {
+  for (auto [heads, kv_heads] : {std::pair<int64_t, int64_t>{9, 3}, {7, 1}, {12, 4}, {5, 5}}) {
+    const auto a = with_heads(heads, kv_heads);
+    for (int64_t parts = 1; parts <= heads + 2; ++parts) {
+      int64_t next = 0;
+      for (int64_t part = 0; part < parts; ++part) {
+        const auto share = share_of(a, parts, part);
+        if (share.query_heads.size() == 0) continue;
+        EXPECT_EQ(share.key_heads.begin + (share.repeats_first_key ? 1 : 0), next);
+        next = share.key_heads.end;
+      }
+      EXPECT_EQ(next, kv_heads);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace actsweep

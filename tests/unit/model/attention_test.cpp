@@ -1,0 +1,132 @@
+// Attention on a CPU, by the kernel of each instruction set that this machine has, and by ATen's
+// operators, against a softmax over an explicit mask in float64.
+#include "model/attention.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace actsweep {
+namespace {
+
+/// Query heads, then key heads, then value heads in the rows of `qkv`.
+at::Tensor textbook(const at::Tensor& qkv, const AttentionCall& call) {
+  const auto& shape = call.shape;
+  const int64_t length = shape.positions, width = shape.width;
+  const auto heads =
+      qkv.to(at::kDouble).view({-1, length, qkv.size(1) / width, width}).transpose(1, 2);
+  const int64_t group = shape.query_heads / shape.key_heads;
+  const auto part = [&](int64_t first) {
+    return heads.narrow(1, first, shape.key_heads).repeat_interleave(group, 1);
+  };
+  const auto& facts = call.scores;
+  auto scores =
+      at::matmul(heads.narrow(1, 0, shape.query_heads), part(shape.query_heads).transpose(2, 3)) *
+      facts.scale;
+  if (facts.cap > 0) scores = at::tanh(scores / facts.cap) * facts.cap;
+  if (facts.key_bias.defined()) scores += facts.key_bias.narrow(1, 0, length).unsqueeze(1);
+  const auto i = at::arange(length).unsqueeze(1), j = at::arange(length).unsqueeze(0);
+  auto hidden = j.gt(i);
+  if (shape.window > 0) hidden = hidden.logical_or(j.le(i - shape.window));
+  scores.masked_fill_(hidden, -INFINITY);
+  if (facts.sinks.defined()) {
+    const auto sinks = facts.sinks.to(at::kDouble).view({1, -1, 1, 1});
+    scores = at::cat({scores, sinks.expand({scores.size(0), -1, length, 1})}, 3);
+  }
+  const auto probability = at::softmax(scores, -1).narrow(3, 0, length);
+  return at::matmul(probability, part(shape.query_heads + shape.key_heads))
+      .transpose(1, 2)
+      .reshape({-1, shape.query_heads * width});
+}
+
+AttentionCall call_of(const AttentionShape& shape) {
+  return {shape,
+          {.scale = 1 / std::sqrt(static_cast<double>(shape.width))},
+          {{0, shape.query_heads, 0, shape.key_heads}}};
+}
+
+// Lengths and widths below and above the kernels' rows, panels and blocks of keys.
+const AttentionShape kShapes[] = {{23, 6, 2, 8, 0},    {23, 6, 2, 8, 5},   {23, 6, 2, 8, 64},
+                                  {1, 6, 2, 20, 0},    {560, 2, 1, 70, 0}, {560, 2, 1, 70, 530},
+                                  {520, 2, 2, 16, 513}};
+
+class Attention : public testing::TestWithParam<at::ScalarType> {
+ protected:
+  void SetUp() override { at::manual_seed(7); }
+
+  void expect_textbook(const AttentionCall& call) const {
+    const auto& shape = call.shape;
+    const int64_t rows = 2 * shape.positions, out_width = shape.query_heads * shape.width;
+    const auto qkv =
+        at::randn({rows, out_width + 2 * shape.key_heads * shape.width}).to(GetParam());
+    const auto expected = textbook(qkv, call);
+    auto out = at::empty({rows, out_width}, GetParam());
+    aten::attend(qkv, call, out);
+    expect_close(out, expected);
+    for (const auto* kernel : cpu::attention_kernels()) {
+      out.zero_();
+      cpu::attend(qkv, call, *kernel, out);
+      expect_close(out, expected);
+    }
+  }
+
+ private:
+  void expect_close(const at::Tensor& mine, const at::Tensor& theirs) const {
+    const double tolerance = GetParam() == at::kFloat ? 1e-5 : 1e-2;
+    EXPECT_TRUE(at::allclose(mine.to(at::kDouble), theirs, tolerance, tolerance))
+        << (mine.to(at::kDouble) - theirs).abs().max().item<double>();
+  }
+};
+
+TEST_P(Attention, EqualsSoftmaxOverAnExplicitMask) {
+  for (const auto& shape : kShapes) expect_textbook(call_of(shape));
+}
+
+TEST_P(Attention, CapsScores) {
+  for (const auto& shape : kShapes) {
+    auto call = call_of(shape);
+    call.scores.scale *= 3;
+    call.scores.cap = 2;
+    expect_textbook(call);
+  }
+}
+
+TEST_P(Attention, AddsABiasToEachKey) {
+  for (const auto& shape : kShapes) {
+    auto call = call_of(shape);
+    call.scores.key_bias = at::randn({shape.query_heads, shape.positions + 9});
+    expect_textbook(call);
+  }
+}
+
+TEST_P(Attention, LetsSinksTakePartInTheSoftmax) {
+  for (const auto& shape : kShapes) {
+    auto call = call_of(shape);
+    call.scores.sinks = at::randn({shape.query_heads}) * 4;  // above and below all scores
+    expect_textbook(call);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Dtypes, Attention, testing::Values(at::kFloat, at::kBFloat16, at::kHalf));
+
+TEST(AttentionKernels, TakeScoresFarApartAndPassNotANumberOn) {
+  auto call = call_of({600, 1, 1, 16, 0});
+  auto qkv = at::randn({600, 48});
+  qkv.narrow(1, 0, 32).mul_(40);  // scores in the thousands
+  auto out = at::empty({600, 16});
+  for (const auto* kernel : cpu::attention_kernels()) {
+    cpu::attend(qkv, call, *kernel, out);
+    EXPECT_LT((out - textbook(qkv, call)).abs().max().item<double>(), 1e-3);
+  }
+  qkv[300][20] = std::nanf("");
+  for (const auto* kernel : cpu::attention_kernels()) {
+    cpu::attend(qkv, call, *kernel, out);
+    const auto is_nan = out.isnan().any(1);
+    EXPECT_FALSE(is_nan.narrow(0, 0, 300).any().item<bool>());
+    EXPECT_TRUE(is_nan.narrow(0, 300, 300).all().item<bool>());
+  }
+}
+
+}  // namespace
+}  // namespace actsweep
