@@ -122,9 +122,7 @@ class GgufTokenizer:
         first. Refuses scores that ask for another order."""
         kinds = self._required("tokenizer.ggml.token_type")
         scores = self._required("tokenizer.ggml.scores")
-        ordered = [
-            score for score, kind in zip(scores, kinds, strict=True) if kind == NORMAL
-        ]
+        ordered = [score for score, kind in zip(scores, kinds, strict=True) if kind == NORMAL]
         if any(later > earlier for earlier, later in itertools.pairwise(ordered)):
             self._refuse("tokenizer.ggml.scores do not fall from token to token, as Gemma's do")
         merges = []

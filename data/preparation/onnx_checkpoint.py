@@ -124,7 +124,9 @@ class Backbone:
         first, patches = sorted(parts, key=lambda name: parts[name][1])
         count = parts[patches][1]
         if parts != {first: (1, 1, channels), patches: (1, count, channels)}:
-            raise self._graph.refuse(f"positions have shape {[*parts.values()]} for {channels} channels")
+            raise self._graph.refuse(
+                f"positions have shape {[*parts.values()]} for {channels} channels"
+            )
         self.grid = math.isqrt(count)
         if self.grid**2 != count:
             raise self._graph.refuse(f"{patches} has {count} positions, no square grid")
@@ -153,8 +155,11 @@ class Backbone:
                 )
             self.tensors[f"{begin}{name}.weight"] = (
                 (outputs, inputs),
-                lambda stored=stored: self._graph.values_of(stored).T,
+                self._transposed(stored),
             )
+
+    def _transposed(self, stored: str) -> Source:
+        return lambda: self._graph.values_of(stored).T
 
     def _config(self, layers: int) -> dict[str, Any]:
         heads, head_width = self._graph.head_shape(

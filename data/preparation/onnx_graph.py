@@ -55,7 +55,7 @@ class OnnxGraph:
                 product = self._producers.get(term)
                 if product is not None and product.op_type == "MatMul":
                     if product.input[1] in self._weights:
-                        return product.input[1]
+                        return str(product.input[1])
         raise self.refuse(f"no product of a weight has {bias} added")
 
     def head_shape(self, bias: str) -> tuple[int, int]:

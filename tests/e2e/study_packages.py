@@ -14,8 +14,9 @@ PYTHON = (
     '\t\traise ValueError(f"{radius!r} < 0")\n    return 3.14159 * radius**2  # m²\n\n\n'
 )
 ODDITIES = (
-    "  two  spaces   three, <bos> literal, <h1>HTML</h1>, <0x0A> bytes, \u2581mark, \u0007\x00 \U0001f600"
-    "\U0001f468\u200d\U0001f469 e\u0301 \u00a0 ᚠᛇᚻ \U00012000 [multimodal] <unused7>\r\n tail "
+    "  two  spaces   three, <bos> literal, <h1>HTML</h1>, <0x0A> bytes, \u2581mark, \u0007\x00 "
+    "\U0001f600\U0001f468\u200d\U0001f469 e\u0301 \u00a0 ᚠᛇᚻ \U00012000 "
+    "[multimodal] <unused7>\r\n tail "
 )
 TEXTS = {
     "english": ENGLISH,
@@ -30,7 +31,7 @@ TEXTS = {
 def folder_of(package: str) -> Path:
     """The folder of an installed package, which is found, not imported: imports need more."""
     found = importlib.util.find_spec(package)
-    assert found is not None and found.origin is not None, (
-        f"the package {package} is missing: scripts/bootstrap --study installs it"
-    )
+    assert (
+        found is not None and found.origin is not None
+    ), f"the package {package} is missing: scripts/bootstrap --study installs it"
     return Path(found.origin).parent

@@ -61,7 +61,9 @@ def test_weights_are_transformers(gemma: Path, stored: Path) -> None:
     config = AutoConfig.from_pretrained(stored.parent, gguf_file=FILE)
     with torch.device("meta"):
         empty = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    expected = load_gguf_checkpoint(str(stored), return_tensors=True, model_to_load=empty)["tensors"]
+    expected = load_gguf_checkpoint(str(stored), return_tensors=True, model_to_load=empty)[
+        "tensors"
+    ]
     with safe_open(gemma / "model.safetensors", framework="pt") as file:
         names = {name for name in empty.state_dict() if name != "lm_head.weight"}  # tied
         assert set(file.keys()) == names == set(expected)
@@ -77,8 +79,16 @@ def test_weights_are_transformers(gemma: Path, stored: Path) -> None:
 def test_config_is_transformers(gemma: Path, stored: Path) -> None:
     config = AutoConfig.from_pretrained(gemma).to_dict()
     assert config["model_type"] == "gemma3_text"
-    for key, expected in AutoConfig.from_pretrained(stored.parent, gguf_file=FILE).to_dict().items():
-        if key in ("architectures", "_name_or_path", "_model_name_or_path", "unk_token_id", "dtype"):
+    for key, expected in (
+        AutoConfig.from_pretrained(stored.parent, gguf_file=FILE).to_dict().items()
+    ):
+        if key in (
+            "architectures",
+            "_name_or_path",
+            "_model_name_or_path",
+            "unk_token_id",
+            "dtype",
+        ):
             continue  # not facts of the model
         assert config[key] == (pytest.approx(expected) if key == "rms_norm_eps" else expected), key
     assert json.loads((gemma / "config.json").read_text())["rope_local_base_freq"] == 10000.0
@@ -93,9 +103,7 @@ def test_text_is_predicted(gemma: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [*TEXTS, "long"])
-def test_ids_are_transformers(
-    name: str, gemma: Path, oracle: PreTrainedTokenizerBase
-) -> None:
+def test_ids_are_transformers(name: str, gemma: Path, oracle: PreTrainedTokenizerBase) -> None:
     text = TEXTS.get(name, LONG_ENGLISH)
     tokenizer = AutoTokenizer.from_pretrained(gemma)
     ids = tokenizer(text).input_ids
@@ -116,7 +124,9 @@ def sentencepiece_ids(text: str, fields: dict[str, Any]) -> list[int]:
     heap: list[tuple[float, int, int, str]] = []
 
     def following(place: int) -> int:
-        return next((i for i in range(place + 1, len(pieces)) if pieces[i] is not None), len(pieces))
+        return next(
+            (i for i in range(place + 1, len(pieces)) if pieces[i] is not None), len(pieces)
+        )
 
     def consider(left: int) -> None:
         right = following(left)

@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from PIL import Image
 from transformers import AutoImageProcessor, AutoModel
+from transformers.image_utils import load_image
 
 from preparing import assert_refused, run, run_well
 from study_packages import folder_of
@@ -39,7 +39,7 @@ def pixels(checkpoint: Path) -> torch.Tensor:
     """Real photographs, [image, 3, 224, 224]."""
     processor = AutoImageProcessor.from_pretrained(checkpoint, backend="pil")
     folder = folder_of("skimage") / "data"
-    photos = [Image.open(folder / name).convert("RGB") for name in PHOTOS]
+    photos = [load_image(str(folder / name)) for name in PHOTOS]
     return processor(photos, return_tensors="pt").pixel_values
 
 
@@ -79,9 +79,7 @@ def transformers_states(directory: Path, pixels: torch.Tensor) -> list[np.ndarra
     return states
 
 
-def test_every_block_is_onnxruntimes(
-    stored: Path, checkpoint: Path, pixels: torch.Tensor
-) -> None:
+def test_every_block_is_onnxruntimes(stored: Path, checkpoint: Path, pixels: torch.Tensor) -> None:
     expected = onnx_states(stored, pixels.numpy())
     found = transformers_states(checkpoint, pixels)
     assert len(found) == len(expected) == LAYERS + 2
@@ -124,7 +122,11 @@ def test_what_is_no_backbone_is_refused(stored: Path, tmp_path: Path) -> None:
 
     for name, lost, words in (
         ("token", "backbone.embeddings.cls_token", ["embeddings.cls_token"]),
-        ("scale", "backbone.encoder.layer.3.layer_scale2.lambda1", ["layer.3.layer_scale2.lambda1"]),
+        (
+            "scale",
+            "backbone.encoder.layer.3.layer_scale2.lambda1",
+            ["layer.3.layer_scale2.lambda1"],
+        ),
     ):
         model = onnx.load(stored)
         for node in model.graph.node:
