@@ -3,6 +3,7 @@
 
     prepare_model.py gguf FILE.gguf OUT_DIR [--dtype float32|bfloat16]
     prepare_model.py onnx FILE.onnx OUT_DIR [--dtype ...]
+    prepare_model.py massive_activations CKPT.pt OUT_DIR --variant VARIANT [--dtype ...]
     prepare_model.py random CONFIG.json OUT_DIR [--dtype ...] [--shard-bytes N] [--seed N]
 
 Exit codes: 0 done, 2 bad command line, 4 a file that cannot be converted, 6 output.
@@ -28,6 +29,12 @@ def parse_command_line() -> argparse.Namespace:
     onnx = commands.add_parser("onnx", help="convert the DINOv2 backbone inside an ONNX file")
     onnx.add_argument("file", type=Path, help="FILE.onnx")
 
+    trained = commands.add_parser(
+        "massive_activations", help="convert a GPT-2 of the paper's own code"
+    )
+    trained.add_argument("file", type=Path, help="CKPT.pt")
+    trained.add_argument("--variant", choices=("default", "kv_bias", "sink_token"), required=True)
+
     random = commands.add_parser("random", help="initialise randomly, of any size")
     random.add_argument("config", type=Path, help="CONFIG.json of a llama, mistral or qwen2 model")
     random.add_argument(
@@ -38,7 +45,7 @@ def parse_command_line() -> argparse.Namespace:
     )
     random.add_argument("--seed", type=int, default=0)
 
-    for command in (gguf, onnx, random):
+    for command in (gguf, onnx, trained, random):
         command.add_argument("directory", type=Path, metavar="OUT_DIR")
         command.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     return parser.parse_args()
@@ -68,6 +75,12 @@ def main() -> None:
         files = gguf_checkpoint.convert(arguments.file, directory, arguments.dtype)
     elif arguments.command == "onnx":
         files = import_onnx().convert(arguments.file, directory, arguments.dtype)
+    elif arguments.command == "massive_activations":
+        from preparation import massive_activations
+
+        files = massive_activations.convert(
+            arguments.file, directory, arguments.dtype, arguments.variant
+        )
     else:
         from preparation import random_checkpoint
 
