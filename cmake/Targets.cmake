@@ -26,7 +26,7 @@ function(actsweep_unit_test name)
 endfunction()
 
 # actsweep_pytest(LABEL FILES...): each file of Python tests as one ctest entry, LABEL.<file without test_ and .py>. Tests
-# marked slow run as an entry of their own with the label slow besides.
+# marked slow run as an entry of their own with the label slow besides; a file whose pytestmark is slow has that one only.
 function(actsweep_pytest label)
   set(python "${PROJECT_SOURCE_DIR}/.venv/bin/python")
   set(environment "ACTSWEEP_PROGRAM=$<TARGET_FILE:actsweep>" "ACTSWEEP_BUILD=${PROJECT_BINARY_DIR}"
@@ -36,6 +36,9 @@ function(actsweep_pytest label)
     foreach(speed quick slow)
       file(STRINGS "${CMAKE_CURRENT_SOURCE_DIR}/${file}" slow_marks REGEX "mark\\.slow")
       if(speed STREQUAL "slow" AND NOT slow_marks)
+        continue()
+      endif()
+      if(speed STREQUAL "quick" AND slow_marks MATCHES "pytestmark")
         continue()
       endif()
       if(speed STREQUAL "slow")

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Prepares a Hugging Face checkpoint: from a GGUF file, or randomly from a config.json.
+"""Prepares a Hugging Face checkpoint: from another format, or randomly from a config.json.
 
     prepare_model.py gguf FILE.gguf OUT_DIR [--dtype float32|bfloat16]
+    prepare_model.py onnx FILE.onnx OUT_DIR [--dtype ...]
+    prepare_model.py massive_activations CKPT.pt OUT_DIR --variant VARIANT [--dtype ...]
     prepare_model.py random CONFIG.json OUT_DIR [--dtype ...] [--shard-bytes N] [--seed N]
 
 Exit codes: 0 done, 2 bad command line, 4 a file that cannot be converted, 6 output.
@@ -11,9 +13,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from types import ModuleType
 
 from preparation.command_line import positive_integer
-from preparation.errors import run_program
+from preparation.errors import MODEL, PreparationError, run_program
 
 
 def parse_command_line() -> argparse.Namespace:
@@ -22,6 +25,15 @@ def parse_command_line() -> argparse.Namespace:
 
     gguf = commands.add_parser("gguf", help="convert a GGUF file")
     gguf.add_argument("file", type=Path, help="FILE.gguf")
+
+    onnx = commands.add_parser("onnx", help="convert the DINOv2 backbone inside an ONNX file")
+    onnx.add_argument("file", type=Path, help="FILE.onnx")
+
+    trained = commands.add_parser(
+        "massive_activations", help="convert a GPT-2 of the paper's own code"
+    )
+    trained.add_argument("file", type=Path, help="CKPT.pt")
+    trained.add_argument("--variant", choices=("default", "kv_bias", "sink_token"), required=True)
 
     random = commands.add_parser("random", help="initialise randomly, of any size")
     random.add_argument("config", type=Path, help="CONFIG.json of a llama, mistral or qwen2 model")
@@ -33,10 +45,23 @@ def parse_command_line() -> argparse.Namespace:
     )
     random.add_argument("--seed", type=int, default=0)
 
-    for command in (gguf, random):
+    for command in (gguf, onnx, trained, random):
         command.add_argument("directory", type=Path, metavar="OUT_DIR")
         command.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     return parser.parse_args()
+
+
+def import_onnx() -> ModuleType:
+    """The converter from ONNX, whose package not everybody has."""
+    try:
+        from preparation import onnx_checkpoint
+    except ModuleNotFoundError as error:
+        if error.name not in ("onnx", "google", "google.protobuf"):
+            raise
+        raise PreparationError(
+            MODEL, f"the Python package {error.name} is missing: scripts/bootstrap --study adds it"
+        ) from None
+    return onnx_checkpoint
 
 
 def main() -> None:
@@ -48,6 +73,14 @@ def main() -> None:
         )  # here, for the gguf package is large and `random` needs none
 
         files = gguf_checkpoint.convert(arguments.file, directory, arguments.dtype)
+    elif arguments.command == "onnx":
+        files = import_onnx().convert(arguments.file, directory, arguments.dtype)
+    elif arguments.command == "massive_activations":
+        from preparation import massive_activations
+
+        files = massive_activations.convert(
+            arguments.file, directory, arguments.dtype, arguments.variant
+        )
     else:
         from preparation import random_checkpoint
 

@@ -1,1 +1,1 @@
-"""What prepare_model.py and prepare_corpus.py are made of."""
+"""What the programs of this folder are made of."""

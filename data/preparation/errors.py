@@ -23,6 +23,10 @@ class PreparationError(Exception):
         super().__init__(message)
         self.exit_code = exit_code
 
+    def __reduce__(self) -> tuple[type[PreparationError], tuple[int, str]]:
+        """How it comes whole out of a worker process."""
+        return PreparationError, (self.exit_code, str(self))
+
 
 def run_program(name: str, program: Callable[[], None]) -> NoReturn:
     """Runs `program` and exits: 0, the code of its PreparationError, or OUTPUT for a failed write.

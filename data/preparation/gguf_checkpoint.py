@@ -20,7 +20,14 @@ from tqdm import tqdm
 
 from preparation.checkpoint_writer import CheckpointWriter, Tensor, to_bytes
 from preparation.errors import MODEL, PreparationError
-from preparation.gguf_families import FAMILIES, Config, Family, TensorRow, sizes_of
+from preparation.gguf_families import (
+    FAMILIES,
+    VOCAB_SIZE,
+    Config,
+    Family,
+    TensorRow,
+    sizes_of,
+)
 from preparation.gguf_tokenizer import GgufTokenizer
 
 SHARD_BYTES = 5_000_000_000
@@ -49,12 +56,15 @@ def config_of(path: Path, fields: dict[str, Any], family: Family) -> Config:
     config = dict(family.config_constants)
     for key, gguf_key in family.config_keys.items():
         full_key = f"{architecture}.{gguf_key}"
+        if gguf_key == VOCAB_SIZE and full_key not in fields and "tokenizer.ggml.tokens" in fields:
+            config[key] = len(fields["tokenizer.ggml.tokens"])
+            continue
         if full_key not in fields:
             raise PreparationError(MODEL, f"{path}: there is no field {full_key}")
         value = fields[full_key]
         # The shortest decimal of the float32 that is stored: 1e-05, not 9.999999747378752e-06.
         config[key] = float(str(np.float32(value))) if isinstance(value, float) else value
-    return config
+    return config | family.derived(config)
 
 
 def placed_rows(family: Family, num_layers: int) -> Iterator[tuple[str, str, TensorRow]]:

@@ -17,10 +17,17 @@ import numpy as np
 Config = dict[str, Any]
 Layout = Callable[[np.ndarray, Config], np.ndarray]
 
+VOCAB_SIZE = "vocab_size"  # a GGUF key; a file without it has as many ids as tokens
+
 
 def as_stored(values: np.ndarray, config: Config) -> np.ndarray:
     """Stored as transformers stores it."""
     return values
+
+
+def without_one(values: np.ndarray, config: Config) -> np.ndarray:
+    """[C]: llama.cpp stores a norm that multiplies by 1 + w as 1 + w, transformers as w."""
+    return values - np.float32(1)
 
 
 def _split_halves(values: np.ndarray, num_heads: int) -> np.ndarray:
@@ -50,6 +57,11 @@ class TensorRow:
     optional: bool = False
 
 
+def nothing_derived(config: Config) -> Config:
+    """Every fact is a constant or a field."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Family:
     """One architecture of GGUF, and what it is to transformers."""
@@ -57,13 +69,16 @@ class Family:
     config_constants: Config
     config_keys: dict[str, str]  # key of config.json -> GGUF key behind "<architecture>."
     tensor_rows: tuple[TensorRow, ...]
+    derived: Callable[[Config], Config] = nothing_derived  # facts that follow from the others
 
 
 def sizes_of(config: Config) -> dict[str, int]:
-    """C channels, Q and K rows of queries and keys, F feed-forward width, V vocabulary."""
+    """C channels, D head width, Q and K rows of queries and keys, F feed-forward width, V
+    vocabulary."""
     head_dim = config["head_dim"]
     return {
         "C": config["hidden_size"],
+        "D": head_dim,
         "F": config["intermediate_size"],
         "V": config["vocab_size"],
         "Q": config["num_attention_heads"] * head_dim,
@@ -90,7 +105,7 @@ LLAMA = Family(
         "max_position_embeddings": "context_length",
         "rms_norm_eps": "attention.layer_norm_rms_epsilon",
         "rope_theta": "rope.freq_base",
-        "vocab_size": "vocab_size",
+        "vocab_size": VOCAB_SIZE,
     },
     tensor_rows=(
         TensorRow("token_embd.weight", "model.embed_tokens.weight", ("V", "C")),
@@ -122,4 +137,73 @@ LLAMA = Family(
     ),
 )
 
-FAMILIES: dict[str, Family] = {"llama": LLAMA}
+# Facts of Gemma 3 that GGUF leaves to the program that reads it.
+GEMMA3_LAYERS_PER_GLOBAL = 6  # every sixth layer sees the whole window
+GEMMA3_27B_LAYERS = 62  # the one size whose queries are not scaled by the head width
+
+
+def gemma3_facts(config: Config) -> Config:
+    layers = config["num_hidden_layers"]
+    scalar = config["head_dim"]
+    if layers == GEMMA3_27B_LAYERS:
+        scalar = config["hidden_size"] // config["num_attention_heads"]
+    return {
+        "query_pre_attn_scalar": scalar,
+        "layer_types": [
+            "sliding_attention" if layer % GEMMA3_LAYERS_PER_GLOBAL else "full_attention"
+            for layer in range(1, layers + 1)
+        ],
+    }
+
+
+GEMMA3 = Family(
+    config_constants={
+        "architectures": ["Gemma3ForCausalLM"],
+        "model_type": "gemma3_text",
+        "hidden_activation": "gelu_pytorch_tanh",
+        "attention_bias": False,
+        "attn_logit_softcapping": None,
+        "final_logit_softcapping": None,
+        "rope_local_base_freq": 10000.0,
+        "initializer_range": 0.02,
+    },
+    config_keys={
+        "hidden_size": "embedding_length",
+        "intermediate_size": "feed_forward_length",
+        "num_hidden_layers": "block_count",
+        "num_attention_heads": "attention.head_count",
+        "num_key_value_heads": "attention.head_count_kv",
+        "head_dim": "attention.key_length",
+        "max_position_embeddings": "context_length",
+        "rms_norm_eps": "attention.layer_norm_rms_epsilon",
+        "rope_theta": "rope.freq_base",
+        "sliding_window": "attention.sliding_window",
+        "vocab_size": VOCAB_SIZE,
+    },
+    tensor_rows=(
+        TensorRow("token_embd.weight", "model.embed_tokens.weight", ("V", "C")),
+        *(
+            TensorRow(f"blk.{{l}}.{stored}.weight", f"model.layers.{{l}}.{name}.weight", *rest)
+            for stored, name, *rest in (
+                ("attn_norm", "input_layernorm", ("C",), without_one),
+                ("attn_q", "self_attn.q_proj", ("Q", "C")),
+                ("attn_k", "self_attn.k_proj", ("K", "C")),
+                ("attn_v", "self_attn.v_proj", ("K", "C")),
+                ("attn_q_norm", "self_attn.q_norm", ("D",), without_one),
+                ("attn_k_norm", "self_attn.k_norm", ("D",), without_one),
+                ("attn_output", "self_attn.o_proj", ("C", "Q")),
+                ("post_attention_norm", "post_attention_layernorm", ("C",), without_one),
+                ("ffn_norm", "pre_feedforward_layernorm", ("C",), without_one),
+                ("ffn_gate", "mlp.gate_proj", ("F", "C")),
+                ("ffn_up", "mlp.up_proj", ("F", "C")),
+                ("ffn_down", "mlp.down_proj", ("C", "F")),
+                ("post_ffw_norm", "post_feedforward_layernorm", ("C",), without_one),
+            )
+        ),
+        TensorRow("output_norm.weight", "model.norm.weight", ("C",), without_one),
+        TensorRow("output.weight", "lm_head.weight", ("V", "C"), optional=True),  # absent: tied
+    ),
+    derived=gemma3_facts,
+)
+
+FAMILIES: dict[str, Family] = {"gemma3": GEMMA3, "llama": LLAMA}

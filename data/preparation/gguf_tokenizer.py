@@ -1,23 +1,27 @@
 """A GGUF file's vocabulary -> tokenizer.json and tokenizer_config.json.
 
 In: the `tokenizer.*` fields of a GGUF file. Out: a `tokenizers.Tokenizer` and the content of the
-JSON files beside it. `tokenizer.ggml.pre` names the pre-tokenizer, without which numbers and spaces
-split at the wrong places; only those in PRE_TOKENIZERS are known. Refuses another tokenizer model,
-an unknown pre-tokenizer, and merges outside the vocabulary.
+JSON files beside it. In byte-level BPE, `tokenizer.ggml.pre` names the pre-tokenizer, without which
+numbers and spaces split at the wrong places; only those in PRE_TOKENIZERS are known. SentencePiece
+is known as Gemma uses it, where the order of the tokens gives the merges. Refuses another tokenizer
+model, an unknown pre-tokenizer, and merges outside the vocabulary.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers, processors
+from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import PreTokenizer
 
 from preparation.errors import MODEL, PreparationError
+from preparation.vocabulary import WORD_BEGIN
 
 # Values of tokenizer.ggml.token_type, as llama.cpp numbers them.
+NORMAL = 1
 CONTROL = 3
 USER_DEFINED = 4
 
@@ -39,6 +43,11 @@ def _smollm() -> PreTokenizer:
     )
 
 
+def _with_marks(token: str) -> str:
+    """A run of spaces as the vocabulary's merges spell it; any other token as it is."""
+    return WORD_BEGIN * len(token) if token and not token.strip(" ") else token
+
+
 PRE_TOKENIZERS: dict[str, Callable[[], PreTokenizer]] = {"smollm": _smollm}
 
 
@@ -58,10 +67,24 @@ class GgufTokenizer:
 
     def tokenizer(self) -> Tokenizer:
         model_name = self._required("tokenizer.ggml.model")
-        if model_name != "gpt2":
+        builders = {"gpt2": self._byte_level, "llama": self._sentencepiece}
+        if model_name not in builders:
             self._refuse(
-                f'tokenizer.ggml.model is "{model_name}", expected "gpt2" (byte-level BPE)'
+                f'tokenizer.ggml.model is "{model_name}", expected "gpt2" (byte-level BPE) or'
+                ' "llama" (SentencePiece)'
             )
+        tokenizer = builders[model_name]()
+        self._add_whole_tokens(tokenizer)
+        if self._fields.get("tokenizer.ggml.add_bos_token", model_name == "llama"):
+            bos = self._special_tokens()["bos_token"]
+            tokenizer.post_processor = processors.TemplateProcessing(
+                single=f"{bos} $A",
+                pair=f"{bos} $A {bos}:1 $B:1",
+                special_tokens=[(bos, self.special_ids()["bos_token"])],
+            )
+        return tokenizer
+
+    def _byte_level(self) -> Tokenizer:
         pre = self._required("tokenizer.ggml.pre")
         if pre not in PRE_TOKENIZERS:
             known = ", ".join(sorted(PRE_TOKENIZERS))
@@ -72,20 +95,57 @@ class GgufTokenizer:
         tokenizer = Tokenizer(self._byte_pair_model())
         tokenizer.pre_tokenizer = PRE_TOKENIZERS[pre]()
         tokenizer.decoder = decoders.ByteLevel()
-        types = self._required("tokenizer.ggml.token_type")
-        for token, kind in zip(self._tokens, types, strict=True):
-            if kind == CONTROL:
-                tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False)])
-            elif kind == USER_DEFINED:
-                tokenizer.add_tokens([AddedToken(token, normalized=False)])
-        if self._fields.get("tokenizer.ggml.add_bos_token", False):
-            bos = self._special_tokens()["bos_token"]
-            tokenizer.post_processor = processors.TemplateProcessing(
-                single=f"{bos} $A",
-                pair=f"{bos} $A {bos}:1 $B:1",
-                special_tokens=[(bos, self.special_ids()["bos_token"])],
-            )
         return tokenizer
+
+    def _sentencepiece(self) -> Tokenizer:
+        """Spaces become `WORD_BEGIN`, what has no token becomes bytes; as transformers' Gemma."""
+        if self._fields.get("tokenizer.ggml.add_space_prefix", True):
+            self._refuse(
+                "tokenizer.ggml.add_space_prefix is true, expected false: other SentencePiece"
+                " vocabularies than Gemma's are not known here"
+            )
+        vocabulary = self._vocabulary([_with_marks(token) for token in self._tokens])
+        merges = self._merges_by_order(vocabulary)
+        unknown = self._special_tokens().get("unk_token")
+        model = BPE(
+            vocab=vocabulary, merges=merges, unk_token=unknown, fuse_unk=True, byte_fallback=True
+        )
+        tokenizer = Tokenizer(model)
+        tokenizer.normalizer = normalizers.Replace(" ", WORD_BEGIN)
+        tokenizer.decoder = decoders.Sequence(
+            [decoders.Replace(WORD_BEGIN, " "), decoders.ByteFallback(), decoders.Fuse()]
+        )
+        return tokenizer
+
+    def _merges_by_order(self, vocabulary: dict[str, int]) -> list[tuple[str, str]]:
+        """The merges that the vocabulary implies: each token out of any two others, earlier tokens
+        first. Refuses scores that ask for another order."""
+        kinds = self._required("tokenizer.ggml.token_type")
+        scores = self._required("tokenizer.ggml.scores")
+        ordered = [score for score, kind in zip(scores, kinds, strict=True) if kind == NORMAL]
+        if any(later > earlier for earlier, later in itertools.pairwise(ordered)):
+            self._refuse("tokenizer.ggml.scores do not fall from token to token, as Gemma's do")
+        merges = []
+        for token, number in vocabulary.items():
+            if kinds[number] not in (NORMAL, USER_DEFINED):
+                continue
+            for cut in range(len(token) - 1, 0, -1):
+                if token[:cut] in vocabulary and token[cut:] in vocabulary:
+                    merges.append((token[:cut], token[cut:]))
+        return merges
+
+    def _add_whole_tokens(self, tokenizer: Tokenizer) -> None:
+        """Tokens that are found in a text before any other: the special ones, and those that the
+        vocabulary's maker listed, but for runs of spaces, which merges find."""
+        special, listed = [], []
+        kinds = self._required("tokenizer.ggml.token_type")
+        for token, kind in zip(self._tokens, kinds, strict=True):
+            if kind == CONTROL:
+                special.append(AddedToken(token, special=True, normalized=False))
+            elif kind == USER_DEFINED and token == _with_marks(token):
+                listed.append(AddedToken(token, normalized=False))
+        tokenizer.add_special_tokens(special)
+        tokenizer.add_tokens(listed)
 
     def tokenizer_config(self, max_length: int) -> dict[str, Any]:
         """The content of tokenizer_config.json."""
@@ -99,10 +159,14 @@ class GgufTokenizer:
             config["chat_template"] = self._fields["tokenizer.chat_template"]
         return config
 
-    def _byte_pair_model(self) -> BPE:
-        vocabulary = {token: number for number, token in enumerate(self._tokens)}
-        if len(vocabulary) != len(self._tokens):
+    def _vocabulary(self, tokens: list[str]) -> dict[str, int]:
+        vocabulary = {token: number for number, token in enumerate(tokens)}
+        if len(vocabulary) != len(tokens):
             self._refuse("tokenizer.ggml.tokens holds a token twice")
+        return vocabulary
+
+    def _byte_pair_model(self) -> BPE:
+        vocabulary = self._vocabulary(self._tokens)
         merges = [tuple(merge.split(" ")) for merge in self._required("tokenizer.ggml.merges")]
         for merge in merges:
             if len(merge) != 2 or "".join(merge) not in vocabulary:

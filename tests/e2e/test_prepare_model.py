@@ -156,6 +156,7 @@ def test_gguf_bos_is_added_where_the_file_says_so(tmp_path: Path) -> None:
         ({"architecture": "mamba"}, ["architecture", "mamba", "llama"]),
         ({"pre": "other-pre"}, ["tokenizer.ggml.pre", "other-pre", "smollm"]),
         ({"model": "bert"}, ["tokenizer.ggml.model", "bert", "gpt2"]),
+        ({"model": "llama"}, ["tokenizer.ggml.add_space_prefix", "Gemma"]),
         ({"merges": ["a z"]}, ["merge", "z"]),
         ({"omit": "blk.1.attn_q"}, ["no tensor", "blk.1.attn_q.weight"]),
         ({"extra": {"rope_freqs": (2,)}}, ["unknown tensor", "rope_freqs.weight"]),

@@ -1,0 +1,107 @@
+"""Writes an image file (HDF5): the pixels of all images, and what each was made of.
+
+In: the number of images, then the images in order. Out: the file, written under a temporary name
+and renamed; `/pixels` is contiguous and aligned, for the sweep maps it. Refuses an image whose
+pixels have another shape than the first one's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+from types import TracebackType
+
+import h5py
+import numpy as np
+import PIL
+
+from preparation.errors import CORPUS, OUTPUT, PreparationError
+from preparation.image_processor import ProcessedImage, Settings, fingerprint_of
+
+SCHEMA = "actsweep-images"
+SCHEMA_VERSION = 1
+PAGE_BYTES = 4096
+
+
+class ImageFileWriter:
+    """An image file that appears whole, by `finish`, or not at all."""
+
+    def __init__(self, path: Path, num_images: int) -> None:
+        if path.is_dir():
+            raise PreparationError(OUTPUT, f"{path} is a directory, expected the name of a file")
+        self._path = path
+        self._partial = path.with_name(path.name + ".partial")
+        self._num_images = num_images
+        self._names: list[bytes] = []
+        self._sha256 = np.zeros((num_images, 32), dtype=np.uint8)
+        self._original_size = np.zeros((num_images, 2), dtype="<u4")
+        self._digest = hashlib.sha256()
+
+    def __enter__(self) -> ImageFileWriter:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = h5py.File(
+            self._partial, "w", alignment_threshold=PAGE_BYTES, alignment_interval=PAGE_BYTES
+        )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._file.close()
+        finally:
+            self._partial.unlink(missing_ok=True)
+
+    def append(self, name: str, source: Path, image: ProcessedImage) -> None:
+        """The next image."""
+        shape = image.pixels.shape
+        number = len(self._names)
+        if number == 0:
+            self._pixels = self._file.create_dataset(
+                "pixels", shape=(self._num_images, *shape), dtype="<f4"
+            )
+        if shape != self._pixels.shape[1:]:
+            raise PreparationError(
+                CORPUS,
+                f"{source} gives {shape[2]} × {shape[1]} pixels, expected"
+                f" {self._pixels.shape[3]} × {self._pixels.shape[2]} as of the first image: the"
+                " processor does not crop",
+            )
+        self._pixels[number] = image.pixels
+        self._digest.update(image.pixels.astype("<f4", copy=False).tobytes())
+        self._names.append(name.encode("utf-8", errors="surrogateescape"))
+        self._sha256[number] = np.frombuffer(image.sha256, dtype=np.uint8)
+        self._original_size[number] = (image.height, image.width)
+
+    def finish(self, settings: Settings) -> str:
+        """Writes what is not pixels, and renames the file; returns the corpus fingerprint."""
+        assert len(self._names) == self._num_images
+        file = self._file
+        file["names/bytes"] = np.frombuffer(b"".join(self._names), dtype=np.uint8)
+        lengths = [len(name) for name in self._names]
+        file["names/offset"] = np.cumsum([0, *lengths], dtype="<u8")
+        file["source_sha256"] = self._sha256
+        file["original_size"] = self._original_size
+        file.attrs.update(
+            {
+                "schema": SCHEMA,
+                "schema_version": np.int64(SCHEMA_VERSION),
+                "corpus_fingerprint": self._digest.hexdigest(),
+                "processor": json.dumps(settings, sort_keys=True),
+                "processor_fingerprint": fingerprint_of(settings),
+                "num_images": np.int64(self._num_images),
+                "num_channels": np.int64(self._pixels.shape[1]),
+                "height": np.int64(self._pixels.shape[2]),
+                "width": np.int64(self._pixels.shape[3]),
+                "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                "software": f"actsweep prepare_images.py, Pillow {PIL.__version__}",
+            }
+        )
+        file.close()
+        self._partial.rename(self._path)
+        return self._digest.hexdigest()

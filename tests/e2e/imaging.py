@@ -1,0 +1,99 @@
+"""What the tests of data/prepare_images.py share: processors as the hub has them, a photograph."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+MATPLOTLIB = importlib.util.find_spec("matplotlib")
+assert MATPLOTLIB is not None and MATPLOTLIB.origin is not None
+SAMPLES = Path(MATPLOTLIB.origin).parent / "mpl-data" / "sample_data"
+PHOTO = SAMPLES / "grace_hopper.jpg"  # 512 × 600, in colour
+
+OPENAI = {"image_mean": [0.48145466, 0.4578275, 0.40821073]}
+OPENAI |= {"image_std": [0.26862954, 0.26130258, 0.27577711]}
+IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+HALF = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
+BIT = {"image_processor_type": "BitImageProcessor", "do_convert_rgb": True, "resample": 3}
+CROP = {"do_center_crop": True, "crop_size": {"height": 224, "width": 224}}
+
+# preprocessor_config.json as the hub has it, old and new spellings.
+MODELS: dict[str, dict[str, Any]] = {
+    "clip_old": (
+        {"feature_extractor_type": "CLIPFeatureExtractor", "size": 224, "crop_size": 224}
+        | {"do_resize": True, "do_center_crop": True, "do_normalize": True, "resample": 3}
+        | OPENAI
+    ),
+    "clip_336": (
+        {"image_processor_type": "CLIPImageProcessor", "size": {"shortest_edge": 336}}
+        | {"do_center_crop": True, "crop_size": {"height": 336, "width": 336}, "resample": 3}
+        | {"do_rescale": True, "rescale_factor": 0.00392156862745098}
+        | OPENAI
+    ),
+    "vit_old": (
+        {"feature_extractor_type": "ViTFeatureExtractor", "size": 224, "resample": 2}
+        | {"do_resize": True, "do_normalize": True}
+        | HALF
+    ),
+    "vit": (
+        {"image_processor_type": "ViTImageProcessorFast", "resample": 2, "do_resize": True}
+        | {
+            "size": {"height": 384, "width": 384},
+            "rescale_factor": 1 / 255,
+            "default_to_square": True,
+        }
+        | HALF
+    ),
+    "vit_mae": (
+        {"feature_extractor_type": "ViTFeatureExtractor", "size": 224, "resample": 3}
+        | {"do_resize": True, "do_normalize": True}
+        | IMAGENET
+    ),
+    "dinov2": BIT | CROP | IMAGENET | {"size": {"shortest_edge": 256}},
+    "dinov2_small_image": (
+        BIT
+        | IMAGENET
+        | {"size": {"shortest_edge": 100}, "do_center_crop": True}
+        | {"crop_size": {"height": 121, "width": 160}}
+    ),
+    "dinov2_without_resize": BIT | CROP | IMAGENET | {"do_resize": False},
+    "siglip": (
+        {"image_processor_type": "SiglipImageProcessor", "resample": 3}
+        | {"size": {"height": 224, "width": 224}, "processor_class": "SiglipProcessor"}
+        | HALF
+    ),
+    "siglip_defaults": {"image_processor_type": "SiglipImageProcessor"},
+    "without_normalize": {"image_processor_type": "ViTImageProcessor", "do_normalize": False},
+}
+
+
+def image_at(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        return image.copy()
+
+
+def write_model(directory: Path, config: dict[str, Any]) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "preprocessor_config.json").write_text(json.dumps(config))
+    return directory
+
+
+def make_photos(folder: Path) -> Path:
+    """A folder of parts of a real photograph: upright, wide, tall, small, odd."""
+    (folder / "below").mkdir(parents=True)
+    photo = image_at(PHOTO)
+    shutil.copy(PHOTO, folder / "b whole.JPG")
+    photo.crop((0, 100, 512, 301)).save(folder / "a wide.png")
+    photo.crop((100, 0, 233, 600)).save(folder / "below" / "tall.webp", lossless=True)
+    photo.crop((200, 100, 299, 157)).save(folder / "below" / "small.bmp")
+    (folder / "notes.txt").write_text("no image")
+    (folder / ".hidden.png").write_text("no image")
+    return folder
+
+
+IN_ORDER = ["a wide.png", "b whole.JPG", "below/small.bmp", "below/tall.webp"]

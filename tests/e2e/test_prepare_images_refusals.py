@@ -1,0 +1,122 @@
+"""What data/prepare_images.py refuses: one clear error, its exit code, and no file."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imaging import MODELS, PHOTO, make_photos, write_model
+from preparing import DATA, assert_refused, run, run_well
+
+
+@pytest.fixture
+def dinov2(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "model", MODELS["dinov2"])
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_photos(tmp_path_factory.mktemp("images") / "photos")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("spoil", ["cut", "text", "empty", "deep"])
+def test_bad_image_is_refused(
+    spoil: str, jobs: int, dinov2: Path, photos: Path, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.jpg"
+    content = {"cut": PHOTO.read_bytes()[:20_000], "text": b"no image", "empty": b""}
+    words = "no image of a format"
+    if spoil == "deep":
+        bad, words = tmp_path / "bad.png", "8 bits a channel"
+        Image.fromarray(np.full((40, 40), 999, dtype=np.uint16)).save(bad)
+    else:
+        bad.write_bytes(content[spoil])
+        words = "not a whole image" if spoil == "cut" else words
+    result = run(
+        "prepare_images.py",
+        "--model",
+        dinov2,
+        "--output",
+        tmp_path / "i.h5",
+        "--jobs",
+        jobs,
+        photos,
+        bad,
+    )
+    assert_refused(result, 3, str(bad), words)
+    assert not list(tmp_path.glob("i.h5*"))
+
+
+def test_missing_images_are_refused(dinov2: Path, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    for source, words in (("absent", "no such file"), ("none", "named like an image")):
+        result = run(
+            "prepare_images.py", "--model", dinov2, "--output", tmp_path / "i.h5", tmp_path / source
+        )
+        assert_refused(result, 3, str(tmp_path / source), words)
+        assert not list(tmp_path.glob("i.h5*"))
+
+
+def test_images_of_different_sizes_are_refused(photos: Path, tmp_path: Path) -> None:
+    config = MODELS["dinov2"] | {"do_center_crop": False}
+    model = write_model(tmp_path / "model", config)
+    result = run("prepare_images.py", "--model", model, "--output", tmp_path / "i.h5", photos)
+    assert_refused(result, 3, "b whole.JPG", "256 × 300", "652 × 256", "does not crop")
+    assert not list(tmp_path.glob("i.h5*"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"image_processor_type": "ConvNextImageProcessor"}, ["ConvNextImageProcessor", "known"]),
+        ({"image_processor_type": None}, ["image_processor_type None"]),
+        ({"size": {"longest_edge": 200}}, ["size", "longest_edge"]),
+        ({"size": {"shortest_edge": 200, "longest_edge": 300}}, ["size", "longest_edge"]),
+        ({"crop_size": {"shortest_edge": 200}}, ["crop_size", "shortest_edge"]),
+        ({"crop_size": {"height": 0, "width": 2}}, ["crop_size", "0"]),
+        ({"do_pad": True}, ["do_pad", "not known"]),
+        ({"size_divisor": 32}, ["size_divisor", "not known"]),
+        ({"resample": 9}, ["resample", "9"]),
+        ({"image_mean": [0.5]}, ["image_mean", "3"]),
+    ],
+)
+def test_unknown_settings_are_refused(
+    changes: dict[str, Any], words: list[str], tmp_path: Path
+) -> None:
+    model = write_model(tmp_path / "model", MODELS["dinov2"] | changes)
+    result = run("prepare_images.py", "--model", model, "--output", tmp_path / "i.h5", PHOTO)
+    assert_refused(result, 4, "preprocessor_config.json", *words)
+
+
+def test_bad_model_and_output_are_refused(dinov2: Path, tmp_path: Path) -> None:
+    result = run("prepare_images.py", "--model", tmp_path, "--output", tmp_path / "i.h5", PHOTO)
+    assert_refused(result, 4, str(tmp_path), "preprocessor_config.json")
+    result = run("prepare_images.py", "--model", dinov2, "--output", tmp_path, PHOTO)
+    assert_refused(result, 6, str(tmp_path), "directory")
+    result = run("prepare_images.py", "--model", dinov2, "--output", PHOTO / "i.h5", PHOTO)
+    assert_refused(result, 6, "output")
+
+
+def test_killed_run_keeps_the_earlier_file(dinov2: Path, photos: Path, tmp_path: Path) -> None:
+    output = tmp_path / "i.h5"
+    run_well("prepare_images.py", "--model", dinov2, "--output", output, PHOTO)
+    before = output.read_bytes()
+    command = [sys.executable, DATA / "prepare_images.py", "--model", dinov2, "--output", output]
+    with subprocess.Popen([*command, "--jobs", "1", *[PHOTO] * 3000]) as process:
+        deadline = time.monotonic() + 60
+        while not output.with_name("i.h5.partial").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 128 + signal.SIGTERM
+    assert output.read_bytes() == before
+    assert not output.with_name("i.h5.partial").exists()
