@@ -47,12 +47,6 @@ class Pass:
     routings: list[Routing]  # of the layers with experts
 
     @property
-    def least_margin(self) -> np.ndarray:
-        """float32 [T]: of all routers that the token meets."""
-        margins = [routing.margin for routing in self.routings]
-        return np.min([np.full(self.stream.shape[1], np.inf), *margins], axis=0)
-
-    @property
     def is_sure(self) -> np.ndarray:
         """bool [layers + 1, T]: False from where a near tie of the router reaches.
 

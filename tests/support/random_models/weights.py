@@ -122,6 +122,10 @@ def set_embeddings(module: PreTrainedModel) -> None:
 
 def set_outlier(module: PreTrainedModel) -> None:
     """One channel of the second block's feed-forward output, 100 times the others."""
+    norm = getattr(blocks_of(module)[1], "post_feedforward_layernorm", None)
+    if norm is not None:  # behind a norm an outlier of the product would only shrink the others
+        norm.weight[OUTLIER_CHANNEL] = 99 if adds_one(norm) else 100
+        return
     found = 0
     for path in DOWN_PROJECTIONS:
         owner: object = blocks_of(module)[1]
