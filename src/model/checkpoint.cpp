@@ -80,9 +80,9 @@ Checkpoint::Checkpoint(const std::string& directory)
       rows_(family_->rows(architecture_)),
       tensors_(open_tensors(directory)) {
   architecture_.name = name();
-  lacks_prefix_ = std::none_of(tensors_.begin(), tensors_.end(), [&](const auto& entry) {
-    return entry.first.starts_with(family_->prefix);
-  });
+  const auto& first = rows_.front().name;
+  lacks_prefix_ = !tensors_.contains(first) && first.starts_with(family_->prefix) &&
+                  tensors_.contains(first.substr(family_->prefix.size()));
   check_rows();
   check_unused();
 }
