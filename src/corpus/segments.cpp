@@ -73,19 +73,19 @@ OwnedRows owned_rows(const WindowPlan& plan, const Corpus& corpus, WindowRange m
   const int64_t last = std::min(microbatch.end, first + per_member);
   for (int64_t w = first; w < last; ++w) {
     const auto window = plan.window(w);
-    const int64_t row = (w - first) * longest, bos = window.adds_bos ? 1 : 0;
+    const int64_t row = (w - first) * longest, first_rows = window.has_first ? 1 : 0;
     int64_t document = corpus.document_of(window.corpus_begin);
-    if (bos == 1) {
-      rows.token_id[row] = static_cast<uint32_t>(corpus.bos_id());
+    if (window.has_first) {
+      rows.token_id[row] = *plan.first_id();
       rows.document[row] = document;
     }
     for (int64_t i = 0; i < window.corpus_length; ++i) {
       const int64_t token = window.corpus_begin + i;
       while (token >= corpus.document_offset()[document + 1]) ++document;
       const auto id = corpus.id(token);
-      rows.token_id[row + bos + i] = id;
-      rows.token_class[row + bos + i] = corpus.class_of(id);
-      rows.document[row + bos + i] = document;
+      rows.token_id[row + first_rows + i] = id;
+      rows.token_class[row + first_rows + i] = corpus.class_of(id);
+      rows.document[row + first_rows + i] = document;
     }
     if (corpus.kind() == CorpusKind::kText) rows.token_class[row] = 0;  // a class of its own
     rows.windows.push_back(window);

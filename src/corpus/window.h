@@ -16,9 +16,9 @@ struct Window {
   int64_t first_token = 0;    // number of its first token among the tokens measured
   int64_t corpus_begin = 0;   // its first corpus token
   int64_t corpus_length = 0;  // corpus tokens in it
-  bool adds_bos = false;      // a BOS stands before them, at position 0
+  bool has_first = false;     // a BOS or a sink token stands before them, at position 0
 
-  int64_t length() const { return corpus_length + (adds_bos ? 1 : 0); }
+  int64_t length() const { return corpus_length + (has_first ? 1 : 0); }
 };
 
 /// The labels of the rows of one micro-batch that one rank owns. Rows are sequence-major: window i

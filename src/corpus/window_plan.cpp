@@ -22,13 +22,20 @@ void check_bos(const Corpus& corpus, const Job::Corpus& job) {
 
 }  // namespace
 
-WindowPlan::WindowPlan(const Corpus& corpus, const Job::Corpus& job)
+WindowPlan::WindowPlan(const Corpus& corpus, const Job::Corpus& job,
+                       std::optional<uint32_t> sink_id)
     : sequence_length_(job.sequence_length),
-      adds_bos_(job.bos == BosPolicy::kEachWindow),
+      first_id_(sink_id),
       is_packed_(job.windows == WindowPolicy::kPacked) {
   check_bos(corpus, job);
+  if (job.bos == BosPolicy::kEachWindow) {
+    require(!sink_id, ErrorKind::kJob,
+            "[corpus] bos = \"each_window\": the model begins each window with its sink token; "
+            "expected \"none\"");
+    first_id_ = static_cast<uint32_t>(corpus.bos_id());
+  }
   if (is_packed_) {
-    windows_ = corpus.tokens() / (sequence_length_ - (adds_bos_ ? 1 : 0));
+    windows_ = corpus.tokens() / (sequence_length_ - (first_id_ ? 1 : 0));
   } else {
     plan_documents(corpus);
   }
@@ -39,18 +46,18 @@ WindowPlan::WindowPlan(const Corpus& corpus, const Job::Corpus& job)
 }
 
 void WindowPlan::plan_documents(const Corpus& corpus) {
-  const int64_t text = sequence_length_ - (adds_bos_ ? 1 : 0), bos = adds_bos_ ? 1 : 0;
+  const int64_t text = sequence_length_ - (first_id_ ? 1 : 0), first = first_id_ ? 1 : 0;
   document_offset_ = corpus.document_offset();
   windows_before_ = {0};
   tokens_before_ = {0};
   for (int64_t document = 0; document < corpus.documents(); ++document) {
     const int64_t length = document_offset_[document + 1] - document_offset_[document];
     const int64_t last = length % text;
-    const bool keeps_last = last > 0 && last + bos >= 2;
+    const bool keeps_last = last > 0 && last + first >= 2;
     const int64_t whole = length / text;
     windows_before_.push_back(windows_before_.back() + whole + keeps_last);
     tokens_before_.push_back(tokens_before_.back() + whole * sequence_length_ +
-                             (keeps_last ? last + bos : 0));
+                             (keeps_last ? last + first : 0));
   }
   windows_ = windows_before_.back();
 }
@@ -64,9 +71,9 @@ int64_t WindowPlan::tokens_before(int64_t count) const {
 
 Window WindowPlan::window(int64_t sequence) const {
   ensure(sequence >= 0 && sequence < windows_, "a window's number is below their count");
-  const int64_t text = sequence_length_ - (adds_bos_ ? 1 : 0);
+  const int64_t text = sequence_length_ - (first_id_ ? 1 : 0);
   if (is_packed_) {
-    return {sequence, sequence * sequence_length_, sequence * text, text, adds_bos_};
+    return {sequence, sequence * sequence_length_, sequence * text, text, first_id_.has_value()};
   }
   const auto next = std::upper_bound(windows_before_.begin(), windows_before_.end(), sequence);
   const auto document = next - windows_before_.begin() - 1;
@@ -74,7 +81,7 @@ Window WindowPlan::window(int64_t sequence) const {
   const int64_t begin = document_offset_[document] + in_document * text;
   const int64_t length = std::min(text, document_offset_[document + 1] - begin);
   return {sequence, tokens_before_[document] + in_document * sequence_length_, begin, length,
-          adds_bos_};
+          first_id_.has_value()};
 }
 
 }  // namespace actsweep

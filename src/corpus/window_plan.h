@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "corpus/corpus.h"
@@ -18,8 +19,13 @@ namespace actsweep {
 class WindowPlan {
  public:
   /// Refuses (kCorpus) a corpus too short for one window, and one that carries a BOS where each
-  /// window adds one.
-  WindowPlan(const Corpus& corpus, const Job::Corpus& job);
+  /// where each window adds one. `sink_id` is the id of a model's learned vector before the first
+  /// token, which then begins each window.
+  WindowPlan(const Corpus& corpus, const Job::Corpus& job,
+             std::optional<uint32_t> sink_id = std::nullopt);
+
+  /// The id that begins each window, a BOS or a sink; empty where none does.
+  std::optional<uint32_t> first_id() const { return first_id_; }
 
   int64_t windows() const { return windows_; }
   /// Tokens measured in windows 0 ... count - 1.
@@ -31,7 +37,7 @@ class WindowPlan {
   void plan_documents(const Corpus& corpus);
 
   int64_t sequence_length_;  // T
-  bool adds_bos_;
+  std::optional<uint32_t> first_id_;
   bool is_packed_;
   int64_t windows_ = 0;
   // per_document: sums over the documents before each one, and where each begins.

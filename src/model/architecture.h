@@ -117,8 +117,10 @@ struct Architecture {
   bool has_output_bias = false;  // of the attention output projection
   double attention_scale = 0;    // of scores; 0: 1 / sqrt(D)
   bool divides_scale_by_layer = false;
-  double score_cap = 0;  // above 0: scores become cap * tanh(score / cap)
-  double qkv_clip = 0;   // above 0: query, key and value are clamped to +-clip
+  bool has_extra_key = false;   // each head has one more key and value, which every query sees
+  bool has_sink_token = false;  // a learned vector without a position begins each sequence
+  double score_cap = 0;         // above 0: scores become cap * tanh(score / cap)
+  double qkv_clip = 0;          // above 0: query, key and value are clamped to +-clip
   QueryKeyNorm query_key_norm = QueryKeyNorm::kNone;
   NormKind query_key_norm_kind = NormKind::kRms;
   std::vector<int64_t> window;  // [L] sliding window; 0: a query sees all keys before it

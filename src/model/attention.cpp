@@ -111,9 +111,19 @@ void attend_chunk(const Heads& heads, const Chunk& chunk, const AttentionCall& c
     const auto sinks = facts.sinks.narrow(0, run.query_begin, run.queries).view({1, -1, 1, 1});
     scores = at::cat({scores, sinks.expand({scores.size(0), -1, chunk.queries(), 1})}, 3);
   }
-  const auto probability = at::softmax(scores, -1).narrow(3, 0, chunk.keys());
-  heads.out.narrow(2, chunk.begin, chunk.queries())
-      .copy_(at::matmul(probability, expanded(heads.value)));
+  const auto mine = [&](const at::Tensor& per_head) {
+    return per_head.narrow(0, run.query_begin, run.queries).unsqueeze(1);  // [queries, 1, D]
+  };
+  if (facts.extra_key.defined()) {
+    const auto score = (query * mine(facts.extra_key)).sum(3, /*keepdim=*/true) * facts.scale;
+    scores = at::cat({scores, score}, 3);
+  }
+  const auto probability = at::softmax(scores, -1);
+  auto out = at::matmul(probability.narrow(3, 0, chunk.keys()), expanded(heads.value));
+  if (facts.extra_key.defined()) {
+    out += probability.narrow(3, chunk.keys(), 1) * mine(facts.extra_value);
+  }
+  heads.out.narrow(2, chunk.begin, chunk.queries()).copy_(out);
 }
 
 }  // namespace
@@ -121,7 +131,8 @@ void attend_chunk(const Heads& heads, const Chunk& chunk, const AttentionCall& c
 void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out) {
   const auto& facts = call.scores;
   const int64_t positions = call.shape.positions;
-  const bool is_plain = facts.cap == 0 && !facts.key_bias.defined() && !facts.sinks.defined();
+  const bool is_plain = facts.cap == 0 && !facts.key_bias.defined() && !facts.sinks.defined() &&
+                        !facts.extra_key.defined();
   for (const auto& run : call.runs) {
     const auto heads = heads_of(qkv, call.shape, run, out);
     if (is_plain) {

@@ -22,12 +22,14 @@ struct AttentionShape {
 };
 
 /// How scores become probabilities: s = cap * tanh(scale * q.k / cap) + key_bias, then a softmax in
-/// which each head's sink takes part.
+/// which each head's sink and extra key take part.
 struct ScoreFacts {
   double scale = 1;
-  double cap = 0;            // 0: none
-  at::Tensor key_bias = {};  // [query heads, positions] float32, or undefined
-  at::Tensor sinks = {};     // [query heads] float32, or undefined
+  double cap = 0;               // 0: none
+  at::Tensor key_bias = {};     // [query heads, positions] float32, or undefined
+  at::Tensor extra_key = {};    // [query heads, D] float32, or undefined: one more key that every
+  at::Tensor extra_value = {};  // query sees, and its value
+  at::Tensor sinks = {};        // [query heads] float32, or undefined
 };
 
 /// The query and key heads of one call.

@@ -100,7 +100,7 @@ void pack_keys(const HeadRows<const T>& rows, int64_t lanes, float* out) {
 
 /// One thread's work space; kept from call to call.
 struct Scratch {
-  std::vector<float> keys, values, query, scores, out, key_bias;
+  std::vector<float> keys, values, query, scores, out, key_bias, extra_value;
 
   void reserve(const AttentionKernel& kernel, const AttentionShape& shape) {
     const int64_t panel_width = padded(shape.width, kernel.lanes);
@@ -109,6 +109,7 @@ struct Scratch {
     query.resize(shape.width * kernel.rows);
     scores.resize(kernel.rows * kernel.score_stride);
     out.resize(kernel.rows * panel_width);
+    extra_value.assign(panel_width, 0.0f);
     key_bias.assign(padded(shape.positions, kernel.lanes), 0.0f);
   }
 };
@@ -180,6 +181,12 @@ void run_task(const Task& task, const AttentionCall& call, const T* qkv, T* out,
       const auto* bias = facts.key_bias.const_data_ptr<float>() + head * facts.key_bias.size(1);
       std::copy_n(bias, shape.positions, scratch.key_bias.begin());
       queries.key_bias = scratch.key_bias.data();
+    }
+    if (facts.extra_key.defined()) {
+      const auto* value = facts.extra_value.const_data_ptr<float>() + head * width;
+      std::copy_n(value, width, scratch.extra_value.begin());
+      queries.extra_key = facts.extra_key.const_data_ptr<float>() + head * width;
+      queries.extra_value = scratch.extra_value.data();
     }
     if (facts.sinks.defined()) queries.sink = facts.sinks.const_data_ptr<float>() + head;
     for (int64_t begin = task.begin; begin < task.end; begin += kernel.rows) {

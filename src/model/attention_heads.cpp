@@ -37,7 +37,9 @@ int64_t AttentionHeads::qkv_width() const {
 int64_t AttentionHeads::out_width() const { return share_.query_heads.size() * a_.head_width; }
 
 ScoreFacts AttentionHeads::scores_of(const StageWeights& weights, int64_t layer) const {
-  return {scale_of(a_, layer), a_.score_cap, key_bias_, weights[Weight::kSinks]};
+  return {
+      scale_of(a_, layer),          a_.score_cap,           key_bias_, weights[Weight::kExtraKey],
+      weights[Weight::kExtraValue], weights[Weight::kSinks]};
 }
 
 void AttentionHeads::run(const StageWeights& weights, int64_t layer, const Sequences& sequences,

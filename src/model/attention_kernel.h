@@ -14,19 +14,21 @@ inline constexpr int64_t kKeyBlock = 512;
 
 /// In and out of one call. `rows` and `lanes` are the kernel's own; panels are padded to `lanes`.
 struct HeadQueries {
-  const float* query = nullptr;     // [width, rows], scaled
-  const float* keys = nullptr;      // [panels of T][width, lanes]
-  const float* values = nullptr;    // [panels of width][T, lanes]
-  float* scores = nullptr;          // [rows, score_stride]: work space
-  float* out = nullptr;             // [rows, panels of width * lanes]
-  int64_t width = 0;                // D
-  int64_t positions = 0;            // T
-  int64_t first = 0;                // position of the first query; the others follow
-  int64_t window = 0;               // query i sees key j where i - window < j <= i; 0: all j <= i
-  bool is_causal = true;            // else every query sees all T keys
-  float cap = 0;                    // above 0: scores become cap * tanh(score / cap)
-  const float* key_bias = nullptr;  // [T, padded to lanes], added to scores, or null
-  const float* sink = nullptr;      // a score without a value, or null
+  const float* query = nullptr;      // [width, rows], scaled
+  const float* keys = nullptr;       // [panels of T][width, lanes]
+  const float* values = nullptr;     // [panels of width][T, lanes]
+  float* scores = nullptr;           // [rows, score_stride]: work space
+  float* out = nullptr;              // [rows, panels of width * lanes]
+  int64_t width = 0;                 // D
+  int64_t positions = 0;             // T
+  int64_t first = 0;                 // position of the first query; the others follow
+  int64_t window = 0;                // query i sees key j where i - window < j <= i; 0: all j <= i
+  bool is_causal = true;             // else every query sees all T keys
+  float cap = 0;                     // above 0: scores become cap * tanh(score / cap)
+  const float* key_bias = nullptr;   // [T, padded to lanes], added to scores, or null
+  const float* extra_key = nullptr;  // [width]: a key that every query sees, or null
+  const float* extra_value = nullptr;  // [padded width]
+  const float* sink = nullptr;         // a score without a value, or null
 };
 
 struct AttentionKernel {

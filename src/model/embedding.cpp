@@ -37,21 +37,29 @@ void embed(const Checkpoint& checkpoint, std::span<const uint32_t> ids, int64_t 
   const auto position_table = mapped(checkpoint, Weight::kPositions);
   auto projection = mapped(checkpoint, Weight::kEmbeddingProjection);
   if (projection.defined()) projection = projection.to(at::kFloat);
+  const int64_t sinks = a.has_sink_token ? 1 : 0;
   const auto count = static_cast<int64_t>(ids.size());
   ensure(count == residual.size(0), "each row of the residual stream has an id");
   for (int64_t begin = 0; begin < count; begin += kChunkRows) {
     const int64_t rows = std::min(kChunkRows, count - begin);
     auto target = residual.narrow(0, begin, rows);
-    const auto id = index_of(rows, [&](int64_t row) { return ids[begin + row]; });
+    // The id of a sink token is the one behind the vocabulary.
+    const auto id = index_of(
+        rows, [&](int64_t row) { return std::min<int64_t>(ids[begin + row], a.vocabulary - 1); });
     auto embedded = table.index_select(0, id);
     if (projection.defined()) embedded = at::mm(embedded.to(at::kFloat), projection.t());
     target.copy_(embedded);
     if (a.embedding_scale != 1) target.mul_(a.embedding_scale);
     if (!position_table.defined()) continue;
-    const auto position =
-        index_of(rows, [&](int64_t row) { return (begin + row) % positions + a.position_offset; });
+    const auto position = index_of(rows, [&](int64_t row) {
+      return std::max<int64_t>((begin + row) % positions - sinks, 0) + a.position_offset;
+    });
     target.add_(position_table.index_select(0, position).to(target.options()));
   }
+  if (!a.has_sink_token) return;
+  residual.view({-1, positions, a.channels})
+      .select(1, 0)
+      .copy_(mapped(checkpoint, Weight::kSinkToken));
 }
 
 }  // namespace actsweep

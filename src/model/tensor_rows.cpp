@@ -23,6 +23,8 @@ bool stays_float32(Weight weight) {
     case Weight::kKeyNorm:
     case Weight::kKeyNormBias:
     case Weight::kSinks:
+    case Weight::kExtraKey:
+    case Weight::kExtraValue:
     case Weight::kAttentionPostNorm:
     case Weight::kAttentionScale:
     case Weight::kMlpScale:
@@ -174,6 +176,14 @@ TensorRows& TensorRows::query_key_norms(const std::string& query, const std::str
 
 TensorRows& TensorRows::sinks(const std::string& name) {
   vector(name, Weight::kSinks, 0, Cut::kQueryHeads, a_.heads);
+  return *this;
+}
+
+TensorRows& TensorRows::extra_key_value(const std::string& key, const std::string& value) {
+  for (const auto& [name, weight] :
+       {std::pair(&key, Weight::kExtraKey), std::pair(&value, Weight::kExtraValue)}) {
+    vector(*name, weight, 0, Cut::kQueryHeads, a_.heads).shape = {a_.heads, a_.head_width};
+  }
   return *this;
 }
 

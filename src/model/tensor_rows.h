@@ -26,6 +26,8 @@ enum class Weight {
   kKeyNorm,
   kKeyNormBias,
   kSinks,            // [Hq] a logit per head that takes part in the softmax
+  kExtraKey,         // [Hq, D] a key of each head that every query sees
+  kExtraValue,       // [Hq, D]
   kAttentionOutput,  // [C, Hq D]
   kAttentionOutputBias,
   kAttentionPostNorm,  // [C] of the attention's output
@@ -57,6 +59,7 @@ enum class Weight {
   kPatchBias,            // [C]
   kClassToken,           // [C] elements
   kRegisters,            // [registers, C] elements
+  kSinkToken,            // [C] before the first token
   kEmbeddingNorm,        // [C] of the residual stream before the first layer
   kEmbeddingNormBias,
 };
@@ -142,6 +145,7 @@ class TensorRows {
   TensorRows& query_key_norms(const std::string& query, const std::string& key, bool per_head,
                               bool has_bias);
   TensorRows& sinks(const std::string& name);
+  TensorRows& extra_key_value(const std::string& key, const std::string& value);
   TensorRows& attention_output(const std::string& name);
   /// A norm per head and tensor: "{h}" in the names is the head's number.
   TensorRows& query_key_norms_by_head(const std::string& query, const std::string& key);

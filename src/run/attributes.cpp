@@ -99,8 +99,8 @@ std::vector<Attribute> root_attributes(const SweepInputs& inputs, const SweepLay
 std::map<std::string, std::vector<std::byte>> constant_datasets(const SweepInputs& inputs) {
   std::vector<float> edges(kMagnitudeBins);
   for (uint32_t bin = 0; bin < kMagnitudeBins; ++bin) edges[bin] = std::bit_cast<float>(bin << 16);
-  return {{"vocabulary/bytes", inputs.corpus.vocabulary_bytes()},
-          {"vocabulary/offset", bytes_of(inputs.corpus.vocabulary_offset())},
+  return {{"vocabulary/bytes", inputs.vocabulary_bytes()},
+          {"vocabulary/offset", bytes_of(inputs.vocabulary_offset())},
           {"magnitude_bin", bytes_of(edges)}};
 }
 

@@ -58,14 +58,15 @@ std::vector<const float*> pixels_of(const ImageFile& images, const OwnedRows& la
 }
 
 /// The next token's id for each row, and 0 with a mark where there is none.
-at::Tensor targets_of(const OwnedRows& labels, at::Tensor& has_target) {
+/// A model's sink token, in row 0 where it has one, predicts nothing.
+at::Tensor targets_of(const OwnedRows& labels, bool has_sink, at::Tensor& has_target) {
   const auto targets = at::zeros({labels.row_count()}, at::kLong);
   has_target = at::zeros({labels.row_count()}, at::kBool);
   auto* target = targets.mutable_data_ptr<int64_t>();
   auto* mark = has_target.mutable_data_ptr<bool>();
   for (size_t i = 0; i < labels.windows.size(); ++i) {
     const auto first = static_cast<int64_t>(i) * labels.padded_length;
-    for (int64_t p = first; p + 1 < first + labels.windows[i].length(); ++p) {
+    for (int64_t p = first + (has_sink ? 1 : 0); p + 1 < first + labels.windows[i].length(); ++p) {
       target[p] = labels.token_id[p + 1];
       mark[p] = true;
     }
@@ -129,13 +130,14 @@ bool BlockPass::end_layer(int64_t layer, const Listeners& listeners) {
 
 void BlockPass::measure_loss(const BlockLabels& labels, bool is_last, const Listeners& listeners) {
   const auto next = is_last ? std::nullopt : std::optional<int64_t>(0);
-  const auto& head = store_.acquire(inputs_.checkpoint.architecture().layers, next);
+  const auto& architecture = inputs_.checkpoint.architecture();
+  const bool has_sink = architecture.has_sink_token;
+  const auto& head = store_.acquire(architecture.layers, next);
   for (size_t batch = 0; batch < labels.own.size(); ++batch) {
     const Timer timer(times_.model_s);
     at::Tensor has_target;
-    const auto targets = targets_of(labels.own[batch], has_target).to(device_);
-    auto nll =
-        token_nll(inputs_.checkpoint.architecture(), head, rows_of(labels, batch), targets, group_);
+    const auto targets = targets_of(labels.own[batch], has_sink, has_target).to(device_);
+    auto nll = token_nll(architecture, head, rows_of(labels, batch), targets, group_);
     nll.masked_fill_(has_target.logical_not(), std::numeric_limits<float>::quiet_NaN());
     listeners.on_loss(labels.own[batch], nll);
   }

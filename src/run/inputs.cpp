@@ -1,6 +1,8 @@
 #include "run/inputs.h"
 
 #include <algorithm>
+#include <span>
+#include <string_view>
 
 #include "base/error.h"
 #include "corpus/token_file.h"
@@ -9,6 +11,8 @@
 namespace actsweep {
 
 namespace {
+
+constexpr std::string_view kSinkName = "[SINK]";
 
 PatchLayout patch_layout(const ImageFacts& facts) {
   return {facts.patch, facts.has_class_token, facts.registers};
@@ -32,6 +36,12 @@ std::shared_ptr<const Corpus> open_corpus(const std::string& path, const Checkpo
   return tokens;
 }
 
+/// The id of the model's sink token: the one behind its vocabulary.
+std::optional<uint32_t> sink_id(const Architecture& a) {
+  if (!a.has_sink_token) return std::nullopt;
+  return static_cast<uint32_t>(a.vocabulary);
+}
+
 /// The job with what an image corpus settles: each window is one image.
 Job with_image_windows(Job job, const ImageFile* images) {
   if (images == nullptr) return job;
@@ -52,11 +62,17 @@ SweepInputs::SweepInputs(const Job& wanted)
       opened_corpus(open_corpus(job.corpus.path, checkpoint)),
       corpus(*opened_corpus),
       images(std::dynamic_pointer_cast<const ImageFile>(opened_corpus)),
-      windows(corpus, (job = with_image_windows(job, images.get())).corpus),
+      windows(corpus, (job = with_image_windows(job, images.get())).corpus,
+              sink_id(checkpoint.architecture())),
       segments(plan_segments(windows, job, job.parallel.tensor)),
       datasets(declare_datasets(job, corpus.kind())),
       model_fingerprint(checkpoint.fingerprint()) {
-  for (const auto& name : job.capture.prompts) prompts[name] = corpus.prompt(name);
+  for (const auto& name : job.capture.prompts) {
+    auto& prompt = prompts[name] = corpus.prompt(name);
+    if (const auto sink = sink_id(checkpoint.architecture())) {
+      prompt.ids.insert(prompt.ids.begin(), *sink);
+    }
+  }
   check_lengths();
 }
 
@@ -68,11 +84,30 @@ void SweepInputs::check_lengths() const {
   for (const auto& [name, prompt] : prompts) {
     longest = std::max(longest, static_cast<int64_t>(prompt.ids.size()));
   }
+  if (a.has_sink_token) longest -= 1;  // which has no position
   require(
       longest + a.position_offset <= a.position_rows, ErrorKind::kModel,
       "{}: the model has learned positions up to {}: expected windows and prompts of at most as "
       "many tokens, found {}",
       checkpoint.directory(), a.position_rows - a.position_offset, longest);
+}
+
+std::vector<std::byte> SweepInputs::vocabulary_bytes() const {
+  auto bytes = corpus.vocabulary_bytes();
+  if (checkpoint.architecture().has_sink_token) {
+    const auto name = std::as_bytes(std::span(kSinkName));
+    bytes.insert(bytes.end(), name.begin(), name.end());
+  }
+  return bytes;
+}
+
+std::vector<uint64_t> SweepInputs::vocabulary_offset() const {
+  auto offset = corpus.vocabulary_offset();
+  if (const auto sink = sink_id(checkpoint.architecture())) {
+    offset.resize(*sink + 1, offset.back());  // ids that no tokenizer gives have no bytes
+    offset.push_back(offset.back() + kSinkName.size());
+  }
+  return offset;
 }
 
 std::string SweepInputs::tokenizer_warning() const {

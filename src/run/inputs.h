@@ -36,6 +36,10 @@ struct SweepInputs {
   std::map<std::string, Prompt> prompts;  // those to capture, by name
   std::string model_fingerprint;
 
+  /// The bytes of each id, end to end, and where they begin: the corpus' vocabulary, and behind it
+  /// the model's sink token where it has one.
+  std::vector<std::byte> vocabulary_bytes() const;
+  std::vector<uint64_t> vocabulary_offset() const;
   /// Says that the corpus was made with another tokenizer than the checkpoint's; empty where it was
   /// not, or none is there.
   std::string tokenizer_warning() const;

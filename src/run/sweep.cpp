@@ -153,10 +153,10 @@ void consolidate(const SweepInputs& inputs, const SweepLayout& layout,
   for (const auto axis : all_axes()) {
     if (const auto length = axis_length(facts, axis); length > 0) assembly.extents[axis] = length;
   }
-  assembly.extents[Axis::kVocabulary] = inputs.corpus.vocabulary_size();
-  assembly.extents[Axis::kVocabularyOffset] = inputs.corpus.vocabulary_size() + 1;
-  assembly.extents[Axis::kVocabularyByte] =
-      static_cast<int64_t>(inputs.corpus.vocabulary_bytes().size());
+  const auto offsets = static_cast<int64_t>(inputs.vocabulary_offset().size());
+  assembly.extents[Axis::kVocabulary] = offsets - 1;
+  assembly.extents[Axis::kVocabularyOffset] = offsets;
+  assembly.extents[Axis::kVocabularyByte] = static_cast<int64_t>(inputs.vocabulary_bytes().size());
   assembly.target = inputs.job.output.path;
   assembly.datasets = inputs.datasets;
   assembly.attributes = root_attributes(inputs, layout, identity, segments);

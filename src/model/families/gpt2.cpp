@@ -1,5 +1,7 @@
 // GPT-2: learned positions, LayerNorm with biases, one fused projection for query, key and value,
-// products stored transposed (Conv1D), GELU without a gate.
+// products stored transposed (Conv1D), GELU without a gate. Two variants of arXiv 2402.17762,
+// section 5, by keys of our own (data/README.md): a key and value k', v' in each head, and a sink
+// token.
 #include "model/decoder_facts.h"
 #include "model/family.h"
 
@@ -20,6 +22,8 @@ Architecture read_gpt2(const Config& config) {
   facts.ties_embeddings = config.flag_or("tie_word_embeddings", true);
   if (!config.flag_or("scale_attn_weights", true)) facts.attention_scale = 1;
   facts.divides_scale_by_layer = config.flag_or("scale_attn_by_inverse_layer_idx", false);
+  facts.has_extra_key = config.flag_or("attention_bias_kv", false);
+  facts.has_sink_token = config.flag_or("sink_token", false);
   return facts;
 }
 
@@ -36,6 +40,10 @@ std::vector<TensorRow> gpt2_rows(const Architecture& a) {
       .up_down(layer + "mlp.c_fc", layer + "mlp.c_proj")
       .norm("transformer.ln_f", Weight::kFinalNorm)
       .head("lm_head");
+  if (a.has_extra_key) rows.extra_key_value(layer + "attn.k_bias", layer + "attn.v_bias");
+  if (a.has_sink_token) {
+    rows.parameter("transformer.sink_token", Weight::kSinkToken, {a.channels});
+  }
   return rows.list();
 }
 

@@ -30,6 +30,18 @@ at::Tensor textbook(const at::Tensor& qkv, const AttentionCall& call) {
   auto hidden = shape.is_causal ? j.gt(i) : j.lt(0).expand({length, length});
   if (shape.window > 0) hidden = hidden.logical_or(j.le(i - shape.window));
   scores.masked_fill_(hidden, -INFINITY);
+  const auto mine = [](const at::Tensor& per_head) {
+    return per_head.to(at::kDouble).unsqueeze(1);
+  };
+  if (facts.extra_key.defined()) {
+    const auto score = (heads.narrow(1, 0, shape.query_heads) * mine(facts.extra_key)).sum(3, true);
+    scores = at::cat({score * facts.scale, scores}, 3);
+    const auto probability = at::softmax(scores, -1);
+    const auto sum =
+        at::matmul(probability.narrow(3, 1, length), part(shape.query_heads + shape.key_heads)) +
+        probability.narrow(3, 0, 1) * mine(facts.extra_value);
+    return sum.transpose(1, 2).reshape({-1, shape.query_heads * width});
+  }
   if (facts.sinks.defined()) {
     const auto sinks = facts.sinks.to(at::kDouble).view({1, -1, 1, 1});
     scores = at::cat({scores, sinks.expand({scores.size(0), -1, length, 1})}, 3);
@@ -41,7 +53,7 @@ at::Tensor textbook(const at::Tensor& qkv, const AttentionCall& call) {
 }
 
 AttentionCall call_of(const AttentionShape& shape) {
-  AttentionCall call;
+  AttentionCall call{};
   call.shape = shape;
   call.scores.scale = 1 / std::sqrt(static_cast<double>(shape.width));
   call.runs = {{0, shape.query_heads, 0, shape.key_heads}};
@@ -117,6 +129,15 @@ TEST_P(Attention, LetsSinksTakePartInTheSoftmax) {
   for (const auto& shape : kShapes) {
     auto call = call_of(shape);
     call.scores.sinks = at::randn({shape.query_heads}) * 4;  // above and below all scores
+    expect_textbook(call);
+  }
+}
+
+TEST_P(Attention, ShowsAnExtraKeyToEveryQuery) {
+  for (const auto& shape : kShapes) {
+    auto call = call_of(shape);
+    call.scores.extra_key = at::randn({shape.query_heads, shape.width}) * 3;
+    call.scores.extra_value = at::randn({shape.query_heads, shape.width});
     expect_textbook(call);
   }
 }
