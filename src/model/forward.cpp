@@ -89,7 +89,9 @@ void Forward::project_mlp(const StageWeights& weights, int64_t layer, const at::
   auto partial = workspace_.partial(rows);
   at::Tensor experts;
   if (architecture_.has_experts(layer)) {
-    experts = expert_outputs(architecture_, share_, weights, gathered);
+    const auto routing = route(architecture_, weights, gathered);
+    chosen_experts_ = routing.expert;
+    experts = expert_outputs(architecture_, share_, weights, gathered, routing);
   }
   if (weights.has(Weight::kDown)) {
     const auto neurons = hidden(weights, layer, gathered, rows);
@@ -173,6 +175,7 @@ Sequences Forward::all_sequences(const Sequences& owned) const {
 void Forward::layer(const StageWeights& weights, int64_t layer, const Sequences& owned,
                     at::Tensor& residual) {
   ensure(residual.size(0) % owned.positions == 0, "a micro-batch holds whole sequences");
+  chosen_experts_ = at::Tensor();
   const auto sequences = all_sequences(owned);
   architecture_.is_parallel ? parallel_block(weights, layer, sequences, residual)
                             : serial_block(weights, layer, sequences, residual);

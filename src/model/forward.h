@@ -35,6 +35,10 @@ class Forward {
   void layer(const StageWeights& weights, int64_t layer, const Sequences& owned,
              at::Tensor& residual);
 
+  /// The experts that each gathered row chose in the last layer, [m * rows, chosen] int64, the most
+  /// probable first, in rank order of the owners; undefined where it has none.
+  const at::Tensor& chosen_experts() const { return chosen_experts_; }
+
  private:
   void serial_block(const StageWeights& weights, int64_t layer, const Sequences& sequences,
                     at::Tensor& residual);
@@ -61,6 +65,7 @@ class Forward {
   at::Device device_;
   Workspace workspace_;
   AttentionHeads heads_;
+  at::Tensor chosen_experts_;
   bool needs_lengths_ = false;
 };
 

@@ -74,8 +74,8 @@ Routing route(const Architecture& a, const StageWeights& weights, const at::Tens
 }
 
 at::Tensor expert_outputs(const Architecture& a, const ModelShare& share,
-                          const StageWeights& weights, const at::Tensor& rows) {
-  const auto routing = route(a, weights, rows);
+                          const StageWeights& weights, const at::Tensor& rows,
+                          const Routing& routing) {
   auto sum = at::zeros({rows.size(0), a.channels}, rows.options().dtype(at::kFloat));
   for (int64_t number = share.experts.begin; number < share.experts.end; ++number) {
     const auto chosen = at::nonzero(routing.expert.eq(number));  // [rows of the expert, 2]

@@ -28,6 +28,7 @@ Routing route(const Architecture& architecture, const StageWeights& weights,
 /// rows [n, C] -> [n, C] float32: the weighted outputs of this rank's experts, summed in the order
 /// of the experts.
 at::Tensor expert_outputs(const Architecture& architecture, const ModelShare& share,
-                          const StageWeights& weights, const at::Tensor& rows);
+                          const StageWeights& weights, const at::Tensor& rows,
+                          const Routing& routing);
 
 }  // namespace actsweep

@@ -43,6 +43,7 @@ const std::vector<Axis>& all_axes() {
       Axis::kVocabularyOffset,
       Axis::kVocabularyByte,
       Axis::kPromptToken,
+      Axis::kExpertChoice,
       Axis::kFinding,
   };
   return axes;

@@ -103,6 +103,8 @@ int64_t axis_length(const SweepFacts& facts, Axis axis) {
       return kClasses;
     case Axis::kVocabulary:
       return facts.architecture.vocabulary;
+    case Axis::kExpertChoice:
+      return facts.architecture.experts.chosen;
     case Axis::kVocabularyOffset:
       return facts.architecture.vocabulary + 1;
     default:

@@ -159,6 +159,7 @@ bool BlockPass::run(const BlockLabels& labels, bool is_last, const Listeners& li
         const Timer timer(times_.model_s);
         forward_.layer(weights, layer, sequences_of(labels.own[batch]), rows);
       }
+      if (listeners.on_experts) listeners.on_experts(layer + 1, forward_.chosen_experts());
       tap(labels, layer + 1, batch, listeners);
     }
     if (layer + 1 == layers && listeners.on_loss) measure_loss(labels, is_last, listeners);

@@ -35,6 +35,8 @@ class BlockPass {
     /// Empty where no loss is asked for. [row_count] float32 on the host; NaN where a row has no
     /// target.
     std::function<void(const OwnedRows&, const at::Tensor& token_nll)> on_loss;
+    /// Where it is not empty: after each micro-batch and layer but 0, Forward::chosen_experts.
+    std::function<void(int64_t layer, const at::Tensor& chosen)> on_experts;
     /// After each layer, 0 included, when all micro-batches have passed it. False ends the pass.
     std::function<bool(int64_t layer)> after_layer;
   };

@@ -184,6 +184,17 @@ Verdict SegmentRunner::run_prompt(const std::string& name, int64_t number, bool 
     output_->write(group + "/residual", {tap.layer, 0, 0}, {1, labels.tokens, tap.rows.size(1)},
                    bytes_of(tap.rows));
   };
+  const int64_t choices = inputs.checkpoint.architecture().experts.chosen;
+  const auto write_experts = [&](int64_t layer, const at::Tensor& chosen) {
+    if (!output_) return;
+    const auto mine = chosen.defined() ? chosen.narrow(0, 0, labels.tokens).cpu().contiguous()
+                                       : at::full({labels.tokens, choices}, -1, at::kLong);
+    output_->write(group + "/expert", {layer, 0, 0}, {1, labels.tokens, choices}, bytes_of(mine));
+  };
+  if (choices > 0) {
+    listeners.on_experts = write_experts;
+    write_experts(0, at::Tensor());
+  }
   listeners.after_layer = [&](int64_t) {
     verdict_ = check_stop(0);
     return verdict_ == Verdict::kGoOn || verdict_ == Verdict::kFinishSegment;

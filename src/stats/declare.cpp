@@ -100,6 +100,16 @@ std::vector<Dataset> declare_capture(const std::string& prompt) {
   };
 }
 
+std::vector<Dataset> declare_captured_experts(const std::string& prompt) {
+  return {{"capture/" + prompt + "/expert",
+           kInt64,
+           {kLayer, kPromptToken, kExpertChoice},
+           "1",
+           "experts that each token chose, the most probable first (-1: a layer without experts); "
+           "models with experts alone",
+           Merge::kConstant}};
+}
+
 std::vector<Dataset> declare_site(const std::string& site, PerToken per_token) {
   std::vector<Dataset> datasets = declare_token_extrema(site, per_token);
   append(datasets, declare_sequence_extrema(site));
@@ -111,11 +121,11 @@ std::vector<Dataset> declare_site(const std::string& site, PerToken per_token) {
 
 }  // namespace
 
-std::vector<Dataset> declare_datasets(const Job& job, CorpusKind kind) {
+std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) {
   const PerToken per_token = job.output.per_token;
   std::vector<Dataset> datasets = declare_magnitude_bin();
   append(datasets, declare_tokens(per_token));
-  if (kind == CorpusKind::kImages) append(datasets, declare_grid());
+  if (inputs.corpus == CorpusKind::kImages) append(datasets, declare_grid());
   append(datasets, declare_sequences());
   append(datasets, declare_vocabulary());
   for (const auto& site : job.statistics.sites) {
@@ -129,7 +139,10 @@ std::vector<Dataset> declare_datasets(const Job& job, CorpusKind kind) {
     append(datasets, declare_loss_rows(per_token));
     append(datasets, declare_loss_sums());
   }
-  for (const auto& prompt : job.capture.prompts) append(datasets, declare_capture(prompt));
+  for (const auto& prompt : job.capture.prompts) {
+    append(datasets, declare_capture(prompt));
+    if (inputs.has_experts) append(datasets, declare_captured_experts(prompt));
+  }
   return datasets;
 }
 
@@ -161,6 +174,8 @@ const char* name_of(Axis axis) {
       return "vocabulary_byte";
     case kPromptToken:
       return "token";
+    case kExpertChoice:
+      return "expert_choice";
     case kFinding:
       return "finding";
   }

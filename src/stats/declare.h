@@ -31,8 +31,9 @@ enum class Axis {
   kVocabulary,    // token ids
   kVocabularyOffset,
   kVocabularyByte,
-  kPromptToken,  // tokens of one captured prompt (one axis per prompt)
-  kFinding,      // layer and channel pairs that pass against the layer's corpus median
+  kPromptToken,   // tokens of one captured prompt (one axis per prompt)
+  kExpertChoice,  // experts that a token chose
+  kFinding,       // layer and channel pairs that pass against the layer's corpus median
 };
 
 /// How a dataset of two parts (ranks, segments, files) becomes one.
@@ -67,7 +68,13 @@ const char* name_of(Merge merge);
 const char* name_of(ElementType type);
 int64_t size_of(ElementType type);
 
+/// What decides about datasets beside the job.
+struct InputFacts {
+  CorpusKind corpus = CorpusKind::kText;
+  bool has_experts = false;
+};
+
 /// All datasets of the sweep file of a job, in the order of the file.
-std::vector<Dataset> declare_datasets(const Job& job, CorpusKind kind = CorpusKind::kText);
+std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs = {});
 
 }  // namespace actsweep

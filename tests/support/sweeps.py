@@ -70,8 +70,8 @@ def schema_types(program: Path) -> dict[str, str]:
     for line in listing.splitlines():
         if line.startswith("### `/"):
             group = line[len("### `/") :].rstrip("`")
-        elif "image corpora alone" in line:
-            continue  # oracle.vision has their references
+        elif "image corpora alone" in line or "models with experts alone" in line:
+            continue  # oracle.vision and oracle.families have their references
         elif line.startswith("| `"):
             name, element_type = line.split("|")[1].strip(" `"), line.split("|")[2].strip()
             types[f"{group}/{name}" if group else name] = element_type
