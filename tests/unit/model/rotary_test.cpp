@@ -47,7 +47,9 @@ TEST(RotaryFrequencies, Llama3KeepsShortWavesDividesLongOnesAndBlendsBetween) {
 
 TEST(RotaryFrequencies, DynamicRaisesTheBaseBeyondTheOriginalLengthAlone) {
   const auto rope = rope_of(RopeScaling::kDynamic, 2, 100);
-  expect_frequencies(rope, 100, {1, 0.1, 0.01, 0.001});
+  for (const int64_t length : {60, 100}) {
+    expect_frequencies(rope, length, {1, 0.1, 0.01, 0.001});
+  }
   const double base = 10000 * std::pow(2 * 300.0 / 100 - (2 - 1), 8.0 / 6);
   expect_frequencies(rope, 300,
                      {1, std::pow(base, -0.25), std::pow(base, -0.5), std::pow(base, -0.75)});
