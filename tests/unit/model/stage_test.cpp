@@ -18,6 +18,12 @@ const json kNeox = {{"model_type", "gpt_neox"}, {"hidden_size", 20},      {"num_
                     {"num_attention_heads", 5}, {"intermediate_size", 7}, {"vocab_size", 11},
                     {"rotary_pct", 0.5}};
 
+/// Ten heads of 2, five to each of two key/value heads; with each key/value head its own queries.
+const json kFalcon = {{"model_type", "falcon"}, {"hidden_size", 20},
+                      {"num_hidden_layers", 2}, {"num_attention_heads", 10},
+                      {"num_kv_heads", 2},      {"new_decoder_architecture", true},
+                      {"ffn_hidden_size", 7},   {"vocab_size", 11}};
+
 /// Four heads of 4 over two key/value heads, five experts of 3 neurons, a window of 8.
 const json kGptOss = {
     {"model_type", "gpt_oss"},  {"hidden_size", 10},        {"num_hidden_layers", 2},
@@ -89,6 +95,23 @@ TEST(LoadStage, TakesHeadsOutOfATensorThatIsFusedHeadByHead) {
     loaded.expect(Weight::kAttentionOutputBias, tiny[prefix + "attention.dense.bias"], "o bias");
     loaded.expect(Weight::kAttentionNorm, tiny[prefix + "input_layernorm.weight"], "norm");
     loaded.expect(Weight::kMlpNormBias, tiny[prefix + "post_attention_layernorm.bias"], "norm");
+  });
+}
+
+TEST(LoadStage, TakesQueriesOutOfTheGroupsOfTheirKeyHeads) {
+  const TinyCheckpoint tiny(kFalcon);
+  const Checkpoint checkpoint(tiny.path());
+  for_each_rank([&](int64_t parts, int64_t part, int64_t layer) {
+    const Loaded loaded(checkpoint, parts, part, layer);
+    const auto name = fmt::format("transformer.h.{}.self_attention.query_key_value.weight", layer);
+    const auto groups = tiny[name].view({2, 7, 2, 20});  // [key heads, queries, key, value, D, C]
+    const auto queries = cut(groups.slice(1, 0, 5).reshape({10, 2, 20}), 0, parts, part);
+    const int64_t first = 10 * part / parts / 5, end = (10 * (part + 1) / parts - 1) / 5 + 1;
+    const auto keys = groups.slice(0, first, end);
+    loaded.expect(Weight::kQkv,
+                  at::cat({queries.flatten(0, 1), keys.select(1, 5).flatten(0, 1),
+                           keys.select(1, 6).flatten(0, 1)}),
+                  "qkv");
   });
 }
 
