@@ -15,6 +15,7 @@
 #include "comm/device.h"
 #include "comm/session.h"
 #include "job/job.h"
+#include "model/family.h"
 #include "output/merge.h"
 #include "output/schema.h"
 #include "output/show.h"
@@ -95,6 +96,8 @@ int run_alone(const CLI::App& app, const Arguments& arguments, int* argc, char**
       merge_files(arguments.parts, arguments.output);
     } else if (app.got_subcommand("keys")) {
       fmt::print("{}", describe_keys());
+    } else if (app.got_subcommand("models")) {
+      fmt::print("{}", families_markdown());
     } else {
       fmt::print("{}", schema_markdown(declare_datasets(schema_job(), {CorpusKind::kImages, true})));
     }
@@ -135,6 +138,7 @@ void describe(CLI::App& app, Arguments& arguments) {
   merge->add_option("FILES", arguments.parts, "finished sweep files")->required();
   merge->add_option("-o,--output", arguments.output, "the file to write")->required();
   app.add_subcommand("keys", "the keys of a job file, as docs/job.md lists them");
+  app.add_subcommand("models", "the model families, as docs/models.md lists them");
   app.add_subcommand("schema", "the datasets of the format, as docs/output-format.md lists them");
 }
 

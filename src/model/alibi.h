@@ -11,12 +11,13 @@
 
 namespace actsweep {
 
-/// One slope per head, [heads], as the family computes them for head counts that are no power of 2.
-std::vector<double> alibi_slopes(Alibi kind, int64_t heads);
+/// One slope per head, [heads]: those of the power of 2 below, then every other one of twice as
+/// many.
+std::vector<double> alibi_slopes(int64_t heads);
 
 /// The bias of each key for the heads of a rank, [heads, positions] float32 on the CPU; undefined
 /// where the architecture has none. `scale` is that of the scores: Falcon scales its biases as
-/// well, and rounds slopes and products to bfloat16.
+/// well, and rounds slopes, positions and products to bfloat16.
 at::Tensor alibi_key_bias(const Architecture& architecture, Share query_heads, int64_t positions,
                           double scale);
 

@@ -38,6 +38,14 @@ const std::vector<Family>& families() {
   return list;
 }
 
+std::string families_markdown() {
+  std::string table = "| `model_type` | what it brings |\n|---|---|\n";
+  for (const auto& family : families()) {
+    table += fmt::format("| `{}` | {} |\n", family.model_type, family.brings);
+  }
+  return table;
+}
+
 const Family& family_of(const Config& config) {
   const auto type = config.text("model_type");
   std::string known;

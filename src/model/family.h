@@ -19,10 +19,15 @@ struct Family {
   std::vector<std::string> ignored = {};
   /// The beginning of names that checkpoints saved from the bare model lack.
   std::string prefix = {};
+  /// One line for people: norms, positions, attention, MLP, extras.
+  const char* brings = "";
 };
 
 /// All families, in the order of the documentation.
 const std::vector<Family>& families();
+
+/// The table of docs/models.md.
+std::string families_markdown();
 
 /// The family of a config; refuses (kModel) an unknown `model_type` and lists the known ones.
 const Family& family_of(const Config& config);

@@ -22,6 +22,18 @@ def test_job_keys_are_those_of_the_program(program: Path) -> None:
     assert command_output(program, "keys") in (ROOT / "docs/job.md").read_text()
 
 
+def test_models_lists_the_families_of_the_program(program: Path) -> None:
+    table = command_output(program, "models")
+    assert (ROOT / "docs/models.md").read_text().endswith(f"<!-- generated -->\n\n{table}")
+
+
+def test_every_family_says_what_it_brings(program: Path) -> None:
+    _, _, *rows = command_output(program, "models").splitlines()
+    cells = [re.fullmatch(r"\| `(\w+)` \| ([^|]+) \|", row) for row in rows]
+    assert all(cells), rows
+    assert len({row.split('`')[1] for row in rows}) == len(rows)
+
+
 def test_folders_include_only_folders_to_their_left() -> None:
     wrong = []
     for place, folder in enumerate(FOLDERS):

@@ -48,7 +48,9 @@ Family clip_vision_model_family() {
           read_clip_vision,
           clip_rows,
           {"vision_model.embeddings.position_ids", "visual_projection.weight"},
-          "vision_model."};
+          "vision_model.",
+          "LayerNorm before each branch and before the first layer; class token; learned "
+          "positions; attention without a mask; quick GELU without a gate; biases"};
 }
 
 Family clip_family() {
@@ -57,7 +59,8 @@ Family clip_family() {
           clip_rows,
           {"vision_model.embeddings.position_ids", "text_model.*", "text_projection.weight",
            "visual_projection.weight", "logit_scale"},
-          ""};
+          "",
+          "the vision half of a whole CLIP, as `clip_vision_model`"};
 }
 
 }  // namespace actsweep

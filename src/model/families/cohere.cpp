@@ -45,6 +45,15 @@ std::vector<TensorRow> cohere_rows(const Architecture& a) {
 
 }  // namespace
 
-Family cohere_family() { return {"cohere", read_cohere, cohere_rows, {}, "model."}; }
+Family cohere_family() {
+  return {"cohere",
+          read_cohere,
+          cohere_rows,
+          {},
+          "model.",
+          "LayerNorm without biases; parallel block under one norm; rotary positions on "
+          "neighbouring channels; query/key norms by `use_qk_norm`; gated SiLU; scaled "
+          "logits"};
+}
 
 }  // namespace actsweep

@@ -67,7 +67,9 @@ Family dinov2_family() {
           read_dinov2,
           dinov2_rows,
           {"dinov2.embeddings.mask_token", "classifier.*"},
-          "dinov2."};
+          "dinov2.",
+          "ViT with LayerScale after each branch and positions interpolated to the "
+          "image's grid; gated SiLU (SwiGLU) in the giant"};
 }
 
 Family dinov2_with_registers_family() {
@@ -75,7 +77,9 @@ Family dinov2_with_registers_family() {
           read_dinov2_with_registers,
           dinov2_with_registers_rows,
           {"dinov2_with_registers.embeddings.mask_token", "classifier.*"},
-          "dinov2_with_registers."};
+          "dinov2_with_registers.",
+          "DINOv2 with register tokens between the class token and the patches; positions "
+          "interpolated with antialiasing"};
 }
 
 }  // namespace actsweep

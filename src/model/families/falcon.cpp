@@ -65,6 +65,15 @@ std::vector<TensorRow> falcon_rows(const Architecture& a) {
 
 }  // namespace
 
-Family falcon_family() { return {"falcon", read_falcon, falcon_rows, {}, "transformer."}; }
+Family falcon_family() {
+  return {"falcon",
+          read_falcon,
+          falcon_rows,
+          {},
+          "transformer.",
+          "LayerNorm; parallel block with one norm or two, or serial; rotary positions or"
+          " ALiBi; one key/value head, groups of them or all, in one tensor; GELU without"
+          " a gate; biases by `bias`"};
+}
 
 }  // namespace actsweep

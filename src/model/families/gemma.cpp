@@ -33,6 +33,14 @@ void use_gemma_facts(const Config& config, Architecture& facts) {
   facts.ties_embeddings = config.flag_or("tie_word_embeddings", true);
 }
 
-Family gemma_family() { return {"gemma", read_gemma, llama_rows, {}, "model."}; }
+Family gemma_family() {
+  return {"gemma",
+          read_gemma,
+          llama_rows,
+          {},
+          "model.",
+          "RMSNorm with weights stored less 1; embeddings scaled by sqrt(C); rotary "
+          "positions; a head width of its own; gated GELU (tanh)"};
+}
 
 }  // namespace actsweep

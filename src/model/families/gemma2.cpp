@@ -46,6 +46,14 @@ std::vector<TensorRow> gemma2_rows(const Architecture& a) {
   return rows.list();
 }
 
-Family gemma2_family() { return {"gemma2", read_gemma2, gemma2_rows, {}, "model."}; }
+Family gemma2_family() {
+  return {"gemma2",
+          read_gemma2,
+          gemma2_rows,
+          {},
+          "model.",
+          "Gemma with a norm before and after each branch; soft caps on scores and "
+          "logits; score scale of its own; sliding window on every other layer"};
+}
 
 }  // namespace actsweep

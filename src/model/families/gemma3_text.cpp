@@ -49,6 +49,14 @@ Architecture read_gemma3_text(const Config& config) {
 
 }  // namespace
 
-Family gemma3_text_family() { return {"gemma3_text", read_gemma3_text, gemma2_rows, {}, "model."}; }
+Family gemma3_text_family() {
+  return {"gemma3_text",
+          read_gemma3_text,
+          gemma2_rows,
+          {},
+          "model.",
+          "Gemma 2 with query/key norms in place of the score cap; five local layers to a"
+          " global one, a rotary base for each kind"};
+}
 
 }  // namespace actsweep

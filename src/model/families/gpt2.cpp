@@ -54,7 +54,10 @@ Family gpt2_family() {
           read_gpt2,
           gpt2_rows,
           {"transformer.h.{}.attn.bias", "transformer.h.{}.attn.masked_bias"},
-          "transformer."};
+          "transformer.",
+          "LayerNorm before each branch; learned positions; query, key and value in one "
+          "tensor, stored transposed (Conv1D); GELU (tanh) without a gate; biases "
+          "everywhere; scores divided by the layer where asked"};
 }
 
 }  // namespace actsweep

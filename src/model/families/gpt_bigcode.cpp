@@ -45,7 +45,9 @@ Family gpt_bigcode_family() {
           read_gpt_bigcode,
           gpt_bigcode_rows,
           {"transformer.h.{}.attn.bias", "transformer.bias"},
-          "transformer."};
+          "transformer.",
+          "GPT-2 with products stored as they are used; one key/value head by "
+          "`multi_query`"};
 }
 
 }  // namespace actsweep

@@ -48,7 +48,10 @@ Family gpt_neox_family() {
           read_gpt_neox,
           gpt_neox_rows,
           {attention + "bias", attention + "masked_bias", attention + "rotary_emb.inv_freq"},
-          "gpt_neox."};
+          "gpt_neox.",
+          "LayerNorm; parallel block with a norm each, or serial; rotary positions on a "
+          "part of each head; query, key and value in one tensor, head by head; GELU "
+          "without a gate; biases"};
 }
 
 }  // namespace actsweep

@@ -46,6 +46,15 @@ std::vector<TensorRow> gpt_oss_rows(const Architecture& a) {
 
 }  // namespace
 
-Family gpt_oss_family() { return {"gpt_oss", read_gpt_oss, gpt_oss_rows, {}, "model."}; }
+Family gpt_oss_family() {
+  return {"gpt_oss",
+          read_gpt_oss,
+          gpt_oss_rows,
+          {},
+          "model.",
+          "RMSNorm before each branch; rotary positions, yarn; a learned sink per head; "
+          "sliding window on every other layer; routed experts with biases and a clamped "
+          "gate, in stacked tensors"};
+}
 
 }  // namespace actsweep

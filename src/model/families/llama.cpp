@@ -48,8 +48,13 @@ std::vector<TensorRow> llama_rows(const Architecture& a) {
 }
 
 Family llama_family() {
-  return {
-      "llama", read_llama, llama_rows, {"model.layers.{}.self_attn.rotary_emb.inv_freq"}, "model."};
+  return {"llama",
+          read_llama,
+          llama_rows,
+          {"model.layers.{}.self_attn.rotary_emb.inv_freq"},
+          "model.",
+          "RMSNorm before each branch; rotary positions; grouped queries; gated SiLU; "
+          "biases by `attention_bias` and `mlp_bias`"};
 }
 
 }  // namespace actsweep

@@ -19,11 +19,9 @@ Architecture read_mistral(const Config& config) {
 }  // namespace
 
 Family mistral_family() {
-  return {"mistral",
-          read_mistral,
-          llama_rows,
-          {"model.layers.{}.self_attn.rotary_emb.inv_freq"},
-          "model."};
+  return {"mistral",  read_mistral,
+          llama_rows, {"model.layers.{}.self_attn.rotary_emb.inv_freq"},
+          "model.",   "Llama without biases; sliding window on every layer"};
 }
 
 }  // namespace actsweep

@@ -34,6 +34,14 @@ std::vector<TensorRow> mixtral_rows(const Architecture& a) {
 
 }  // namespace
 
-Family mixtral_family() { return {"mixtral", read_mixtral, mixtral_rows, {}, "model."}; }
+Family mixtral_family() {
+  return {"mixtral",
+          read_mixtral,
+          mixtral_rows,
+          {},
+          "model.",
+          "Mistral's attention; routed experts in every layer, the chosen weights "
+          "renormalised"};
+}
 
 }  // namespace actsweep

@@ -54,6 +54,14 @@ std::vector<TensorRow> mpt_rows(const Architecture& a) {
 
 }  // namespace
 
-Family mpt_family() { return {"mpt", read_mpt, mpt_rows, {}, "transformer."}; }
+Family mpt_family() {
+  return {"mpt",
+          read_mpt,
+          mpt_rows,
+          {},
+          "transformer.",
+          "LayerNorm without biases before each branch; ALiBi; query, key and value in "
+          "one tensor, clipped by `clip_qkv`; GELU without a gate; no biases"};
+}
 
 }  // namespace actsweep

@@ -28,6 +28,14 @@ std::vector<TensorRow> olmo2_rows(const Architecture& a) {
 
 }  // namespace
 
-Family olmo2_family() { return {"olmo2", read_olmo2, olmo2_rows, {}, "model."}; }
+Family olmo2_family() {
+  return {"olmo2",
+          read_olmo2,
+          olmo2_rows,
+          {},
+          "model.",
+          "RMSNorm after each branch, none before it; query/key norms over the channels "
+          "of all heads; rotary positions; gated SiLU"};
+}
 
 }  // namespace actsweep

@@ -48,6 +48,15 @@ std::vector<TensorRow> opt_rows(const Architecture& a) {
 
 }  // namespace
 
-Family opt_family() { return {"opt", read_opt, opt_rows, {}, "model."}; }
+Family opt_family() {
+  return {"opt",
+          read_opt,
+          opt_rows,
+          {},
+          "model.",
+          "LayerNorm before each branch, or after each addition (350M); learned positions"
+          " from row 2 on; ReLU without a gate; biases by `enable_bias`; narrower "
+          "embeddings, projected in and out"};
+}
 
 }  // namespace actsweep

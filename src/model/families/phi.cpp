@@ -44,6 +44,15 @@ std::vector<TensorRow> phi_rows(const Architecture& a) {
 
 }  // namespace
 
-Family phi_family() { return {"phi", read_phi, phi_rows, {}, "model."}; }
+Family phi_family() {
+  return {"phi",
+          read_phi,
+          phi_rows,
+          {},
+          "model.",
+          "LayerNorm; parallel block under one norm; rotary positions on a part of each "
+          "head; query/key norms by `qk_layernorm`; GELU (tanh) without a gate; biases "
+          "everywhere, of the logits too"};
+}
 
 }  // namespace actsweep

@@ -49,6 +49,14 @@ std::vector<TensorRow> phi3_rows(const Architecture& a) {
 
 }  // namespace
 
-Family phi3_family() { return {"phi3", read_phi3, phi3_rows, {}, "model."}; }
+Family phi3_family() {
+  return {"phi3",
+          read_phi3,
+          phi3_rows,
+          {},
+          "model.",
+          "RMSNorm before each branch; rotary positions, longrope; query, key and value "
+          "in one tensor, gate and up in another; sliding window; gated SiLU; no biases"};
+}
 
 }  // namespace actsweep

@@ -19,8 +19,13 @@ Architecture read_qwen2(const Config& config) {
 }  // namespace
 
 Family qwen2_family() {
-  return {
-      "qwen2", read_qwen2, llama_rows, {"model.layers.{}.self_attn.rotary_emb.inv_freq"}, "model."};
+  return {"qwen2",
+          read_qwen2,
+          llama_rows,
+          {"model.layers.{}.self_attn.rotary_emb.inv_freq"},
+          "model.",
+          "Llama with biases on query, key and value; sliding window on the upper layers "
+          "where asked"};
 }
 
 }  // namespace actsweep

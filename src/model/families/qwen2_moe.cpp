@@ -63,6 +63,14 @@ std::vector<TensorRow> qwen_moe_rows(const Architecture& a) {
   return rows.list();
 }
 
-Family qwen2_moe_family() { return {"qwen2_moe", read_qwen2_moe, qwen_moe_rows, {}, "model."}; }
+Family qwen2_moe_family() {
+  return {"qwen2_moe",
+          read_qwen2_moe,
+          qwen_moe_rows,
+          {},
+          "model.",
+          "Qwen2's attention; routed experts and a gated shared expert in some layers, a "
+          "dense MLP in the others; sliding windows where asked"};
+}
 
 }  // namespace actsweep

@@ -18,6 +18,14 @@ Architecture read_qwen3(const Config& config) {
 
 }  // namespace
 
-Family qwen3_family() { return {"qwen3", read_qwen3, llama_rows, {}, "model."}; }
+Family qwen3_family() {
+  return {"qwen3",
+          read_qwen3,
+          llama_rows,
+          {},
+          "model.",
+          "Llama with an RMSNorm on each head of query and key; sliding window on the "
+          "upper layers where asked"};
+}
 
 }  // namespace actsweep

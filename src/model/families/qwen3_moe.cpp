@@ -16,6 +16,14 @@ Architecture read_qwen3_moe(const Config& config) {
 
 }  // namespace
 
-Family qwen3_moe_family() { return {"qwen3_moe", read_qwen3_moe, qwen_moe_rows, {}, "model."}; }
+Family qwen3_moe_family() {
+  return {"qwen3_moe",
+          read_qwen3_moe,
+          qwen_moe_rows,
+          {},
+          "model.",
+          "Qwen3's attention; routed experts in some layers, a dense MLP in the others; "
+          "sliding window where asked"};
+}
 
 }  // namespace actsweep

@@ -31,7 +31,9 @@ Family siglip_vision_model_family() {
           read_siglip_vision,
           siglip_rows,
           {"vision_model.head.*", "vision_model.embeddings.position_ids"},
-          "vision_model."};
+          "vision_model.",
+          "LayerNorm before each branch; patches alone, without a class token; learned "
+          "positions; attention without a mask; GELU (tanh) without a gate; biases"};
 }
 
 }  // namespace actsweep

@@ -48,7 +48,9 @@ Family stablelm_family() {
           read_stablelm,
           stablelm_rows,
           {"model.layers.{}.self_attn.rotary_emb.inv_freq"},
-          "model."};
+          "model.",
+          "LayerNorm; serial or parallel block; rotary positions on a part of each head; "
+          "a norm for each head of query and key by `qk_layernorm`; gated SiLU"};
 }
 
 }  // namespace actsweep

@@ -36,7 +36,13 @@ std::vector<TensorRow> starcoder2_rows(const Architecture& a) {
 }  // namespace
 
 Family starcoder2_family() {
-  return {"starcoder2", read_starcoder2, starcoder2_rows, {}, "model."};
+  return {"starcoder2",
+          read_starcoder2,
+          starcoder2_rows,
+          {},
+          "model.",
+          "LayerNorm before each branch; rotary positions; grouped queries; sliding "
+          "window; GELU (tanh) without a gate; biases by `use_bias`"};
 }
 
 }  // namespace actsweep

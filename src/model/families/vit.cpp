@@ -36,11 +36,19 @@ Family vit_family() {
           read_vit,
           vit_rows,
           {"vit.pooler.*", "vit.embeddings.mask_token", "classifier.*", "decoder.*"},
-          "vit."};
+          "vit.",
+          "LayerNorm before each branch; class token; learned positions; attention "
+          "without a mask; GELU without a gate; biases"};
 }
 
 Family vit_mae_family() {
-  return {"vit_mae", read_vit, vit_rows, {"decoder.*", "vit.embeddings.mask_token"}, "vit."};
+  return {"vit_mae",
+          read_vit,
+          vit_rows,
+          {"decoder.*", "vit.embeddings.mask_token"},
+          "vit.",
+          "ViT: the encoder of a masked autoencoder, on whole images; its decoder is left "
+          "out"};
 }
 
 }  // namespace actsweep
