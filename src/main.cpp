@@ -96,7 +96,7 @@ int run_alone(const CLI::App& app, const Arguments& arguments, int* argc, char**
     } else if (app.got_subcommand("keys")) {
       fmt::print("{}", describe_keys());
     } else {
-      fmt::print("{}", schema_markdown(declare_datasets(schema_job())));
+      fmt::print("{}", schema_markdown(declare_datasets(schema_job(), CorpusKind::kImages)));
     }
     return 0;
   } catch (const Error& error) {

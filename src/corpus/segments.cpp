@@ -61,7 +61,7 @@ SegmentPlan plan_segments(const WindowPlan& windows, const Job& job, int64_t mem
   return plan;
 }
 
-OwnedRows owned_rows(const WindowPlan& plan, const TokenFile& corpus, WindowRange microbatch,
+OwnedRows owned_rows(const WindowPlan& plan, const Corpus& corpus, WindowRange microbatch,
                      int64_t members, int64_t member) {
   int64_t longest = 0;
   for (int64_t w = microbatch.begin; w < microbatch.end; ++w) {
@@ -82,23 +82,25 @@ OwnedRows owned_rows(const WindowPlan& plan, const TokenFile& corpus, WindowRang
     for (int64_t i = 0; i < window.corpus_length; ++i) {
       const int64_t token = window.corpus_begin + i;
       while (token >= corpus.document_offset()[document + 1]) ++document;
-      const auto id = corpus.ids()[token];
+      const auto id = corpus.id(token);
       rows.token_id[row + bos + i] = id;
       rows.token_class[row + bos + i] = corpus.class_of(id);
       rows.document[row + bos + i] = document;
     }
-    rows.token_class[row] = 0;  // position 0 is a class of its own
+    if (corpus.kind() == CorpusKind::kText) rows.token_class[row] = 0;  // a class of its own
     rows.windows.push_back(window);
   }
   return rows;
 }
 
-OwnedRows owned_prompt(const TokenFile& corpus, const std::vector<uint32_t>& ids, int64_t member) {
-  const auto length = static_cast<int64_t>(ids.size());
+OwnedRows owned_prompt(const Corpus& corpus, const Prompt& prompt, int64_t member) {
+  const auto length = static_cast<int64_t>(prompt.ids.size());
   auto rows = empty_rows(1, length);
   if (member != 0) return rows;
-  rows.token_id = ids;
-  for (int64_t i = 1; i < length; ++i) rows.token_class[i] = corpus.class_of(ids[i]);
+  rows.token_id = prompt.ids;
+  rows.document.assign(length, prompt.document);
+  const int64_t first = corpus.kind() == CorpusKind::kText ? 1 : 0;
+  for (int64_t i = first; i < length; ++i) rows.token_class[i] = corpus.class_of(prompt.ids[i]);
   rows.windows.push_back({0, 0, 0, length, false});
   return rows;
 }

@@ -38,11 +38,11 @@ struct SegmentPlan {
 SegmentPlan plan_segments(const WindowPlan& windows, const Job& job, int64_t members);
 
 /// The labels of the rows that rank `member` of `members` owns in a micro-batch.
-OwnedRows owned_rows(const WindowPlan& plan, const TokenFile& corpus, WindowRange microbatch,
+OwnedRows owned_rows(const WindowPlan& plan, const Corpus& corpus, WindowRange microbatch,
                      int64_t members, int64_t member);
 
 /// The labels of a captured prompt, which is owned by member 0; the other members own a padding
 /// sequence.
-OwnedRows owned_prompt(const TokenFile& corpus, const std::vector<uint32_t>& ids, int64_t member);
+OwnedRows owned_prompt(const Corpus& corpus, const Prompt& prompt, int64_t member);
 
 }  // namespace actsweep

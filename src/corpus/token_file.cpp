@@ -22,11 +22,9 @@ std::vector<T> read_vector(const H5File& file, const std::string& path, hid_t me
 }
 
 H5File open_corpus(const std::string& path) {
+  require(kind_of_corpus(path) == CorpusKind::kText, kKind,
+          "{}: expected a token file of data/prepare_corpus.py, found an image file", path);
   auto file = H5File::open(path, kKind);
-  require(file.has_attribute("schema") && file.read_text("schema") == "actsweep-corpus", kKind,
-          "{}: expected a token file of data/prepare_corpus.py (attribute schema = "
-          "\"actsweep-corpus\"), found another HDF5 file",
-          path);
   const auto version = file.read_int("schema_version");
   require(version == 1, kKind, "{}: schema_version: expected 1, found {}", path, version);
   return file;
@@ -58,13 +56,14 @@ void check_offsets(const std::vector<int64_t>& offsets, int64_t tokens, const st
 
 }  // namespace
 
-TokenFile::TokenFile(const std::string& path) : path_(path) {
+TokenFile::TokenFile(const std::string& path) {
+  path_ = path;
   const auto file = open_corpus(path);
   map_ = std::make_shared<const MappedFile>(path, kKind);
   ids_ = map_ids(file, *map_);
   require(!ids_.empty(), kKind, "{}: ids: expected at least one token, found none", path);
   document_offset_ = read_vector<int64_t>(file, "document_offset", H5T_NATIVE_INT64);
-  check_offsets(document_offset_, tokens(), path);
+  check_offsets(document_offset_, static_cast<int64_t>(ids_.size()), path);
   token_class_ = read_vector<uint8_t>(file, "token_class", H5T_NATIVE_UINT8);
   vocabulary_bytes_ = read_vector<std::byte>(file, "vocabulary/bytes", H5T_NATIVE_UINT8);
   vocabulary_offset_ = read_vector<uint64_t>(file, "vocabulary/offset", H5T_NATIVE_UINT64);
@@ -78,12 +77,7 @@ TokenFile::TokenFile(const std::string& path) : path_(path) {
   bos_id_ = file.read_int("bos_id");
 }
 
-int64_t TokenFile::document_of(int64_t token) const {
-  const auto next = std::upper_bound(document_offset_.begin(), document_offset_.end(), token);
-  return next - document_offset_.begin() - 1;
-}
-
-std::vector<uint32_t> TokenFile::prompt(const std::string& name) const {
+Prompt TokenFile::prompt(const std::string& name) const {
   const auto file = open_corpus(path_);
   const auto path = "prompts/" + name;
   if (!file.contains(path)) {
@@ -96,10 +90,10 @@ std::vector<uint32_t> TokenFile::prompt(const std::string& name) const {
          "name; it has:{}",
          path_, name, known.empty() ? " none" : known);
   }
-  const auto ids = read_vector<uint32_t>(file, path, H5T_NATIVE_UINT32);
+  auto ids = read_vector<uint32_t>(file, path, H5T_NATIVE_UINT32);
   require(ids.size() >= 2, kKind, "{}: prompt \"{}\": expected at least 2 tokens, found {}", path_,
           name, ids.size());
-  return ids;
+  return {std::move(ids)};
 }
 
 void TokenFile::check_ids(int64_t vocabulary) const {

@@ -7,7 +7,7 @@
 namespace actsweep {
 namespace {
 
-void check_bos(const TokenFile& corpus, const Job::Corpus& job) {
+void check_bos(const Corpus& corpus, const Job::Corpus& job) {
   if (job.bos != BosPolicy::kEachWindow) return;
   require(
       corpus.special_tokens() == "none", ErrorKind::kCorpus,
@@ -22,7 +22,7 @@ void check_bos(const TokenFile& corpus, const Job::Corpus& job) {
 
 }  // namespace
 
-WindowPlan::WindowPlan(const TokenFile& corpus, const Job::Corpus& job)
+WindowPlan::WindowPlan(const Corpus& corpus, const Job::Corpus& job)
     : sequence_length_(job.sequence_length),
       adds_bos_(job.bos == BosPolicy::kEachWindow),
       is_packed_(job.windows == WindowPolicy::kPacked) {
@@ -38,7 +38,7 @@ WindowPlan::WindowPlan(const TokenFile& corpus, const Job::Corpus& job)
   if (job.max_sequences) windows_ = std::min(windows_, *job.max_sequences);
 }
 
-void WindowPlan::plan_documents(const TokenFile& corpus) {
+void WindowPlan::plan_documents(const Corpus& corpus) {
   const int64_t text = sequence_length_ - (adds_bos_ ? 1 : 0), bos = adds_bos_ ? 1 : 0;
   document_offset_ = corpus.document_offset();
   windows_before_ = {0};

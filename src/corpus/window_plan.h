@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "corpus/token_file.h"
+#include "corpus/corpus.h"
 #include "corpus/window.h"
 #include "job/job.h"
 
@@ -19,7 +19,7 @@ class WindowPlan {
  public:
   /// Refuses (kCorpus) a corpus too short for one window, and one that carries a BOS where each
   /// window adds one.
-  WindowPlan(const TokenFile& corpus, const Job::Corpus& job);
+  WindowPlan(const Corpus& corpus, const Job::Corpus& job);
 
   int64_t windows() const { return windows_; }
   /// Tokens measured in windows 0 ... count - 1.
@@ -28,7 +28,7 @@ class WindowPlan {
   Window window(int64_t sequence) const;
 
  private:
-  void plan_documents(const TokenFile& corpus);
+  void plan_documents(const Corpus& corpus);
 
   int64_t sequence_length_;  // T
   bool adds_bos_;

@@ -57,7 +57,13 @@ struct Rope {
 /// Attention with linear biases (arXiv 2108.12409), as the families round and scale them.
 enum class Alibi { kNone, kMpt, kFalcon };
 
-enum class Activation { kSilu, kGelu, kGeluTanh, kRelu };
+enum class Activation {
+  kSilu,
+  kGelu,
+  kGeluTanh,
+  kRelu,
+  kQuickGelu  // x sigmoid(1.702 x)
+};
 
 /// Routed experts in place of, or beside, the dense MLP.
 struct ExpertFacts {
@@ -69,6 +75,17 @@ struct ExpertFacts {
   double clamp = 0;  // above 0: gpt-oss's gate, min(g, clamp) sigmoid(alpha g) (clamp(u) + 1)
   double gate_alpha = 1.702;
   std::vector<bool> layers = {};  // [L] whether a layer has them; dense where not
+};
+
+/// How a Vision Transformer makes tokens of an image.
+struct ImageFacts {
+  int64_t patch = 0;  // height and width of a patch in pixels; 0: the model reads text
+  int64_t rows = 0;   // of the grid of patches that learned positions were made for
+  int64_t columns = 0;
+  bool has_class_token = true;
+  int64_t registers = 0;
+  bool has_patch_bias = true;
+  bool antialiases = false;  // where positions are interpolated to another grid
 };
 
 struct Architecture {
@@ -115,6 +132,10 @@ struct Architecture {
   double logit_scale = 1;
   double logit_cap = 0;  // above 0: logits become cap * tanh(logit / cap)
 
+  ImageFacts image;
+  bool is_causal = true;  // a query sees no key behind it
+
+  bool reads_images() const { return image.patch > 0; }
   bool has_experts(int64_t layer) const { return experts.count > 0 && experts.layers[layer]; }
 };
 

@@ -39,94 +39,99 @@ Heads heads_of(const at::Tensor& qkv, const AttentionShape& shape, const HeadRun
           view(out, run.query_begin, run.queries)};
 }
 
-/// Queries [begin, end) and the keys [first_key, end) that they see.
+/// Queries [begin, end) and the keys [first_key, end_key) that they see.
 struct Chunk {
   int64_t begin;
   int64_t end;
   int64_t first_key;
+  int64_t end_key;
+
+  int64_t queries() const { return end - begin; }
+  int64_t keys() const { return end_key - first_key; }
 };
 
 /// True where a query of the chunk does not see a key: [queries, keys].
-at::Tensor hidden_keys(const Chunk& chunk, int64_t window, at::Device device) {
+at::Tensor hidden_keys(const Chunk& chunk, const AttentionShape& shape, at::Device device) {
   const auto options = at::TensorOptions().dtype(at::kLong).device(device);
   const auto queries = at::arange(chunk.begin, chunk.end, options).unsqueeze(1);
-  const auto keys = at::arange(chunk.first_key, chunk.end, options).unsqueeze(0);
-  auto hidden = keys.gt(queries);
-  if (window > 0) hidden = hidden.logical_or_(keys.le(queries - window));
+  const auto keys = at::arange(chunk.first_key, chunk.end_key, options).unsqueeze(0);
+  auto hidden = shape.is_causal ? keys.gt(queries) : keys.lt(0).expand({queries.size(0), -1});
+  if (shape.window > 0) hidden = hidden.logical_or(keys.le(queries - shape.window));
   return hidden;
 }
 
 /// Chunks of queries, of at most `length`.
 template <typename One>
-void over_chunks(int64_t positions, int64_t window, int64_t length, const One& one) {
-  for (int64_t begin = 0; begin < positions; begin += length) {
-    const int64_t first_key = window > 0 ? std::max<int64_t>(0, begin - window + 1) : 0;
-    one(Chunk{begin, std::min(begin + length, positions), first_key});
+void over_chunks(const AttentionShape& shape, int64_t length, const One& one) {
+  for (int64_t begin = 0; begin < shape.positions; begin += length) {
+    const int64_t first_key = shape.window > 0 ? std::max<int64_t>(0, begin - shape.window + 1) : 0;
+    const int64_t end = std::min(begin + length, shape.positions);
+    one(Chunk{begin, end, first_key, shape.is_causal ? end : shape.positions});
   }
 }
 
 /// By ATen's fused operator: no cap, no bias, no sinks.
-void attend_fused(const Heads& heads, int64_t window, double scale) {
-  const int64_t positions = heads.query.size(2);
-  if (window == 0 || window >= positions) {
+void attend_fused(const Heads& heads, const AttentionShape& shape, double scale) {
+  if (shape.window == 0 || shape.window >= shape.positions) {
     heads.out.copy_(at::scaled_dot_product_attention(heads.query, heads.key, heads.value, {}, 0.0,
-                                                     true, scale, true));
+                                                     shape.is_causal, scale, true));
     return;
   }
-  over_chunks(positions, window, window, [&](const Chunk& chunk) {
-    const auto hidden = hidden_keys(chunk, window, heads.query.device());
+  over_chunks(shape, shape.window, [&](const Chunk& chunk) {
+    const auto hidden = hidden_keys(chunk, shape, heads.query.device());
     const auto bias = at::zeros(hidden.sizes(), heads.query.options())
                           .masked_fill_(hidden, -std::numeric_limits<float>::infinity());
-    const int64_t queries = chunk.end - chunk.begin, keys = chunk.end - chunk.first_key;
-    heads.out.narrow(2, chunk.begin, queries)
+    heads.out.narrow(2, chunk.begin, chunk.queries())
         .copy_(at::scaled_dot_product_attention(
-            heads.query.narrow(2, chunk.begin, queries), heads.key.narrow(2, chunk.first_key, keys),
-            heads.value.narrow(2, chunk.first_key, keys), bias, 0.0, false, scale, true));
+            heads.query.narrow(2, chunk.begin, chunk.queries()),
+            heads.key.narrow(2, chunk.first_key, chunk.keys()),
+            heads.value.narrow(2, chunk.first_key, chunk.keys()), bias, 0.0, false, scale, true));
   });
 }
 
 /// Scores of a chunk in float32, with the softmax written out.
-void attend_chunk(const Heads& heads, const Chunk& chunk, int64_t window, const ScoreFacts& facts,
+void attend_chunk(const Heads& heads, const Chunk& chunk, const AttentionCall& call,
                   const HeadRun& run) {
-  const int64_t queries = chunk.end - chunk.begin, keys = chunk.end - chunk.first_key;
+  const auto& facts = call.scores;
   const int64_t group = run.queries / run.keys;
   const auto expanded = [&](const at::Tensor& x) {
-    return x.narrow(2, chunk.first_key, keys).to(at::kFloat).repeat_interleave(group, 1);
+    return x.narrow(2, chunk.first_key, chunk.keys()).to(at::kFloat).repeat_interleave(group, 1);
   };
-  const auto query = heads.query.narrow(2, chunk.begin, queries).to(at::kFloat);
+  const auto query = heads.query.narrow(2, chunk.begin, chunk.queries()).to(at::kFloat);
   auto scores = at::matmul(query, expanded(heads.key).transpose(2, 3)) * facts.scale;
   if (facts.cap > 0) scores = at::tanh(scores / facts.cap) * facts.cap;
   if (facts.key_bias.defined()) {
     scores += facts.key_bias.narrow(0, run.query_begin, run.queries)
-                  .narrow(1, chunk.first_key, keys)
+                  .narrow(1, chunk.first_key, chunk.keys())
                   .unsqueeze(1);
   }
-  scores.masked_fill_(hidden_keys(chunk, window, scores.device()),
+  scores.masked_fill_(hidden_keys(chunk, call.shape, scores.device()),
                       -std::numeric_limits<float>::infinity());
   if (facts.sinks.defined()) {
     const auto sinks = facts.sinks.narrow(0, run.query_begin, run.queries).view({1, -1, 1, 1});
-    scores = at::cat({scores, sinks.expand({scores.size(0), -1, queries, 1})}, 3);
+    scores = at::cat({scores, sinks.expand({scores.size(0), -1, chunk.queries(), 1})}, 3);
   }
-  const auto probability = at::softmax(scores, -1).narrow(3, 0, keys);
-  heads.out.narrow(2, chunk.begin, queries).copy_(at::matmul(probability, expanded(heads.value)));
+  const auto probability = at::softmax(scores, -1).narrow(3, 0, chunk.keys());
+  heads.out.narrow(2, chunk.begin, chunk.queries())
+      .copy_(at::matmul(probability, expanded(heads.value)));
 }
 
 }  // namespace
 
 void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out) {
   const auto& facts = call.scores;
-  const int64_t positions = call.shape.positions, window = call.shape.window;
+  const int64_t positions = call.shape.positions;
   const bool is_plain = facts.cap == 0 && !facts.key_bias.defined() && !facts.sinks.defined();
   for (const auto& run : call.runs) {
     const auto heads = heads_of(qkv, call.shape, run, out);
     if (is_plain) {
-      attend_fused(heads, window, facts.scale);
+      attend_fused(heads, call.shape, facts.scale);
       continue;
     }
     const int64_t row_bytes = 4 * heads.query.size(0) * run.queries * positions;
     const int64_t length = std::clamp<int64_t>(kScoreBytes / row_bytes, 1, positions);
-    over_chunks(positions, window, length,
-                [&](const Chunk& chunk) { attend_chunk(heads, chunk, window, facts, run); });
+    over_chunks(call.shape, length,
+                [&](const Chunk& chunk) { attend_chunk(heads, chunk, call, run); });
   }
 }
 

@@ -16,8 +16,9 @@ struct AttentionShape {
   int64_t positions = 0;  // T; the rows hold whole sequences
   int64_t query_heads = 0;
   int64_t key_heads = 0;
-  int64_t width = 0;   // D
-  int64_t window = 0;  // 0: all keys before the query
+  int64_t width = 0;      // D
+  int64_t window = 0;     // 0: all keys before the query
+  bool is_causal = true;  // else every query sees every key, and there is no window
 };
 
 /// How scores become probabilities: s = cap * tanh(scale * q.k / cap) + key_bias, then a softmax in

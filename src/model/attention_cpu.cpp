@@ -158,8 +158,9 @@ void run_task(const Task& task, const AttentionCall& call, const T* qkv, T* out,
   const T* rows = qkv + task.sequence * shape.positions * stride;
   T* out_rows = out + task.sequence * shape.positions * out_stride;
   const int64_t key_at = (shape.query_heads + task.key_head) * width;
-  const HeadRows<const T> keys = {rows + key_at, stride, task.end, width};
-  const HeadRows<const T> values = {keys.first + shape.key_heads * width, stride, task.end, width};
+  const int64_t seen = shape.is_causal ? task.end : shape.positions;  // keys
+  const HeadRows<const T> keys = {rows + key_at, stride, seen, width};
+  const HeadRows<const T> values = {keys.first + shape.key_heads * width, stride, seen, width};
   pack_keys(keys, kernel.lanes, scratch.keys.data());
   pack_values(values, kernel.lanes, scratch.values.data());
 
@@ -170,8 +171,9 @@ void run_task(const Task& task, const AttentionCall& call, const T* qkv, T* out,
                          .scores = scratch.scores.data(),
                          .out = scratch.out.data(),
                          .width = width,
-                         .positions = task.end,
+                         .positions = seen,
                          .window = shape.window,
+                         .is_causal = shape.is_causal,
                          .cap = static_cast<float>(facts.cap)};
   for (int64_t head = task.query_begin; head < task.query_end; ++head) {
     if (facts.key_bias.defined()) {

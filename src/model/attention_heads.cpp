@@ -52,7 +52,7 @@ void AttentionHeads::run(const StageWeights& weights, int64_t layer, const Seque
   if (a_.query_key_norm == QueryKeyNorm::kEachHead) normalise(weights, qkv);
   rotate(layer, sequences, qkv);
   attend(qkv,
-         {{sequences.positions, queries, keys, a_.head_width, a_.window[layer]},
+         {{sequences.positions, queries, keys, a_.head_width, a_.window[layer], a_.is_causal},
           scores_of(weights, layer),
           share_.runs},
          out);

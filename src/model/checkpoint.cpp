@@ -64,7 +64,8 @@ Tensors open_tensors(const fs::path& directory) {
 
 void add_tensor(Sha256& hash, const std::string& name, const StoredTensor& tensor) {
   constexpr int64_t kEdgeBytes = 64 * 1024;
-  hash.add(fmt::format("{} {} {}\n", name, name_of(tensor.dtype), shape_text(tensor.shape)));
+  hash.add(fmt::format("{} {} {}\n", name, tensor.dtype ? name_of(*tensor.dtype) : tensor.type,
+                       shape_text(tensor.shape)));
   const int64_t edge = std::min(kEdgeBytes, tensor.bytes);
   hash.add({tensor.data(), static_cast<size_t>(edge)});
   hash.add({tensor.data() + tensor.bytes - edge, static_cast<size_t>(edge)});
@@ -118,28 +119,45 @@ void Checkpoint::check_rows() const {
       require(tensor.shape == row.shape, ErrorKind::kModel,
               "{}: tensor {}: expected shape {} by {}, found {}", tensor.file->path(), name,
               shape_text(row.shape), config_.path(), shape_text(tensor.shape));
+      require(tensor.dtype.has_value(), ErrorKind::kModel,
+              "{}: tensor {}: dtype: expected F32, BF16 or F16, found \"{}\"", tensor.file->path(),
+              name, tensor.type);
       if (!dtype) dtype = tensor.dtype;
-      require(tensor.dtype == *dtype, ErrorKind::kModel,
+      require(tensor.dtype == dtype, ErrorKind::kModel,
               "{}: tensor {}: expected {} as the tensors before it, found {}", tensor.file->path(),
-              name, name_of(*dtype), name_of(tensor.dtype));
+              name, name_of(*dtype), name_of(*tensor.dtype));
     }
   }
 }
 
+/// Whether the family ignores a stored tensor.
+bool Checkpoint::is_ignored(const std::string& name) const {
+  const auto is_match = [&](const std::string& pattern) {
+    if (pattern.ends_with(".*")) return name.starts_with(pattern.substr(0, pattern.size() - 1));
+    for (int64_t layer = 0; layer < architecture_.layers; ++layer) {
+      if (name == tensor_name({.name = pattern, .shape = {}}, layer)) return true;
+    }
+    return false;
+  };
+  return std::any_of(family_->ignored.begin(), family_->ignored.end(), [&](const auto& pattern) {
+    return is_match(lacks_prefix_ && pattern.starts_with(family_->prefix)
+                        ? pattern.substr(family_->prefix.size())
+                        : pattern);
+  });
+}
+
 void Checkpoint::check_unused() const {
   std::set<std::string> known;
-  const auto add = [&](const TensorRow& row) {
+  for (const auto& row : rows_) {
     for (int64_t layer = 0; layer < architecture_.layers; ++layer) {
       if (!row.is_per_layer() || row.is_in(architecture_, layer)) {
         known.insert(stored_name(row, layer));
       }
     }
-  };
-  for (const auto& row : rows_) add(row);
-  for (const auto& name : family_->ignored) add({.name = name, .shape = {}});
+  }
   if (architecture_.ties_embeddings) known.insert({"lm_head.weight", "embed_out.weight"});
   for (const auto& [name, tensor] : tensors_) {
-    require(known.contains(name), ErrorKind::kModel,
+    require(known.contains(name) || is_ignored(name), ErrorKind::kModel,
             "{}: tensor {}: not used by a model of type \"{}\" with {} layers as {} describes it; "
             "found it with shape {}",
             tensor.file->path(), name, architecture_.family, architecture_.layers, config_.path(),

@@ -33,6 +33,7 @@ class Checkpoint {
 
  private:
   std::string stored_name(const TensorRow& row, int64_t layer) const;
+  bool is_ignored(const std::string& name) const;
   void check_rows() const;
   void check_unused() const;
 

@@ -86,7 +86,7 @@ void check_heads(const Config& config, const Architecture& facts) {
 
 Architecture read_sizes(const Config& config, const SizeKeys& keys) {
   Architecture facts;
-  facts.family = config.text("model_type");
+  facts.family = config.text_or("model_type", "");
   facts.name = config.text_or("_name_or_path", "");
   facts.layers = config.positive(keys.layers);
   facts.channels = config.positive(keys.channels);
@@ -101,7 +101,7 @@ Architecture read_sizes(const Config& config, const SizeKeys& keys) {
           config.path(), keys.channels, keys.heads, facts.channels, facts.heads);
   facts.head_width = has_width ? config.positive(keys.head_width) : facts.channels / facts.heads;
   if (!keys.ffn_width.empty()) facts.ffn_width = config.positive(keys.ffn_width);
-  facts.vocabulary = config.positive("vocab_size");
+  if (!keys.vocabulary.empty()) facts.vocabulary = config.positive(keys.vocabulary);
   if (!keys.positions.empty()) facts.max_positions = config.positive_or(keys.positions, 0);
   facts.window.assign(facts.layers, 0);
   facts.rope_of_layer.assign(facts.layers, -1);
@@ -113,10 +113,11 @@ Activation read_activation(const Config& config, const std::string& key,
   if (!config.has(key) && !fallback.empty()) {
     return read_activation(Config(nlohmann::json{{key, fallback}}, config.path()), key);
   }
-  const auto name = config.one_of(
-      key, {"silu", "swish", "gelu", "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "relu"});
+  const auto name = config.one_of(key, {"silu", "swish", "gelu", "gelu_new", "gelu_pytorch_tanh",
+                                        "gelu_fast", "relu", "quick_gelu"});
   if (name == "silu" || name == "swish") return Activation::kSilu;
   if (name == "gelu") return Activation::kGelu;
+  if (name == "quick_gelu") return Activation::kQuickGelu;
   return name == "relu" ? Activation::kRelu : Activation::kGeluTanh;
 }
 

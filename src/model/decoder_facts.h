@@ -18,6 +18,7 @@ struct SizeKeys {
   std::string head_width = "head_dim";           // missing: C / H
   std::string ffn_width = "intermediate_size";
   std::string positions = "max_position_embeddings";
+  std::string vocabulary = "vocab_size";
 };
 
 /// Sizes, with all layers unwindowed and without rotary positions.

@@ -5,13 +5,36 @@
 namespace actsweep {
 
 const std::vector<Family>& families() {
-  static const std::vector<Family> list = {
-      gpt2_family(),        opt_family(),         gpt_neox_family(), falcon_family(),
-      mpt_family(),         phi_family(),         phi3_family(),     llama_family(),
-      mistral_family(),     qwen2_family(),       qwen3_family(),    mixtral_family(),
-      qwen2_moe_family(),   qwen3_moe_family(),   gemma_family(),    gemma2_family(),
-      gemma3_text_family(), olmo2_family(),       cohere_family(),   stablelm_family(),
-      starcoder2_family(),  gpt_bigcode_family(), gpt_oss_family()};
+  static const std::vector<Family> list = {gpt2_family(),
+                                           opt_family(),
+                                           gpt_neox_family(),
+                                           falcon_family(),
+                                           mpt_family(),
+                                           phi_family(),
+                                           phi3_family(),
+                                           llama_family(),
+                                           mistral_family(),
+                                           qwen2_family(),
+                                           qwen3_family(),
+                                           mixtral_family(),
+                                           qwen2_moe_family(),
+                                           qwen3_moe_family(),
+                                           gemma_family(),
+                                           gemma2_family(),
+                                           gemma3_text_family(),
+                                           olmo2_family(),
+                                           cohere_family(),
+                                           stablelm_family(),
+                                           starcoder2_family(),
+                                           gpt_bigcode_family(),
+                                           gpt_oss_family(),
+                                           clip_vision_model_family(),
+                                           clip_family(),
+                                           vit_mae_family(),
+                                           vit_family(),
+                                           dinov2_family(),
+                                           dinov2_with_registers_family(),
+                                           siglip_vision_model_family()};
   return list;
 }
 

@@ -15,7 +15,7 @@ struct Family {
   const char* model_type;  // as config.json has it
   Architecture (*read)(const Config& config);
   std::vector<TensorRow> (*rows)(const Architecture& architecture);
-  /// Tensors that a checkpoint may hold and no forward pass needs.
+  /// Tensors that a checkpoint may hold and no forward pass needs; "name.*" for all that begin so.
   std::vector<std::string> ignored = {};
   /// The beginning of names that checkpoints saved from the bare model lack.
   std::string prefix = {};
@@ -45,7 +45,11 @@ std::vector<TensorRow> gemma2_rows(const Architecture& architecture);
 void read_qwen_experts(const Config& config, Architecture& facts);
 std::vector<TensorRow> qwen_moe_rows(const Architecture& architecture);
 
+Family clip_family();
+Family clip_vision_model_family();
 Family cohere_family();
+Family dinov2_family();
+Family dinov2_with_registers_family();
 Family falcon_family();
 Family gemma_family();
 Family gemma2_family();
@@ -66,7 +70,10 @@ Family qwen2_family();
 Family qwen2_moe_family();
 Family qwen3_family();
 Family qwen3_moe_family();
+Family siglip_vision_model_family();
 Family stablelm_family();
 Family starcoder2_family();
+Family vit_family();
+Family vit_mae_family();
 
 }  // namespace actsweep

@@ -10,6 +10,13 @@
 
 namespace actsweep {
 
+/// What a layer may put around a branch: each where its tensor rows have it.
+struct Forward::Branch {
+  Weight norm;
+  Weight post_norm;
+  Weight scale;
+};
+
 Forward::Forward(const Architecture& architecture, const Group& group, const Options& options)
     : architecture_(architecture),
       group_(group),
@@ -104,6 +111,7 @@ void Forward::serial_block(const StageWeights& weights, int64_t layer, const Seq
 
   // At m = 1 the sum and the normed rows share a buffer: a row is read before it is overwritten.
   const bool is_plain = weights.has(Weight::kMlpNorm) && !weights.has(Weight::kAttentionPostNorm) &&
+                        !weights.has(Weight::kAttentionScale) &&
                         !architecture_.norm.is_after_addition;
   at::Tensor mlp_input;
   if (is_plain) {
@@ -111,25 +119,30 @@ void Forward::serial_block(const StageWeights& weights, int64_t layer, const Seq
     add_and_normalise(residual, reduce(rows), norm_of(weights, Weight::kMlpNorm), normed);
     mlp_input = gather(rows);
   } else {
-    add_branch(weights, Weight::kAttentionNorm, Weight::kAttentionPostNorm, residual);
+    add_branch(weights,
+               {Weight::kAttentionNorm, Weight::kAttentionPostNorm, Weight::kAttentionScale},
+               residual);
     mlp_input = gather_input(weights, Weight::kMlpNorm, residual);
   }
   project_mlp(weights, layer, mlp_input, rows);
-  add_branch(weights, Weight::kMlpNorm, Weight::kMlpPostNorm, residual);
+  add_branch(weights, {Weight::kMlpNorm, Weight::kMlpPostNorm, Weight::kMlpScale}, residual);
 }
 
-/// Adds the reduced output of a branch, with the norm that the layer puts there.
-void Forward::add_branch(const StageWeights& weights, Weight norm, Weight post_norm,
-                         at::Tensor& residual) {
+/// Adds the reduced output of a branch, with the norm or scale that the layer puts there.
+void Forward::add_branch(const StageWeights& weights, const Branch& branch, at::Tensor& residual) {
   const auto sum = reduce(residual.size(0));
-  if (weights.has(post_norm)) {
-    auto facts = norm_of(weights, post_norm);
+  if (weights.has(branch.post_norm)) {
+    auto facts = norm_of(weights, branch.post_norm);
     facts.bias = at::Tensor();
     return add_normalised(residual, sum, facts);
   }
+  if (weights.has(branch.scale)) {
+    residual.addcmul_(sum, weights[branch.scale]);
+    return;
+  }
   add_rows(residual, sum);
   if (architecture_.norm.is_after_addition) {
-    normalise(residual, norm_of(weights, norm), residual);
+    normalise(residual, norm_of(weights, branch.norm), residual);
   }
 }
 

@@ -50,7 +50,8 @@ class Forward {
   void project_mlp(const StageWeights& weights, int64_t layer, const at::Tensor& gathered,
                    int64_t rows);
   at::Tensor reduce(int64_t rows);
-  void add_branch(const StageWeights& weights, Weight norm, Weight post_norm, at::Tensor& residual);
+  struct Branch;
+  void add_branch(const StageWeights& weights, const Branch& branch, at::Tensor& residual);
   Sequences all_sequences(const Sequences& owned) const;
   at::Tensor bias_once(const StageWeights& weights, Weight bias) const;
 

@@ -24,6 +24,8 @@ at::Tensor activated(const at::Tensor& x, Activation activation) {
       return at::gelu(x, "tanh");
     case Activation::kRelu:
       return at::relu(x);
+    case Activation::kQuickGelu:
+      return x * at::sigmoid(x * 1.702);
   }
   return x;
 }

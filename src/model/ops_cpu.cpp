@@ -46,6 +46,9 @@ ACTSWEEP_INLINE float activated(float x) {
     const float u = 0.79788456f * (x + 0.044715f * x * x * x);
     return x / (1.0f + exponential(-2.0f * u));
   }
+  if constexpr (kActivation == Activation::kQuickGelu) {
+    return x / (1.0f + exponential(-1.702f * x));
+  }
   return x > 0 ? x : (x == x ? 0.0f : x);
 }
 
@@ -149,6 +152,8 @@ ACTSWEEP_INLINE void gate_by(Activation activation, const T* gate_up, int64_t wi
       return gate_row<Activation::kGeluTanh>(gate_up, width, hidden);
     case Activation::kRelu:
       return gate_row<Activation::kRelu>(gate_up, width, hidden);
+    case Activation::kQuickGelu:
+      return gate_row<Activation::kQuickGelu>(gate_up, width, hidden);
   }
 }
 
@@ -163,6 +168,8 @@ ACTSWEEP_INLINE void activate_by(Activation activation, T* hidden, int64_t width
       return activate_row<Activation::kGeluTanh>(hidden, width);
     case Activation::kRelu:
       return activate_row<Activation::kRelu>(hidden, width);
+    case Activation::kQuickGelu:
+      return activate_row<Activation::kQuickGelu>(hidden, width);
   }
 }
 

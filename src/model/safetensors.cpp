@@ -30,13 +30,27 @@ json read_header(const MappedFile& file, int64_t& data_begin) {
   return header;
 }
 
-Dtype read_dtype(const json& entry, const std::string& name, const std::string& path) {
-  const auto text = entry.value("dtype", json());
-  if (text == "F32") return Dtype::kFloat32;
-  if (text == "BF16") return Dtype::kBFloat16;
-  if (text == "F16") return Dtype::kFloat16;
-  fail(ErrorKind::kModel, "{}: tensor {}: dtype: expected F32, BF16 or F16, found {}", path, name,
-       text.dump());
+/// Bytes of one element, by the names of the format.
+const std::map<std::string, int64_t>& type_sizes() {
+  static const std::map<std::string, int64_t> sizes = {
+      {"F64", 8},     {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F8_E4M3", 1},
+      {"F8_E5M2", 1}, {"I64", 8}, {"I32", 4}, {"I16", 2},  {"I8", 1},
+      {"U64", 8},     {"U32", 4}, {"U16", 2}, {"U8", 1},   {"BOOL", 1}};
+  return sizes;
+}
+
+std::string read_type(const json& entry, const std::string& name, const std::string& path) {
+  const auto type = entry.value("dtype", json());
+  require(type.is_string() && type_sizes().contains(type.get<std::string>()), ErrorKind::kModel,
+          "{}: tensor {}: dtype: expected F32, BF16 or F16, found {}", path, name, type.dump());
+  return type.get<std::string>();
+}
+
+std::optional<Dtype> dtype_of(const std::string& type) {
+  if (type == "F32") return Dtype::kFloat32;
+  if (type == "BF16") return Dtype::kBFloat16;
+  if (type == "F16") return Dtype::kFloat16;
+  return std::nullopt;
 }
 
 StoredTensor read_entry(const json& entry, const std::string& name, const std::string& path) {
@@ -44,7 +58,8 @@ StoredTensor read_entry(const json& entry, const std::string& name, const std::s
           ErrorKind::kModel, "{}: tensor {}: expected dtype, shape and data_offsets, found {}",
           path, name, entry.dump());
   StoredTensor tensor;
-  tensor.dtype = read_dtype(entry, name, path);
+  tensor.type = read_type(entry, name, path);
+  tensor.dtype = dtype_of(tensor.type);
   int64_t elements = 1;
   for (const auto& length : entry.at("shape")) {
     require(length.is_number_unsigned(), ErrorKind::kModel,
@@ -60,9 +75,10 @@ StoredTensor read_entry(const json& entry, const std::string& name, const std::s
           name, offsets.dump());
   tensor.offset = offsets[0].get<int64_t>();
   tensor.bytes = offsets[1].get<int64_t>() - tensor.offset;
-  require(tensor.bytes == elements * size_of(tensor.dtype), ErrorKind::kModel,
-          "{}: tensor {}: expected {} bytes for {} {}, found data_offsets {}", path, name,
-          elements * size_of(tensor.dtype), name_of(tensor.dtype), shape_text(tensor.shape),
+  const int64_t bytes = elements * type_sizes().at(tensor.type);
+  require(tensor.bytes == bytes, ErrorKind::kModel,
+          "{}: tensor {}: expected {} bytes for {} {}, found data_offsets {}", path, name, bytes,
+          tensor.dtype ? name_of(*tensor.dtype) : tensor.type, shape_text(tensor.shape),
           offsets.dump());
   return tensor;
 }

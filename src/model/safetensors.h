@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,8 @@ namespace actsweep {
 
 /// A tensor as it lies in a checkpoint file, row-major.
 struct StoredTensor {
-  Dtype dtype = Dtype::kFloat32;
+  std::string type;            // as the file has it: "F32", "I64", ...
+  std::optional<Dtype> dtype;  // empty where the type is none that a weight can have
   std::vector<int64_t> shape;
   int64_t offset = 0;  // of its first byte in the file
   int64_t bytes = 0;

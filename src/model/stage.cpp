@@ -27,7 +27,7 @@ at::ScalarType scalar_type(Dtype dtype) {
 
 at::Tensor mapped_tensor(const StoredTensor& stored) {
   return at::from_blob(const_cast<std::byte*>(stored.data()), stored.shape,
-                       at::TensorOptions().dtype(scalar_type(stored.dtype)));
+                       at::TensorOptions().dtype(scalar_type(*stored.dtype)));
 }
 
 void StageLayout::add(const TensorRow& row, const ModelShare& share, Dtype dtype) {

@@ -24,6 +24,8 @@ bool stays_float32(Weight weight) {
     case Weight::kKeyNormBias:
     case Weight::kSinks:
     case Weight::kAttentionPostNorm:
+    case Weight::kAttentionScale:
+    case Weight::kMlpScale:
     case Weight::kMlpNorm:
     case Weight::kMlpNormBias:
     case Weight::kMlpPostNorm:
@@ -221,6 +223,9 @@ TensorRows& TensorRows::fused_gate_up_down(const std::string& gate_up,
   for (int part = 0; part < 2; ++part) {
     product(gate_up, Weight::kGateUp, part, Cut::kFeedForward, 0, {2 * a_.ffn_width, a_.channels})
         .order.first = part * a_.ffn_width;
+    if (!a_.has_mlp_bias) continue;
+    vector(gate_up + ".bias", Weight::kGateUpBias, part, Cut::kFeedForward, 2 * a_.ffn_width)
+        .order.first = part * a_.ffn_width;
   }
   down(down_name, Cut::kFeedForward, a_.ffn_width);
   return *this;
@@ -313,6 +318,19 @@ TensorRows& TensorRows::head(const std::string& name) {
   if (a_.has_head_bias) {
     vector(name + ".bias", Weight::kHeadBias, 0, Cut::kVocabulary, a_.vocabulary);
   }
+  return *this;
+}
+
+TensorRows& TensorRows::parameter(const std::string& name, Weight weight,
+                                  std::vector<int64_t> shape) {
+  rows_.push_back({.name = name, .weight = weight, .shape = std::move(shape)});
+  return *this;
+}
+
+TensorRows& TensorRows::patches(const std::string& name) {
+  parameter(name + ".weight", Weight::kPatches, {a_.channels, 3, a_.image.patch, a_.image.patch});
+  if (a_.image.has_patch_bias)
+    vector(name + ".bias", Weight::kPatchBias, 0, Cut::kNone, a_.channels);
   return *this;
 }
 

@@ -29,6 +29,7 @@ enum class Weight {
   kAttentionOutput,  // [C, Hq D]
   kAttentionOutputBias,
   kAttentionPostNorm,  // [C] of the attention's output
+  kAttentionScale,     // [C] the attention's output is multiplied by it (LayerScale)
   kMlpNorm,            // [C]
   kMlpNormBias,
   kGateUp,      // [2 F, C]: part 0 gate, 1 up; [F, C] where the MLP has no gate
@@ -43,6 +44,7 @@ enum class Weight {
   kExpertDownBias,    // [experts * C]
   kSharedGate,        // [1, C]: the dense MLP beside experts is multiplied by its sigmoid
   kMlpPostNorm,       // [C] of the MLP's output
+  kMlpScale,          // [C] the MLP's output is multiplied by it
   kFinalNorm,         // [C]
   kFinalNormBias,
   kHeadProjection,       // [embedding width, C]
@@ -51,8 +53,14 @@ enum class Weight {
   kEmbedding,            // [V, embedding width], gathered from the map, never loaded; so are these
   kPositions,            // [positions, C]
   kEmbeddingProjection,  // [C, embedding width]
+  kPatches,              // [C, 3, patch, patch]
+  kPatchBias,            // [C]
+  kClassToken,           // [C] elements
+  kRegisters,            // [registers, C] elements
+  kEmbeddingNorm,        // [C] of the residual stream before the first layer
+  kEmbeddingNormBias,
 };
-inline constexpr int kWeights = static_cast<int>(Weight::kEmbeddingProjection) + 1;
+inline constexpr int kWeights = static_cast<int>(Weight::kEmbeddingNormBias) + 1;
 
 /// Norms and sinks stay float32 whatever the dtype of the products.
 bool stays_float32(Weight weight);
@@ -152,6 +160,10 @@ class TensorRows {
   TensorRows& shared_expert(const std::string& prefix, const std::string& gate);
   /// The unembedding; a tied one is the embedding's tensor once more.
   TensorRows& head(const std::string& name);
+  /// The parameter `name` itself, whole on every rank.
+  TensorRows& parameter(const std::string& name, Weight weight, std::vector<int64_t> shape);
+  /// The convolution that makes channels of patches.
+  TensorRows& patches(const std::string& name);
   TensorRows& projections(const std::string& in, const std::string& out);
 
   const std::vector<TensorRow>& list() const { return rows_; }

@@ -81,6 +81,7 @@ std::vector<Attribute> root_attributes(const SweepInputs& inputs, const SweepLay
           {"model_family", a.family},
           {"model_name", a.name},
           {"model_fingerprint", inputs.model_fingerprint},
+          {"corpus_kind", name_of(inputs.corpus.kind())},
           {"corpus_fingerprint", inputs.corpus.fingerprint()},
           {"tokenizer_fingerprint", inputs.corpus.tokenizer_fingerprint()},
           {"num_documents", inputs.corpus.documents()},

@@ -46,12 +46,12 @@ BlockLabels label_block(const SweepInputs& inputs, WindowRange block, int64_t se
   return labels;
 }
 
-BlockLabels label_prompt(const SweepInputs& inputs, const std::vector<uint32_t>& ids,
-                         int64_t members, int64_t member) {
+BlockLabels label_prompt(const SweepInputs& inputs, const Prompt& prompt, int64_t members,
+                         int64_t member) {
   BlockLabels labels;
-  labels.own = {owned_prompt(inputs.corpus, ids, member)};
+  labels.own = {owned_prompt(inputs.corpus, prompt, member)};
   labels.counts = {std::vector<OwnedCounts>(members)};
-  labels.tokens = labels.longest = static_cast<int64_t>(ids.size());
+  labels.tokens = labels.longest = static_cast<int64_t>(prompt.ids.size());
   labels.sequences = 1;
   labels.counts[0][0] = {labels.tokens, 1};
   return labels;

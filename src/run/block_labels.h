@@ -33,7 +33,7 @@ BlockLabels label_block(const SweepInputs& inputs, WindowRange block, int64_t se
                         int64_t members, int64_t member);
 
 /// A block of one sequence: a captured prompt, owned by member 0.
-BlockLabels label_prompt(const SweepInputs& inputs, const std::vector<uint32_t>& ids,
-                         int64_t members, int64_t member);
+BlockLabels label_prompt(const SweepInputs& inputs, const Prompt& prompt, int64_t members,
+                         int64_t member);
 
 }  // namespace actsweep

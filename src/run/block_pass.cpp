@@ -32,9 +32,9 @@ Forward::Options forward_options(const SweepInputs& inputs, const SweepLayout& l
   int64_t rows =
       inputs.segments.windows_per_microbatch / layout.members * inputs.job.corpus.sequence_length;
   int64_t positions = inputs.job.corpus.sequence_length;
-  for (const auto& [name, ids] : inputs.prompts) {
-    rows = std::max(rows, static_cast<int64_t>(ids.size()));
-    positions = std::max(positions, static_cast<int64_t>(ids.size()));
+  for (const auto& [name, prompt] : inputs.prompts) {
+    rows = std::max(rows, static_cast<int64_t>(prompt.ids.size()));
+    positions = std::max(positions, static_cast<int64_t>(prompt.ids.size()));
   }
   return {scalar_type(inputs.job.model.dtype), device, rows, positions};
 }
@@ -46,6 +46,15 @@ Sequences sequences_of(const OwnedRows& labels) {
     sequences.length[i] = labels.windows[i].length();
   }
   return sequences;
+}
+
+/// The pixels of the images that this rank owns; null for a padding sequence.
+std::vector<const float*> pixels_of(const ImageFile& images, const OwnedRows& labels) {
+  std::vector<const float*> pixels(labels.padded_sequences, nullptr);
+  for (size_t i = 0; i < labels.windows.size(); ++i) {
+    pixels[i] = images.pixels(labels.document[i * labels.padded_length]);
+  }
+  return pixels;
 }
 
 /// The next token's id for each row, and 0 with a mark where there is none.
@@ -76,6 +85,9 @@ BlockPass::BlockPass(const SweepInputs& inputs, const Group& group, const SweepL
              {inputs.job.model.dtype, inputs.job.parallel.weights, inputs.job.statistics.loss,
               device, on_loaded}),
       forward_(inputs.checkpoint.architecture(), group, forward_options(inputs, layout, device)) {
+  if (inputs.images != nullptr) {
+    image_embedding_.emplace(inputs.checkpoint, inputs.images->height(), inputs.images->width());
+  }
   const auto options = forward_options(inputs, layout, device);
   const int64_t block_rows =
       layout.block_windows / layout.members * inputs.job.corpus.sequence_length;
@@ -96,7 +108,11 @@ void BlockPass::embed_block(const BlockLabels& labels) {
   for (size_t batch = 0; batch < labels.own.size(); ++batch) {
     auto rows = rows_of(labels, batch);
     const auto& own = labels.own[batch];
-    embed(inputs_.checkpoint, own.token_id, own.padded_length, rows);
+    if (image_embedding_) {
+      image_embedding_->embed(pixels_of(*inputs_.images, own), rows);
+    } else {
+      embed(inputs_.checkpoint, own.token_id, own.padded_length, rows);
+    }
   }
 }
 

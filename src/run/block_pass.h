@@ -8,9 +8,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <optional>
 
 #include "comm/group.h"
 #include "model/forward.h"
+#include "model/image_embedding.h"
 #include "model/weight_store.h"
 #include "plan/layout.h"
 #include "probe/tap.h"
@@ -60,7 +62,8 @@ class BlockPass {
   at::Device device_;
   WeightStore store_;
   Forward forward_;
-  at::Tensor residual_;  // [rows of the largest block, C] float32
+  std::optional<ImageEmbedding> image_embedding_;  // where the corpus has images
+  at::Tensor residual_;                            // [rows of the largest block, C] float32
   PassTimes times_;
 };
 

@@ -6,12 +6,13 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "corpus/image_file.h"
 #include "corpus/segments.h"
-#include "corpus/token_file.h"
 #include "corpus/window_plan.h"
 #include "job/job.h"
 #include "model/checkpoint.h"
@@ -21,14 +22,18 @@ namespace actsweep {
 
 struct SweepInputs {
   explicit SweepInputs(const Job& job);
+  SweepInputs(const SweepInputs&) = delete;
+  SweepInputs& operator=(const SweepInputs&) = delete;
 
-  Job job;
-  TokenFile corpus;
+  Job job;  // its sequence_length is that of an image where the corpus has images
   Checkpoint checkpoint;
+  std::shared_ptr<const Corpus> opened_corpus;
+  const Corpus& corpus;
+  std::shared_ptr<const ImageFile> images;  // null where the corpus is text
   WindowPlan windows;
   SegmentPlan segments;
   std::vector<Dataset> datasets;
-  std::map<std::string, std::vector<uint32_t>> prompts;  // ids of the captured prompts by name
+  std::map<std::string, Prompt> prompts;  // those to capture, by name
   std::string model_fingerprint;
 
   /// Says that the corpus was made with another tokenizer than the checkpoint's; empty where it was
@@ -39,6 +44,9 @@ struct SweepInputs {
   /// Every key and fingerprint that can change a number in the file, with the threads that the
   /// sweep runs with.
   nlohmann::json identity(int64_t threads) const;
+
+ private:
+  void check_lengths() const;
 };
 
 }  // namespace actsweep

@@ -11,6 +11,19 @@ Column column(const char* path, const std::vector<T>& values) {
   return {path, {bytes.begin(), bytes.end()}};
 }
 
+/// Row and column of each patch; 4294967295 for class tokens and registers.
+void add_grid(const ImageFile& images, const std::vector<uint32_t>& ids,
+              std::vector<Column>& columns) {
+  std::vector<uint32_t> row, at;
+  for (const auto id : ids) {
+    const int64_t patch = images.patch_of(id);
+    row.push_back(patch < 0 ? UINT32_MAX : static_cast<uint32_t>(patch / images.grid_columns()));
+    at.push_back(patch < 0 ? UINT32_MAX : static_cast<uint32_t>(patch % images.grid_columns()));
+  }
+  columns.push_back(column("tokens/grid_row", row));
+  columns.push_back(column("tokens/grid_column", at));
+}
+
 }  // namespace
 
 std::vector<Column> label_columns(const SweepInputs& inputs, WindowRange windows) {
@@ -27,12 +40,14 @@ std::vector<Column> label_columns(const SweepInputs& inputs, WindowRange windows
     sequence.insert(sequence.end(), rows.padded_length, w);
     length.push_back(static_cast<uint32_t>(rows.padded_length));
   }
-  return {column("tokens/id", id),
-          column("tokens/position", position),
-          column("tokens/sequence", sequence),
-          column("tokens/document", document),
-          column("tokens/class", token_class),
-          column("sequences/length", length)};
+  std::vector<Column> columns = {column("tokens/id", id),
+                                 column("tokens/position", position),
+                                 column("tokens/sequence", sequence),
+                                 column("tokens/document", document),
+                                 column("tokens/class", token_class),
+                                 column("sequences/length", length)};
+  if (inputs.images != nullptr) add_grid(*inputs.images, id, columns);
+  return columns;
 }
 
 }  // namespace actsweep

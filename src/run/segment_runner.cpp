@@ -165,16 +165,16 @@ Verdict SegmentRunner::run_segment(int64_t number, bool is_last) {
 
 Verdict SegmentRunner::run_prompt(const std::string& name, int64_t number, bool is_last) {
   const auto& inputs = environment_.inputs;
-  const auto& ids = inputs.prompts.at(name);
+  const auto& prompt = inputs.prompts.at(name);
   const auto labels =
-      label_prompt(inputs, ids, environment_.group.size(), environment_.group.rank());
+      label_prompt(inputs, prompt, environment_.group.size(), environment_.group.rank());
   const std::string group = "capture/" + name;
   if (environment_.io != nullptr) {
     auto extents = segment_extents({0, 0});
     extents[Axis::kPromptToken] = labels.tokens;
     output_ = std::make_unique<SegmentOutput>(*environment_.io, environment_.folder, number,
                                               capture_datasets(inputs.datasets, name), extents);
-    const auto bytes = std::as_bytes(std::span(ids));
+    const auto bytes = std::as_bytes(std::span(prompt.ids));
     output_->write(group + "/id", {0}, {labels.tokens}, {bytes.begin(), bytes.end()});
   }
   BlockPass::Listeners listeners;

@@ -32,7 +32,9 @@ std::vector<Dataset> declare_tokens(PerToken per_token) {
        kUInt8,
        {kToken},
        "1",
-       "class of the token (0: position 0, 1: delimiter, 2: weak-semantic word, 3: other)",
+       "class of the token (text 0: position 0, 1: delimiter, 2: weak-semantic word, 3: other; "
+       "images "
+       "0: class token, 1: register, 2: patch)",
        Merge::kRows},
   };
   if (per_token == PerToken::kMassive) {
@@ -45,6 +47,23 @@ std::vector<Dataset> declare_tokens(PerToken per_token) {
                         kToken});
   }
   return datasets;
+}
+
+std::vector<Dataset> declare_grid() {
+  return {
+      {"tokens/grid_row",
+       kUInt32,
+       {kToken},
+       "1",
+       "row of a patch in its image's grid (4294967295: no patch); image corpora alone",
+       Merge::kRows},
+      {"tokens/grid_column",
+       kUInt32,
+       {kToken},
+       "1",
+       "column of a patch in its image's grid (4294967295: no patch); image corpora alone",
+       Merge::kRows},
+  };
 }
 
 std::vector<Dataset> declare_sequences() {
@@ -92,10 +111,11 @@ std::vector<Dataset> declare_site(const std::string& site, PerToken per_token) {
 
 }  // namespace
 
-std::vector<Dataset> declare_datasets(const Job& job) {
+std::vector<Dataset> declare_datasets(const Job& job, CorpusKind kind) {
   const PerToken per_token = job.output.per_token;
   std::vector<Dataset> datasets = declare_magnitude_bin();
   append(datasets, declare_tokens(per_token));
+  if (kind == CorpusKind::kImages) append(datasets, declare_grid());
   append(datasets, declare_sequences());
   append(datasets, declare_vocabulary());
   for (const auto& site : job.statistics.sites) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "corpus/kind.h"
 #include "job/job.h"
 
 namespace actsweep {
@@ -67,6 +68,6 @@ const char* name_of(ElementType type);
 int64_t size_of(ElementType type);
 
 /// All datasets of the sweep file of a job, in the order of the file.
-std::vector<Dataset> declare_datasets(const Job& job);
+std::vector<Dataset> declare_datasets(const Job& job, CorpusKind kind = CorpusKind::kText);
 
 }  // namespace actsweep

@@ -29,6 +29,7 @@ void read_ropes(const Config& config, Architecture& facts) {
 }
 
 Architecture read_gemma3_text(const Config& config) {
+  config.only("attn_logit_softcapping", nullptr);  // transformers ignores another value
   Architecture facts = read_gemma2_facts(config);
   facts.query_key_norm = QueryKeyNorm::kEachHead;
   auto slides = read_sliding_layers(config, facts);

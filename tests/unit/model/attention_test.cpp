@@ -27,7 +27,7 @@ at::Tensor textbook(const at::Tensor& qkv, const AttentionCall& call) {
   if (facts.cap > 0) scores = at::tanh(scores / facts.cap) * facts.cap;
   if (facts.key_bias.defined()) scores += facts.key_bias.narrow(1, 0, length).unsqueeze(1);
   const auto i = at::arange(length).unsqueeze(1), j = at::arange(length).unsqueeze(0);
-  auto hidden = j.gt(i);
+  auto hidden = shape.is_causal ? j.gt(i) : j.lt(0).expand({length, length});
   if (shape.window > 0) hidden = hidden.logical_or(j.le(i - shape.window));
   scores.masked_fill_(hidden, -INFINITY);
   if (facts.sinks.defined()) {
@@ -41,9 +41,11 @@ at::Tensor textbook(const at::Tensor& qkv, const AttentionCall& call) {
 }
 
 AttentionCall call_of(const AttentionShape& shape) {
-  return {shape,
-          {.scale = 1 / std::sqrt(static_cast<double>(shape.width))},
-          {{0, shape.query_heads, 0, shape.key_heads}}};
+  AttentionCall call;
+  call.shape = shape;
+  call.scores.scale = 1 / std::sqrt(static_cast<double>(shape.width));
+  call.runs = {{0, shape.query_heads, 0, shape.key_heads}};
+  return call;
 }
 
 // Lengths and widths below and above the kernels' rows, panels and blocks of keys.
@@ -81,6 +83,17 @@ class Attention : public testing::TestWithParam<at::ScalarType> {
 
 TEST_P(Attention, EqualsSoftmaxOverAnExplicitMask) {
   for (const auto& shape : kShapes) expect_textbook(call_of(shape));
+}
+
+TEST_P(Attention, SeesAllKeysWhereItIsNotCausal) {
+  for (auto shape : kShapes) {
+    shape.window = 0;
+    shape.is_causal = false;
+    auto call = call_of(shape);
+    expect_textbook(call);
+    call.scores.cap = 2;
+    expect_textbook(call);
+  }
 }
 
 TEST_P(Attention, CapsScores) {

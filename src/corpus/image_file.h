@@ -1,0 +1,54 @@
+// A corpus of images, as data/prepare_images.py writes it.
+//
+// In: an HDF5 file of normalised pixels, and how a model cuts an image into tokens. Out: the pixels
+// (mapped, not loaded) and the corpus that they make. Refuses (ErrorKind::kCorpus) files of another
+// schema, pixels stored otherwise than as contiguous float32, sizes that the patches do not divide.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/mapped_file.h"
+#include "corpus/corpus.h"
+
+namespace actsweep {
+
+/// The tokens of one image: a class token or none, registers, the patches row by row.
+struct PatchLayout {
+  int64_t patch = 1;  // height and width of a patch in pixels
+  bool has_class_token = true;
+  int64_t registers = 0;
+
+  int64_t prefix() const { return (has_class_token ? 1 : 0) + registers; }
+};
+
+class ImageFile : public Corpus {
+ public:
+  ImageFile(const std::string& path, const PatchLayout& layout);
+
+  CorpusKind kind() const override { return CorpusKind::kImages; }
+  uint32_t id(int64_t token) const override { return token % tokens_per_image(); }
+  /// An image by its number, as text.
+  Prompt prompt(const std::string& name) const override;
+
+  int64_t height() const { return height_; }  // of all images, in pixels
+  int64_t width() const { return width_; }
+  int64_t tokens_per_image() const { return vocabulary_size(); }
+  /// Columns of the grid of patches.
+  int64_t grid_columns() const { return width_ / layout_.patch; }
+  /// The patch of an id, counted row by row; -1 for class tokens and registers.
+  int64_t patch_of(uint32_t id) const;
+  /// [3, height, width] of one image.
+  const float* pixels(int64_t image) const { return pixels_ + image * 3 * height_ * width_; }
+
+ private:
+  void name_tokens();
+
+  PatchLayout layout_;
+  std::shared_ptr<const MappedFile> map_;
+  const float* pixels_ = nullptr;
+  int64_t height_ = 0;
+  int64_t width_ = 0;
+};
+
+}  // namespace actsweep

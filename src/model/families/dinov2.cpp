@@ -1,0 +1,81 @@
+// DINOv2, with registers or without: a class token, LayerNorm before each branch and LayerScale
+// behind it, GELU, or SwiGLU in the giant; positions interpolated to the image's grid.
+#include "model/decoder_facts.h"
+#include "model/family.h"
+#include "model/vision_facts.h"
+
+namespace actsweep {
+namespace {
+
+Architecture read_dinov2(const Config& config) {
+  Architecture facts = read_vision_sizes(config);
+  facts.norm.epsilon = config.number_or("layer_norm_eps", 1e-6);
+  facts.has_qkv_bias = config.flag_or("qkv_bias", true);
+  facts.ffn_width =
+      static_cast<int64_t>(static_cast<double>(facts.channels) * config.number_or("mlp_ratio", 4));
+  if (config.flag_or("use_swiglu_ffn", false)) {
+    facts.is_gated = true;
+    facts.activation = Activation::kSilu;
+    facts.ffn_width = (facts.ffn_width * 2 / 3 + 7) / 8 * 8;  // two thirds, up to a multiple of 8
+  }
+  return facts;
+}
+
+Architecture read_dinov2_with_registers(const Config& config) {
+  Architecture facts = read_dinov2(config);
+  facts.image.registers = config.positive_or("num_register_tokens", 4);
+  facts.image.antialiases = true;
+  return facts;
+}
+
+std::vector<TensorRow> rows_of(const Architecture& a, const std::string& model) {
+  const std::string layer = model + "encoder.layer.{}.";
+  TensorRows rows(a);
+  rows.parameter(model + "embeddings.cls_token", Weight::kClassToken, {1, 1, a.channels})
+      .parameter(model + "embeddings.position_embeddings", Weight::kPositions,
+                 {1, a.position_rows, a.channels})
+      .patches(model + "embeddings.patch_embeddings.projection");
+  if (a.image.registers > 0) {
+    rows.parameter(model + "embeddings.register_tokens", Weight::kRegisters,
+                   {1, a.image.registers, a.channels});
+  }
+  rows.norm(layer + "norm1", Weight::kAttentionNorm)
+      .query_key_value(layer + "attention.attention.", "query", "key", "value")
+      .attention_output(layer + "attention.output.dense")
+      .parameter(layer + "layer_scale1.lambda1", Weight::kAttentionScale, {a.channels})
+      .norm(layer + "norm2", Weight::kMlpNorm);
+  if (a.is_gated) {
+    rows.fused_gate_up_down(layer + "mlp.weights_in", layer + "mlp.weights_out");
+  } else {
+    rows.up_down(layer + "mlp.fc1", layer + "mlp.fc2");
+  }
+  rows.parameter(layer + "layer_scale2.lambda1", Weight::kMlpScale, {a.channels})
+      .norm(model + "layernorm", Weight::kFinalNorm);
+  return rows.list();
+}
+
+std::vector<TensorRow> dinov2_rows(const Architecture& a) { return rows_of(a, "dinov2."); }
+
+std::vector<TensorRow> dinov2_with_registers_rows(const Architecture& a) {
+  return rows_of(a, "dinov2_with_registers.");
+}
+
+}  // namespace
+
+Family dinov2_family() {
+  return {"dinov2",
+          read_dinov2,
+          dinov2_rows,
+          {"dinov2.embeddings.mask_token", "classifier.*"},
+          "dinov2."};
+}
+
+Family dinov2_with_registers_family() {
+  return {"dinov2_with_registers",
+          read_dinov2_with_registers,
+          dinov2_with_registers_rows,
+          {"dinov2_with_registers.embeddings.mask_token", "classifier.*"},
+          "dinov2_with_registers."};
+}
+
+}  // namespace actsweep

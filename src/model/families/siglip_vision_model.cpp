@@ -1,0 +1,37 @@
+// SigLIP's vision model: patches alone, without a class token; LayerNorm before each branch. Its
+// pooling head is of its training.
+#include "model/family.h"
+#include "model/vision_facts.h"
+
+namespace actsweep {
+namespace {
+
+Architecture read_siglip_vision(const Config& config) {
+  Architecture facts = read_vision_sizes(config);
+  facts.norm.epsilon = config.number_or("layer_norm_eps", 1e-6);
+  facts.image.has_class_token = false;
+  facts.position_rows -= 1;
+  return facts;
+}
+
+std::vector<TensorRow> siglip_rows(const Architecture& a) {
+  const std::string model = "vision_model.";
+  TensorRows rows(a);
+  rows.patches(model + "embeddings.patch_embedding")
+      .positions(model + "embeddings.position_embedding");
+  add_clip_layers(model, rows);
+  rows.norm(model + "post_layernorm", Weight::kFinalNorm);
+  return rows.list();
+}
+
+}  // namespace
+
+Family siglip_vision_model_family() {
+  return {"siglip_vision_model",
+          read_siglip_vision,
+          siglip_rows,
+          {"vision_model.head.*", "vision_model.embeddings.position_ids"},
+          "vision_model."};
+}
+
+}  // namespace actsweep

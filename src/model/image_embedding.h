@@ -1,0 +1,37 @@
+// The residual stream of a Vision Transformer before its first layer: patches through the patch
+// convolution, behind the class token and the registers, with learned positions, interpolated where
+// the grid is another than the checkpoint's; the norm that CLIP puts there.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <span>
+
+#include "model/checkpoint.h"
+#include "model/ops.h"
+
+namespace actsweep {
+
+class ImageEmbedding {
+ public:
+  /// For images of height x width pixels, multiples of the patch. Refuses (kModel) a grid other
+  /// than the checkpoint's where there are no learned positions to interpolate.
+  ImageEmbedding(const Checkpoint& checkpoint, int64_t height, int64_t width);
+
+  /// Each image is [3, height, width] float32; null: a padding sequence, whose rows become 0.
+  /// residual: [images * T, C] float32, host or device. No communication.
+  void embed(std::span<const float* const> images, at::Tensor& residual) const;
+
+ private:
+  at::Tensor embed_one(const float* pixels) const;
+
+  int64_t height_;
+  int64_t width_;
+  int64_t patch_;
+  at::Tensor weight_;  // [C, 3 * patch * patch] float32
+  at::Tensor start_;   // [T, C]: class token, registers, patch bias, each with its position
+  int64_t prefix_;     // rows before the patches
+  Norm norm_;          // weight undefined where there is none
+};
+
+}  // namespace actsweep
