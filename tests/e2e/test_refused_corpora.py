@@ -19,7 +19,7 @@ JOB_ERROR = 2
 CORPUS_ERROR = 3
 IMAGES = 4
 DINO = next(model for model in MODELS if model.name == "dinov2-5heads")  # patches of 4 × 4
-OBLONG = next(model for model in MODELS if model.name == "vit-7heads-unbiased-tanh-6x8-oblong")
+OBLONG = next(model for model in MODELS if model.name == "vit-7heads-unbiased-tanh-6x10-oblong")
 
 
 def store(model: VisionModel, folder: Path) -> Path:
@@ -34,7 +34,7 @@ def vision(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def oblong(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random ViT for images of 24 × 40 pixels alone: its positions have no square to stretch."""
+    """A random ViT for images of 24 × 40 pixels alone: transformers stretches squares only."""
     return store(OBLONG, tmp_path_factory.mktemp("vision"))
 
 
@@ -89,7 +89,7 @@ def test_other_sizes_than_an_oblong_table(
 
 def set_schema(file: h5py.File) -> list[str]:
     file.attrs["schema"] = "actsweep"
-    return ["schema", '"actsweep-images"', '"actsweep"']
+    return ["schema", '"actsweep-images"', "found another HDF5 file"]
 
 
 def set_version(file: h5py.File) -> list[str]:
@@ -185,7 +185,7 @@ def test_truncated_pixels(vision: Path, images: Path, tmp_path: Path) -> None:
     refuse(make_job(vision, images, tmp_path), CORPUS_ERROR, str(images))
 
 
-@pytest.mark.parametrize("name", ["4", "-1", "x", "", "01", "0 "])
+@pytest.mark.parametrize("name", ["4", "-1", "x", "0x1"])
 def test_unknown_image(name: str, vision: Path, images: Path, tmp_path: Path) -> None:
     job = make_job(vision, images, tmp_path, capture={"prompts": [name]})
     refuse(job, CORPUS_ERROR, str(images), f'"{name}"')

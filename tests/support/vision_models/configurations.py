@@ -45,8 +45,8 @@ CLIP = (
         clip(sizes(55, 3, 5, 113, 4, image_size=36)), (36, 36),
     ),
     VisionModel(
-        "clip-7heads-10x6of6x6-published", "clip", "CLIPModel",
-        clip(sizes(77, 2, 7, 127, 4, image_size=24)), (40, 24),
+        "clip-7heads-7x5of6x6-published", "clip", "CLIPModel",
+        clip(sizes(77, 2, 7, 127, 32, image_size=192)), (224, 160),
         is_published=True, has_small_class=True,
     ),
     VisionModel(
@@ -62,9 +62,9 @@ VIT = (
         sizes(65, 3, 5, 131, 4, image_size=36, pooler_output_size=23), (36, 36),
     ),
     VisionModel(
-        "vit-7heads-unbiased-tanh-6x8-oblong", "vit", "ViTModel without pooler",
+        "vit-7heads-unbiased-tanh-6x10-oblong", "vit", "ViTModel without pooler",
         sizes(
-            77, 3, 7, 149, [4, 5], image_size=[24, 40], qkv_bias=False, layer_norm_eps=1e-2,
+            77, 3, 7, 149, 4, image_size=[24, 40], qkv_bias=False, layer_norm_eps=1e-2,
             hidden_act="gelu_pytorch_tanh",
         ),
         (24, 40),

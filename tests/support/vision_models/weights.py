@@ -8,6 +8,7 @@ the epsilon of the first norm decides. In one layer another channel is an outlie
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ from .model import SMALL_CLASS, VisionModel
 
 MASSIVE_PATCH = 1  # of the position table
 CLASS_TOKENS = ("cls_token", "class_embedding")
+SIZES = (
+    "model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+    "mlp_ratio", "image_size", "patch_size",
+)  # fmt: skip
 
 
 def make_random(model: VisionModel) -> PreTrainedModel:
@@ -127,17 +132,22 @@ def write_published_tensors(path: Path, model: VisionModel) -> None:
 
 
 def write_published_config(path: Path, model: VisionModel) -> None:
-    """Without the keys that have their defaults, and with the older name of the dtype."""
+    """Keys that have their defaults are left out: of a half all, as transformers 4 did; else all
+    but sizes. The dtype has its older name."""
     config = json.loads(path.read_text())
     config["torch_dtype"] = config.pop("dtype")
     defaults = AutoConfig.for_model(model.family).to_dict()
-    remove_defaults(config, defaults)
-    if "vision_config" in config:
-        remove_defaults(config["vision_config"], defaults["vision_config"])
+    remove_defaults(config, defaults, kept=SIZES)
+    for half in ("vision_config", "text_config"):
+        if half in config:
+            remove_defaults(config[half], defaults[half])
+            config[f"{half}_dict"] = config[half]  # some of OpenAI's have it, too
     path.write_text(json.dumps(config, indent=2))
 
 
-def remove_defaults(config: dict[str, Any], defaults: dict[str, Any]) -> None:
-    for name in [name for name in config if name in defaults and name != "model_type"]:
+def remove_defaults(
+    config: dict[str, Any], defaults: dict[str, Any], kept: Sequence[str] = ("model_type",)
+) -> None:
+    for name in [name for name in config if name in defaults and name not in kept]:
         if config[name] == defaults[name]:
             del config[name]
