@@ -62,7 +62,7 @@ def to_toml(job: Keys) -> str:
 
 
 def schema_types(program: Path) -> dict[str, str]:
-    """The datasets that `actsweep schema` lists, by path; those of prompts as capture/NAME/..."""
+    """The datasets of text that `actsweep schema` lists, by path; of prompts as capture/NAME/..."""
     listing = subprocess.run(
         [str(program), "schema"], check=True, capture_output=True, text=True, env=environment()
     ).stdout
@@ -70,6 +70,8 @@ def schema_types(program: Path) -> dict[str, str]:
     for line in listing.splitlines():
         if line.startswith("### `/"):
             group = line[len("### `/") :].rstrip("`")
+        elif "image corpora alone" in line:
+            continue  # oracle.vision has their references
         elif line.startswith("| `"):
             name, element_type = line.split("|")[1].strip(" `"), line.split("|")[2].strip()
             types[f"{group}/{name}" if group else name] = element_type
