@@ -95,7 +95,6 @@ SWITCHES = [
     *(Switch(family, "patch_size", [2, 8]) for family in ("vit", "vit_mae")),
     *(Switch(family, "num_channels", 4) for family in ("vit", "dinov2", "clip_vision_model")),
     Switch("clip", "vision_config.num_channels", 1),
-    Switch("clip", "vision_config_dict", {"hidden_act": "gelu"}),  # which stands above the other
 ]  # fmt: skip
 CASES = [pytest.param(switch, id=switch.name) for switch in SWITCHES]
 

@@ -141,7 +141,9 @@ def write_published_config(path: Path, model: VisionModel) -> None:
     for half in ("vision_config", "text_config"):
         if half in config:
             remove_defaults(config[half], defaults[half])
-            config[f"{half}_dict"] = config[half]  # some of OpenAI's have it, too
+            # OpenAI's have both, where transformers overlooks the former.
+            config[f"{half}_dict"] = config[half]
+            config[half] = config[half] | {"hidden_act": "relu"}
     path.write_text(json.dumps(config, indent=2))
 
 
