@@ -89,8 +89,10 @@ SWITCHES = [
     Switch("mpt", "logit_scale", 0.5),
     *(
         Switch(family, key, value)  # as many patches, in an oblong that transformers cannot stretch
-        for family in ("clip_vision_model", "dinov2", "dinov2_with_registers", "siglip_vision_model")
         for key, value in (("image_size", [12, 108]), ("patch_size", [2, 8]))
+        for family in (
+            "clip_vision_model", "dinov2", "dinov2_with_registers", "siglip_vision_model",
+        )
     ),
     *(Switch(family, "patch_size", [2, 8]) for family in ("vit", "vit_mae")),
     *(Switch(family, "num_channels", 4) for family in ("vit", "dinov2", "clip_vision_model")),

@@ -40,7 +40,8 @@ class Outcome:
 def selected_cases(request: pytest.FixtureRequest) -> list[Case]:
     """Of the tests of the requesting module that pytest has selected."""
     items = [item for item in request.session.items if item.path == request.path]
-    values = [v for item in items if hasattr(item, "callspec") for v in item.callspec.params.values()]
+    parameters = [item.callspec.params for item in items if hasattr(item, "callspec")]
+    values = [value for named in parameters for value in named.values()]
     return [value for value in values if isinstance(value, Case)]
 
 

@@ -1,4 +1,4 @@
-"""What a random Vision Transformer is: a configuration, the size of its images, how it is stored."""
+"""What a random Vision Transformer is: a configuration, a size of images, how it is stored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class VisionModel:
 
     name: str
     family: str  # model_type
-    module: str  # class of transformers that is saved: with heads, decoders and a text half, or not
+    module: str  # class of transformers that is saved, with heads, decoders, a text half or bare
     config: Mapping[str, Any]
     image: tuple[int, int]  # height and width of the corpus' images, in pixels
     registers: int = 0
