@@ -21,7 +21,7 @@ class VisionModel:
     registers: int = 0
     dtype: str = "float32"  # of the stored weights
     shard: str = "50GB"  # largest file
-    is_published: bool = False  # as published: older names, buffers, keys at their defaults left out
+    is_published: bool = False  # with older names and buffers, without keys at their defaults
     has_small_class: bool = False
     seed: int = 0
 
