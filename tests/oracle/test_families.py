@@ -20,8 +20,8 @@ from support.bounds import (
     largest_error,
     token_errors,
 )
-from support.family_cases import HALF_PROMPTS, Case, Expected, list_cases
-from support.family_sweeps import FamilySweeps
+from support.family_cases import HALF_PROMPTS, Case, Expected, list_cases, make_expected
+from support.family_sweeps import FamilySweeps, selected_cases
 from support.random_models import MASSIVE_CHANNEL, MODELS, RandomModel
 from support.sweeps import read_attributes, read_datasets
 from support.transformers_oracle import NEAR_TIE, Pass
@@ -39,12 +39,10 @@ HALF_CASES = [pytest.param(case, id=case.name) for case in CASES if case.mode ==
 @pytest.fixture(scope="module")
 def sweeps(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> FamilySweeps:
+) -> FamilySweeps[Expected]:
     """Of the cases that pytest has selected."""
-    items = [item for item in request.session.items if hasattr(item, "callspec")]
-    values = [value for item in items for value in item.callspec.params.values()]
-    cases = [value for value in values if isinstance(value, Case)]
-    return FamilySweeps(tmp_path_factory.mktemp("families"), cases)
+    folder = tmp_path_factory.mktemp("families")
+    return FamilySweeps(folder, selected_cases(request), make_expected)
 
 
 def test_every_family_has_three_configurations() -> None:
@@ -55,7 +53,7 @@ def test_every_family_has_three_configurations() -> None:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
-def test_reference_is_sane(model: RandomModel, sweeps: FamilySweeps) -> None:
+def test_reference_is_sane(model: RandomModel, sweeps: FamilySweeps[Expected]) -> None:
     """transformers itself: finite, of order one but for the massive channel, losses too."""
     expected = sweeps.expected(model)
     streams = [made.stream for made in expected.passes.values()]
@@ -71,7 +69,7 @@ def test_reference_is_sane(model: RandomModel, sweeps: FamilySweeps) -> None:
 
 
 @pytest.mark.parametrize("case", FLOAT_CASES)
-def test_experts_streams_and_losses_agree(case: Case, sweeps: FamilySweeps) -> None:
+def test_experts_streams_and_losses_agree(case: Case, sweeps: FamilySweeps[Expected]) -> None:
     expected = sweeps.expected(case.model)
     path = sweeps.path(case)
     datasets = read_datasets(path)
@@ -137,7 +135,7 @@ def compare_losses(path: Path, datasets: dict[str, np.ndarray], expected: Expect
 
 
 @pytest.mark.parametrize("case", HALF_CASES)
-def test_bfloat16_is_no_worse_than_transformers(case: Case, sweeps: FamilySweeps) -> None:
+def test_bfloat16_is_no_worse_than_transformers(case: Case, sweeps: FamilySweeps[Expected]) -> None:
     expected = sweeps.expected(case.model)
     datasets = read_datasets(sweeps.path(case))
     passes = [expected.passes[name] for name in HALF_PROMPTS]

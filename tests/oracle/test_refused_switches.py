@@ -14,10 +14,14 @@ from typing import Any
 
 import pytest
 
+from support import vision_models
+from support.family_cases import AnyModel
 from support.family_sweeps import run_jobs
-from support.random_models import MODELS, RandomModel, make_random, save
+from support.image_files import random_images, write_image_file
+from support.random_models import MODELS, make_random, save
 from support.sweeps import to_toml
 from support.token_files import random_corpus, write_token_file
+from support.vision_models import VisionModel
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,9 @@ class Switch:
         is_scalar = isinstance(self.value, (str, int, float))
         return f"{self.family}-{self.key}" + (f"-{self.value}" if is_scalar else "")
 
-    def random_model(self) -> RandomModel:
-        return next(m for m in MODELS if m.family == self.family and self.model in m.name)
+    def random_model(self) -> AnyModel:
+        models = (*MODELS, *vision_models.MODELS)
+        return next(m for m in models if m.family == self.family and self.model in m.name)
 
 
 ACTIVATIONS = {
@@ -45,7 +50,10 @@ ACTIVATIONS = {
     "hidden_act": (
         "gpt_neox", "phi", "phi3", "llama", "mistral", "qwen2", "qwen3", "mixtral", "qwen2_moe",
         "qwen3_moe", "gemma", "olmo2", "cohere", "stablelm", "starcoder2",
+        "clip_vision_model", "vit", "vit_mae", "dinov2", "dinov2_with_registers",
+        "siglip_vision_model",
     ),
+    "vision_config.hidden_act": ("clip",),
 }  # fmt: skip
 ROTARY = (
     "gpt_neox", "falcon", "phi", "phi3", "llama", "mistral", "qwen2", "qwen3", "mixtral",
@@ -57,7 +65,7 @@ SWITCHES = [
     *(Switch(f, "rope_parameters.rope_type", "proportional") for f in ROTARY),
     *(
         Switch(family, "quantization_config", {"quant_method": "mxfp4"})
-        for family in ("gpt_oss", "llama", "gpt2")
+        for family in ("gpt_oss", "llama", "gpt2", "vit", "clip")
     ),
     *(
         Switch(family, "layer_types", ["chunked_attention"] * 4, "window")
@@ -79,15 +87,35 @@ SWITCHES = [
     Switch("mpt", "no_bias", False),
     Switch("mpt", "norm_type", "rmsnorm"),
     Switch("mpt", "logit_scale", 0.5),
+    *(
+        Switch(family, key, value)  # as many patches, in an oblong that transformers cannot stretch
+        for key, value in (("image_size", [12, 108]), ("patch_size", [2, 8]))
+        for family in (
+            "clip_vision_model", "dinov2", "dinov2_with_registers", "siglip_vision_model",
+        )
+    ),
+    *(Switch(family, "patch_size", [2, 8]) for family in ("vit", "vit_mae")),
+    *(Switch(family, "num_channels", 4) for family in ("vit", "dinov2", "clip_vision_model")),
+    Switch("clip", "vision_config.num_channels", 1),
 ]  # fmt: skip
 CASES = [pytest.param(switch, id=switch.name) for switch in SWITCHES]
+
+
+def store(model: AnyModel, folder: Path) -> tuple[Path, Path]:
+    """A checkpoint and a corpus that are right."""
+    if isinstance(model, VisionModel):
+        module = vision_models.make_random(model)
+        images = write_image_file(folder / "images.h5", random_images(2, *model.image))
+        return vision_models.save(module, model, folder / "model"), images
+    corpus = write_token_file(folder / "corpus.h5", random_corpus(model.vocabulary, [40]), {})
+    return save(make_random(model), model, folder / "model"), corpus
 
 
 def make_job(switch: Switch, folder: Path) -> Path:
     """A checkpoint that is right but for the switch, and a job over it."""
     folder.mkdir()
     model = switch.random_model()
-    directory = save(make_random(model), model, folder / "model")
+    directory, corpus = store(model, folder)
     path = directory / "config.json"
     config = json.loads(path.read_text())
     *outer, key = switch.key.split(".")
@@ -96,7 +124,6 @@ def make_job(switch: Switch, folder: Path) -> Path:
         place = place[name]
     place[key] = switch.value
     path.write_text(json.dumps(config))
-    corpus = write_token_file(folder / "corpus.h5", random_corpus(model.vocabulary, [40]), {})
     job = {
         "model": {"path": str(directory)},
         "corpus": {"path": str(corpus), "sequence_length": 20},

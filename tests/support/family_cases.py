@@ -5,6 +5,7 @@ Making a reference takes tens of milliseconds, so each is made when the first ca
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +25,9 @@ from .random_models import (
 )
 from .token_files import Cut, random_corpus, write_token_file
 from .transformers_oracle import Oracle, Pass
+from .vision_models import VisionModel
 
+AnyModel = RandomModel | VisionModel
 Mode = Literal["float32", "streamed", "bfloat16"]
 
 OFTEN = (*MASSIVE_IDS, SMALL_ID)
@@ -42,7 +45,7 @@ CUTS = (
 class Case:
     """One sweep of one configuration."""
 
-    model: RandomModel
+    model: AnyModel
     m: int
     mode: Mode = "float32"
 
@@ -55,11 +58,11 @@ class Case:
         return list(HALF_PROMPTS if self.mode == "bfloat16" else PROMPT_LENGTHS)
 
 
-def list_cases() -> list[Case]:
+def list_cases(models: Sequence[AnyModel] = MODELS) -> list[Case]:
     """Every configuration at m = 1, 2, 3, 4. One of each family at 6 too, where it has fewer heads,
     with streamed weights, and in bfloat16."""
     cases, seen, seen_at_6 = [], set(), set()
-    for model in MODELS:
+    for model in models:
         cases += [Case(model, m) for m in (1, 2, 3, 4)]
         if model.heads < 6 and model.family not in seen_at_6:
             seen_at_6.add(model.family)

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
-from .family_cases import Case, Expected, make_expected
-from .random_models import RandomModel
+import pytest
+
+from .family_cases import AnyModel, Case
 from .sweeps import environment, to_toml
 
 LAUNCH_S, JOB_S = 60, 5  # a world that takes longer hangs
+
+Made = TypeVar("Made")  # what is expected of a model: a class with a method `job`
 
 
 def jobs_program() -> Path:
@@ -33,23 +37,35 @@ class Outcome:
     message: str
 
 
-class FamilySweeps:
+def selected_cases(request: pytest.FixtureRequest) -> list[Case]:
+    """Of the tests of the requesting module that pytest has selected."""
+    items = [item for item in request.session.items if item.path == request.path]
+    parameters = [item.callspec.params for item in items if hasattr(item, "callspec")]
+    values = [value for named in parameters for value in named.values()]
+    return [value for value in values if isinstance(value, Case)]
+
+
+class FamilySweeps(Generic[Made]):
     """Makes checkpoints, references and sweeps of the cases that are asked for, each once."""
 
-    def __init__(self, folder: Path, cases: Sequence[Case]) -> None:
+    def __init__(
+        self, folder: Path, cases: Sequence[Case], make: Callable[[Any, Path], Made]
+    ) -> None:
+        """`make` stores a model and its corpus in a folder, and asks transformers."""
         self._folder = folder
+        self._make = make
         self._log = folder / "sweeps.log"
         self._cases = list({case.name: case for case in cases}.values())
-        self._expected: dict[str, Expected | Exception] = {}
+        self._expected: dict[str, Made | Exception] = {}
         self._outcomes: dict[str, Outcome] = {}
 
-    def expected(self, model: RandomModel) -> Expected:
+    def expected(self, model: AnyModel) -> Made:
         """What transformers says; an error in making it is raised for every case of the model."""
         if model.name not in self._expected:
             folder = self._folder / model.name
             folder.mkdir()
             try:
-                self._expected[model.name] = make_expected(model, folder)
+                self._expected[model.name] = self._make(model, folder)
             except Exception as error:  # noqa: BLE001 (it is raised below)
                 self._expected[model.name] = error
         made = self._expected[model.name]

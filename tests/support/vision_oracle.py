@@ -1,0 +1,73 @@
+"""What transformers says of images: residual streams, one image at a time.
+
+Layer 0 is the input of the first block, so that positions, registers and CLIP's first norm are in
+it. Attention is eager. ViT-MAE neither drops nor shuffles patches here.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+
+from .vision_models.weights import blocks_of, encoder_of
+
+ALWAYS_INTERPOLATES = ("dinov2", "dinov2_with_registers")
+
+
+class VisionOracle:
+    """A checkpoint as transformers loads it, by the class that its config.json names."""
+
+    def __init__(self, directory: Path, dtype: torch.dtype = torch.float32) -> None:
+        (name,) = json.loads((directory / "config.json").read_text())["architectures"]
+        module, information = getattr(transformers, name).from_pretrained(
+            directory, dtype=dtype, attn_implementation="eager", output_loading_info=True
+        )
+        missing = {key for key in information["missing_keys"] if not key.startswith("pooler.")}
+        assert not missing, missing
+        for key in ("unexpected_keys", "mismatched_keys"):
+            assert not information[key], (key, information[key])
+        self._encoder = encoder_of(module.eval())
+        self._config = self._encoder.config
+        assert self._config._attn_implementation == "eager"
+        if self._config.model_type == "vit_mae":
+            self._config.mask_ratio = 0.0
+        blocks = blocks_of(module)
+        self._layers: list[torch.Tensor] = []
+        blocks[0].register_forward_pre_hook(self._keep_input, with_kwargs=True)
+        for block in blocks:
+            block.register_forward_hook(self._keep_output)
+
+    def _keep_input(self, _module: torch.nn.Module, inputs: tuple, named: dict) -> None:
+        self._keep(inputs[0] if inputs else named["hidden_states"])
+
+    def _keep_output(self, _module: torch.nn.Module, _inputs: object, output: object) -> None:
+        self._keep(output[0] if isinstance(output, tuple) else output)
+
+    def _keep(self, hidden: object) -> None:
+        assert isinstance(hidden, torch.Tensor) and hidden.dim() == 3 and len(hidden) == 1
+        self._layers.append(hidden[0].float().clone())
+
+    @torch.no_grad()
+    def residual(self, image: np.ndarray) -> np.ndarray:
+        """Pixels [3, height, width] -> float32 [layers + 1, T, C]."""
+        self._layers = []
+        options: dict[str, object] = {}
+        if self._config.model_type not in ALWAYS_INTERPOLATES:
+            options["interpolate_pos_encoding"] = self._has_other_size(image.shape[1:])
+        if self._config.model_type == "vit_mae":
+            options["noise"] = torch.arange(self._count_patches(image.shape[1:]))[None].float()
+        dtype = next(self._encoder.parameters()).dtype
+        self._encoder(torch.from_numpy(image)[None].to(dtype), **options)
+        assert len(self._layers) == self._config.num_hidden_layers + 1
+        return torch.stack(self._layers).numpy()
+
+    def _has_other_size(self, size: tuple[int, ...]) -> bool:
+        return size != tuple(np.broadcast_to(self._config.image_size, 2))
+
+    def _count_patches(self, size: tuple[int, ...]) -> int:
+        rows, columns = np.broadcast_to(self._config.patch_size, 2)
+        return int((size[0] // rows) * (size[1] // columns))
