@@ -163,7 +163,8 @@ void expect_ranks_add_up(const Architecture& a) {
     auto sum = at::zeros({kRows, kChannels});
     for (int64_t part = 0; part < parts; ++part) {
       const auto share = share_of(a, parts, part);
-      sum += expert_outputs(a, share, model.weights_of(share), model.rows);
+      const auto weights = model.weights_of(share);
+      sum += expert_outputs(a, share, weights, model.rows, route(a, weights, model.rows));
     }
     EXPECT_TRUE(at::allclose(sum.to(at::kDouble), expected, 1e-5, 1e-5))
         << parts << " parts: " << (sum - expected).abs().max().item<double>();
@@ -187,7 +188,9 @@ TEST(Experts, ARankWithoutExpertsAddsNothing) {
   const ExpertModel model(with_experts(2, true));
   const auto share = share_of(model.a, 7, 0);
   ASSERT_EQ(share.experts.size(), 0);
-  const auto out = expert_outputs(model.a, share, model.weights_of(share), model.rows);
+  const auto weights = model.weights_of(share);
+  const auto routing = route(model.a, weights, model.rows);
+  const auto out = expert_outputs(model.a, share, weights, model.rows, routing);
   EXPECT_TRUE(at::equal(out, at::zeros({kRows, kChannels})));
 }
 
