@@ -111,6 +111,14 @@ Config Config::section(const std::string& key) const {
   return section;
 }
 
+Config Config::with_defaults(const json& defaults) const {
+  Config config = *this;
+  for (const auto& [key, value] : defaults.items()) {
+    if (!has(key)) config.values_[key] = value;
+  }
+  return config;
+}
+
 Config read_config(const std::string& directory) {
   const auto path = (std::filesystem::path(directory) / "config.json").string();
   std::ifstream file(path);

@@ -38,6 +38,8 @@ class Config {
   std::string one_of(const std::string& key, std::initializer_list<const char*> supported) const;
   /// An object under a key as a Config of its own, whose messages name "key.".
   Config section(const std::string& key) const;
+  /// The same with values for keys that are missing.
+  Config with_defaults(const nlohmann::json& defaults) const;
 
  private:
   const nlohmann::json& at(const std::string& key) const;

@@ -43,4 +43,10 @@ Architecture read_vision_sizes(const Config& config) {
   return facts;
 }
 
+void require_square_grid(const Config& config, const Architecture& facts) {
+  require(facts.image.rows == facts.image.columns, ErrorKind::kModel,
+          "{}: \"image_size\": expected as many rows of patches as columns, found {} and {}",
+          config.path(), facts.image.rows, facts.image.columns);
+}
+
 }  // namespace actsweep

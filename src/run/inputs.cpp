@@ -18,6 +18,17 @@ PatchLayout patch_layout(const ImageFacts& facts) {
   return {facts.patch, facts.has_class_token, facts.registers};
 }
 
+/// transformers interpolates the positions of square grids alone.
+void check_grid(const ImageFile& images, const ImageFacts& facts) {
+  const int64_t rows = images.height() / facts.patch, columns = images.grid_columns();
+  require(facts.rows == facts.columns || (rows == facts.rows && columns == facts.columns),
+          ErrorKind::kCorpus,
+          "{}: pixels: expected images of {} x {} pixels, for the model's {} x {} positions are no "
+          "square that could be interpolated, found {} x {}",
+          images.path(), facts.rows * facts.patch, facts.columns * facts.patch, facts.rows,
+          facts.columns, images.height(), images.width());
+}
+
 /// Opens the corpus as the model reads it.
 std::shared_ptr<const Corpus> open_corpus(const std::string& path, const Checkpoint& checkpoint) {
   const auto& a = checkpoint.architecture();
@@ -29,7 +40,9 @@ std::shared_ptr<const Corpus> open_corpus(const std::string& path, const Checkpo
                            : "a token file of data/prepare_corpus.py",
           name_of(kind));
   if (kind == CorpusKind::kImages) {
-    return std::make_shared<const ImageFile>(path, patch_layout(a.image));
+    auto images = std::make_shared<const ImageFile>(path, patch_layout(a.image));
+    check_grid(*images, a.image);
+    return images;
   }
   auto tokens = std::make_shared<const TokenFile>(path);
   tokens->check_ids(a.vocabulary);

@@ -6,15 +6,26 @@
 namespace actsweep {
 namespace {
 
-Architecture read_clip_vision(const Config& config) {
+/// What transformers 4 leaves out of a CLIP's halves.
+const nlohmann::json kDefaults = {
+    {"hidden_size", 768},     {"intermediate_size", 3072},  {"num_hidden_layers", 12},
+    {"image_size", 224},      {"patch_size", 32},           {"num_attention_heads", 12},
+    {"layer_norm_eps", 1e-5}, {"hidden_act", "quick_gelu"},
+};
+
+Architecture read_clip_vision(const Config& given) {
+  const Config config = given.with_defaults(kDefaults);
   Architecture facts = read_vision_sizes(config);
-  facts.norm.epsilon = config.number_or("layer_norm_eps", 1e-5);
+  facts.norm.epsilon = config.number("layer_norm_eps");
+  require_square_grid(config, facts);
   facts.image.has_patch_bias = false;
   return facts;
 }
 
 Architecture read_clip(const Config& config) {
-  auto vision = config.section("vision_config");
+  // Where there is a vision_config_dict, it stands above vision_config, its defaults too.
+  auto vision =
+      config.section(config.has("vision_config_dict") ? "vision_config_dict" : "vision_config");
   Architecture facts = read_clip_vision(vision);
   facts.family = "clip";
   return facts;
@@ -58,7 +69,7 @@ Family clip_family() {
           read_clip,
           clip_rows,
           {"vision_model.embeddings.position_ids", "text_model.*", "text_projection.weight",
-           "visual_projection.weight", "logit_scale"},
+           "visual_projection.weight", "logit_scale", "classifier.*"},
           "",
           "the vision half of a whole CLIP, as `clip_vision_model`"};
 }

@@ -10,6 +10,7 @@ namespace {
 Architecture read_dinov2(const Config& config) {
   Architecture facts = read_vision_sizes(config);
   facts.norm.epsilon = config.number_or("layer_norm_eps", 1e-6);
+  require_square_grid(config, facts);
   facts.has_qkv_bias = config.flag_or("qkv_bias", true);
   facts.ffn_width =
       static_cast<int64_t>(static_cast<double>(facts.channels) * config.number_or("mlp_ratio", 4));

@@ -6,11 +6,13 @@
 namespace actsweep {
 namespace {
 
-Architecture read_siglip_vision(const Config& config) {
+Architecture read_siglip_vision(const Config& given) {
+  const Config config = given.with_defaults({{"hidden_act", "gelu_pytorch_tanh"}});
   Architecture facts = read_vision_sizes(config);
   facts.norm.epsilon = config.number_or("layer_norm_eps", 1e-6);
   facts.image.has_class_token = false;
   facts.position_rows -= 1;
+  require_square_grid(config, facts);
   return facts;
 }
 
