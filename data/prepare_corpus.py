@@ -15,13 +15,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import multiprocessing
 import os
 import re
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +32,7 @@ from preparation.encoding import Piece, encode, encode_in_worker, safe_cuts, sta
 from preparation.errors import CORPUS, MODEL, PreparationError, run_program
 from preparation.token_file import TokenFileWriter
 from preparation.vocabulary import NO_TOKEN, Vocabulary, load_tokenizer, load_vocabulary
+from preparation.workers import worker_pool
 
 BATCH_CHARS = 1 << 19
 BATCH_PIECES = 1 << 12
@@ -129,27 +128,15 @@ def encoded(
         for batch in work:
             yield batch, encode(tokenizer, batch.pieces)
         return
-    try:
-        with ProcessPoolExecutor(
-            jobs,
-            multiprocessing.get_context("spawn"),
-            initializer=start_worker,
-            initargs=(tokenizer_dir,),
-        ) as pool:
-            ahead: deque[tuple[Batch, Future[list[np.ndarray]]]] = deque()
-            for batch in work:
-                ahead.append((batch, pool.submit(encode_in_worker, batch.pieces)))
-                if len(ahead) >= jobs * BATCHES_AHEAD_PER_JOB:
-                    first, ids = ahead.popleft()
-                    yield first, ids.result()
-            for batch, ids in ahead:
-                yield batch, ids.result()
-    except BrokenProcessPool:
-        raise PreparationError(
-            CORPUS,
-            f"a worker process was killed, perhaps for want of memory: expected {jobs} to live to the"
-            " end; a smaller --jobs needs less",
-        ) from None
+    with worker_pool(jobs, start_worker, tokenizer_dir) as pool:
+        ahead: deque[tuple[Batch, Future[list[np.ndarray]]]] = deque()
+        for batch in work:
+            ahead.append((batch, pool.submit(encode_in_worker, batch.pieces)))
+            if len(ahead) >= jobs * BATCHES_AHEAD_PER_JOB:
+                first, ids = ahead.popleft()
+                yield first, ids.result()
+        for batch, ids in ahead:
+            yield batch, ids.result()
 
 
 def write_pieces(

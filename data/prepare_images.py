@@ -14,13 +14,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import multiprocessing
 import os
 import signal
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +28,7 @@ from preparation.command_line import positive_integer
 from preparation.errors import CORPUS, PreparationError, run_program
 from preparation.image_file import ImageFileWriter
 from preparation.image_processor import ProcessedImage, Settings, load_settings, process
+from preparation.workers import worker_pool
 
 IMAGES_AHEAD_PER_JOB = 4  # more would only hold memory
 ENDINGS = frozenset(".avif .bmp .gif .jp2 .jpeg .jpg .pgm .png .pnm .ppm .tif .tiff .webp".split())
@@ -95,27 +94,15 @@ def processed(
         for source in sources:
             yield source, process(source.path, settings)
         return
-    try:
-        with ProcessPoolExecutor(
-            jobs, multiprocessing.get_context("spawn"), initializer=start_worker
-        ) as pool:
-            ahead: deque[tuple[Source, Future[ProcessedImage]]] = deque()
-            try:
-                for source in sources:
-                    ahead.append((source, pool.submit(process, source.path, settings)))
-                    if len(ahead) >= jobs * IMAGES_AHEAD_PER_JOB:
-                        first, image = ahead.popleft()
-                        yield first, image.result()
-                for source, image in ahead:
-                    yield source, image.result()
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
-    except BrokenProcessPool:
-        raise PreparationError(
-            CORPUS,
-            f"a worker process was killed, perhaps for want of memory: expected {jobs} to live to"
-            " the end; a smaller --jobs needs less",
-        ) from None
+    with worker_pool(jobs, start_worker) as pool:
+        ahead: deque[tuple[Source, Future[ProcessedImage]]] = deque()
+        for source in sources:
+            ahead.append((source, pool.submit(process, source.path, settings)))
+            if len(ahead) >= jobs * IMAGES_AHEAD_PER_JOB:
+                first, image = ahead.popleft()
+                yield first, image.result()
+        for source, image in ahead:
+            yield source, image.result()
 
 
 def main() -> None:

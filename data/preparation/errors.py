@@ -6,6 +6,7 @@ turned into one line on standard error and an exit code by `run_program` alone.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -18,6 +19,8 @@ OUTPUT = 6
 
 class PreparationError(Exception):
     """A bad input or output, with its exit code."""
+
+    leaves_at_once = False  # without what Python does at exit, where that could hang
 
     def __init__(self, exit_code: int, message: str) -> None:
         super().__init__(message)
@@ -38,7 +41,9 @@ def run_program(name: str, program: Callable[[], None]) -> NoReturn:
     try:
         program()
     except PreparationError as error:
-        print(f"{name}: error: {error}", file=sys.stderr)
+        print(f"{name}: error: {error}", file=sys.stderr, flush=True)
+        if error.leaves_at_once:
+            os._exit(error.exit_code)
         sys.exit(error.exit_code)
     except OSError as error:
         print(f"{name}: error: cannot write the output: {error}", file=sys.stderr)

@@ -41,6 +41,11 @@ Architecture read_llama_facts(const Config& config);
 void add_llama_attention(const Architecture& architecture, TensorRows& rows);
 std::vector<TensorRow> llama_rows(const Architecture& architecture);
 
+/// What GPT-2 and GPT-BigCode share, with the activation where config.json names none; their
+/// layers, final norm and head.
+Architecture read_gpt2_facts(const Config& config, const std::string& activation);
+void add_gpt2_layers(FusedOrder order, TensorRows& rows);
+
 /// What Gemma, Gemma 2 and Gemma 3 share; what the last two share.
 void use_gemma_facts(const Config& config, Architecture& facts);
 Architecture read_gemma2_facts(const Config& config);

@@ -9,18 +9,7 @@ namespace actsweep {
 namespace {
 
 Architecture read_gpt2(const Config& config) {
-  config.only("add_cross_attention", false);
-  Architecture facts =
-      read_sizes(config, {"n_layer", "n_embd", "n_head", "", "", "", "n_positions"});
-  facts.ffn_width = config.positive_or("n_inner", 4 * facts.channels);
-  facts.norm = {NormKind::kLayer, config.number_or("layer_norm_epsilon", 1e-5)};
-  facts.norm.has_bias = true;
-  facts.activation = read_activation(config, "activation_function", "gelu_new");
-  facts.is_gated = false;
-  facts.has_qkv_bias = facts.has_output_bias = facts.has_mlp_bias = true;
-  facts.position_rows = facts.max_positions;
-  facts.ties_embeddings = config.flag_or("tie_word_embeddings", true);
-  if (!config.flag_or("scale_attn_weights", true)) facts.attention_scale = 1;
+  Architecture facts = read_gpt2_facts(config, "gelu_new");
   facts.divides_scale_by_layer = config.flag_or("scale_attn_by_inverse_layer_idx", false);
   facts.has_extra_key = config.flag_or("attention_bias_kv", false);
   facts.has_sink_token = config.flag_or("sink_token", false);
@@ -28,19 +17,11 @@ Architecture read_gpt2(const Config& config) {
 }
 
 std::vector<TensorRow> gpt2_rows(const Architecture& a) {
-  const std::string layer = "transformer.h.{}.";
   TensorRows rows(a);
-  rows.embedding("transformer.wte")
-      .positions("transformer.wpe")
-      .stored_transposed()
-      .norm(layer + "ln_1", Weight::kAttentionNorm)
-      .fused_query_key_value(layer + "attn.c_attn", FusedOrder::kParts)
-      .attention_output(layer + "attn.c_proj")
-      .norm(layer + "ln_2", Weight::kMlpNorm)
-      .up_down(layer + "mlp.c_fc", layer + "mlp.c_proj")
-      .norm("transformer.ln_f", Weight::kFinalNorm)
-      .head("lm_head");
-  if (a.has_extra_key) rows.extra_key_value(layer + "attn.k_bias", layer + "attn.v_bias");
+  rows.embedding("transformer.wte").positions("transformer.wpe").stored_transposed();
+  add_gpt2_layers(FusedOrder::kParts, rows);
+  const std::string attention = "transformer.h.{}.attn.";
+  if (a.has_extra_key) rows.extra_key_value(attention + "k_bias", attention + "v_bias");
   if (a.has_sink_token) {
     rows.parameter("transformer.sink_token", Weight::kSinkToken, {a.channels});
   }
@@ -48,6 +29,33 @@ std::vector<TensorRow> gpt2_rows(const Architecture& a) {
 }
 
 }  // namespace
+
+Architecture read_gpt2_facts(const Config& config, const std::string& activation) {
+  config.only("add_cross_attention", false);
+  Architecture facts =
+      read_sizes(config, {"n_layer", "n_embd", "n_head", "", "", "", "n_positions"});
+  facts.ffn_width = config.positive_or("n_inner", 4 * facts.channels);
+  facts.norm = {NormKind::kLayer, config.number_or("layer_norm_epsilon", 1e-5)};
+  facts.norm.has_bias = true;
+  facts.activation = read_activation(config, "activation_function", activation);
+  facts.is_gated = false;
+  facts.has_qkv_bias = facts.has_output_bias = facts.has_mlp_bias = true;
+  facts.position_rows = facts.max_positions;
+  facts.ties_embeddings = config.flag_or("tie_word_embeddings", true);
+  if (!config.flag_or("scale_attn_weights", true)) facts.attention_scale = 1;
+  return facts;
+}
+
+void add_gpt2_layers(FusedOrder order, TensorRows& rows) {
+  const std::string layer = "transformer.h.{}.";
+  rows.norm(layer + "ln_1", Weight::kAttentionNorm)
+      .fused_query_key_value(layer + "attn.c_attn", order)
+      .attention_output(layer + "attn.c_proj")
+      .norm(layer + "ln_2", Weight::kMlpNorm)
+      .up_down(layer + "mlp.c_fc", layer + "mlp.c_proj")
+      .norm("transformer.ln_f", Weight::kFinalNorm)
+      .head("lm_head");
+}
 
 Family gpt2_family() {
   return {"gpt2",

@@ -1,0 +1,44 @@
+"""Worker processes, and what becomes of the rest when one of them is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from preparation.errors import CORPUS, PreparationError
+
+
+class KilledWorkerError(PreparationError):
+    """A worker was killed. The program must leave without waiting for its pool, which may never
+    end: Python's pool waits for a pipe that nobody reads (CPython issue 94777)."""
+
+    leaves_at_once = True
+
+
+@contextlib.contextmanager
+def worker_pool(
+    jobs: int, initializer: Callable[..., None], *arguments: Any
+) -> Iterator[ProcessPoolExecutor]:
+    """A pool of `jobs` processes; one that is killed is a KilledWorkerError."""
+    pool = ProcessPoolExecutor(
+        jobs, multiprocessing.get_context("spawn"), initializer=initializer, initargs=arguments
+    )
+    try:
+        yield pool
+    except BrokenProcessPool:
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise KilledWorkerError(
+            CORPUS,
+            f"a worker process was killed, perhaps for want of memory: expected {jobs} to live to"
+            " the end; a smaller --jobs needs less",
+        ) from None
+    except BaseException:
+        pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()
