@@ -189,7 +189,8 @@ void check_experts(const Config& config, const Architecture& facts) {
           config.path(), facts.experts.count, facts.experts.chosen);
 }
 
-void read_window(const Config& config, Architecture& facts, const std::string& key) {
+void read_window(const Config& config, Architecture& facts) {
+  const char* key = "sliding_window";
   if (config.has(key)) facts.window.assign(facts.layers, config.positive(key));
 }
 

@@ -63,7 +63,6 @@ void read_upper_windows(const Config& config, Architecture& facts);
 void check_experts(const Config& config, const Architecture& facts);
 
 /// A window on all layers, where the key is there and not null.
-void read_window(const Config& config, Architecture& facts,
-                 const std::string& key = "sliding_window");
+void read_window(const Config& config, Architecture& facts);
 
 }  // namespace actsweep

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "model/mlp.h"
+#include "model/norms.h"
 #include "model/product.h"
 
 namespace actsweep {
@@ -28,13 +29,6 @@ Forward::Forward(const Architecture& architecture, const Group& group, const Opt
   for (const auto& rope : architecture_.ropes) needs_lengths_ |= rope.follows_length();
 }
 
-Norm Forward::norm_of(const StageWeights& weights, Weight weight) const {
-  const auto& facts = architecture_.norm;
-  const auto bias = static_cast<Weight>(static_cast<int>(weight) + 1);
-  return {facts.kind, weights[weight], facts.has_bias ? weights[bias] : at::Tensor(), facts.epsilon,
-          facts.weight_offset};
-}
-
 at::Tensor Forward::gather(int64_t rows) {
   auto gathered = workspace_.gathered(rows);
   return group_.all_gather(workspace_.normed(rows), gathered);
@@ -45,7 +39,7 @@ at::Tensor Forward::gather_input(const StageWeights& weights, Weight norm,
                                  const at::Tensor& residual) {
   auto normed = workspace_.normed(residual.size(0));
   if (weights.has(norm) && !architecture_.norm.is_after_addition) {
-    normalise(residual, norm_of(weights, norm), normed);
+    normalise(residual, norm_of(architecture_, weights, norm), normed);
   } else {
     normed.copy_(residual);
   }
@@ -118,7 +112,8 @@ void Forward::serial_block(const StageWeights& weights, int64_t layer, const Seq
   at::Tensor mlp_input;
   if (is_plain) {
     auto normed = workspace_.normed(rows);
-    add_and_normalise(residual, reduce(rows), norm_of(weights, Weight::kMlpNorm), normed);
+    add_and_normalise(residual, reduce(rows), norm_of(architecture_, weights, Weight::kMlpNorm),
+                      normed);
     mlp_input = gather(rows);
   } else {
     add_branch(weights,
@@ -134,9 +129,7 @@ void Forward::serial_block(const StageWeights& weights, int64_t layer, const Seq
 void Forward::add_branch(const StageWeights& weights, const Branch& branch, at::Tensor& residual) {
   const auto sum = reduce(residual.size(0));
   if (weights.has(branch.post_norm)) {
-    auto facts = norm_of(weights, branch.post_norm);
-    facts.bias = at::Tensor();
-    return add_normalised(residual, sum, facts);
+    return add_normalised(residual, sum, norm_of(architecture_, weights, branch.post_norm));
   }
   if (weights.has(branch.scale)) {
     residual.addcmul_(sum, weights[branch.scale]);
@@ -144,7 +137,7 @@ void Forward::add_branch(const StageWeights& weights, const Branch& branch, at::
   }
   add_rows(residual, sum);
   if (architecture_.norm.is_after_addition) {
-    normalise(residual, norm_of(weights, branch.norm), residual);
+    normalise(residual, norm_of(architecture_, weights, branch.norm), residual);
   }
 }
 

@@ -44,7 +44,6 @@ class Forward {
                     at::Tensor& residual);
   void parallel_block(const StageWeights& weights, int64_t layer, const Sequences& sequences,
                       at::Tensor& residual);
-  Norm norm_of(const StageWeights& weights, Weight weight) const;
   at::Tensor gather_input(const StageWeights& weights, Weight norm, const at::Tensor& residual);
   at::Tensor gather(int64_t rows);
   at::Tensor heads(const StageWeights& weights, int64_t layer, const Sequences& sequences,

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "model/ops.h"
+#include "model/norms.h"
 #include "model/product.h"
 
 namespace actsweep {
@@ -45,10 +45,7 @@ at::Tensor head_input(const Architecture& a, const StageWeights& head, const at:
   auto normed =
       at::empty(residual.sizes(), residual.options().dtype(head[Weight::kHead].scalar_type()));
   if (head.has(Weight::kFinalNorm)) {
-    normalise(residual,
-              {a.norm.kind, head[Weight::kFinalNorm], head[Weight::kFinalNormBias], a.norm.epsilon,
-               a.norm.weight_offset},
-              normed);
+    normalise(residual, norm_of(a, head, Weight::kFinalNorm), normed);
   } else {
     normed.copy_(residual);
   }

@@ -54,10 +54,9 @@ TensorRows& TensorRows::positions(const std::string& name) {
 TensorRows& TensorRows::norm(const std::string& name, Weight weight) {
   vector(name + ".weight", weight, 0, Cut::kNone, a_.channels);
   if (!a_.norm.has_bias) return *this;
-  ensure(weight != Weight::kAttentionPostNorm && weight != Weight::kMlpPostNorm,
-         "norms of a branch's output have no bias");
-  vector(name + ".bias", static_cast<Weight>(static_cast<int>(weight) + 1), 0, Cut::kNone,
-         a_.channels);
+  const auto bias = bias_of(weight);
+  ensure(bias.has_value(), "norms of a branch's output have no bias");
+  vector(name + ".bias", *bias, 0, Cut::kNone, a_.channels);
   return *this;
 }
 

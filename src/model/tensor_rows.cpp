@@ -35,6 +35,21 @@ bool is_of_head(Weight weight) {
          weight == Weight::kHeadBias;
 }
 
+std::optional<Weight> bias_of(Weight norm) {
+  switch (norm) {
+    case Weight::kAttentionNorm:
+      return Weight::kAttentionNormBias;
+    case Weight::kMlpNorm:
+      return Weight::kMlpNormBias;
+    case Weight::kFinalNorm:
+      return Weight::kFinalNormBias;
+    case Weight::kEmbeddingNorm:
+      return Weight::kEmbeddingNormBias;
+    default:
+      return std::nullopt;
+  }
+}
+
 std::string tensor_name(const TensorRow& row, int64_t layer) {
   std::string name = row.name;
   const auto hole = name.find("{}");

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -68,6 +69,8 @@ inline constexpr int kWeights = static_cast<int>(Weight::kEmbeddingNormBias) + 1
 /// Norms and sinks stay float32 whatever the dtype of the products.
 bool stays_float32(Weight weight);
 bool is_of_head(Weight weight);
+/// The bias of a norm over the channels; empty for a norm of a branch's output, which has none.
+std::optional<Weight> bias_of(Weight norm);
 
 /// Which units of an axis a rank holds.
 enum class Cut {

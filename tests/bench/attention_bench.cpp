@@ -51,7 +51,10 @@ int main() {
       const AttentionShape shape{positions, 9, 3, 64, 0};
       const auto qkv = at::randn({kTokens, 15 * 64}).to(dtype);
       auto out = at::empty({kTokens, 9 * 64}, dtype);
-      const AttentionCall call{shape, {.scale = 0.125}, {{0, 9, 0, 3}}};
+      AttentionCall call{};
+      call.shape = shape;
+      call.scores.scale = 0.125;
+      call.runs = {{0, 9, 0, 3}};
       const double mine = median_ms([&] { attend(qkv, call, out); });
       const double theirs = median_ms([&] { flash(qkv, shape, out); });
       fmt::print("| {} | {} | {:.1f} ms | {:.1f} ms | {:.2f}x |\n", at::toString(dtype), positions,

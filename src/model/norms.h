@@ -1,0 +1,13 @@
+// The norms over the channels that a checkpoint holds, as the kernels take them.
+#pragma once
+
+#include "model/ops.h"
+#include "model/stage.h"
+
+namespace actsweep {
+
+/// The norm of a weight in a stage, with the architecture's kind, epsilon and offset, and its bias
+/// where the stage has one.
+Norm norm_of(const Architecture& architecture, const StageWeights& weights, Weight weight);
+
+}  // namespace actsweep
