@@ -64,7 +64,4 @@ class Corpus {
   int64_t bos_id_ = -1;
 };
 
-/// The kind of a corpus file, by its attribute `schema`; refuses (kCorpus) another file.
-CorpusKind kind_of_corpus(const std::string& path);
-
 }  // namespace actsweep

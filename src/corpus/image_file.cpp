@@ -3,27 +3,18 @@
 #include <algorithm>
 #include <charconv>
 
-#include "base/h5.h"
+#include "corpus/corpus_file.h"
 
 namespace actsweep {
 namespace {
 
 constexpr auto kKind = ErrorKind::kCorpus;
 
-H5File open_images(const std::string& path) {
-  require(kind_of_corpus(path) == CorpusKind::kImages, kKind,
-          "{}: expected an image file of data/prepare_images.py, found a token file", path);
-  auto file = H5File::open(path, kKind);
-  const auto version = file.read_int("schema_version");
-  require(version == 1, kKind, "{}: schema_version: expected 1, found {}", path, version);
-  return file;
-}
-
 }  // namespace
 
 ImageFile::ImageFile(const std::string& path, const PatchLayout& layout) : layout_(layout) {
   path_ = path;
-  const auto file = open_images(path);
+  const auto file = open_corpus_file(path, CorpusKind::kImages);
   map_ = std::make_shared<const MappedFile>(path, kKind);
   const auto dataset = file.dataset("pixels");
   const auto shape = dataset.shape();

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/h5.h"
+#include "corpus/corpus_file.h"
 
 namespace actsweep {
 namespace {
@@ -19,15 +19,6 @@ std::vector<T> read_vector(const H5File& file, const std::string& path, hid_t me
   std::vector<T> values(shape[0]);
   if (!values.empty()) dataset.read_all(memory_type, values.data());
   return values;
-}
-
-H5File open_corpus(const std::string& path) {
-  require(kind_of_corpus(path) == CorpusKind::kText, kKind,
-          "{}: expected a token file of data/prepare_corpus.py, found an image file", path);
-  auto file = H5File::open(path, kKind);
-  const auto version = file.read_int("schema_version");
-  require(version == 1, kKind, "{}: schema_version: expected 1, found {}", path, version);
-  return file;
 }
 
 /// The ids inside the map, without a copy.
@@ -58,7 +49,7 @@ void check_offsets(const std::vector<int64_t>& offsets, int64_t tokens, const st
 
 TokenFile::TokenFile(const std::string& path) {
   path_ = path;
-  const auto file = open_corpus(path);
+  const auto file = open_corpus_file(path, CorpusKind::kText);
   map_ = std::make_shared<const MappedFile>(path, kKind);
   ids_ = map_ids(file, *map_);
   require(!ids_.empty(), kKind, "{}: ids: expected at least one token, found none", path);
@@ -78,12 +69,12 @@ TokenFile::TokenFile(const std::string& path) {
 }
 
 Prompt TokenFile::prompt(const std::string& name) const {
-  const auto file = open_corpus(path_);
+  const auto file = open_corpus_file(path_, CorpusKind::kText);
   const auto path = "prompts/" + name;
   if (!file.contains(path)) {
     std::string known;
     for (const auto& dataset : file.dataset_paths()) {
-      if (dataset.starts_with("prompts/")) known += " " + dataset.substr(8);
+      if (dataset.starts_with("prompts/")) known += fmt::format(" {}", dataset.substr(8));
     }
     fail(kKind,
          "{}: prompt \"{}\": expected one of the file's named prompts, found none of that "

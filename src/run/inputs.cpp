@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "corpus/corpus_file.h"
 #include "corpus/token_file.h"
 #include "model/tokenizer.h"
 
