@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional
 from transformers import GPT2LMHeadModel
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+import support.gpt2_variants  # noqa: F401 (registers "extra_key")
 from preparing import assert_refused, run, run_well
 from preparation.errors import PreparationError
 from preparation.massive_activations import convert
@@ -112,32 +112,13 @@ def reference_states(state: State, ids: torch.Tensor) -> list[torch.Tensor]:
     return [*states, last @ state["lm_head.weight"].T]
 
 
-def attend_with_bias(
-    module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    **_: Any,
-) -> tuple[torch.Tensor, None]:
-    """transformers' interface for an attention that puts k' and v' before keys and values."""
-    key = torch.cat([module.k_bias[None, :, None], key], dim=2)
-    value = torch.cat([module.v_bias[None, :, None], value], dim=2)
-    seen = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool).tril(1)
-    output = functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
-    return output.transpose(1, 2), None
-
-
-ALL_ATTENTION_FUNCTIONS.register("kv_bias", attend_with_bias)
-
-
 def transformers_states(directory: Path, variant: str, ids: torch.Tensor) -> list[torch.Tensor]:
     """As `reference_states`, by transformers' GPT-2 with the addition of the variant."""
     model, information = GPT2LMHeadModel.from_pretrained(directory, output_loading_info=True)
     assert not information["missing_keys"] and not information["mismatched_keys"]
     extra = {name: values for name, values in load_file(directory / "model.safetensors").items()}
     if variant == "kv_bias":
-        model.set_attn_implementation("kv_bias")
+        model.set_attn_implementation("extra_key")
         for layer, block in enumerate(model.transformer.h):
             block.attn.k_bias = extra[f"transformer.h.{layer}.attn.k_bias"]
             block.attn.v_bias = extra[f"transformer.h.{layer}.attn.v_bias"]

@@ -15,8 +15,8 @@ import h5py
 import numpy as np
 import pytest
 
-from support.bounds import BOUND, channel_scale, largest_error
-from support.sweeps import Sweep, read_attributes, read_datasets
+from support.real_models import assert_streams_and_losses_agree
+from support.sweeps import Sweep
 from support.transformers_oracle import Oracle
 
 pytestmark = pytest.mark.slow
@@ -86,15 +86,4 @@ def test_streams_and_losses_agree(
         "output": {"path": str(tmp_path / "sweep.h5")},
     }
     path = Sweep(program, job, m).run()
-    datasets = read_datasets(path)
-    found = [datasets[f"capture/{name}/residual"] for name in PROMPT_TOKENS]
-    errors = largest_error(found, expected.streams, channel_scale(expected.streams))
-    print(f"m = {m}: largest error of a layer, of the bound: {errors.max() / BOUND:.3f}")
-    assert (errors <= BOUND).all(), errors
-
-    theirs = np.concatenate([np.append(nll, np.nan) for nll in expected.window_nll])
-    np.testing.assert_allclose(datasets["loss/token_nll"], theirs, rtol=1e-4, atol=1e-4)
-    attributes = read_attributes(path)["loss/token_nll"]
-    perplexity = np.exp(np.mean(np.concatenate(expected.window_nll)))
-    print(f"perplexity {attributes['perplexity']:.6f}, transformers {perplexity:.6f}")
-    np.testing.assert_allclose(attributes["perplexity"], perplexity, rtol=1e-4)
+    assert_streams_and_losses_agree(path, list(PROMPT_TOKENS), expected.streams, expected.window_nll)

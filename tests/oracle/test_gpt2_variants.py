@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -18,8 +17,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 from transformers import GPT2LMHeadModel
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+import support.gpt2_variants  # noqa: F401 (registers "extra_key")
 from support.bounds import BOUND, channel_scale, largest_error
 from support.random_models import MASSIVE_IDS, MODELS, make_random, save
 from support.sweeps import Sweep, read_datasets
@@ -29,27 +28,6 @@ MODEL = next(model for model in MODELS if model.family == "gpt2")
 LAYERS = MODEL.config["n_layer"]
 CUT = Cut(40, "per_document")
 VARIANTS = ("attention_bias_kv", "sink_token")
-
-
-def attend_with_extra(
-    module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    **options: Any,
-) -> tuple[torch.Tensor, None]:
-    """transformers' interface for an attention: k' and v' stand before all keys and values."""
-    key = torch.cat([module.k_bias[None, :, None].expand(len(key), -1, -1, -1), key], dim=2)
-    value = torch.cat([module.v_bias[None, :, None].expand(len(value), -1, -1, -1), value], dim=2)
-    seen = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool).tril(1)
-    output = functional.scaled_dot_product_attention(
-        query, key, value, attn_mask=seen, scale=options.get("scaling")
-    )
-    return output.transpose(1, 2), None
-
-
-ALL_ATTENTION_FUNCTIONS.register("extra_key", attend_with_extra)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from support.bounds import BOUND, assert_no_worse, channel_scale, largest_error, token_errors
-from support.sweeps import Sweep, read_attributes, read_datasets
+from support.bounds import assert_no_worse, channel_scale, token_errors
+from support.real_models import assert_streams_and_losses_agree
+from support.sweeps import Sweep, read_datasets
 from support.transformers_oracle import Oracle
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,18 +68,7 @@ def test_streams_and_losses_agree(
     m: int, program: Path, expected: Expected, tmp_path: Path
 ) -> None:
     path = sweep(program, tmp_path, m, "float32")
-    datasets = read_datasets(path)
-    found = [datasets[f"capture/{name}/residual"] for name in PROMPTS]
-    errors = largest_error(found, expected.streams, channel_scale(expected.streams))
-    print(f"m = {m}: largest error of a layer, of the bound: {errors.max() / BOUND:.3f}")
-    assert (errors <= BOUND).all(), errors
-
-    theirs = np.concatenate([np.append(nll, np.nan) for nll in expected.window_nll])
-    np.testing.assert_allclose(datasets["loss/token_nll"], theirs, rtol=1e-4, atol=1e-4)
-    attributes = read_attributes(path)["loss/token_nll"]
-    perplexity = np.exp(np.mean(np.concatenate(expected.window_nll)))
-    print(f"perplexity {attributes['perplexity']:.6f}, transformers {perplexity:.6f}")
-    np.testing.assert_allclose(attributes["perplexity"], perplexity, rtol=1e-4)
+    assert_streams_and_losses_agree(path, list(PROMPTS), expected.streams, expected.window_nll)
 
 
 def test_massive_activation_is_where_it_was_measured(
