@@ -19,15 +19,29 @@ from torch.nn import functional
 from transformers import GPT2LMHeadModel
 
 import support.gpt2_variants  # noqa: F401 (registers "extra_key")
-from support.bounds import BOUND, channel_scale, largest_error
-from support.random_models import MASSIVE_IDS, MODELS, make_random, save
+from support.bounds import (
+    BOUND,
+    assert_no_worse,
+    channel_scale,
+    largest_error,
+    token_errors,
+)
+from support.random_models import MASSIVE_IDS, MODELS, RandomModel, make_random, save
 from support.sweeps import Sweep, read_datasets
 from support.token_files import Cut, random_corpus, write_token_file
 
-MODEL = next(model for model in MODELS if model.family == "gpt2")
-LAYERS = MODEL.config["n_layer"]
+CONFIGURATIONS = [model for model in MODELS if model.family == "gpt2"]
 CUT = Cut(40, "per_document")
 VARIANTS = ("attention_bias_kv", "sink_token")
+CASES = [
+    pytest.param((name, model), id=f"{name}-{model.name}")
+    for name in VARIANTS
+    for model in CONFIGURATIONS
+]
+ARRANGEMENTS = [
+    pytest.param((m, mode), id=f"m{m}-{mode}")
+    for m, mode in (*((m, "resident") for m in (1, 2, 3, 4)), (2, "streamed"))
+]
 
 
 @dataclass(frozen=True)
@@ -35,6 +49,7 @@ class Variant:
     """A checkpoint of one variant, as data/prepare_model.py writes it, and a token file."""
 
     name: str
+    model: RandomModel
     directory: Path
     corpus: Path
     prompts: dict[str, np.ndarray]
@@ -44,25 +59,28 @@ class Variant:
     def extra(self) -> dict[str, torch.Tensor]:
         return load_file(self.directory / "model.safetensors")
 
-    def forward(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def forward(
+        self, ids: np.ndarray, dtype: torch.dtype = torch.float32
+    ) -> tuple[np.ndarray, np.ndarray]:
         """[layers + 1, T (+ 1), C] with the sink's row, and [T - 1] losses of the tokens."""
-        module = GPT2LMHeadModel.from_pretrained(self.directory).eval()
+        module = GPT2LMHeadModel.from_pretrained(self.directory, dtype=dtype).eval()
         tokens = torch.from_numpy(ids.astype(np.int64))
         embedding, places = module.transformer.wte(tokens), torch.arange(len(ids))
         sinks = 0
         if self.name == "attention_bias_kv":
             module.set_attn_implementation("extra_key")
             for layer, block in enumerate(module.transformer.h):
-                block.attn.k_bias = self.extra[f"transformer.h.{layer}.attn.k_bias"]
-                block.attn.v_bias = self.extra[f"transformer.h.{layer}.attn.v_bias"]
+                begin = f"transformer.h.{layer}.attn."
+                block.attn.k_bias = self.extra[begin + "k_bias"].to(dtype)
+                block.attn.v_bias = self.extra[begin + "v_bias"].to(dtype)
         else:
-            own = self.extra["transformer.sink_token"] - module.transformer.wpe.weight[0]
+            own = self.extra["transformer.sink_token"].to(dtype) - module.transformer.wpe.weight[0]
             embedding = torch.cat([own[None], embedding])
             places = torch.cat([places[:1], places])
             sinks = 1
         states: list[torch.Tensor] = []
         for block in (*module.transformer.h, module.transformer.ln_f):
-            block.register_forward_pre_hook(lambda _, inputs: states.append(inputs[0][0]))
+            block.register_forward_pre_hook(lambda _, inputs: states.append(inputs[0][0].float()))
         with torch.no_grad():
             output = module(inputs_embeds=embedding[None], position_ids=places[None])
             logits = output.logits[0, sinks:-1].double()
@@ -70,48 +88,55 @@ class Variant:
         return torch.stack(states).numpy(), nll.numpy()
 
 
-@pytest.fixture(scope="module", params=VARIANTS)
+@pytest.fixture(scope="module", params=CASES)
 def variant(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Variant:
-    folder = tmp_path_factory.mktemp(request.param)
-    directory = save(make_random(MODEL), MODEL, folder / "model")
+    name, model = request.param
+    folder = tmp_path_factory.mktemp(name)
+    directory = save(make_random(model), model, folder / "model")
     weights = load_file(directory / "model.safetensors")
+    dtype = weights["transformer.wte.weight"].dtype
     generator = torch.Generator().manual_seed(3)
-    heads, channels = MODEL.heads, MODEL.config["n_embd"]
-    if request.param == "attention_bias_kv":
-        for layer in range(LAYERS):
-            for name in ("k_bias", "v_bias"):
-                weights[f"transformer.h.{layer}.attn.{name}"] = 2 * torch.randn(
-                    (heads, channels // heads), generator=generator
-                )
+    heads, channels = model.heads, model.config["n_embd"]
+    if name == "attention_bias_kv":
+        for layer in range(model.config["n_layer"]):
+            for part in ("k_bias", "v_bias"):
+                values = 2 * torch.randn((heads, channels // heads), generator=generator)
+                weights[f"transformer.h.{layer}.attn.{part}"] = values.to(dtype)
     else:
-        weights["transformer.sink_token"] = 20 * torch.randn(channels, generator=generator)
+        values = 20 * torch.randn(channels, generator=generator)
+        weights["transformer.sink_token"] = values.to(dtype)
     save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
     config = json.loads((directory / "config.json").read_text())
-    (directory / "config.json").write_text(json.dumps(config | {request.param: True}))
-    text = random_corpus(MODEL.vocabulary, (57, 2, 47, 83, 39), seed=1, often=MASSIVE_IDS)
+    (directory / "config.json").write_text(json.dumps(config | {name: True}))
+    text = random_corpus(model.vocabulary, (57, 2, 47, 83, 39), seed=1, often=MASSIVE_IDS)
     prompts = {"long": text.documents[3], "short": text.documents[0][:5]}
     corpus = write_token_file(folder / "corpus.h5", text, prompts)
-    text_length = CUT.sequence_length - (request.param == "sink_token")
+    text_length = CUT.sequence_length - (name == "sink_token")
     windows = [window.ids for window in text.windows(Cut(text_length, "per_document"))]
-    return Variant(request.param, directory, corpus, prompts, windows)
+    return Variant(name, model, directory, corpus, prompts, windows)
 
 
-@pytest.fixture(scope="module", params=(1, 2, 3, 4), ids=lambda m: f"m{m}")
+def sweep(program: Path, variant: Variant, output: Path, m: int, mode: str, dtype: str) -> Path:
+    job = {
+        "model": {"path": str(variant.directory), "dtype": dtype},
+        "corpus": {"path": str(variant.corpus), **CUT.job_keys()},
+        "parallel": {"tensor": m, "threads": 1, "microbatch_tokens": 160, "weights": mode},
+        "statistics": {"loss": True},
+        "capture": {"prompts": list(variant.prompts)},
+        "output": {"path": str(output / "sweep.h5")},
+    }
+    return Sweep(program, job, m).run()
+
+
+@pytest.fixture(scope="module", params=ARRANGEMENTS)
 def swept(
     request: pytest.FixtureRequest,
     program: Path,
     variant: Variant,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    job = {
-        "model": {"path": str(variant.directory)},
-        "corpus": {"path": str(variant.corpus), **CUT.job_keys()},
-        "parallel": {"tensor": request.param, "threads": 1, "microbatch_tokens": 160},
-        "statistics": {"loss": True},
-        "capture": {"prompts": list(variant.prompts)},
-        "output": {"path": str(tmp_path_factory.mktemp("sweep") / "sweep.h5")},
-    }
-    return Sweep(program, job, request.param).run()
+    m, mode = request.param
+    return sweep(program, variant, tmp_path_factory.mktemp("sweep"), m, mode, "float32")
 
 
 def test_streams_agree(variant: Variant, swept: Path) -> None:
@@ -120,7 +145,7 @@ def test_streams_agree(variant: Variant, swept: Path) -> None:
     theirs = [variant.forward(ids)[0] for ids in variant.prompts.values()]
     errors = largest_error(mine, theirs, channel_scale(theirs))
     assert (errors <= BOUND).all(), errors
-    plain = GPT2LMHeadModel.from_pretrained(variant.directory).eval()
+    plain = GPT2LMHeadModel.from_pretrained(variant.directory, dtype=torch.float32).eval()
     ids = torch.from_numpy(variant.prompts["long"].astype(np.int64))[None]
     with torch.no_grad():
         without = plain(ids, output_hidden_states=True).hidden_states[1][0].numpy()
@@ -138,13 +163,25 @@ def test_losses_agree_and_leave_the_sink_out(variant: Variant, swept: Path) -> N
 
 def test_tokens_tell_the_sink(variant: Variant, swept: Path) -> None:
     found = read_datasets(swept)
-    is_sink = found["tokens/id"] == MODEL.vocabulary
+    is_sink = found["tokens/id"] == variant.model.vocabulary
     if variant.name == "sink_token":
         np.testing.assert_array_equal(is_sink, found["tokens/position"] == 0)
         ids = np.concatenate(variant.windows)
         np.testing.assert_array_equal(found["tokens/id"][~is_sink], ids)
         with h5py.File(swept) as file:
             offset, data = file["vocabulary/offset"][()], file["vocabulary/bytes"][()]
-        assert bytes(data[offset[MODEL.vocabulary] :]) == b"[SINK]"
+        assert bytes(data[offset[variant.model.vocabulary] :]) == b"[SINK]"
     else:
         assert not is_sink.any()
+
+
+@pytest.mark.parametrize("m", [1, 2])
+def test_bfloat16_is_no_worse_than_transformers(
+    m: int, program: Path, variant: Variant, tmp_path: Path
+) -> None:
+    found = read_datasets(sweep(program, variant, tmp_path, m, "resident", "bfloat16"))
+    mine = [found[f"capture/{name}/residual"] for name in variant.prompts]
+    exact = [variant.forward(ids)[0] for ids in variant.prompts.values()]
+    rounded = [variant.forward(ids, torch.bfloat16)[0] for ids in variant.prompts.values()]
+    scale = channel_scale(exact)
+    assert_no_worse(token_errors(mine, exact, scale), token_errors(rounded, exact, scale))
