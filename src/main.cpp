@@ -99,7 +99,8 @@ int run_alone(const CLI::App& app, const Arguments& arguments, int* argc, char**
     } else if (app.got_subcommand("models")) {
       fmt::print("{}", families_markdown());
     } else {
-      fmt::print("{}", schema_markdown(declare_datasets(schema_job(), {CorpusKind::kImages, true})));
+      fmt::print("{}",
+                 schema_markdown(declare_datasets(schema_job(), {CorpusKind::kImages, true, 1})));
     }
     return 0;
   } catch (const Error& error) {

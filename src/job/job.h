@@ -19,6 +19,23 @@ enum class WindowPolicy { kPacked, kPerDocument };
 enum class BosPolicy { kNone, kEachWindow };
 enum class WeightMode { kResident, kStreamed };
 enum class PerToken { kAll, kMassive, kNone };
+/// Where in a layer activations are measured: the groups of the sweep file. probe/site.h says what
+/// each is.
+enum class Site {
+  kResidual,
+  kAttentionInput,
+  kQuery,
+  kKey,
+  kValue,
+  kAttentionHeads,
+  kAttentionOutput,
+  kMlpInput,
+  kGate,
+  kUp,
+  kMlpHidden,
+  kMlpOutput,
+  kFinalNorm,
+};
 
 /// The words of the job file: "float32", "per_document", "each_window", "streamed", "massive", ...
 const char* name_of(Dtype dtype);
@@ -26,6 +43,7 @@ const char* name_of(WindowPolicy policy);
 const char* name_of(BosPolicy policy);
 const char* name_of(WeightMode mode);
 const char* name_of(PerToken choice);
+const char* name_of(Site site);
 /// Bytes of one element.
 int64_t size_of(Dtype dtype);
 
@@ -55,21 +73,29 @@ struct Job {
     int64_t microbatch_tokens = 8192;
   } parallel;
   struct Statistics {
-    std::vector<std::string> sites = {"residual"};
+    std::vector<Site> sites = {Site::kResidual};
     int64_t top_k = 3;
     bool loss = false;
+    std::vector<std::string> attention;         // sets of keys; none: attention is not measured
+    std::optional<std::string> attention_from;  // a sweep file, for the set "from"
+    bool value_updates = false;                 // of the sets of keys
+    bool query_key = false;
+    bool experts = false;
     double criterion_magnitude = 100;
     double criterion_ratio = 1000;
     int64_t max_events = 10;  // per layer and sequence
   } statistics;
   struct Capture {
     std::vector<std::string> prompts;  // names of the corpus file's named sequences
+    bool attention = false;            // whether their attention is stored in full
   } capture;
   struct Output {
     std::string path;
     PerToken per_token = PerToken::kAll;
     std::optional<int64_t> segment_tokens;
   } output;
+
+  bool measures(Site site) const;
 };
 
 /// Reads and validates a job file. `overrides` are "section.key=value" with the value in TOML

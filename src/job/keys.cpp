@@ -18,6 +18,11 @@ constexpr auto words_of(WindowPolicy) { return std::array{"packed", "per_documen
 constexpr auto words_of(BosPolicy) { return std::array{"none", "each_window"}; }
 constexpr auto words_of(WeightMode) { return std::array{"resident", "streamed"}; }
 constexpr auto words_of(PerToken) { return std::array{"all", "massive", "none"}; }
+constexpr auto words_of(Site) {
+  return std::array{"residual",        "attention_input",  "query",     "key",  "value",
+                    "attention_heads", "attention_output", "mlp_input", "gate", "up",
+                    "mlp_hidden",      "mlp_output",       "final_norm"};
+}
 
 template <typename Enum>
 std::vector<std::string> all_words() {
@@ -39,6 +44,12 @@ nlohmann::json to_json_value(const Value& value) {
   }
 }
 
+nlohmann::json to_json_value(const std::vector<Site>& sites) {
+  auto json = nlohmann::json::array();
+  for (const Site site : sites) json.push_back(word_of(site));
+  return json;
+}
+
 nlohmann::json to_json_value(const Job::Shard& shard) {
   return fmt::format("{}/{}", shard.index, shard.count);
 }
@@ -58,6 +69,11 @@ void from_json_value(const nlohmann::json& json, Value& value) {
   } else {
     value = json.get<Value>();
   }
+}
+
+void from_json_value(const nlohmann::json& json, std::vector<Site>& sites) {
+  sites.clear();
+  for (const auto& word : json) from_json_value(word, sites.emplace_back());
 }
 
 void from_json_value(const nlohmann::json& json, Job::Shard& shard) {
@@ -194,7 +210,7 @@ std::vector<JobKey> statistics_keys() {
        .kind = ValueKind::kWords,
        .access = member(&Job::statistics, &Statistics::sites),
        .in_identity = true,
-       .words = {"residual"},
+       .words = all_words<Site>(),
        .meaning = "where activations are measured"},
       {.section = "statistics",
        .name = "top_k",
@@ -209,6 +225,39 @@ std::vector<JobKey> statistics_keys() {
        .access = member(&Job::statistics, &Statistics::loss),
        .in_identity = true,
        .meaning = "whether the loss of the next token is measured (costs the logits)"},
+      {.section = "statistics",
+       .name = "attention",
+       .kind = ValueKind::kWords,
+       .access = member(&Job::statistics, &Statistics::attention),
+       .in_identity = true,
+       .words = {"position:0", "class:delimiter:first", "class:weak_semantic:first",
+                 "class:other:first", "registers", "events", "from"},
+       .meaning = "sets of keys to which attention is measured; none: attention is not measured"},
+      {.section = "statistics",
+       .name = "attention_from",
+       .kind = ValueKind::kText,
+       .access = member(&Job::statistics, &Statistics::attention_from),
+       .meaning = "sweep file of the same corpus and windows whose tokens with an event are the "
+                  "set \"from\"",
+       .without = "no set \"from\""},
+      {.section = "statistics",
+       .name = "value_updates",
+       .kind = ValueKind::kFlag,
+       .access = member(&Job::statistics, &Statistics::value_updates),
+       .in_identity = true,
+       .meaning = "whether what the sets of keys add to the attention output is measured"},
+      {.section = "statistics",
+       .name = "query_key",
+       .kind = ValueKind::kFlag,
+       .access = member(&Job::statistics, &Statistics::query_key),
+       .in_identity = true,
+       .meaning = "whether the norms of queries, keys and values over tokens are measured"},
+      {.section = "statistics",
+       .name = "experts",
+       .kind = ValueKind::kFlag,
+       .access = member(&Job::statistics, &Statistics::experts),
+       .in_identity = true,
+       .meaning = "whether tokens and largest outputs of routed experts are measured"},
       {.section = "statistics",
        .name = "criterion_magnitude",
        .kind = ValueKind::kNumber,
@@ -233,11 +282,18 @@ std::vector<JobKey> statistics_keys() {
 std::vector<JobKey> capture_and_output_keys() {
   return {
       {.section = "capture",
+       .name = "attention",
+       .kind = ValueKind::kFlag,
+       .access = member(&Job::capture, &Job::Capture::attention),
+       .in_identity = true,
+       .meaning = "whether the prompts' attention is stored in full"},
+      {.section = "capture",
        .name = "prompts",
        .kind = ValueKind::kNames,
        .access = member(&Job::capture, &Job::Capture::prompts),
        .in_identity = true,
-       .meaning = "named sequences of the corpus file, or numbers of its images, whose whole residual stream is "
+       .meaning = "named sequences of the corpus file, or numbers of its images, whose whole "
+                  "residual stream is "
                   "stored"},
       {.section = "output",
        .name = "path",
@@ -269,6 +325,12 @@ const char* name_of(WindowPolicy policy) { return word_of(policy); }
 const char* name_of(BosPolicy policy) { return word_of(policy); }
 const char* name_of(WeightMode mode) { return word_of(mode); }
 const char* name_of(PerToken choice) { return word_of(choice); }
+const char* name_of(Site site) { return word_of(site); }
+
+bool Job::measures(Site site) const {
+  return std::find(statistics.sites.begin(), statistics.sites.end(), site) !=
+         statistics.sites.end();
+}
 
 int64_t size_of(Dtype dtype) { return dtype == Dtype::kFloat32 ? 4 : 2; }
 

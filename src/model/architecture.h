@@ -4,6 +4,7 @@
 // H heads, D head width, F feed-forward width, E experts, V vocabulary.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -138,6 +139,13 @@ struct Architecture {
   bool is_causal = true;  // a query sees no key behind it
 
   bool reads_images() const { return image.patch > 0; }
+  /// Neurons of the dense MLP, the wider one where some layers have experts beside it.
+  int64_t dense_width() const {
+    bool has_dense = experts.count == 0;
+    for (const bool is_routed : experts.layers) has_dense = has_dense || !is_routed;
+    const int64_t shared = experts.count > 0 ? experts.shared_width : 0;
+    return has_dense ? std::max(ffn_width, shared) : shared;
+  }
   bool has_experts(int64_t layer) const { return experts.count > 0 && experts.layers[layer]; }
 };
 

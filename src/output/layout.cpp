@@ -45,6 +45,19 @@ const std::vector<Axis>& all_axes() {
       Axis::kPromptToken,
       Axis::kExpertChoice,
       Axis::kFinding,
+      Axis::kFinalLayer,
+      Axis::kQueryChannel,
+      Axis::kKeyChannel,
+      Axis::kNeuron,
+      Axis::kHead,
+      Axis::kKeyHead,
+      Axis::kHeadChannel,
+      Axis::kKeySet,
+      Axis::kSelection,
+      Axis::kEpsilon,
+      Axis::kExpert,
+      Axis::kRegister,
+      Axis::kPromptKey,
   };
   return axes;
 }
@@ -123,7 +136,7 @@ hid_t file_type(ElementType type) {
 }
 
 std::string scale_path(const Dataset& dataset, Axis axis) {
-  if (axis != Axis::kPromptToken) return name_of(axis);
+  if (axis != Axis::kPromptToken && axis != Axis::kPromptKey) return name_of(axis);
   return dataset.path.substr(0, dataset.path.rfind('/') + 1) + name_of(axis);
 }
 

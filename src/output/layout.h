@@ -9,7 +9,6 @@
 #include <hdf5.h>
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,8 +16,6 @@
 #include "stats/declare.h"
 
 namespace actsweep {
-
-using Extents = std::map<Axis, int64_t>;
 
 inline constexpr int64_t kChunkRows = 32 * 1024;
 

@@ -107,6 +107,30 @@ int64_t axis_length(const SweepFacts& facts, Axis axis) {
       return facts.architecture.experts.chosen;
     case Axis::kVocabularyOffset:
       return facts.architecture.vocabulary + 1;
+    case Axis::kFinalLayer:
+      return 1;
+    case Axis::kQueryChannel:
+      return facts.architecture.heads * facts.architecture.head_width;
+    case Axis::kKeyChannel:
+      return facts.architecture.kv_heads * facts.architecture.head_width;
+    case Axis::kNeuron:
+      return facts.architecture.dense_width();
+    case Axis::kHead:
+      return facts.architecture.heads;
+    case Axis::kKeyHead:
+      return facts.architecture.kv_heads;
+    case Axis::kHeadChannel:
+      return facts.architecture.head_width;
+    case Axis::kKeySet:
+      return static_cast<int64_t>(facts.job.statistics.attention.size());
+    case Axis::kSelection:
+      return 2;
+    case Axis::kEpsilon:
+      return static_cast<int64_t>(kSinkThresholds.size());
+    case Axis::kExpert:
+      return facts.architecture.experts.count;
+    case Axis::kRegister:
+      return facts.architecture.image.registers;
     default:
       return 0;  // events, rows, prompts: unknown beforehand and small
   }

@@ -13,9 +13,10 @@
 namespace actsweep {
 
 struct Tap {
-  const Site& site;
-  int64_t layer;    // 0 = embedding output, l = output of block l
-  at::Tensor rows;  // [labels.row_count(), C] float32, the rows that this rank owns
+  Site site;
+  int64_t layer;  // 0 = embedding output, l = block l or its output
+  at::Tensor
+      rows;  // [labels.row_count(), channels of the site] float32, the rows that this rank owns
   const OwnedRows& labels;
 };
 

@@ -120,7 +120,7 @@ void BlockPass::embed_block(const BlockLabels& labels) {
 void BlockPass::tap(const BlockLabels& labels, int64_t layer, size_t batch,
                     const Listeners& listeners) {
   const Timer timer(times_.statistics_s);
-  listeners.on_tap({sites().front(), layer, rows_of(labels, batch), labels.own[batch]});
+  listeners.on_tap({Site::kResidual, layer, rows_of(labels, batch), labels.own[batch]});
 }
 
 bool BlockPass::end_layer(int64_t layer, const Listeners& listeners) {

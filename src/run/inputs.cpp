@@ -79,7 +79,8 @@ SweepInputs::SweepInputs(const Job& wanted)
       windows(corpus, (job = with_image_windows(job, images.get())).corpus,
               sink_id(checkpoint.architecture())),
       segments(plan_segments(windows, job, job.parallel.tensor)),
-      datasets(declare_datasets(job, {corpus.kind(), checkpoint.architecture().experts.count > 0})),
+      datasets(declare_datasets(job, {corpus.kind(), checkpoint.architecture().experts.count > 0,
+                                      checkpoint.architecture().image.registers})),
       model_fingerprint(checkpoint.fingerprint()) {
   for (const auto& name : job.capture.prompts) {
     auto& prompt = prompts[name] = corpus.prompt(name);

@@ -38,9 +38,11 @@ SegmentRunner::SegmentRunner(const Environment& environment, BlockPass& pass, at
     : environment_(environment), pass_(pass) {
   const auto& job = environment_.inputs.job;
   const auto& architecture = environment_.inputs.checkpoint.architecture();
-  if (!job.statistics.sites.empty()) {
-    residual_.emplace(job.statistics.sites.front(), job,
-                      SiteShape{architecture.layers + 1, architecture.channels}, device);
+  if (job.measures(Site::kResidual)) {
+    residual_.emplace(
+        Site::kResidual, job,
+        Extents{{Axis::kLayer, architecture.layers + 1}, {Axis::kChannel, architecture.channels}},
+        device);
   }
   if (job.statistics.loss) loss_.emplace(job, device);
 }

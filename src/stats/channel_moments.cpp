@@ -6,8 +6,8 @@
 
 namespace actsweep {
 
-ChannelMoments::ChannelMoments(const std::string& site, SiteShape shape, at::Device device)
-    : fields_(declare_channel_moments(site), shape, device) {}
+ChannelMoments::ChannelMoments(Site site, const Extents& extents, at::Device device)
+    : fields_(declare_channel_moments(group_of(site)), extents, device) {}
 
 void ChannelMoments::update(const SiteBatch& batch, const Measured& measured, const Outputs&) {
   const auto field = [&](const char* name) { return fields_.layer(name, batch.layer); };

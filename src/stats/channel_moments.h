@@ -14,7 +14,7 @@ namespace actsweep {
 
 class ChannelMoments : public Statistic {
  public:
-  ChannelMoments(const std::string& site, SiteShape shape, at::Device device);
+  ChannelMoments(Site site, const Extents& extents, at::Device device);
   void begin_segment() override { fields_.clear(); }
   void update(const SiteBatch& batch, const Measured& measured, const Outputs& outputs) override;
   std::vector<Field> fields() const override { return fields_.fields(); }

@@ -6,8 +6,8 @@
 
 namespace actsweep {
 
-ClassMoments::ClassMoments(const std::string& site, SiteShape shape, at::Device device)
-    : fields_(declare_class_moments(site), shape, device) {}
+ClassMoments::ClassMoments(Site site, const Extents& extents, at::Device device)
+    : fields_(declare_class_moments(group_of(site)), extents, device) {}
 
 void ClassMoments::update(const SiteBatch& batch, const Measured& measured, const Outputs&) {
   fields_.layer("class_count", batch.layer).add_(measured.class_count);

@@ -12,7 +12,7 @@ namespace actsweep {
 
 class ClassMoments : public Statistic {
  public:
-  ClassMoments(const std::string& site, SiteShape shape, at::Device device);
+  ClassMoments(Site site, const Extents& extents, at::Device device);
   void begin_segment() override { fields_.clear(); }
   void update(const SiteBatch& batch, const Measured& measured, const Outputs& outputs) override;
   std::vector<Field> fields() const override { return fields_.fields(); }

@@ -13,6 +13,10 @@ void append(std::vector<Dataset>& datasets, std::vector<Dataset> more) {
   for (auto& dataset : more) datasets.push_back(std::move(dataset));
 }
 
+std::vector<Dataset> declare_epsilon() {
+  return {{"epsilon", kFloat64, {kEpsilon}, "1", "threshold of the sink metric", Merge::kConstant}};
+}
+
 std::vector<Dataset> declare_magnitude_bin() {
   return {{"magnitude_bin",
            kFloat32,
@@ -110,7 +114,25 @@ std::vector<Dataset> declare_captured_experts(const std::string& prompt) {
            Merge::kConstant}};
 }
 
-std::vector<Dataset> declare_site(const std::string& site, PerToken per_token) {
+std::vector<Dataset> declare_captured_attention(const std::string& prompt) {
+  const std::string group = "capture/" + prompt;
+  return {
+      {group + "/attention_logit",
+       kFloat32,
+       {kLayer, kHead, kPromptToken, kPromptKey},
+       "1",
+       "scaled, capped and biased score of a query and a key (NaN: hidden from the query)",
+       Merge::kConstant},
+      {group + "/attention",
+       kFloat32,
+       {kLayer, kHead, kPromptToken, kPromptKey},
+       "1",
+       "attention probability of a query on a key",
+       Merge::kConstant},
+  };
+}
+
+std::vector<Dataset> declare_site(const SiteGroup& site, PerToken per_token) {
   std::vector<Dataset> datasets = declare_token_extrema(site, per_token);
   append(datasets, declare_sequence_extrema(site));
   append(datasets, declare_channel_moments(site));
@@ -124,17 +146,26 @@ std::vector<Dataset> declare_site(const std::string& site, PerToken per_token) {
 std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) {
   const PerToken per_token = job.output.per_token;
   std::vector<Dataset> datasets = declare_magnitude_bin();
+  if (!job.statistics.attention.empty()) append(datasets, declare_epsilon());
   append(datasets, declare_tokens(per_token));
   if (inputs.corpus == CorpusKind::kImages) append(datasets, declare_grid());
   append(datasets, declare_sequences());
   append(datasets, declare_vocabulary());
-  for (const auto& site : job.statistics.sites) {
-    append(datasets, declare_site(site, per_token));
-    if (site != kResidualSite) continue;
+  for (const Site site : job.statistics.sites) {
+    append(datasets, declare_site(group_of(site), per_token));
+    if (site != Site::kResidual) continue;
+    if (inputs.registers > 0) append(datasets, declare_register_moments());
     append(datasets, declare_massive_columns());
     append(datasets, declare_massive_counts());
     append(datasets, declare_massive_corpus());
   }
+  if (job.measures(Site::kMlpHidden) && job.measures(Site::kMlpOutput)) {
+    append(datasets, declare_super_weights());
+  }
+  if (!job.statistics.attention.empty()) append(datasets, declare_attention());
+  if (job.statistics.value_updates) append(datasets, declare_value_updates());
+  if (job.statistics.query_key) append(datasets, declare_query_key());
+  if (job.statistics.experts) append(datasets, declare_experts());
   if (job.statistics.loss) {
     append(datasets, declare_loss_rows(per_token));
     append(datasets, declare_loss_sums());
@@ -142,97 +173,9 @@ std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) 
   for (const auto& prompt : job.capture.prompts) {
     append(datasets, declare_capture(prompt));
     if (inputs.has_experts) append(datasets, declare_captured_experts(prompt));
+    if (job.capture.attention) append(datasets, declare_captured_attention(prompt));
   }
   return datasets;
-}
-
-const char* name_of(Axis axis) {
-  switch (axis) {
-    case kLayer:
-      return "layer";
-    case kToken:
-      return "token";
-    case kSequence:
-      return "sequence";
-    case kChannel:
-      return "channel";
-    case kOrder:
-      return "order";
-    case kMagnitudeBin:
-      return "magnitude_bin";
-    case kClass:
-      return "class";
-    case kEvent:
-      return "event";
-    case kRow:
-      return "row";
-    case kVocabulary:
-      return "vocabulary";
-    case kVocabularyOffset:
-      return "vocabulary_offset";
-    case kVocabularyByte:
-      return "vocabulary_byte";
-    case kPromptToken:
-      return "token";
-    case kExpertChoice:
-      return "expert_choice";
-    case kFinding:
-      return "finding";
-  }
-  return "";
-}
-
-const char* name_of(Merge merge) {
-  switch (merge) {
-    case Merge::kRows:
-      return "rows";
-    case Merge::kGather:
-      return "gather";
-    case Merge::kSum:
-      return "sum";
-    case Merge::kMax:
-      return "max";
-    case Merge::kMin:
-      return "min";
-    case Merge::kConstant:
-      return "constant";
-    case Merge::kDerived:
-      return "derived";
-  }
-  return "";
-}
-
-const char* name_of(ElementType type) {
-  switch (type) {
-    case kUInt8:
-      return "uint8";
-    case kUInt32:
-      return "uint32";
-    case kUInt64:
-      return "uint64";
-    case kInt64:
-      return "int64";
-    case kFloat32:
-      return "float32";
-    case kFloat64:
-      return "float64";
-  }
-  return "";
-}
-
-int64_t size_of(ElementType type) {
-  switch (type) {
-    case kUInt8:
-      return 1;
-    case kUInt32:
-    case kFloat32:
-      return 4;
-    case kUInt64:
-    case kInt64:
-    case kFloat64:
-      return 8;
-  }
-  return 0;
 }
 
 }  // namespace actsweep

@@ -5,7 +5,9 @@
 // Mentions no tensor: this header is all that output/ and plan/ see of stats/.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,6 +36,19 @@ enum class Axis {
   kPromptToken,   // tokens of one captured prompt (one axis per prompt)
   kExpertChoice,  // experts that a token chose
   kFinding,       // layer and channel pairs that pass against the layer's corpus median
+  kFinalLayer,    // the last layer alone
+  kQueryChannel,  // query heads x head width, head by head
+  kKeyChannel,    // key/value heads x head width
+  kNeuron,        // of the MLP
+  kHead,          // query heads
+  kKeyHead,       // key/value heads
+  kHeadChannel,   // of one head
+  kKeySet,        // sets of keys that the job names
+  kSelection,     // 0: the set itself, 1: a random set of equal size
+  kEpsilon,       // thresholds of the sink metric
+  kExpert,        // routed experts
+  kRegister,      // register tokens of an image
+  kPromptKey,     // tokens of one captured prompt, as keys
 };
 
 /// How a dataset of two parts (ranks, segments, files) becomes one.
@@ -46,6 +61,9 @@ enum class Merge {
   kConstant,  // equal in all parts
   kDerived,   // computed anew from merged fields
 };
+
+/// Lengths of axes.
+using Extents = std::map<Axis, int64_t>;
 
 struct Dataset {
   std::string path;  // "residual/token_top_value"
@@ -62,6 +80,7 @@ struct Dataset {
 
 inline constexpr int64_t kClasses = 4;  // position 0, delimiter, weak-semantic word, other
 inline constexpr int64_t kMagnitudeBins = 32640;
+inline constexpr std::array<double, 3> kSinkThresholds = {0.2, 0.3, 0.8};
 
 const char* name_of(Axis axis);
 const char* name_of(Merge merge);
@@ -72,6 +91,7 @@ int64_t size_of(ElementType type);
 struct InputFacts {
   CorpusKind corpus = CorpusKind::kText;
   bool has_experts = false;
+  int64_t registers = 0;  // register tokens of an image
 };
 
 /// All datasets of the sweep file of a job, in the order of the file.

@@ -12,129 +12,159 @@ Axis token_axis(PerToken per_token) { return per_token == PerToken::kMassive ? k
 
 }  // namespace
 
-std::vector<Dataset> declare_token_extrema(const std::string& site, PerToken per_token) {
+SiteGroup group_of(Site site) {
+  SiteGroup group{name_of(site)};
+  switch (site) {
+    case Site::kQuery:
+    case Site::kAttentionHeads:
+      group.channel = kQueryChannel;
+      break;
+    case Site::kKey:
+    case Site::kValue:
+      group.channel = kKeyChannel;
+      break;
+    case Site::kGate:
+    case Site::kUp:
+    case Site::kMlpHidden:
+      group.channel = kNeuron;
+      break;
+    case Site::kFinalNorm:
+      group.layer = kFinalLayer;
+      break;
+    default:
+      break;
+  }
+  return group;
+}
+
+std::vector<Dataset> declare_token_extrema(const SiteGroup& site, PerToken per_token) {
   if (per_token == PerToken::kNone) return {};
   const Axis token = token_axis(per_token);
   return {
-      {site + "/token_top_value",
+      {site.name + "/token_top_value",
        kFloat32,
-       {kLayer, token, kOrder},
+       {site.layer, token, kOrder},
        "1",
        "signed activations of the largest magnitudes of a token",
        Merge::kRows},
-      {site + "/token_top_channel",
+      {site.name + "/token_top_channel",
        kUInt32,
-       {kLayer, token, kOrder},
+       {site.layer, token, kOrder},
        "1",
        "channels of the largest magnitudes of a token (4294967295: none)",
        Merge::kRows},
-      {site + "/token_median_magnitude",
+      {site.name + "/token_median_magnitude",
        kFloat32,
-       {kLayer, token},
+       {site.layer, token},
        "1",
        "lower median over channels of the magnitude",
        Merge::kRows},
-      {site + "/token_norm",
+      {site.name + "/token_norm",
        kFloat32,
-       {kLayer, token},
+       {site.layer, token},
        "1",
        "Euclidean norm of a token's row",
        Merge::kRows},
   };
 }
 
-std::vector<Dataset> declare_sequence_extrema(const std::string& site) {
+std::vector<Dataset> declare_sequence_extrema(const SiteGroup& site) {
   return {
-      {site + "/sequence_top_value",
+      {site.name + "/sequence_top_value",
        kFloat32,
-       {kLayer, kSequence, kOrder},
+       {site.layer, kSequence, kOrder},
        "1",
        "signed activations of the largest magnitudes of a sequence",
        Merge::kRows},
-      {site + "/sequence_top_channel",
+      {site.name + "/sequence_top_channel",
        kUInt32,
-       {kLayer, kSequence, kOrder},
+       {site.layer, kSequence, kOrder},
        "1",
        "channels of the largest magnitudes of a sequence (4294967295: none)",
        Merge::kRows},
-      {site + "/sequence_top_position",
+      {site.name + "/sequence_top_position",
        kUInt32,
-       {kLayer, kSequence, kOrder},
+       {site.layer, kSequence, kOrder},
        "1",
        "positions in the window of the largest magnitudes of a sequence (4294967295: none)",
        Merge::kRows},
-      {site + "/sequence_median_magnitude",
+      {site.name + "/sequence_median_magnitude",
        kFloat32,
-       {kLayer, kSequence},
+       {site.layer, kSequence},
        "1",
        "lower median over tokens and channels of the magnitude",
        Merge::kRows},
   };
 }
 
-std::vector<Dataset> declare_channel_moments(const std::string& site) {
+std::vector<Dataset> declare_channel_moments(const SiteGroup& site) {
   return {
-      {site + "/count", kInt64, {kLayer}, "1", "tokens kept", Merge::kSum},
-      {site + "/nonfinite_tokens",
+      {site.name + "/count", kInt64, {site.layer}, "1", "tokens kept", Merge::kSum},
+      {site.name + "/nonfinite_tokens",
        kInt64,
-       {kLayer},
+       {site.layer},
        "1",
        "tokens left out because a value is not finite",
        Merge::kSum},
-      {site + "/channel_sum",
+      {site.name + "/channel_sum",
        kFloat64,
-       {kLayer, kChannel},
+       {site.layer, site.channel},
        "1",
        "sum over tokens of the activation",
        Merge::kSum},
-      {site + "/channel_sum_square",
+      {site.name + "/channel_sum_square",
        kFloat64,
-       {kLayer, kChannel},
+       {site.layer, site.channel},
        "1",
        "sum over tokens of the activation's square",
        Merge::kSum},
-      {site + "/channel_sum_fourth",
+      {site.name + "/channel_sum_fourth",
        kFloat64,
-       {kLayer, kChannel},
+       {site.layer, site.channel},
        "1",
        "sum over tokens of the activation's fourth power",
        Merge::kSum},
-      {site + "/channel_max_magnitude",
+      {site.name + "/channel_max_magnitude",
        kFloat32,
-       {kLayer, kChannel},
+       {site.layer, site.channel},
        "1",
        "largest magnitude over tokens",
        Merge::kMax},
-      {site + "/channel_count_above_6",
+      {site.name + "/channel_count_above_6",
        kInt64,
-       {kLayer, kChannel},
+       {site.layer, site.channel},
        "1",
        "tokens with a magnitude of 6 or more",
        Merge::kSum},
   };
 }
 
-std::vector<Dataset> declare_magnitude_histogram(const std::string& site) {
-  return {{site + "/magnitude_histogram",
+std::vector<Dataset> declare_magnitude_histogram(const SiteGroup& site) {
+  return {{site.name + "/magnitude_histogram",
            kInt64,
-           {kLayer, kMagnitudeBin},
+           {site.layer, kMagnitudeBin},
            "1",
            "finite values by the upper 16 bits of the magnitude's float32",
            Merge::kSum}};
 }
 
-std::vector<Dataset> declare_class_moments(const std::string& site) {
+std::vector<Dataset> declare_class_moments(const SiteGroup& site) {
   return {
-      {site + "/class_count", kInt64, {kLayer, kClass}, "1", "tokens kept of a class", Merge::kSum},
-      {site + "/class_sum",
+      {site.name + "/class_count",
+       kInt64,
+       {site.layer, kClass},
+       "1",
+       "tokens kept of a class",
+       Merge::kSum},
+      {site.name + "/class_sum",
        kFloat64,
-       {kLayer, kClass, kChannel},
+       {site.layer, kClass, site.channel},
        "1",
        "sum over the tokens of a class of the activation",
        Merge::kSum},
-      {site + "/class_sum_square",
+      {site.name + "/class_sum_square",
        kFloat64,
-       {kLayer, kClass, kChannel},
+       {site.layer, kClass, site.channel},
        "1",
        "sum over the tokens of a class of the activation's square",
        Merge::kSum},

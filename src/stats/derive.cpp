@@ -49,7 +49,7 @@ float median_of(std::span<const int64_t> histogram) {
 }
 
 void derive_massive_corpus(const Job& job, const MergedFields& fields, Derived& derived) {
-  const std::string site = kResidualSite;
+  const std::string site = name_of(Site::kResidual);
   const auto histogram =
       values_of<int64_t>(fields, site + "/magnitude_histogram", fields.layers * kMagnitudeBins);
   const auto magnitude =
@@ -96,10 +96,7 @@ void derive_perplexities(const Job& job, const MergedFields& fields, Derived& de
 
 Derived derive(const Job& job, const MergedFields& fields) {
   Derived derived;
-  const auto& sites = job.statistics.sites;
-  if (std::find(sites.begin(), sites.end(), kResidualSite) != sites.end()) {
-    derive_massive_corpus(job, fields, derived);
-  }
+  if (job.measures(Site::kResidual)) derive_massive_corpus(job, fields, derived);
   if (job.statistics.loss) derive_perplexities(job, fields, derived);
   return derived;
 }

@@ -8,22 +8,6 @@ namespace actsweep {
 
 namespace {
 
-int64_t length_of(Axis axis, SiteShape shape) {
-  switch (axis) {
-    case Axis::kLayer:
-      return shape.layers;
-    case Axis::kChannel:
-      return shape.channels;
-    case Axis::kMagnitudeBin:
-      return kMagnitudeBins;
-    case Axis::kClass:
-      return kClasses;
-    default:
-      ensure(false, "a field's axes have lengths that are known before the sweep");
-      return 0;
-  }
-}
-
 at::ScalarType scalar_type(ElementType type) {
   switch (type) {
     case ElementType::kInt64:
@@ -40,13 +24,18 @@ at::ScalarType scalar_type(ElementType type) {
 
 }  // namespace
 
-FieldSet::FieldSet(std::vector<Dataset> datasets, SiteShape shape, at::Device device)
+FieldSet::FieldSet(std::vector<Dataset> datasets, const Extents& extents, at::Device device)
     : datasets_(std::move(datasets)) {
   for (const auto& dataset : datasets_) {
     ensure(dataset.merge == Merge::kSum || dataset.merge == Merge::kMax,
            "a field is a sum or a maximum");
     std::vector<int64_t> sizes;
-    for (const Axis axis : dataset.axes) sizes.push_back(length_of(axis, shape));
+    for (const Axis axis : dataset.axes) {
+      const auto extent = extents.find(axis);
+      ensure(extent != extents.end(),
+             "a field's axes have lengths that are known before the sweep");
+      sizes.push_back(extent->second);
+    }
     values_.push_back(at::zeros(sizes, at::TensorOptions(device).dtype(scalar_type(dataset.type))));
   }
 }

@@ -15,12 +15,6 @@
 
 namespace actsweep {
 
-/// Lengths that the statistics need.
-struct SiteShape {
-  int64_t layers = 0;    // L + 1: layer 0 is the embedding output
-  int64_t channels = 0;  // C
-};
-
 /// A sum or maximum over the tokens of a segment.
 struct Field {
   const Dataset* dataset = nullptr;
@@ -29,7 +23,7 @@ struct Field {
 
 class FieldSet {
  public:
-  FieldSet(std::vector<Dataset> datasets, SiteShape shape, at::Device device);
+  FieldSet(std::vector<Dataset> datasets, const Extents& extents, at::Device device);
 
   void clear();
   /// The whole field whose path ends in "/name".

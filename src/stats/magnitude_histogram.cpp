@@ -6,8 +6,8 @@
 
 namespace actsweep {
 
-MagnitudeHistogram::MagnitudeHistogram(const std::string& site, SiteShape shape, at::Device device)
-    : fields_(declare_magnitude_histogram(site), shape, device) {}
+MagnitudeHistogram::MagnitudeHistogram(Site site, const Extents& extents, at::Device device)
+    : fields_(declare_magnitude_histogram(group_of(site)), extents, device) {}
 
 void MagnitudeHistogram::update(const SiteBatch& batch, const Measured& measured, const Outputs&) {
   fields_.layer("magnitude_histogram", batch.layer).add_(measured.histogram);

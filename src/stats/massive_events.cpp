@@ -10,12 +10,12 @@
 
 namespace actsweep {
 
-MassiveEvents::MassiveEvents(const Job& job, SiteShape shape, at::Device device)
+MassiveEvents::MassiveEvents(const Job& job, const Extents& extents, at::Device device)
     : criterion_(job),
       max_events_(job.statistics.max_events),
       top_k_(job.statistics.top_k),
-      channels_(shape.channels),
-      fields_(declare_massive_counts(), shape, device) {}
+      channels_(extents.at(Axis::kChannel)),
+      fields_(declare_massive_counts(), extents, device) {}
 
 void MassiveEvents::update(const SiteBatch& batch, const Measured& measured,
                            const Outputs& outputs) {

@@ -14,7 +14,7 @@ namespace actsweep {
 
 class MassiveEvents : public Statistic {
  public:
-  MassiveEvents(const Job& job, SiteShape shape, at::Device device);
+  MassiveEvents(const Job& job, const Extents& extents, at::Device device);
   void begin_segment() override { fields_.clear(); }
   void update(const SiteBatch& batch, const Measured& measured, const Outputs& outputs) override;
   std::vector<Field> fields() const override { return fields_.fields(); }

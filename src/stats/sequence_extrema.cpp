@@ -7,8 +7,8 @@
 
 namespace actsweep {
 
-SequenceExtrema::SequenceExtrema(const std::string& site, int64_t top_k)
-    : top_k_(top_k), datasets_(declare_sequence_extrema(site)) {}
+SequenceExtrema::SequenceExtrema(Site site, int64_t top_k)
+    : top_k_(top_k), datasets_(declare_sequence_extrema(group_of(site))) {}
 
 void SequenceExtrema::update(const SiteBatch& batch, const Measured& measured,
                              const Outputs& outputs) {

@@ -14,8 +14,11 @@ namespace actsweep {
 
 class SequenceExtrema : public Statistic {
  public:
-  SequenceExtrema(const std::string& site, int64_t top_k);
+  SequenceExtrema(Site site, int64_t top_k);
   void update(const SiteBatch& batch, const Measured& measured, const Outputs& outputs) override;
+  void skip(const SiteBatch& batch, const Measured& nothing, const Outputs& outputs) override {
+    update(batch, nothing, outputs);
+  }
 
  private:
   void select_top(const Measured& measured, int64_t window, int64_t first_token, int64_t length);

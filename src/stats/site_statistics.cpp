@@ -14,30 +14,40 @@
 namespace actsweep {
 
 struct SiteStatistics::State {
-  SiteShape shape;
+  int64_t layers = 0;
+  int64_t channels = 0;
+  int64_t top_k = 0;
   std::unique_ptr<Measurement> measurement;
+  Measured nothing;                                    // of a layer without the site
   std::vector<std::unique_ptr<Statistic>> statistics;  // in the order of the declarations
 };
 
-SiteStatistics::SiteStatistics(const std::string& site, const Job& job, SiteShape shape,
-                               at::Device device, MeasuredBy measured_by)
+SiteStatistics::SiteStatistics(Site site, const Job& job, const Extents& extents, at::Device device,
+                               MeasuredBy measured_by)
     : state_(std::make_unique<State>()) {
   const int64_t top_k = job.statistics.top_k;
   if (measured_by == MeasuredBy::kDefault) {
     measured_by = device.is_cpu() ? MeasuredBy::kKernels : MeasuredBy::kAten;
   }
-  state_->shape = shape;
+  const SiteGroup group = group_of(site);
+  const int64_t channels = extents.at(group.channel);
+  state_->layers = extents.at(group.layer);
+  state_->channels = channels;
+  state_->top_k = top_k;
   state_->measurement = measured_by == MeasuredBy::kKernels
-                            ? make_kernel_measurement(shape.channels, top_k)
-                            : make_aten_measurement(shape.channels, top_k);
+                            ? make_kernel_measurement(channels, top_k)
+                            : make_aten_measurement(channels, top_k);
+  Extents lengths = extents;
+  lengths[Axis::kClass] = kClasses;
+  lengths[Axis::kMagnitudeBin] = kMagnitudeBins;
   auto& statistics = state_->statistics;
   statistics.push_back(std::make_unique<TokenExtrema>(site, job.output.per_token));
   statistics.push_back(std::make_unique<SequenceExtrema>(site, top_k));
-  statistics.push_back(std::make_unique<ChannelMoments>(site, shape, device));
-  statistics.push_back(std::make_unique<MagnitudeHistogram>(site, shape, device));
-  statistics.push_back(std::make_unique<ClassMoments>(site, shape, device));
-  if (site == kResidualSite) {
-    statistics.push_back(std::make_unique<MassiveEvents>(job, shape, device));
+  statistics.push_back(std::make_unique<ChannelMoments>(site, lengths, device));
+  statistics.push_back(std::make_unique<MagnitudeHistogram>(site, lengths, device));
+  statistics.push_back(std::make_unique<ClassMoments>(site, lengths, device));
+  if (site == Site::kResidual) {
+    statistics.push_back(std::make_unique<MassiveEvents>(job, lengths, device));
   }
 }
 
@@ -49,13 +59,20 @@ void SiteStatistics::begin_segment() {
 
 void SiteStatistics::update(const SiteBatch& batch, RowSink& sink, std::vector<Event>& events) {
   const at::Tensor& rows = batch.rows;
-  ensure(batch.layer >= 0 && batch.layer < state_->shape.layers, "the layer exists");
+  ensure(batch.layer >= 0 && batch.layer < state_->layers, "the layer exists");
   ensure(rows.dim() == 2 && rows.size(0) == batch.labels->row_count(), "every row has labels");
-  ensure(rows.size(1) == state_->shape.channels, "rows have the site's channels");
+  ensure(rows.size(1) == state_->channels, "rows have the site's channels");
   ensure(rows.scalar_type() == at::kFloat && rows.is_contiguous(), "rows are contiguous float32");
   const Measured& measured = state_->measurement->measure(batch);
   const Outputs outputs = {sink, events};
   for (auto& statistic : state_->statistics) statistic->update(batch, measured, outputs);
+}
+
+void SiteStatistics::skip(const SiteBatch& batch, RowSink& sink) {
+  std::vector<Event> none;
+  const Outputs outputs = {sink, none};
+  state_->nothing.prepare_rows(*batch.labels, state_->top_k);
+  for (auto& statistic : state_->statistics) statistic->skip(batch, state_->nothing, outputs);
 }
 
 std::vector<Field> SiteStatistics::fields() {

@@ -29,8 +29,8 @@ enum class MeasuredBy {
 
 class SiteStatistics {
  public:
-  /// `site` is the group's name in the file ("residual"). Fields live on `device`.
-  SiteStatistics(const std::string& site, const Job& job, SiteShape shape, at::Device device,
+  /// `extents` has the lengths of the site's layer and channel axes. Fields live on `device`.
+  SiteStatistics(Site site, const Job& job, const Extents& extents, at::Device device,
                  MeasuredBy measured_by = MeasuredBy::kDefault);
   ~SiteStatistics();
 
@@ -39,6 +39,8 @@ class SiteStatistics {
   /// Measures one micro-batch. Appends its rows to `sink` and its events, in the file's order
   /// (sequence, falling magnitude), to `events`.
   void update(const SiteBatch& batch, RowSink& sink, std::vector<Event>& events);
+  /// A layer without the site: rows as of tokens that are not finite, and nothing else.
+  void skip(const SiteBatch& batch, RowSink& sink);
   /// The fields as they stand, to be reduced over the model group by their merge rules.
   std::vector<Field> fields();
 

@@ -27,6 +27,8 @@ class Statistic {
   /// Sets all fields to their neutral value.
   virtual void begin_segment() {}
   virtual void update(const SiteBatch& batch, const Measured& measured, const Outputs& outputs) = 0;
+  /// A layer without the site: `nothing` measured.
+  virtual void skip(const SiteBatch&, const Measured& /*nothing*/, const Outputs&) {}
   virtual std::vector<Field> fields() const { return {}; }
 };
 

@@ -4,8 +4,8 @@
 
 namespace actsweep {
 
-TokenExtrema::TokenExtrema(const std::string& site, PerToken per_token)
-    : datasets_(declare_token_extrema(site, per_token)) {}
+TokenExtrema::TokenExtrema(Site site, PerToken per_token)
+    : datasets_(declare_token_extrema(group_of(site), per_token)) {}
 
 void TokenExtrema::update(const SiteBatch&, const Measured& measured, const Outputs& outputs) {
   if (datasets_.empty()) return;

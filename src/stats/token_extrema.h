@@ -13,8 +13,11 @@ namespace actsweep {
 
 class TokenExtrema : public Statistic {
  public:
-  TokenExtrema(const std::string& site, PerToken per_token);
+  TokenExtrema(Site site, PerToken per_token);
   void update(const SiteBatch& batch, const Measured& measured, const Outputs& outputs) override;
+  void skip(const SiteBatch& batch, const Measured& nothing, const Outputs& outputs) override {
+    update(batch, nothing, outputs);
+  }
 
  private:
   std::vector<Dataset> datasets_;

@@ -73,7 +73,9 @@ double microseconds_per_row(int64_t rows, Run run) {
 }
 
 double time_site(const Sample& sample, MeasuredBy measured_by) {
-  SiteStatistics statistics("residual", Job{}, {1, sample.rows.size(1)}, at::kCPU, measured_by);
+  SiteStatistics statistics(Site::kResidual, Job{},
+                            {{Axis::kLayer, 1}, {Axis::kChannel, sample.rows.size(1)}}, at::kCPU,
+                            measured_by);
   statistics.begin_segment();
   DiscardingSink sink;
   std::vector<Event> events;

@@ -74,7 +74,7 @@ segment_tokens = 16384
   EXPECT_EQ(job.parallel.weights, WeightMode::kStreamed);
   EXPECT_EQ(job.parallel.block_tokens, 65536);
   EXPECT_EQ(job.parallel.microbatch_tokens, 4096);
-  EXPECT_THAT(job.statistics.sites, ElementsAre("residual"));
+  EXPECT_THAT(job.statistics.sites, ElementsAre(Site::kResidual));
   EXPECT_EQ(job.statistics.top_k, 64);
   EXPECT_TRUE(job.statistics.loss);
   EXPECT_EQ(job.statistics.criterion_magnitude, 50.0);

@@ -16,7 +16,9 @@ struct Found {
 };
 
 Found find(const Batch& batch, const Job& job, MeasuredBy measured_by = MeasuredBy::kDefault) {
-  SiteStatistics statistics("residual", job, {3, batch.rows.size(1)}, at::kCPU, measured_by);
+  SiteStatistics statistics(Site::kResidual, job,
+                            {{Axis::kLayer, 3}, {Axis::kChannel, batch.rows.size(1)}}, at::kCPU,
+                            measured_by);
   statistics.begin_segment();
   CollectingSink sink;
   Found found;

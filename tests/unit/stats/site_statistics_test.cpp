@@ -27,7 +27,8 @@ struct Result {
 
 Result measure(const std::vector<Batch>& batches, const Job& job, MeasuredBy measured_by) {
   const int64_t channels = batches[0].rows.size(1);
-  SiteStatistics statistics("residual", job, {2, channels}, at::kCPU, measured_by);
+  SiteStatistics statistics(Site::kResidual, job, {{Axis::kLayer, 2}, {Axis::kChannel, channels}},
+                            at::kCPU, measured_by);
   statistics.begin_segment();
   CollectingSink sink;
   Result result;
@@ -222,7 +223,8 @@ TEST(SiteStatistics, WritesWhatIsDeclared) {
 
 TEST(SiteStatistics, FewerThreadsThanAskedForAreRefused) {
   const Batch batch = make_batch({20, 20}, 8, 4);
-  SiteStatistics statistics("residual", Job{}, {2, 8}, at::kCPU);
+  SiteStatistics statistics(Site::kResidual, Job{}, {{Axis::kLayer, 2}, {Axis::kChannel, 8}},
+                            at::kCPU);
   CollectingSink sink;
   std::vector<Event> events;
   at::set_num_threads(2);
@@ -236,7 +238,8 @@ TEST(SiteStatistics, FewerThreadsThanAskedForAreRefused) {
 
 TEST(SiteStatistics, BeginSegmentForgets) {
   const Batch batch = make_batch({20}, 8, 4);
-  SiteStatistics statistics("residual", Job{}, {2, 8}, at::kCPU);
+  SiteStatistics statistics(Site::kResidual, Job{}, {{Axis::kLayer, 2}, {Axis::kChannel, 8}},
+                            at::kCPU);
   CollectingSink sink;
   std::vector<Event> events;
   statistics.begin_segment();

@@ -1,0 +1,75 @@
+// What the statistics of single parts of a model write: register tokens, down projections, experts.
+#include "stats/declare_statistics.h"
+
+namespace actsweep {
+
+using enum Axis;
+using enum ElementType;
+
+std::vector<Dataset> declare_register_moments() {
+  return {
+      {"registers/count",
+       kInt64,
+       {kLayer},
+       "1",
+       "images whose registers are all finite",
+       Merge::kSum},
+      {"registers/sum",
+       kFloat64,
+       {kLayer, kRegister, kChannel},
+       "1",
+       "sum over images of a register's residual stream",
+       Merge::kSum},
+      {"registers/sum_square",
+       kFloat64,
+       {kLayer, kRegister, kChannel},
+       "1",
+       "sum over images of its square",
+       Merge::kSum},
+  };
+}
+
+std::vector<Dataset> declare_super_weights() {
+  return {
+      {"super_weights/neuron",
+       kInt64,
+       {kLayer},
+       "1",
+       "neuron of the largest input of the down projection (-1: none)",
+       Merge::kDerived},
+      {"super_weights/input", kFloat32, {kLayer}, "1", "its largest magnitude", Merge::kDerived},
+      {"super_weights/channel",
+       kInt64,
+       {kLayer},
+       "1",
+       "channel of the largest output of the MLP (-1: none)",
+       Merge::kDerived},
+      {"super_weights/output", kFloat32, {kLayer}, "1", "its largest magnitude", Merge::kDerived},
+      {"super_weights/weight",
+       kFloat32,
+       {kLayer},
+       "1",
+       "the down projection's weight from that neuron to that channel (NaN: unknown after a merge "
+       "of files that differ in the pair)",
+       Merge::kDerived},
+  };
+}
+
+std::vector<Dataset> declare_experts() {
+  return {
+      {"experts/token_count",
+       kInt64,
+       {kLayer, kExpert},
+       "1",
+       "tokens that chose the expert",
+       Merge::kSum},
+      {"experts/max_output",
+       kFloat32,
+       {kLayer, kExpert},
+       "1",
+       "largest magnitude of its output before its weight (0 where it has no tokens)",
+       Merge::kMax},
+  };
+}
+
+}  // namespace actsweep
