@@ -7,9 +7,15 @@
 
 namespace actsweep {
 
-void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out) {
-  if (!qkv.is_cpu()) return aten::attend(qkv, call, out);
-  cpu::attend(qkv, call, *cpu::attention_kernels().front(), out);
+void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out,
+            AttentionSummary* summary) {
+  if (summary != nullptr) {
+    const auto options = qkv.options().dtype(at::kFloat);
+    summary->log_sum_exp = at::empty({qkv.size(0), call.shape.query_heads}, options);
+    summary->entropy = at::empty_like(summary->log_sum_exp);
+  }
+  if (!qkv.is_cpu()) return aten::attend(qkv, call, out, summary);
+  cpu::attend(qkv, call, *cpu::attention_kernels().front(), out, summary);
 }
 
 namespace aten {
@@ -89,9 +95,27 @@ void attend_fused(const Heads& heads, const AttentionShape& shape, double scale)
   });
 }
 
+/// Writes the summary of a chunk from its scores [B, queries, rows, slots].
+void summarise(const at::Tensor& scores, const Chunk& chunk, const AttentionCall& call,
+               const HeadRun& run, AttentionSummary& summary) {
+  const auto place = [&](at::Tensor& whole) {
+    return whole.view({-1, call.shape.positions, call.shape.query_heads})
+        .narrow(1, chunk.begin, chunk.queries())
+        .narrow(2, run.query_begin, run.queries)
+        .transpose(1, 2);
+  };
+  const auto most = scores.amax(-1, /*keepdim=*/true);
+  const auto shifted = scores - most;
+  const auto exponential = shifted.exp();
+  const auto sum = exponential.sum(-1);
+  const auto weighted = (exponential * shifted.masked_fill(shifted.isneginf(), 0)).sum(-1);
+  place(summary.log_sum_exp).copy_(most.squeeze(-1) + sum.log());
+  place(summary.entropy).copy_(sum.log() - weighted / sum);
+}
+
 /// Scores of a chunk in float32, with the softmax written out.
 void attend_chunk(const Heads& heads, const Chunk& chunk, const AttentionCall& call,
-                  const HeadRun& run) {
+                  const HeadRun& run, AttentionSummary* summary) {
   const auto& facts = call.scores;
   const int64_t group = run.queries / run.keys;
   const auto expanded = [&](const at::Tensor& x) {
@@ -118,6 +142,7 @@ void attend_chunk(const Heads& heads, const Chunk& chunk, const AttentionCall& c
     const auto score = (query * mine(facts.extra_key)).sum(3, /*keepdim=*/true) * facts.scale;
     scores = at::cat({scores, score}, 3);
   }
+  if (summary != nullptr) summarise(scores, chunk, call, run, *summary);
   const auto probability = at::softmax(scores, -1);
   auto out = at::matmul(probability.narrow(3, 0, chunk.keys()), expanded(heads.value));
   if (facts.extra_key.defined()) {
@@ -128,11 +153,12 @@ void attend_chunk(const Heads& heads, const Chunk& chunk, const AttentionCall& c
 
 }  // namespace
 
-void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out) {
+void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out,
+            AttentionSummary* summary) {
   const auto& facts = call.scores;
   const int64_t positions = call.shape.positions;
-  const bool is_plain = facts.cap == 0 && !facts.key_bias.defined() && !facts.sinks.defined() &&
-                        !facts.extra_key.defined();
+  const bool is_plain = summary == nullptr && facts.cap == 0 && !facts.key_bias.defined() &&
+                        !facts.sinks.defined() && !facts.extra_key.defined();
   for (const auto& run : call.runs) {
     const auto heads = heads_of(qkv, call.shape, run, out);
     if (is_plain) {
@@ -142,7 +168,7 @@ void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out) {
     const int64_t row_bytes = 4 * heads.query.size(0) * run.queries * positions;
     const int64_t length = std::clamp<int64_t>(kScoreBytes / row_bytes, 1, positions);
     over_chunks(call.shape, length,
-                [&](const Chunk& chunk) { attend_chunk(heads, chunk, call, run); });
+                [&](const Chunk& chunk) { attend_chunk(heads, chunk, call, run, summary); });
   }
 }
 

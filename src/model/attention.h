@@ -39,8 +39,17 @@ struct AttentionCall {
   std::vector<HeadRun> runs;  // query heads with an equal share of key/value heads
 };
 
-/// qkv [n, (query_heads + 2 key_heads) D] -> out [n, query_heads D].
-void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out);
+/// What is left of the probabilities of each query and head, over all slots that it sees: keys, the
+/// sink and the extra key.
+struct AttentionSummary {
+  at::Tensor log_sum_exp;  // [n, query_heads] float32
+  at::Tensor entropy;      // [n, query_heads] float32, nats
+};
+
+/// qkv [n, (query_heads + 2 key_heads) D] -> out [n, query_heads D], and the summary where it is
+/// asked for.
+void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out,
+            AttentionSummary* summary = nullptr);
 
 /// The same on a CPU, in float32 whatever the dtype of the rows, by a kernel of choice.
 namespace cpu {
@@ -48,12 +57,13 @@ struct AttentionKernel;
 /// Those that this machine can run, the fastest first.
 const std::vector<const AttentionKernel*>& attention_kernels();
 void attend(const at::Tensor& qkv, const AttentionCall& call, const AttentionKernel& kernel,
-            at::Tensor& out);
+            at::Tensor& out, AttentionSummary* summary = nullptr);
 }  // namespace cpu
 
 /// The same by ATen's device-independent operators: what runs on a GPU.
 namespace aten {
-void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out);
+void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out,
+            AttentionSummary* summary = nullptr);
 }  // namespace aten
 
 }  // namespace actsweep

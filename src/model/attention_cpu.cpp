@@ -100,7 +100,7 @@ void pack_keys(const HeadRows<const T>& rows, int64_t lanes, float* out) {
 
 /// One thread's work space; kept from call to call.
 struct Scratch {
-  std::vector<float> keys, values, query, scores, out, key_bias, extra_value;
+  std::vector<float> keys, values, query, scores, out, key_bias, extra_value, summary;
 
   void reserve(const AttentionKernel& kernel, const AttentionShape& shape) {
     const int64_t panel_width = padded(shape.width, kernel.lanes);
@@ -109,6 +109,7 @@ struct Scratch {
     query.resize(shape.width * kernel.rows);
     scores.resize(kernel.rows * kernel.score_stride);
     out.resize(kernel.rows * panel_width);
+    summary.resize(kernel.rows * 3);
     extra_value.assign(panel_width, 0.0f);
     key_bias.assign(padded(shape.positions, kernel.lanes), 0.0f);
   }
@@ -149,9 +150,22 @@ std::vector<Task> tasks_of(const AttentionShape& shape, const std::vector<HeadRu
   return tasks;
 }
 
+/// The summary of `count` queries from `begin` of a task's head.
+void place_summary(const float* summary, const Task& task, const AttentionShape& shape,
+                   int64_t head, int64_t begin, int64_t count, AttentionSummary& into) {
+  auto* log_sum_exp = into.log_sum_exp.data_ptr<float>();
+  auto* entropy = into.entropy.data_ptr<float>();
+  for (int64_t row = 0; row < count; ++row, summary += 3) {
+    const int64_t at = (task.sequence * shape.positions + begin + row) * shape.query_heads + head;
+    const float log_sum = std::log(summary[1]);
+    log_sum_exp[at] = summary[0] + log_sum;
+    entropy[at] = log_sum - summary[2] / summary[1];
+  }
+}
+
 template <typename T>
 void run_task(const Task& task, const AttentionCall& call, const T* qkv, T* out,
-              const AttentionKernel& kernel, Scratch& scratch) {
+              const AttentionKernel& kernel, Scratch& scratch, AttentionSummary* summary) {
   const auto& shape = call.shape;
   const auto& facts = call.scores;
   const int64_t width = shape.width, out_stride = shape.query_heads * width;
@@ -175,7 +189,8 @@ void run_task(const Task& task, const AttentionCall& call, const T* qkv, T* out,
                          .positions = seen,
                          .window = shape.window,
                          .is_causal = shape.is_causal,
-                         .cap = static_cast<float>(facts.cap)};
+                         .cap = static_cast<float>(facts.cap),
+                         .summary = summary != nullptr ? scratch.summary.data() : nullptr};
   for (int64_t head = task.query_begin; head < task.query_end; ++head) {
     if (facts.key_bias.defined()) {
       const auto* bias = facts.key_bias.const_data_ptr<float>() + head * facts.key_bias.size(1);
@@ -195,6 +210,9 @@ void run_task(const Task& task, const AttentionCall& call, const T* qkv, T* out,
                       kernel.rows, scale, scratch.query.data());
       queries.first = begin;
       kernel.attend(queries);
+      if (summary != nullptr) {
+        place_summary(scratch.summary.data(), task, shape, head, begin, count, *summary);
+      }
       place(scratch.out.data(), padded(width, kernel.lanes),
             {out_rows + begin * out_stride + head * width, out_stride, count, width});
     }
@@ -217,7 +235,7 @@ const std::vector<const AttentionKernel*>& attention_kernels() {
 }
 
 void attend(const at::Tensor& qkv, const AttentionCall& call, const AttentionKernel& kernel,
-            at::Tensor& out) {
+            at::Tensor& out, AttentionSummary* summary) {
   const auto& shape = call.shape;
   const auto tasks = tasks_of(shape, call.runs, qkv.size(0) / shape.positions, kernel.rows);
   with_type(qkv.scalar_type(), [&](auto* type) {
@@ -229,7 +247,7 @@ void attend(const at::Tensor& qkv, const AttentionCall& call, const AttentionKer
       thread_local Scratch scratch;
       scratch.reserve(kernel, shape);
       for (size_t task = next++; task < tasks.size(); task = next++) {
-        run_task(tasks[task], call, rows, out_rows, kernel, scratch);
+        run_task(tasks[task], call, rows, out_rows, kernel, scratch, summary);
       }
     });
   });

@@ -29,6 +29,9 @@ struct HeadQueries {
   const float* extra_key = nullptr;  // [width]: a key that every query sees, or null
   const float* extra_value = nullptr;  // [padded width]
   const float* sink = nullptr;         // a score without a value, or null
+  /// [rows, 3] or null: of each query's softmax the largest score m, the sum of exp(s - m), and
+  /// that of exp(s - m) (s - m).
+  float* summary = nullptr;
 };
 
 struct AttentionKernel {

@@ -10,8 +10,16 @@
 namespace actsweep {
 namespace {
 
+/// Sets the summary from scores [B, heads, T, slots].
+void summarise(const at::Tensor& scores, AttentionSummary& summary) {
+  const auto rows = [](const at::Tensor& x) { return x.transpose(1, 2).flatten(0, 1); };
+  const auto probability = at::softmax(scores, -1);
+  summary.log_sum_exp = rows(at::logsumexp(scores, {-1}));
+  summary.entropy = rows(-at::xlogy(probability, probability).sum(-1));
+}
+
 /// Query heads, then key heads, then value heads in the rows of `qkv`.
-at::Tensor textbook(const at::Tensor& qkv, const AttentionCall& call) {
+at::Tensor textbook(const at::Tensor& qkv, const AttentionCall& call, AttentionSummary& summary) {
   const auto& shape = call.shape;
   const int64_t length = shape.positions, width = shape.width;
   const auto heads =
@@ -36,6 +44,7 @@ at::Tensor textbook(const at::Tensor& qkv, const AttentionCall& call) {
   if (facts.extra_key.defined()) {
     const auto score = (heads.narrow(1, 0, shape.query_heads) * mine(facts.extra_key)).sum(3, true);
     scores = at::cat({score * facts.scale, scores}, 3);
+    summarise(scores, summary);
     const auto probability = at::softmax(scores, -1);
     const auto sum =
         at::matmul(probability.narrow(3, 1, length), part(shape.query_heads + shape.key_heads)) +
@@ -46,6 +55,7 @@ at::Tensor textbook(const at::Tensor& qkv, const AttentionCall& call) {
     const auto sinks = facts.sinks.to(at::kDouble).view({1, -1, 1, 1});
     scores = at::cat({scores, sinks.expand({scores.size(0), -1, length, 1})}, 3);
   }
+  summarise(scores, summary);
   const auto probability = at::softmax(scores, -1).narrow(3, 0, length);
   return at::matmul(probability, part(shape.query_heads + shape.key_heads))
       .transpose(1, 2)
@@ -74,18 +84,34 @@ class Attention : public testing::TestWithParam<at::ScalarType> {
     const int64_t rows = 2 * shape.positions, out_width = shape.query_heads * shape.width;
     const auto qkv =
         at::randn({rows, out_width + 2 * shape.key_heads * shape.width}).to(GetParam());
-    const auto expected = textbook(qkv, call);
+    AttentionSummary expected_summary;
+    const auto expected = textbook(qkv, call, expected_summary);
     auto out = at::empty({rows, out_width}, GetParam());
-    aten::attend(qkv, call, out);
-    expect_close(out, expected);
-    for (const auto* kernel : cpu::attention_kernels()) {
+    const auto check = [&](const auto& attend) {
       out.zero_();
-      cpu::attend(qkv, call, *kernel, out);
+      attend(nullptr);
       expect_close(out, expected);
+      out.zero_();
+      AttentionSummary summary = {at::full({rows, shape.query_heads}, NAN),
+                                  at::full({rows, shape.query_heads}, NAN)};
+      attend(&summary);
+      expect_close(out, expected);
+      expect_same(summary, expected_summary);
+    };
+    check([&](AttentionSummary* summary) { aten::attend(qkv, call, out, summary); });
+    for (const auto* kernel : cpu::attention_kernels()) {
+      check([&](AttentionSummary* summary) { cpu::attend(qkv, call, *kernel, out, summary); });
     }
   }
 
  private:
+  /// In float32 from rows of any type.
+  static void expect_same(const AttentionSummary& mine, const AttentionSummary& theirs) {
+    EXPECT_TRUE(at::allclose(mine.log_sum_exp.to(at::kDouble), theirs.log_sum_exp, 1e-5, 1e-5));
+    EXPECT_TRUE(at::allclose(mine.entropy.to(at::kDouble), theirs.entropy, 0, 2e-5))
+        << (mine.entropy.to(at::kDouble) - theirs.entropy).abs().max().item<double>();
+  }
+
   void expect_close(const at::Tensor& mine, const at::Tensor& theirs) const {
     const double tolerance = GetParam() == at::kFloat ? 1e-5 : 1e-2;
     EXPECT_TRUE(at::allclose(mine.to(at::kDouble), theirs, tolerance, tolerance))
@@ -149,9 +175,10 @@ TEST(AttentionKernels, TakeScoresFarApartAndPassNotANumberOn) {
   auto qkv = at::randn({600, 48});
   qkv.narrow(1, 0, 32).mul_(40);  // scores in the thousands
   auto out = at::empty({600, 16});
+  AttentionSummary summary;
   for (const auto* kernel : cpu::attention_kernels()) {
     cpu::attend(qkv, call, *kernel, out);
-    EXPECT_LT((out - textbook(qkv, call)).abs().max().item<double>(), 1e-3);
+    EXPECT_LT((out - textbook(qkv, call, summary)).abs().max().item<double>(), 1e-3);
   }
   qkv[300][20] = std::nanf("");
   for (const auto* kernel : cpu::attention_kernels()) {
