@@ -96,6 +96,10 @@ struct Job {
   } output;
 
   bool measures(Site site) const;
+  /// Whether any statistic looks into attention.
+  bool sees_attention() const { return !statistics.attention.empty() || statistics.query_key; }
+  /// Whether what stands behind the last layer is computed.
+  bool needs_head() const { return statistics.loss || measures(Site::kFinalNorm); }
 };
 
 /// Reads and validates a job file. `overrides` are "section.key=value" with the value in TOML

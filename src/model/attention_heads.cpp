@@ -42,22 +42,47 @@ ScoreFacts AttentionHeads::scores_of(const StageWeights& weights, int64_t layer)
       weights[Weight::kExtraValue], weights[Weight::kSinks]};
 }
 
-void AttentionHeads::run(const StageWeights& weights, int64_t layer, const Sequences& sequences,
-                         const at::Tensor& rows, at::Tensor& qkv, at::Tensor& out) {
-  const int64_t queries = share_.query_heads.size(), keys = share_.key_heads.size();
-  if (queries > 0) {
+void AttentionHeads::project_qkv(const StageWeights& weights, const at::Tensor& rows,
+                                 at::Tensor& qkv) const {
+  if (share_.query_heads.size() > 0) {
     project(rows, weights[Weight::kQkv], weights[Weight::kQkvBias], qkv);
     if (a_.qkv_clip > 0) qkv.clamp_(-a_.qkv_clip, a_.qkv_clip);
   }
-  if (a_.query_key_norm == QueryKeyNorm::kAllHeads) normalise_all_heads(weights, qkv);
-  if (queries == 0) return;
-  if (a_.query_key_norm == QueryKeyNorm::kEachHead) normalise(weights, qkv);
-  rotate(layer, sequences, qkv);
-  attend(qkv,
-         {{sequences.positions, queries, keys, a_.head_width, a_.window[layer], a_.is_causal},
-          scores_of(weights, layer),
-          share_.runs},
-         out);
+  if (a_.query_key_norm == QueryKeyNorm::kAllHeads) {
+    normalise_all_heads(weights, qkv);
+  } else if (a_.query_key_norm == QueryKeyNorm::kEachHead && share_.query_heads.size() > 0) {
+    normalise(weights, qkv);
+  }
+}
+
+void AttentionHeads::show_unrotated(const LayerView& view, const at::Tensor& qkv) const {
+  const int64_t queries = share_.query_heads.size() * a_.head_width;
+  const int64_t keys = share_.key_heads.size() * a_.head_width;
+  view.show(Site::kQuery, qkv.narrow(1, 0, queries));
+  view.show(Site::kKey, qkv.narrow(1, queries, keys));
+  view.show(Site::kValue, qkv.narrow(1, queries + keys, keys));
+}
+
+void AttentionHeads::run(const StageWeights& weights, const LayerView& view,
+                         const Sequences& sequences, const at::Tensor& rows, at::Tensor& qkv,
+                         at::Tensor& out) {
+  const int64_t queries = share_.query_heads.size(), keys = share_.key_heads.size();
+  const int64_t layer = view.layer;
+  project_qkv(weights, rows, qkv);
+  show_unrotated(view, qkv);
+  const AttentionCall call = {
+      {sequences.positions, queries, keys, a_.head_width, a_.window[layer], a_.is_causal},
+      scores_of(weights, layer),
+      share_.runs};
+  AttentionSummary summary;
+  if (queries > 0) {
+    rotate(layer, sequences, qkv);
+    attend(qkv, call, out, view.wants_attention() ? &summary : nullptr);
+  }
+  view.show(Site::kAttentionHeads, out);
+  if (view.wants_attention()) {
+    view.observer->see_attention({layer, qkv, call, summary, weights[Weight::kAttentionOutput]});
+  }
 }
 
 void AttentionHeads::normalise(const StageWeights& weights, at::Tensor& qkv) const {

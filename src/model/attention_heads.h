@@ -9,6 +9,7 @@
 #include "comm/group.h"
 #include "model/architecture.h"
 #include "model/attention.h"
+#include "model/observer.h"
 #include "model/rotary.h"
 #include "model/share.h"
 #include "model/stage.h"
@@ -34,10 +35,12 @@ class AttentionHeads {
 
   /// Collective over the model group where norms go over all heads. rows [n, C] -> out [n,
   /// out_width], by way of qkv [n, qkv_width]; nothing on a rank without heads.
-  void run(const StageWeights& weights, int64_t layer, const Sequences& sequences,
+  void run(const StageWeights& weights, const LayerView& view, const Sequences& sequences,
            const at::Tensor& rows, at::Tensor& qkv, at::Tensor& out);
 
  private:
+  void project_qkv(const StageWeights& weights, const at::Tensor& rows, at::Tensor& qkv) const;
+  void show_unrotated(const LayerView& view, const at::Tensor& qkv) const;
   void normalise(const StageWeights& weights, at::Tensor& qkv) const;
   void normalise_all_heads(const StageWeights& weights, at::Tensor& qkv) const;
   void rotate(int64_t layer, const Sequences& sequences, at::Tensor& qkv);

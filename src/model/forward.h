@@ -31,30 +31,35 @@ class Forward {
   Forward& operator=(const Forward&) = delete;
 
   /// Collective over the model group. Takes residual [rows, C] through layer `layer` (0-based) in
-  /// place; `owned` are its sequences, each with its length (1 for a padding sequence).
+  /// place; `owned` are its sequences, each with its length (1 for a padding sequence). `observer`
+  /// sees what it wants of the layer's inside.
   void layer(const StageWeights& weights, int64_t layer, const Sequences& owned,
-             at::Tensor& residual);
+             at::Tensor& residual, LayerObserver* observer = nullptr);
 
   /// The experts that each gathered row chose in the last layer, [m * rows, chosen] int64, the most
   /// probable first, in rank order of the owners; undefined where it has none.
   const at::Tensor& chosen_experts() const { return chosen_experts_; }
 
  private:
-  void serial_block(const StageWeights& weights, int64_t layer, const Sequences& sequences,
+  void serial_block(const StageWeights& weights, const LayerView& view, const Sequences& sequences,
                     at::Tensor& residual);
-  void parallel_block(const StageWeights& weights, int64_t layer, const Sequences& sequences,
-                      at::Tensor& residual);
+  void parallel_block(const StageWeights& weights, const LayerView& view,
+                      const Sequences& sequences, at::Tensor& residual);
+  void add_separately(const StageWeights& weights, const LayerView& view,
+                      const at::Tensor& heads_out, at::Tensor& residual);
+  void project_heads(const StageWeights& weights, const at::Tensor& heads_out, int64_t rows);
   at::Tensor gather_input(const StageWeights& weights, Weight norm, const at::Tensor& residual);
   at::Tensor gather(int64_t rows);
-  at::Tensor heads(const StageWeights& weights, int64_t layer, const Sequences& sequences,
+  at::Tensor heads(const StageWeights& weights, const LayerView& view, const Sequences& sequences,
                    const at::Tensor& gathered, int64_t rows);
-  at::Tensor hidden(const StageWeights& weights, int64_t layer, const at::Tensor& gathered,
+  at::Tensor hidden(const StageWeights& weights, const LayerView& view, const at::Tensor& gathered,
                     int64_t rows);
-  void project_mlp(const StageWeights& weights, int64_t layer, const at::Tensor& gathered,
+  void project_mlp(const StageWeights& weights, const LayerView& view, const at::Tensor& gathered,
                    int64_t rows);
   at::Tensor reduce(int64_t rows);
   struct Branch;
-  void add_branch(const StageWeights& weights, const Branch& branch, at::Tensor& residual);
+  void add_branch(const StageWeights& weights, const Branch& branch, const at::Tensor& sum,
+                  at::Tensor& residual);
   Sequences all_sequences(const Sequences& owned) const;
   at::Tensor bias_once(const StageWeights& weights, Weight bias) const;
 

@@ -48,20 +48,19 @@ at::Tensor output_of(const Architecture& a, const Expert& expert, const at::Tens
 
 }  // namespace
 
-void mlp_hidden(const Architecture& a, const StageWeights& weights, const at::Tensor& rows,
-                at::Tensor& wide, at::Tensor& hidden) {
-  if (hidden.size(1) == 0) return;
-  const auto& bias = weights[Weight::kGateUpBias];
-  if (!a.is_gated) {
-    project(rows, weights[Weight::kGateUp], bias, hidden);
-    activate(hidden, a.activation);
-    return;
-  }
-  project(rows, weights[Weight::kGateUp], bias, wide);
-  gate(wide, a.activation, hidden);
-  if (weights.has(Weight::kSharedGate)) {
+void mlp_hidden(const Architecture& a, const StageWeights& weights, const LayerView& view,
+                const at::Tensor& rows, at::Tensor& wide, at::Tensor& hidden) {
+  const int64_t neurons = hidden.size(1);
+  auto& projected = a.is_gated ? wide : hidden;
+  if (neurons > 0) project(rows, weights[Weight::kGateUp], weights[Weight::kGateUpBias], projected);
+  if (a.is_gated) view.show(Site::kGate, wide.narrow(1, 0, neurons));
+  view.show(Site::kUp, a.is_gated ? wide.narrow(1, neurons, neurons) : hidden);
+  if (neurons > 0 && a.is_gated) gate(wide, a.activation, hidden);
+  if (neurons > 0 && !a.is_gated) activate(hidden, a.activation);
+  if (neurons > 0 && weights.has(Weight::kSharedGate)) {
     hidden.mul_(at::sigmoid(at::mm(rows, weights[Weight::kSharedGate].t())));
   }
+  view.show(Site::kMlpHidden, hidden);
 }
 
 Routing route(const Architecture& a, const StageWeights& weights, const at::Tensor& rows) {

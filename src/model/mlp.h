@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "model/architecture.h"
+#include "model/observer.h"
 #include "model/share.h"
 #include "model/stage.h"
 
@@ -12,7 +13,8 @@ namespace actsweep {
 /// rows [n, C] -> hidden [n, F of this rank], by way of wide [n, 2 F] where the MLP is gated. The
 /// dense MLP beside experts is multiplied by the sigmoid of its own gate.
 void mlp_hidden(const Architecture& architecture, const StageWeights& weights,
-                const at::Tensor& rows, at::Tensor& wide, at::Tensor& hidden);
+                const LayerView& view, const at::Tensor& rows, at::Tensor& wide,
+                at::Tensor& hidden);
 
 /// The experts that each row chose and their weights.
 struct Routing {

@@ -138,4 +138,18 @@ void load_stage(const Checkpoint& checkpoint, const StageLayout& layout, int64_t
   }
 }
 
+float down_weight(const Checkpoint& checkpoint, int64_t layer, int64_t neuron, int64_t channel) {
+  std::vector<TensorRow> rows;
+  for (const auto& row : checkpoint.rows()) {
+    if (row.weight == Weight::kDown) rows.push_back(row);
+  }
+  const auto& a = checkpoint.architecture();
+  ModelShare one_neuron;
+  (a.has_experts(layer) ? one_neuron.shared_ffn : one_neuron.ffn) = {neuron, neuron + 1};
+  const StageLayout layout(rows, a, one_neuron, Dtype::kFloat32, layer);
+  auto buffer = at::empty({layout.bytes()}, at::kByte);
+  load_stage(checkpoint, layout, layer, buffer);
+  return StageWeights(layout, buffer)[Weight::kDown][channel][0].item<float>();
+}
+
 }  // namespace actsweep

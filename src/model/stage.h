@@ -76,4 +76,7 @@ class StageWeights {
 void load_stage(const Checkpoint& checkpoint, const StageLayout& layout, int64_t layer,
                 at::Tensor& buffer);
 
+/// One weight of the dense down projection of layer `layer` (0-based): from a neuron to a channel.
+float down_weight(const Checkpoint& checkpoint, int64_t layer, int64_t neuron, int64_t channel);
+
 }  // namespace actsweep

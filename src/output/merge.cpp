@@ -6,7 +6,9 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -174,6 +176,24 @@ Job job_of(const nlohmann::json& identity) {
   return job;
 }
 
+/// The weights between the files' own largest inputs and outputs; another pair's is not known.
+DownWeight down_weight_of(const std::vector<std::string>& paths) {
+  return [paths](int64_t layer, int64_t neuron, int64_t channel) {
+    for (const auto& path : paths) {
+      const H5File file = open_sweep(path);
+      const Hyperslab place = {{static_cast<hsize_t>(layer)}, {1}};
+      std::array<int64_t, 2> pair{};
+      file.dataset("super_weights/neuron").read(H5T_NATIVE_INT64, place, &pair[0]);
+      file.dataset("super_weights/channel").read(H5T_NATIVE_INT64, place, &pair[1]);
+      if (pair[0] != neuron || pair[1] != channel) continue;
+      float weight = 0;
+      file.dataset("super_weights/weight").read(H5T_NATIVE_FLOAT, place, &weight);
+      return weight;
+    }
+    return std::numeric_limits<float>::quiet_NaN();
+  };
+}
+
 }  // namespace
 
 void merge_files(const std::vector<std::string>& paths, const std::string& target) {
@@ -195,7 +215,9 @@ void merge_files(const std::vector<std::string>& paths, const std::string& targe
   assembly.extents = summed_extents(sources);
   assembly.attributes = merged_attributes(sources);
   assembly.offset_indices = true;
-  assembly.derive = [&](const MergedFields& fields) { return derive(job, fields); };
+  assembly.derive = [&](const MergedFields& fields) {
+    return derive(job, fields, down_weight_of(paths));
+  };
   assembly.constants = sources.front().constants;
   assemble(assembly, MPI_COMM_SELF);
 }

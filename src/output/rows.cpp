@@ -12,8 +12,8 @@ constexpr int64_t kTileBytes = 32 * 1024 * 1024;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/// How a concatenated dataset is seen here: [layers, rows, trailing], where layers is 1 without a
-/// layer axis.
+/// How a concatenated dataset is seen here: [layers, rows, trailing], where layers is 1 without an
+/// axis before the rows'.
 struct RowView {
   bool has_layers = false;
   size_t axis = 0;
@@ -27,8 +27,8 @@ RowView view_of(const Dataset& dataset, const Extents& extents) {
   RowView view;
   view.axis = *concatenation_axis(dataset);
   view.shape = shape_of(dataset, extents);
-  view.has_layers = view.axis == 1 && dataset.axes[0] == Axis::kLayer;
-  ensure(view.has_layers || view.axis == 0, "rows lie first, or second after the layers");
+  view.has_layers = view.axis == 1;
+  ensure(view.axis <= 1, "rows lie first, or second after the layers");
   if (view.has_layers) view.layers = static_cast<int64_t>(view.shape[0]);
   view.rows = static_cast<int64_t>(view.shape[view.axis]);
   view.row_bytes = size_of(dataset.type);

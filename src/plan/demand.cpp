@@ -55,7 +55,7 @@ int64_t field_bytes(const SweepFacts& facts) {
 
 int64_t weight_bytes(const SweepFacts& facts, const ModelShare& share) {
   const auto& job = facts.job;
-  const int64_t stages = facts.architecture.layers + (job.statistics.loss ? 1 : 0);
+  const int64_t stages = facts.architecture.layers + (job.needs_head() ? 1 : 0);
   int64_t sum = 0, largest = 0;
   for (int64_t stage = 0; stage < stages; ++stage) {
     const auto bytes =

@@ -14,9 +14,9 @@ namespace actsweep {
 
 struct Tap {
   Site site;
-  int64_t layer;  // 0 = embedding output, l = block l or its output
-  at::Tensor
-      rows;  // [labels.row_count(), channels of the site] float32, the rows that this rank owns
+  int64_t layer;    // 0 = embedding output, l = block l or its output
+  at::Tensor rows;  // [labels.row_count(), channels of the site] float32, the rows that this rank
+                    // owns; undefined where the layer lacks the site
   const OwnedRows& labels;
 };
 

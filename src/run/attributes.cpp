@@ -42,6 +42,7 @@ std::string canonical_job(Job job) {
   const Job defaults;
   job.model.path = last_name(job.model.path);
   job.corpus.path = last_name(job.corpus.path);
+  if (auto& from = job.statistics.attention_from) from = last_name(*from);
   job.output.path = "sweep.h5";
   job.corpus.shard = defaults.corpus.shard;
   job.parallel.weights = defaults.parallel.weights;
@@ -93,15 +94,18 @@ std::vector<Attribute> root_attributes(const SweepInputs& inputs, const SweepLay
           {"threads", layout.threads},
           {"device", fmt::format("{}", fmt::join(devices, "; "))},
           {"mixed_devices", static_cast<int64_t>(devices.size() > 1)},
+          {"key_sets", nlohmann::json(inputs.job.statistics.attention).dump()},
           {"libraries", libraries.dump()}};
 }
 
 std::map<std::string, std::vector<std::byte>> constant_datasets(const SweepInputs& inputs) {
   std::vector<float> edges(kMagnitudeBins);
   for (uint32_t bin = 0; bin < kMagnitudeBins; ++bin) edges[bin] = std::bit_cast<float>(bin << 16);
-  return {{"vocabulary/bytes", inputs.vocabulary_bytes()},
-          {"vocabulary/offset", bytes_of(inputs.vocabulary_offset())},
-          {"magnitude_bin", bytes_of(edges)}};
+  return {
+      {"vocabulary/bytes", inputs.vocabulary_bytes()},
+      {"vocabulary/offset", bytes_of(inputs.vocabulary_offset())},
+      {"magnitude_bin", bytes_of(edges)},
+      {"epsilon", bytes_of(std::vector<double>(kSinkThresholds.begin(), kSinkThresholds.end()))}};
 }
 
 }  // namespace actsweep

@@ -18,6 +18,8 @@ struct OwnedCounts {
 struct BlockLabels {
   std::vector<OwnedRows> own;                    // [micro-batch] of this rank
   std::vector<std::vector<OwnedCounts>> counts;  // [micro-batch][member]
+  /// [micro-batch][member] of all members, where attention is measured or stored.
+  std::vector<std::vector<OwnedRows>> members;
   int64_t first_token = 0;  // in the part of the file that the block belongs to
   int64_t first_sequence = 0;
   int64_t tokens = 0;  // of all members

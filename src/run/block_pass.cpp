@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "model/embedding.h"
 #include "model/loss.h"
+#include "model/norms.h"
 
 namespace actsweep {
 namespace {
@@ -83,8 +84,8 @@ BlockPass::BlockPass(const SweepInputs& inputs, const Group& group, const SweepL
       device_(device),
       store_(inputs.checkpoint,
              share_of(inputs.checkpoint.architecture(), group.size(), group.rank()),
-             {inputs.job.model.dtype, inputs.job.parallel.weights, inputs.job.statistics.loss,
-              device, on_loaded}),
+             {inputs.job.model.dtype, inputs.job.parallel.weights, inputs.job.needs_head(), device,
+              on_loaded}),
       forward_(inputs.checkpoint.architecture(), group, forward_options(inputs, layout, device)) {
   if (inputs.images != nullptr) {
     image_embedding_.emplace(inputs.checkpoint, inputs.images->height(), inputs.images->width());
@@ -119,8 +120,9 @@ void BlockPass::embed_block(const BlockLabels& labels) {
 
 void BlockPass::tap(const BlockLabels& labels, int64_t layer, size_t batch,
                     const Listeners& listeners) {
+  if (!listeners.taps.wants(Site::kResidual)) return;
   const Timer timer(times_.statistics_s);
-  listeners.on_tap({Site::kResidual, layer, rows_of(labels, batch), labels.own[batch]});
+  listeners.taps.on_tap({Site::kResidual, layer, rows_of(labels, batch), labels.own[batch]});
 }
 
 bool BlockPass::end_layer(int64_t layer, const Listeners& listeners) {
@@ -128,41 +130,73 @@ bool BlockPass::end_layer(int64_t layer, const Listeners& listeners) {
   return listeners.after_layer(layer);
 }
 
-void BlockPass::measure_loss(const BlockLabels& labels, bool is_last, const Listeners& listeners) {
-  const auto next = is_last ? std::nullopt : std::optional<int64_t>(0);
+void BlockPass::tap_final_norm(const BlockLabels& labels, size_t batch, const StageWeights& head,
+                               const Listeners& listeners) {
+  const auto rows = rows_of(labels, batch);
+  auto normed = at::empty_like(rows);
+  normalise(rows, norm_of(inputs_.checkpoint.architecture(), head, Weight::kFinalNorm), normed);
+  const Timer timer(times_.statistics_s);
+  listeners.taps.on_tap({Site::kFinalNorm, 0, normed, labels.own[batch]});
+}
+
+void BlockPass::measure_loss(const BlockLabels& labels, size_t batch, const StageWeights& head,
+                             const Listeners& listeners) {
+  const Timer timer(times_.model_s);
   const auto& architecture = inputs_.checkpoint.architecture();
-  const bool has_sink = architecture.has_sink_token;
-  const auto& head = store_.acquire(architecture.layers, next);
+  at::Tensor has_target;
+  const auto targets =
+      targets_of(labels.own[batch], architecture.has_sink_token, has_target).to(device_);
+  auto nll = token_nll(architecture, head, rows_of(labels, batch), targets, group_);
+  nll.masked_fill_(has_target.logical_not(), std::numeric_limits<float>::quiet_NaN());
+  listeners.on_loss(labels.own[batch], nll);
+}
+
+/// What stands behind the last layer.
+void BlockPass::pass_head(const BlockLabels& labels, bool is_last, const Listeners& listeners) {
+  const auto next = is_last ? std::nullopt : std::optional<int64_t>(0);
+  const auto& head = store_.acquire(inputs_.checkpoint.architecture().layers, next);
   for (size_t batch = 0; batch < labels.own.size(); ++batch) {
-    const Timer timer(times_.model_s);
-    at::Tensor has_target;
-    const auto targets = targets_of(labels.own[batch], has_sink, has_target).to(device_);
-    auto nll = token_nll(architecture, head, rows_of(labels, batch), targets, group_);
-    nll.masked_fill_(has_target.logical_not(), std::numeric_limits<float>::quiet_NaN());
-    listeners.on_loss(labels.own[batch], nll);
+    if (listeners.taps.wants(Site::kFinalNorm)) tap_final_norm(labels, batch, head, listeners);
+    if (listeners.on_loss) measure_loss(labels, batch, head, listeners);
   }
 }
 
+/// One micro-batch through one layer.
+void BlockPass::pass_layer(const BlockLabels& labels, int64_t layer, size_t batch,
+                           const StageWeights& weights, const Listeners& listeners,
+                           SiteTaps& taps) {
+  auto rows = rows_of(labels, batch);
+  if (listeners.before_layer) listeners.before_layer(layer, batch);
+  taps.begin(labels.own[batch]);
+  {
+    const Timer timer(times_.model_s);
+    forward_.layer(weights, layer, sequences_of(labels.own[batch]), rows, &taps);
+  }
+  taps.end(layer);
+  if (listeners.on_experts) listeners.on_experts(layer + 1, forward_.chosen_experts());
+  tap(labels, layer + 1, batch, listeners);
+}
+
 bool BlockPass::run(const BlockLabels& labels, bool is_last, const Listeners& listeners) {
-  const int64_t layers = inputs_.checkpoint.architecture().layers;
+  const auto& architecture = inputs_.checkpoint.architecture();
+  const bool needs_head = listeners.on_loss || listeners.taps.wants(Site::kFinalNorm);
+  SiteTaps taps(architecture, group_, listeners.taps);
   embed_block(labels);
-  for (size_t batch = 0; batch < labels.own.size(); ++batch) tap(labels, 0, batch, listeners);
+  for (size_t batch = 0; batch < labels.own.size(); ++batch) {
+    taps.begin(labels.own[batch]);
+    taps.end(-1);
+    tap(labels, 0, batch, listeners);
+  }
   if (!end_layer(0, listeners)) return false;
-  for (int64_t layer = 0; layer < layers; ++layer) {
+  for (int64_t layer = 0; layer < architecture.layers; ++layer) {
     const bool is_end = layer + 1 == store_.stages();
     const auto next =
         is_end && is_last ? std::nullopt : std::optional((layer + 1) % store_.stages());
     const auto& weights = store_.acquire(layer, next);
     for (size_t batch = 0; batch < labels.own.size(); ++batch) {
-      auto rows = rows_of(labels, batch);
-      {
-        const Timer timer(times_.model_s);
-        forward_.layer(weights, layer, sequences_of(labels.own[batch]), rows);
-      }
-      if (listeners.on_experts) listeners.on_experts(layer + 1, forward_.chosen_experts());
-      tap(labels, layer + 1, batch, listeners);
+      pass_layer(labels, layer, batch, weights, listeners, taps);
     }
-    if (layer + 1 == layers && listeners.on_loss) measure_loss(labels, is_last, listeners);
+    if (layer + 1 == architecture.layers && needs_head) pass_head(labels, is_last, listeners);
     if (!end_layer(layer + 1, listeners)) return false;
   }
   return true;

@@ -15,7 +15,7 @@
 #include "model/image_embedding.h"
 #include "model/weight_store.h"
 #include "plan/layout.h"
-#include "probe/tap.h"
+#include "probe/site_taps.h"
 #include "run/block_labels.h"
 #include "run/inputs.h"
 
@@ -31,7 +31,9 @@ struct PassTimes {
 class BlockPass {
  public:
   struct Listeners {
-    TapListener on_tap;
+    SiteTaps::Listeners taps;
+    /// Where it is not empty: before each micro-batch passes layer `layer` (0-based).
+    std::function<void(int64_t layer, size_t batch)> before_layer;
     /// Empty where no loss is asked for. [row_count] float32 on the host; NaN where a row has no
     /// target.
     std::function<void(const OwnedRows&, const at::Tensor& token_nll)> on_loss;
@@ -56,7 +58,13 @@ class BlockPass {
   at::Tensor rows_of(const BlockLabels& labels, size_t batch);
   void embed_block(const BlockLabels& labels);
   void tap(const BlockLabels& labels, int64_t layer, size_t batch, const Listeners& listeners);
-  void measure_loss(const BlockLabels& labels, bool is_last, const Listeners& listeners);
+  void pass_layer(const BlockLabels& labels, int64_t layer, size_t batch,
+                  const StageWeights& weights, const Listeners& listeners, SiteTaps& taps);
+  void pass_head(const BlockLabels& labels, bool is_last, const Listeners& listeners);
+  void tap_final_norm(const BlockLabels& labels, size_t batch, const StageWeights& head,
+                      const Listeners& listeners);
+  void measure_loss(const BlockLabels& labels, size_t batch, const StageWeights& head,
+                    const Listeners& listeners);
   bool end_layer(int64_t layer, const Listeners& listeners);
 
   const SweepInputs& inputs_;

@@ -8,6 +8,8 @@
 #include "corpus/corpus_file.h"
 #include "corpus/token_file.h"
 #include "model/tokenizer.h"
+#include "run/check_statistics.h"
+#include "run/earlier_sweep.h"
 
 namespace actsweep {
 
@@ -89,6 +91,10 @@ SweepInputs::SweepInputs(const Job& wanted)
     }
   }
   check_lengths();
+  check_statistics(job, checkpoint.architecture(), checkpoint.rows());
+  if (const auto& from = job.statistics.attention_from) {
+    earlier_events = positions_with_events(*from, identity(1));
+  }
 }
 
 /// Learned positions have an end.
@@ -146,6 +152,9 @@ nlohmann::json SweepInputs::identity(int64_t threads) const {
   identity["model.fingerprint"] = model_fingerprint;
   identity["corpus.fingerprint"] = corpus.fingerprint();
   identity["tokenizer.fingerprint"] = corpus.tokenizer_fingerprint();
+  if (const auto& from = job.statistics.attention_from) {
+    identity["statistics.attention_from"] = fingerprint_of_sweep(*from);
+  }
   identity["corpus.windows_per_segment"] = segments.windows_per_segment;
   identity["corpus.windows_per_microbatch"] = segments.windows_per_microbatch;
   return identity;

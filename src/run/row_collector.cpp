@@ -50,8 +50,8 @@ RowCollector::RowCollector(const Group& group, SegmentOutput* output, const Swee
     if (dataset.merge != Merge::kRows) continue;
     int64_t item_bytes = size_of(dataset.type);
     for (const auto axis : dataset.axes) {
-      const bool is_outer = axis == Axis::kLayer || axis == Axis::kToken || axis == Axis::kRow ||
-                            axis == Axis::kSequence;
+      const bool is_outer = axis == Axis::kLayer || axis == Axis::kFinalLayer ||
+                            axis == Axis::kToken || axis == Axis::kRow || axis == Axis::kSequence;
       if (!is_outer) item_bytes *= axis_length(facts_, axis);
     }
     buffers_[dataset.path] = {&dataset, item_bytes, {}, {}};

@@ -35,17 +35,9 @@ bool comes_before(const Event& a, const Event& b) {
 }  // namespace
 
 SegmentRunner::SegmentRunner(const Environment& environment, BlockPass& pass, at::Device device)
-    : environment_(environment), pass_(pass) {
-  const auto& job = environment_.inputs.job;
-  const auto& architecture = environment_.inputs.checkpoint.architecture();
-  if (job.measures(Site::kResidual)) {
-    residual_.emplace(
-        Site::kResidual, job,
-        Extents{{Axis::kLayer, architecture.layers + 1}, {Axis::kChannel, architecture.channels}},
-        device);
-  }
-  if (job.statistics.loss) loss_.emplace(job, device);
-}
+    : environment_(environment),
+      pass_(pass),
+      measurements_(environment.inputs, environment.group, device) {}
 
 Extents SegmentRunner::segment_extents(WindowRange windows) const {
   const auto facts = environment_.inputs.facts();
@@ -66,15 +58,7 @@ Verdict SegmentRunner::check_stop(int64_t token_layers_left) {
 }
 
 BlockPass::Listeners SegmentRunner::listeners(const BlockLabels& labels, RowCollector& rows) {
-  BlockPass::Listeners listeners;
-  listeners.on_tap = [&](const Tap& tap) {
-    if (residual_) residual_->update({tap.rows, tap.layer, &tap.labels}, rows, block_events_);
-  };
-  if (loss_) {
-    listeners.on_loss = [&](const OwnedRows& own, const at::Tensor& nll) {
-      loss_->update(own, nll, rows);
-    };
-  }
+  auto listeners = measurements_.listeners();
   listeners.after_layer = [&](int64_t layer) {
     rows.flush_layer(layer);
     token_layers_left_ -= labels.tokens;
@@ -88,10 +72,11 @@ BlockPass::Listeners SegmentRunner::listeners(const BlockLabels& labels, RowColl
 
 bool SegmentRunner::measure_block(const BlockLabels& labels, RowCollector& rows, bool is_last) {
   rows.begin_block(labels);
-  block_events_.clear();
+  measurements_.begin_block(labels, rows);
   if (!pass_.run(labels, is_last, listeners(labels, rows))) return false;
-  rows.flush_rows(block_events_);
-  events_.insert(events_.end(), block_events_.begin(), block_events_.end());
+  const auto& events = measurements_.events();
+  rows.flush_rows(events);
+  events_.insert(events_.end(), events.begin(), events.end());
   return true;
 }
 
@@ -105,11 +90,7 @@ void SegmentRunner::write_labels(WindowRange windows, const BlockLabels& labels)
 }
 
 void SegmentRunner::write_fields() {
-  auto fields = residual_ ? residual_->fields() : std::vector<Field>();
-  if (loss_) {
-    for (auto& field : loss_->fields()) fields.push_back(field);
-  }
-  for (auto& field : fields) {
+  for (auto& field : measurements_.fields()) {
     environment_.group.all_reduce(field.values, reduction_of(field.dataset->merge));
     if (!output_) continue;
     const auto count = field.values.sizes().vec();
@@ -119,7 +100,7 @@ void SegmentRunner::write_fields() {
 }
 
 void SegmentRunner::write_events() {
-  if (!residual_) return;
+  if (!environment_.inputs.job.measures(Site::kResidual)) return;
   const auto mine = std::as_bytes(std::span(events_));
   const auto parts = environment_.group.gather_bytes({mine.begin(), mine.end()}, 0);
   if (!output_) return;
@@ -144,8 +125,7 @@ Verdict SegmentRunner::run_segment(int64_t number, bool is_last) {
                                               segment_datasets(inputs.datasets), extents);
   }
   on_step_ = steps_of(fmt::format("segment {}", number), environment_.folder.on_step);
-  if (residual_) residual_->begin_segment();
-  if (loss_) loss_->begin_segment();
+  measurements_.begin_segment();
   events_.clear();
   token_layers_left_ = extents.at(Axis::kToken) * (inputs.checkpoint.architecture().layers + 1);
   RowCollector rows(environment_.group, output_.get(), inputs.facts());
@@ -181,7 +161,8 @@ Verdict SegmentRunner::run_prompt(const std::string& name, int64_t number, bool 
   }
   BlockPass::Listeners listeners;
   // Member 0 owns the prompt and writes.
-  listeners.on_tap = [&](const Tap& tap) {
+  listeners.taps.sites = {Site::kResidual};
+  listeners.taps.on_tap = [&](const Tap& tap) {
     if (!output_) return;
     output_->write(group + "/residual", {tap.layer, 0, 0}, {1, labels.tokens, tap.rows.size(1)},
                    bytes_of(tap.rows));

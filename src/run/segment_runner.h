@@ -4,19 +4,17 @@
 // behind.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "comm/group.h"
 #include "run/block_pass.h"
 #include "run/label_columns.h"
+#include "run/measurements.h"
 #include "run/progress.h"
 #include "run/row_collector.h"
 #include "run/segment_output.h"
 #include "run/stop.h"
-#include "stats/loss_statistics.h"
-#include "stats/site_statistics.h"
 
 namespace actsweep {
 
@@ -50,12 +48,10 @@ class SegmentRunner {
 
   Environment environment_;
   BlockPass& pass_;
-  std::optional<SiteStatistics> residual_;
-  std::optional<LossStatistics> loss_;
+  Measurements measurements_;
   std::unique_ptr<SegmentOutput> output_;
-  std::vector<Event> events_;        // of the segment
-  std::vector<Event> block_events_;  // of the block
-  StepHook on_step_;                 // of the segment
+  std::vector<Event> events_;  // of the segment
+  StepHook on_step_;           // of the segment
   StopWatch stop_;
   Verdict verdict_ = Verdict::kGoOn;
   int64_t token_layers_left_ = 0;  // of the segment

@@ -10,6 +10,7 @@
 
 #include "comm/agreement.h"
 #include "comm/device.h"
+#include "model/stage.h"
 #include "output/consolidate.h"
 #include "output/durable.h"
 #include "run/attributes.h"
@@ -161,7 +162,11 @@ void consolidate(const SweepInputs& inputs, const SweepLayout& layout,
   assembly.datasets = inputs.datasets;
   assembly.attributes = root_attributes(inputs, layout, identity, segments);
   assembly.constants = constant_datasets(inputs);
-  assembly.derive = [&](const MergedFields& fields) { return derive(inputs.job, fields); };
+  assembly.derive = [&](const MergedFields& fields) {
+    return derive(inputs.job, fields, [&](int64_t layer, int64_t neuron, int64_t channel) {
+      return down_weight(inputs.checkpoint, layer - 1, neuron, channel);
+    });
+  };
   assembly.on_step = steps_of("consolidation", on_step);
   assemble(assembly, MPI_COMM_WORLD);
 }

@@ -78,6 +78,49 @@ void derive_massive_corpus(const Job& job, const MergedFields& fields, Derived& 
   derived.datasets.push_back(column_of("massive_corpus/median_magnitude", median));
 }
 
+/// The place and size of the largest value of each layer; -1 and NaN where a layer has none.
+struct Largest {
+  std::vector<int64_t> place;
+  std::vector<float> value;
+};
+
+Largest largest_of(const MergedFields& fields, Site site) {
+  const std::string group = name_of(site);
+  const auto path = group + "/channel_max_magnitude";
+  const auto count = values_of<int64_t>(fields, group + "/count", fields.layers);
+  const auto bytes = static_cast<int64_t>(fields.values.at(path).size());
+  const int64_t width = bytes / static_cast<int64_t>(sizeof(float)) / fields.layers;
+  const auto magnitude = values_of<float>(fields, path, fields.layers * width);
+  Largest largest;
+  for (int64_t layer = 0; layer < fields.layers; ++layer) {
+    const auto begin = magnitude.begin() + layer * width;
+    const auto most = std::max_element(begin, begin + width);
+    const bool is_measured = count[layer] > 0;
+    largest.place.push_back(is_measured ? most - begin : -1);
+    largest.value.push_back(is_measured ? *most : std::numeric_limits<float>::quiet_NaN());
+  }
+  return largest;
+}
+
+/// Candidates for super weights (arXiv 2411.07191): the largest input and output of each down
+/// projection, and the weight between them.
+void derive_super_weights(const MergedFields& fields, const DownWeight& down_weight,
+                          Derived& derived) {
+  const auto input = largest_of(fields, Site::kMlpHidden);
+  const auto output = largest_of(fields, Site::kMlpOutput);
+  std::vector<float> weight;
+  for (int64_t layer = 0; layer < fields.layers; ++layer) {
+    const bool is_known = input.place[layer] >= 0 && output.place[layer] >= 0;
+    weight.push_back(is_known ? down_weight(layer, input.place[layer], output.place[layer])
+                              : std::numeric_limits<float>::quiet_NaN());
+  }
+  derived.datasets.push_back(column_of("super_weights/neuron", input.place));
+  derived.datasets.push_back(column_of("super_weights/input", input.value));
+  derived.datasets.push_back(column_of("super_weights/channel", output.place));
+  derived.datasets.push_back(column_of("super_weights/output", output.value));
+  derived.datasets.push_back(column_of("super_weights/weight", weight));
+}
+
 /// exp(sum / count): 0 / 0 gives the NaN that stands for "no target".
 double exp_mean(double sum, int64_t count) { return std::exp(sum / static_cast<double>(count)); }
 
@@ -94,9 +137,12 @@ void derive_perplexities(const Job& job, const MergedFields& fields, Derived& de
 
 }  // namespace
 
-Derived derive(const Job& job, const MergedFields& fields) {
+Derived derive(const Job& job, const MergedFields& fields, const DownWeight& down_weight) {
   Derived derived;
   if (job.measures(Site::kResidual)) derive_massive_corpus(job, fields, derived);
+  if (job.measures(Site::kMlpHidden) && job.measures(Site::kMlpOutput)) {
+    derive_super_weights(fields, down_weight, derived);
+  }
   if (job.statistics.loss) derive_perplexities(job, fields, derived);
   return derived;
 }

@@ -206,7 +206,7 @@ TEST(SharedExpert, HiddenNeuronsAreMultipliedByTheSigmoidOfTheirOwnGate) {
   for (const auto weight : {Weight::kGateUp, Weight::kSharedGate}) weights[weight].normal_();
   const auto rows = at::randn({kRows, kChannels});
   auto wide = at::empty({kRows, 14}), hidden = at::empty({kRows, 7});
-  mlp_hidden(a, weights, rows, wide, hidden);
+  mlp_hidden(a, weights, {}, rows, wide, hidden);
   const auto products = at::mm(rows, weights[Weight::kGateUp].t());
   const auto gates = products.slice(1, 0, 7), ups = products.slice(1, 7, 14);
   const auto own = at::sigmoid((rows * weights[Weight::kSharedGate]).sum(1, /*keepdim=*/true));

@@ -279,7 +279,9 @@ Assembly sample_assembly(const SampleSweep& sweep, const std::vector<std::string
                          {"threads", int64_t{1}},
                          {"device", std::string("cpu")},
                          {"mixed_devices", int64_t{0}}};
-  assembly.derive = [job](const MergedFields& fields) { return derive(job, fields); };
+  assembly.derive = [job](const MergedFields& fields) {
+    return derive(job, fields, [](int64_t, int64_t, int64_t) { return 0.0f; });
+  };
   return assembly;
 }
 

@@ -13,6 +13,7 @@ namespace actsweep {
 namespace {
 
 constexpr int64_t kBinOf1 = 0x3f80;
+const DownWeight kNoWeight = [](int64_t, int64_t, int64_t) { return 0.0f; };
 
 template <typename T>
 std::vector<std::byte> to_bytes(const std::vector<T>& values) {
@@ -53,7 +54,7 @@ struct Fields {
 };
 
 TEST(Derive, ChannelsAreHeldAgainstTheLowerCorpusMedian) {
-  const Derived derived = derive(Job{}, Fields().merged());
+  const Derived derived = derive(Job{}, Fields().merged(), kNoWeight);
   EXPECT_EQ(derived.findings, 2);
   EXPECT_EQ(column<int64_t>(derived, "massive_corpus/layer"), (std::vector<int64_t>{0, 0}));
   EXPECT_EQ(column<uint32_t>(derived, "massive_corpus/channel"), (std::vector<uint32_t>{0, 1}));
@@ -70,13 +71,13 @@ TEST(Derive, ChannelsAreHeldAgainstTheLowerCorpusMedian) {
 TEST(Derive, AMedianOfZeroPassesNothing) {
   Fields fields;
   fields.histogram[0] = 1000;
-  const Derived derived = derive(Job{}, fields.merged());
+  const Derived derived = derive(Job{}, fields.merged(), kNoWeight);
   EXPECT_EQ(derived.findings, 0);
   EXPECT_EQ(column<float>(derived, "massive_corpus/median_magnitude")[0], 0.0f);
 }
 
 TEST(Derive, GivesEveryDerivedDatasetThatIsDeclared) {
-  const Derived derived = derive(Job{}, Fields().merged());
+  const Derived derived = derive(Job{}, Fields().merged(), kNoWeight);
   size_t declared = 0;
   for (const Dataset& dataset : declare_datasets(Job{})) {
     if (dataset.merge != Merge::kDerived) continue;
@@ -94,20 +95,20 @@ TEST(Derive, PerplexitiesAreOverTokensAndOverWindows) {
   fields.values["loss/target_count"] = to_bytes(std::vector<int64_t>{4});
   fields.values["loss/window_mean_sum"] = to_bytes(std::vector<double>{4});
   fields.values["loss/window_count"] = to_bytes(std::vector<int64_t>{2});
-  const Derived derived = derive(job, fields);
+  const Derived derived = derive(job, fields, kNoWeight);
   const std::vector<std::tuple<std::string, std::string, double>> expected = {
       {"loss/token_nll", "perplexity", std::exp(3.0)},
       {"loss/token_nll", "windows_perplexity", std::exp(2.0)}};
   EXPECT_EQ(derived.attributes, expected);
   job.output.per_token = PerToken::kNone;
-  EXPECT_EQ(std::get<0>(derive(job, fields).attributes[0]), "loss/nll_sum");
+  EXPECT_EQ(std::get<0>(derive(job, fields, kNoWeight).attributes[0]), "loss/nll_sum");
 }
 
 TEST(Derive, RefusesFieldsThatAreMissingOrOfAnotherLength) {
   MergedFields fields = Fields().merged();
   fields.values["residual/channel_max_magnitude"].pop_back();
   try {
-    derive(Job{}, fields);
+    derive(Job{}, fields, kNoWeight);
     FAIL() << "accepted";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kOutput);
@@ -115,7 +116,32 @@ TEST(Derive, RefusesFieldsThatAreMissingOrOfAnotherLength) {
     EXPECT_NE(std::string(error.what()).find("23 bytes"), std::string::npos);
   }
   fields.values.erase("residual/channel_max_magnitude");
-  EXPECT_THROW(derive(Job{}, fields), Error);
+  EXPECT_THROW(derive(Job{}, fields, kNoWeight), Error);
+}
+
+TEST(Derive, SuperWeightsJoinTheLargestInputAndOutput) {
+  MergedFields fields;
+  fields.layers = 3;
+  fields.channels = 2;
+  fields.values["mlp_hidden/count"] = to_bytes<int64_t>({0, 4, 4});
+  fields.values["mlp_hidden/channel_max_magnitude"] =
+      to_bytes<float>({0, 0, 0, 1, 7, 7, 9, 2, 3});  // ties: the lower neuron
+  fields.values["mlp_output/count"] = to_bytes<int64_t>({0, 4, 4});
+  fields.values["mlp_output/channel_max_magnitude"] = to_bytes<float>({0, 0, 5, 80, 60, 6});
+  Job job;
+  job.statistics.sites = {Site::kMlpHidden, Site::kMlpOutput};
+  const auto weight = [](int64_t layer, int64_t neuron, int64_t channel) {
+    return static_cast<float>(100 * layer + 10 * neuron + channel);
+  };
+  const Derived derived = derive(job, fields, weight);
+  EXPECT_EQ(column<int64_t>(derived, "super_weights/neuron"), (std::vector<int64_t>{-1, 1, 0}));
+  EXPECT_EQ(column<int64_t>(derived, "super_weights/channel"), (std::vector<int64_t>{-1, 1, 0}));
+  const auto weights = column<float>(derived, "super_weights/weight");
+  EXPECT_TRUE(std::isnan(weights[0]));
+  EXPECT_EQ(weights[1], 111);
+  EXPECT_EQ(weights[2], 200);
+  EXPECT_EQ(column<float>(derived, "super_weights/input")[1], 7);
+  EXPECT_EQ(column<float>(derived, "super_weights/output")[2], 60);
 }
 
 }  // namespace

@@ -1,0 +1,49 @@
+#include "probe/own_rows.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+namespace actsweep {
+
+OwnRows::OwnRows(const Architecture& architecture, const Group& group)
+    : a_(architecture), group_(group) {
+  for (int member = 0; member < group.size(); ++member) {
+    shares_.push_back(share_of(architecture, group.size(), member));
+  }
+}
+
+OwnRows::Part OwnRows::part_of(SiteLayout layout, int64_t layer, int member) const {
+  const auto& share = shares_[member];
+  if (layout == SiteLayout::kHeads) return {0, share.query_heads.size() * a_.head_width};
+  if (layout == SiteLayout::kKeys) {
+    return {share.repeats_first_key ? a_.head_width : 0, share.key_heads.size() * a_.head_width};
+  }
+  return {0, (a_.has_experts(layer) ? share.shared_ffn : share.ffn).size()};
+}
+
+at::Tensor OwnRows::take(SiteLayout layout, int64_t layer, const at::Tensor& rows) const {
+  if (layout == SiteLayout::kOwned || group_.size() == 1) {
+    return rows.to(at::kFloat).contiguous();
+  }
+  int64_t widest = 0;
+  for (int member = 0; member < group_.size(); ++member) {
+    widest = std::max(widest, part_of(layout, layer, member).end);
+  }
+  const auto options = rows.options().dtype(at::kFloat);
+  auto mine = at::zeros({rows.size(0), widest}, options);
+  mine.narrow(1, 0, rows.size(1)).copy_(rows);
+  auto exchanged = at::empty_like(mine);
+  group_.all_to_all(mine, exchanged);
+  const auto by_member = exchanged.view({group_.size(), -1, widest});
+  std::vector<at::Tensor> parts;
+  for (int member = 0; member < group_.size(); ++member) {
+    const auto part = part_of(layout, layer, member);
+    if (part.end > part.first) {
+      parts.push_back(by_member[member].narrow(1, part.first, part.end - part.first));
+    }
+  }
+  return at::cat(parts, 1);
+}
+
+}  // namespace actsweep

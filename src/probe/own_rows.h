@@ -1,0 +1,39 @@
+// From a rank's slice of all gathered rows to the whole rows that it owns.
+//
+// In: [m n, width of the rank's heads or neurons], the gathered rows of a model group of m ranks.
+// Out: [n, all channels] float32, this rank's rows with every member's part in order; a key/value
+// head that two ranks hold is taken from the first of them.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "comm/group.h"
+#include "model/share.h"
+#include "probe/site.h"
+
+namespace actsweep {
+
+class OwnRows {
+ public:
+  /// Both must outlive it.
+  OwnRows(const Architecture& architecture, const Group& group);
+
+  /// Collective over the model group.
+  at::Tensor take(SiteLayout layout, int64_t layer, const at::Tensor& rows) const;
+
+ private:
+  /// Columns of a member's slice.
+  struct Part {
+    int64_t first = 0;  // those before repeat another member's
+    int64_t end = 0;
+  };
+  Part part_of(SiteLayout layout, int64_t layer, int member) const;
+
+  const Architecture& a_;
+  const Group& group_;
+  std::vector<ModelShare> shares_;  // [m]
+};
+
+}  // namespace actsweep

@@ -1,0 +1,49 @@
+// The taps inside a layer: what a forward pass shows becomes rows that this rank owns.
+//
+// In: what Forward shows of one micro-batch and layer. Out: a tap for each site that the job asks
+// for, one without rows where the layer lacks the site; and what is shown of attention, as it is.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <vector>
+
+#include "model/observer.h"
+#include "probe/own_rows.h"
+#include "probe/tap.h"
+
+namespace actsweep {
+
+class SiteTaps : public LayerObserver {
+ public:
+  struct Listeners {
+    std::vector<Site> sites;  // of taps
+    TapListener on_tap;
+    std::vector<Site> slices;  // shown as they are, in the layout of probe/site.h
+    std::function<void(Site site, int64_t layer, const at::Tensor& rows)> on_slice;
+    std::function<void(const AttentionView& view)> on_attention;  // empty: not asked for
+
+    bool wants(Site site) const;  // a tap of it
+  };
+
+  /// All must outlive it.
+  SiteTaps(const Architecture& architecture, const Group& group, const Listeners& listeners);
+
+  /// The labels of the micro-batch that the next layer takes.
+  void begin(const OwnedRows& labels);
+  /// Taps without rows for the sites that layer `layer` (0-based; -1: the embedding) lacks.
+  void end(int64_t layer);
+
+  bool wants(Site site) const override;
+  bool wants_attention() const override { return static_cast<bool>(listeners_.on_attention); }
+  void see(Site site, int64_t layer, const at::Tensor& rows) override;
+  void see_attention(const AttentionView& view) override { listeners_.on_attention(view); }
+
+ private:
+  const Listeners& listeners_;
+  OwnRows own_rows_;
+  const OwnedRows* labels_ = nullptr;
+  std::set<Site> seen_;
+};
+
+}  // namespace actsweep

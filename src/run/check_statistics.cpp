@@ -1,0 +1,58 @@
+#include "run/check_statistics.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace actsweep {
+namespace {
+
+bool names(const Job& job, const std::string& set) {
+  const auto& sets = job.statistics.attention;
+  return std::find(sets.begin(), sets.end(), set) != sets.end();
+}
+
+void check_sites(const Job& job, const Architecture& a, const std::vector<TensorRow>& rows) {
+  const auto refuse = [&](Site site, const std::string& reason) {
+    require(!job.measures(site), ErrorKind::kJob, "[statistics] sites: \"{}\": {} {}",
+            name_of(site), a.family, reason);
+  };
+  if (!a.is_gated) refuse(Site::kGate, "has no gate projection; its MLP's projection is \"up\"");
+  const bool mixes_widths =
+      a.experts.count > 0 && a.experts.shared_width > 0 && a.experts.shared_width != a.ffn_width &&
+      std::find(a.experts.layers.begin(), a.experts.layers.end(), false) != a.experts.layers.end();
+  for (const Site site : {Site::kGate, Site::kUp, Site::kMlpHidden}) {
+    if (a.dense_width() == 0) refuse(site, "has no dense MLP");
+    if (mixes_widths) refuse(site, "has dense MLPs of different widths");
+  }
+  const bool has_final_norm = std::any_of(rows.begin(), rows.end(), [](const TensorRow& row) {
+    return row.weight == Weight::kFinalNorm;
+  });
+  if (!has_final_norm) refuse(Site::kFinalNorm, "has no norm before a head");
+}
+
+void check_attention(const Job& job, const Architecture& a) {
+  const auto& statistics = job.statistics;
+  require(statistics.attention_from.has_value() == names(job, "from"), ErrorKind::kJob,
+          "[statistics] attention_from goes with the set \"from\" of [statistics] attention: "
+          "expected both or none");
+  require(!names(job, "events") || job.measures(Site::kResidual), ErrorKind::kJob,
+          "[statistics] attention: the set \"events\" needs the events of the site \"residual\": "
+          "expected it in [statistics] sites");
+  require(!names(job, "registers") || a.image.registers > 0, ErrorKind::kJob,
+          "[statistics] attention: \"registers\": {} has no register tokens", a.family);
+  require(!statistics.value_updates || !statistics.attention.empty(), ErrorKind::kJob,
+          "[statistics] value_updates = true: expected sets of keys in [statistics] attention");
+}
+
+}  // namespace
+
+void check_statistics(const Job& job, const Architecture& architecture,
+                      const std::vector<TensorRow>& rows) {
+  check_sites(job, architecture, rows);
+  check_attention(job, architecture);
+  require(!job.statistics.experts || architecture.experts.count > 0, ErrorKind::kJob,
+          "[statistics] experts = true: {} has no routed experts", architecture.family);
+}
+
+}  // namespace actsweep

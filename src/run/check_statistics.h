@@ -1,0 +1,14 @@
+// Whether a model can be measured as the job asks.
+#pragma once
+
+#include "job/job.h"
+#include "model/architecture.h"
+#include "model/tensor_rows.h"
+
+namespace actsweep {
+
+/// Refuses (kJob) statistics that ask for what the model lacks or that need others.
+void check_statistics(const Job& job, const Architecture& architecture,
+                      const std::vector<TensorRow>& rows);
+
+}  // namespace actsweep

@@ -1,0 +1,134 @@
+#include "run/measurements.h"
+
+#include <ATen/ATen.h>
+
+#include "output/layout.h"
+
+namespace actsweep {
+namespace {
+
+Extents all_extents(const SweepInputs& inputs) {
+  const auto facts = inputs.facts();
+  Extents extents;
+  for (const auto axis : all_axes()) extents[axis] = axis_length(facts, axis);
+  return extents;
+}
+
+}  // namespace
+
+Measurements::Measurements(const SweepInputs& inputs, const Group& group, at::Device device)
+    : inputs_(inputs),
+      group_(group),
+      device_(device),
+      key_sets_(inputs.job.statistics.attention, inputs.earlier_events) {
+  const auto& statistics = inputs.job.statistics;
+  const auto extents = all_extents(inputs);
+  const HeadPlace place = {share_of(inputs.checkpoint.architecture(), group.size(), group.rank()),
+                           group.rank() == 0};
+  for (const Site site : statistics.sites) {
+    sites_.try_emplace(site, site, inputs.job, extents, device);
+  }
+  if (statistics.loss) loss_.emplace(inputs.job, device);
+  if (key_sets_.count() > 0) attention_.emplace(key_sets_, place, extents, device);
+  if (statistics.value_updates) value_updates_.emplace(key_sets_, group, place, extents, device);
+  if (statistics.query_key) query_key_.emplace(place, extents, device);
+}
+
+void Measurements::begin_segment() {
+  for (auto& [name, statistics] : sites_) statistics.begin_segment();
+  if (loss_) loss_->begin_segment();
+  if (attention_) attention_->begin_segment();
+  if (value_updates_) value_updates_->begin_segment();
+  if (query_key_) query_key_->begin_segment();
+}
+
+void Measurements::begin_block(const BlockLabels& labels, RowCollector& rows) {
+  labels_ = &labels;
+  rows_ = &rows;
+  events_.clear();
+  fresh_events_.assign(labels.own.size(), {0, 0});
+  sequences_.clear();
+  if (!attention_ && !query_key_) return;
+  for (const auto& members : labels.members) sequences_.push_back(gathered_sequences(members));
+}
+
+BlockPass::Listeners Measurements::listeners() {
+  BlockPass::Listeners listeners;
+  auto& taps = listeners.taps;
+  taps.sites = inputs_.job.statistics.sites;
+  taps.on_tap = [this](const Tap& tap) { this->tap(tap); };
+  if (attention_ || query_key_) {
+    taps.on_attention = [this](const AttentionView& view) { see_attention(view); };
+  }
+  if (query_key_) taps.slices = {Site::kQuery, Site::kKey, Site::kValue};
+  if (value_updates_) taps.slices.push_back(Site::kAttentionOutput);
+  taps.on_slice = [this](Site site, int64_t layer, const at::Tensor& rows) {
+    see_slice(site, layer, rows);
+  };
+  listeners.before_layer = [this](int64_t layer, size_t batch) { begin_layer(layer, batch); };
+  if (loss_) {
+    listeners.on_loss = [this](const OwnedRows& own, const at::Tensor& nll) {
+      loss_->update(own, nll, *rows_);
+    };
+  }
+  return listeners;
+}
+
+void Measurements::tap(const Tap& tap) {
+  auto& statistics = sites_.at(tap.site);
+  const SiteBatch batch = {tap.rows, tap.layer, &tap.labels};
+  if (!tap.rows.defined()) return statistics.skip(batch, *rows_);
+  const size_t before = events_.size();
+  statistics.update(batch, *rows_, events_);
+  if (tap.site != Site::kResidual) return;
+  fresh_events_[&tap.labels - labels_->own.data()] = {before, events_.size()};
+}
+
+void Measurements::begin_layer(int64_t, size_t batch) {
+  batch_ = batch;
+  if (key_sets_.has_events()) gather_events(batch);
+}
+
+/// Marks the rows with an event in the input of the layer, over all members.
+void Measurements::gather_events(size_t batch) {
+  const auto& own = labels_->own[batch];
+  auto mine = at::zeros({own.row_count()}, at::kLong);
+  const auto [begin, end] = fresh_events_[batch];
+  for (size_t i = begin; i < end; ++i) {
+    const auto window = events_[i].sequence - own.windows.front().sequence;
+    mine[window * own.padded_length + events_[i].position] = 1;
+  }
+  auto all = at::empty({own.row_count() * group_.size()}, mine.options().device(device_));
+  is_event_ = group_.all_gather(mine.to(device_), all).to(at::kCPU);
+}
+
+void Measurements::see_attention(const AttentionView& view) {
+  const auto& sequences = sequences_[batch_];
+  const auto* is_event = is_event_.defined() ? is_event_.const_data_ptr<int64_t>() : nullptr;
+  if (attention_) attention_->update(view, sequences, is_event);
+  if (value_updates_) value_updates_->update(view, sequences, is_event);
+  if (query_key_) query_key_->update_rotated(view, sequences);
+}
+
+void Measurements::see_slice(Site site, int64_t layer, const at::Tensor& rows) {
+  if (site == Site::kAttentionOutput) {
+    if (value_updates_) value_updates_->finish(layer, rows);
+  } else {
+    query_key_->update(site, layer, rows, sequences_[batch_]);
+  }
+}
+
+std::vector<Field> Measurements::fields() {
+  std::vector<Field> all;
+  const auto add = [&](std::vector<Field> fields) {
+    all.insert(all.end(), fields.begin(), fields.end());
+  };
+  for (auto& [name, statistics] : sites_) add(statistics.fields());
+  if (loss_) add(loss_->fields());
+  if (attention_) add(attention_->fields());
+  if (value_updates_) add(value_updates_->fields());
+  if (query_key_) add(query_key_->fields());
+  return all;
+}
+
+}  // namespace actsweep

@@ -1,0 +1,64 @@
+// Everything that one model group measures in the pass of a segment, and how the pass hands it
+// over.
+//
+// In: blocks of labels, and what the layers show. Out: rows and events at once; fields per layer
+// that add up over a segment, to be reduced over the group.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "comm/group.h"
+#include "run/block_pass.h"
+#include "run/row_collector.h"
+#include "stats/attention_statistics.h"
+#include "stats/loss_statistics.h"
+#include "stats/query_key.h"
+#include "stats/site_statistics.h"
+#include "stats/value_updates.h"
+
+namespace actsweep {
+
+class Measurements {
+ public:
+  Measurements(const SweepInputs& inputs, const Group& group, at::Device device);
+
+  void begin_segment();
+  /// The block whose layers come next. `labels` and `rows` must outlive it.
+  void begin_block(const BlockLabels& labels, RowCollector& rows);
+  /// What the pass calls; whoever runs it adds what ends a layer.
+  BlockPass::Listeners listeners();
+  /// Of the block, in the order of the layers.
+  const std::vector<Event>& events() const { return events_; }
+  std::vector<Field> fields();
+
+ private:
+  void tap(const Tap& tap);
+  void begin_layer(int64_t layer, size_t batch);
+  void see_attention(const AttentionView& view);
+  void see_slice(Site site, int64_t layer, const at::Tensor& rows);
+  void gather_events(size_t batch);
+
+  const SweepInputs& inputs_;
+  const Group& group_;
+  at::Device device_;
+  KeySets key_sets_;
+  std::map<Site, SiteStatistics> sites_;
+  std::optional<LossStatistics> loss_;
+  std::optional<AttentionStatistics> attention_;
+  std::optional<ValueUpdates> value_updates_;
+  std::optional<QueryKeyMoments> query_key_;
+
+  const BlockLabels* labels_ = nullptr;
+  RowCollector* rows_ = nullptr;
+  std::vector<Event> events_;
+  std::vector<std::pair<size_t, size_t>> fresh_events_;   // [micro-batch] of the last residual tap
+  size_t batch_ = 0;                                      // whose layer runs
+  std::vector<std::vector<GatheredSequence>> sequences_;  // [micro-batch] where attention is shown
+  at::Tensor is_event_;                                   // [gathered rows] int64 on the host
+};
+
+}  // namespace actsweep

@@ -1,0 +1,54 @@
+// Attention to sets of keys, the sink metric, the entropy and the norms of values (definitions:
+// docs/statistics.md, section 3).
+//
+// In: what a layer shows of its attention, for this rank's heads of all gathered rows. Out: fields
+// over all heads, with this rank's part filled in; what is the same for all heads is counted by
+// member 0.
+#pragma once
+
+#include <vector>
+
+#include "model/architecture.h"
+#include "model/observer.h"
+#include "model/share.h"
+#include "stats/field_set.h"
+#include "stats/key_sets.h"
+
+namespace actsweep {
+
+/// This rank's place in the model group.
+struct HeadPlace {
+  ModelShare share;
+  bool is_first = true;  // member 0
+};
+
+class AttentionStatistics {
+ public:
+  /// `sets` must outlive it. `extents` has the lengths of all axes.
+  AttentionStatistics(const KeySets& sets, const HeadPlace& place, const Extents& extents,
+                      at::Device device);
+
+  void begin_segment() { fields_.clear(); }
+  /// `is_event` as KeySets::positions takes it.
+  void update(const AttentionView& view, const std::vector<GatheredSequence>& sequences,
+              const int64_t* is_event);
+  std::vector<Field> fields() const { return fields_.fields(); }
+
+ private:
+  struct Sequence;
+  at::Tensor mine(const char* name, int64_t layer) const;
+  at::Tensor mine_of_keys(const char* name, int64_t layer) const;
+  void count(const char* name, int64_t layer, int64_t value, int64_t at = -1) const;
+  void add_sets(const Sequence& sequence, const int64_t* is_event) const;
+  void add_set(const Sequence& sequence, int64_t set, const at::Tensor& positions) const;
+  void add_sink(const Sequence& sequence) const;
+  void add_entropy(const Sequence& sequence) const;
+  void add_values(const Sequence& sequence) const;
+  at::Tensor value_norms(const Sequence& sequence) const;
+
+  const KeySets& sets_;
+  HeadPlace place_;
+  FieldSet fields_;
+};
+
+}  // namespace actsweep

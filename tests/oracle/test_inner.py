@@ -1,0 +1,285 @@
+"""Inside the layers: every site, attention and value updates equal what transformers computes.
+
+Tensors of transformers come from hooks (support/inner_oracle), statistics of them from numpy. At m =
+1, 2, 3, 4; the fields are also held against each other over m. `pytest -k NAME` makes and sweeps
+only what it selects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from support.attention_reference import AttentionReference, KeySet, class_first, in_file_order
+from support.family_sweeps import run_jobs
+from support.inner_oracle import Inner, InnerOracle
+from support.random_models import MASSIVE_IDS, MODELS, SMALL_ID, RandomModel, make_random, save
+from support.sweeps import read_datasets, to_toml
+from support.token_files import Corpus, Cut, Window, random_corpus, write_token_file
+
+RANKS = (1, 2, 3, 4)
+NAMES = (
+    "llama-5over1-tied",
+    "mistral-10over5-window16",
+    "qwen3-6over3-head20-biases-upper-window13",
+    "gemma2-4over2-head24-window16",
+    "phi-6over2-normed-queries-old",
+    "olmo2-6over2-biases-tied",
+    "gpt2-7heads-unscaled-gelu-untied",
+    "gpt_oss-5over1-head16-2of5-window16",
+    "mixtral-5over1-2of5",
+)
+CUT = Cut(80, "per_document")
+LENGTHS = (80, 33, 70, 5, 80, 2, 64)
+SETS = (
+    "position:0", "class:delimiter:first", "class:weak_semantic:first", "class:other:first", "events",
+)  # fmt: skip
+# A criterion that several tokens of a window pass, in some layers and not in others.
+CRITERION = {"criterion_magnitude": 4.0, "criterion_ratio": 4.0, "max_events": 6}
+ALL_SITES = (
+    "attention_input", "query", "key", "value", "attention_heads", "attention_output", "mlp_input",
+    "gate", "up", "mlp_hidden", "mlp_output", "final_norm",
+)  # fmt: skip
+WITHOUT_GATE = ("phi", "gpt2")
+WITHOUT_DENSE = ("gpt_oss", "mixtral")
+NEAR = 1e-4  # of the largest value of a layer and dataset
+
+
+@dataclass(frozen=True)
+class Made:
+    """A model, what transformers computes of each window, and the sweep files by m."""
+
+    model: RandomModel
+    corpus: Corpus
+    windows: list[Window]
+    inners: list[Inner]
+    directory: Path
+
+    @property
+    def sites(self) -> list[str]:
+        left_out = ["gate"] if self.model.family in (*WITHOUT_GATE, *WITHOUT_DENSE) else []
+        left_out += ["up", "mlp_hidden"] if self.model.family in WITHOUT_DENSE else []
+        return [site for site in ALL_SITES if site not in left_out]
+
+    def layer_windows(self) -> list[int | None]:
+        """The sliding window of each layer."""
+        config = InnerConfig(self.directory).config
+        kinds = getattr(config, "layer_types", None)
+        window = getattr(config, "sliding_window", None)
+        if kinds is None:
+            return [window] * config.num_hidden_layers
+        return [window if kind == "sliding_attention" else None for kind in kinds]
+
+    def job(self, m: int, output: Path) -> dict[str, dict[str, Any]]:
+        return {
+            "model": {"path": str(self.directory), "dtype": "float32"},
+            "corpus": {"path": str(self.directory / "corpus.h5"), **CUT.job_keys()},
+            "parallel": {"tensor": m, "threads": 1, "microbatch_tokens": 240},
+            "statistics": {
+                "sites": ["residual", *self.sites],
+                "attention": list(SETS),
+                "value_updates": True,
+                "query_key": True,
+                **CRITERION,
+            },
+            "output": {"path": str(output)},
+        }
+
+
+class InnerConfig:
+    """A checkpoint's configuration as transformers reads it."""
+
+    def __init__(self, directory: Path) -> None:
+        from transformers import AutoConfig
+
+        self.config = AutoConfig.from_pretrained(directory)
+
+
+def selected_names(request: pytest.FixtureRequest) -> list[str]:
+    items = [item for item in request.session.items if item.path == request.path]
+    return sorted({item.callspec.params["name"] for item in items if hasattr(item, "callspec")})
+
+
+@dataclass
+class Sweeps:
+    made: dict[str, Made]
+    messages: dict[Path, str]
+    folder: Path
+
+    def datasets(self, name: str, m: int) -> dict[str, np.ndarray]:
+        path = self.folder / f"{name}-m{m}.h5"
+        message = self.messages[path.with_suffix(".toml")]
+        assert not message, message
+        return read_datasets(path)
+
+
+@pytest.fixture(scope="module")
+def sweeps(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sweeps]:
+    folder = tmp_path_factory.mktemp("inner")
+    torch.set_num_threads(1)
+    names = selected_names(request)
+    made = {name: make(name, folder / name) for name in names}
+    messages: dict[Path, str] = {}
+    for m in RANKS:
+        jobs = []
+        for name in names:
+            path = folder / f"{name}-m{m}.toml"
+            path.write_text(to_toml(made[name].job(m, path.with_suffix(".h5"))))
+            jobs.append(path)
+        messages |= run_jobs(jobs, m, folder / "sweeps.log")
+    yield Sweeps(made, messages, folder)
+
+
+def make(name: str, folder: Path) -> Made:
+    model = next(model for model in MODELS if model.name == name)
+    directory = save(make_random(model), model, folder)
+    corpus = random_corpus(model.vocabulary, LENGTHS, seed=7, often=(*MASSIVE_IDS, SMALL_ID))
+    write_token_file(folder / "corpus.h5", corpus, {})
+    windows = corpus.windows(CUT)
+    with pytest.MonkeyPatch.context() as patch:
+        oracle = InnerOracle(directory, patch)
+        inners = [oracle.run(window.ids) for window in windows]
+    return Made(model, corpus, windows, inners, directory)
+
+
+def assert_near(name: str, found: np.ndarray, expected: np.ndarray, near: float = NEAR) -> None:
+    """By layer, in units of the layer's largest magnitude."""
+    assert found.shape == expected.shape, name
+    axes = tuple(range(1, expected.ndim))
+    with np.errstate(invalid="ignore"):
+        scale = np.nanmax(np.abs(expected), axis=axes, keepdims=True) if axes else np.abs(expected)
+    error = np.abs(found - expected) / np.maximum(scale, 1e-6)
+    assert np.nanmax(error) <= near, f"{name}: {np.nanmax(error)} of a layer's largest"
+    assert (np.isnan(found) == np.isnan(expected)).all(), name
+
+
+def rows_of_site(made: Made, site: str) -> np.ndarray:
+    """float64 [layers of the file, N, channels]; NaN in layer 0."""
+    inner = [np.stack(inner.sites[site]) for inner in made.inners]  # each [layers, n, channels]
+    rows = np.concatenate(inner, axis=1)
+    nothing = np.full((1, *rows.shape[1:]), np.nan)
+    return rows if site == "final_norm" else np.concatenate([nothing, rows])
+
+
+def site_references(made: Made, site: str) -> dict[str, np.ndarray]:
+    rows = rows_of_site(made, site)
+    magnitude = np.abs(rows)
+    zeroed = np.nan_to_num(rows)
+    classes = np.concatenate([window.classes for window in made.windows])
+    order = np.argsort(-magnitude, axis=2, kind="stable")[:, :, :3]
+    middle = (rows.shape[2] - 1) // 2
+    return {
+        "token_top_value": np.take_along_axis(rows, order, axis=2),
+        "token_median_magnitude": np.partition(magnitude, middle, axis=2)[:, :, middle],
+        "token_norm": np.linalg.norm(rows, axis=2),
+        "count": (~np.isnan(rows[:, :, 0])).sum(axis=1),
+        "channel_sum": zeroed.sum(axis=1),
+        "channel_sum_square": (zeroed**2).sum(axis=1),
+        "channel_sum_fourth": (zeroed**4).sum(axis=1),
+        "channel_max_magnitude": np.abs(zeroed).max(axis=1),
+        "class_sum": np.stack([zeroed[:, classes == c].sum(axis=1) for c in range(4)], axis=1),
+    }
+
+
+@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("site", ALL_SITES)
+@pytest.mark.parametrize("name", NAMES)
+def test_site(name: str, site: str, m: int, sweeps: Sweeps) -> None:
+    made = sweeps.made[name]
+    datasets = sweeps.datasets(name, m)
+    if site not in made.sites:
+        assert f"{site}/count" not in datasets
+        return
+    for dataset, expected in site_references(made, site).items():
+        # The fourth power has four times the relative error.
+        near = 4 * NEAR if dataset == "channel_sum_fourth" else NEAR
+        assert_near(f"{site}/{dataset}", datasets[f"{site}/{dataset}"], expected, near)
+    tokens = datasets[f"{site}/count"][-1]
+    channels = datasets[f"{site}/channel_sum"].shape[1]
+    assert datasets[f"{site}/magnitude_histogram"][-1].sum() == tokens * channels
+
+
+def event_keys(made: Made, datasets: dict[str, np.ndarray]) -> KeySet:
+    """The set "events", from the file's own events: selections have a test of their own."""
+    places = set(
+        zip(
+            datasets["massive/sequence"],
+            datasets["massive/layer"],
+            datasets["massive/position"],
+            strict=True,
+        )
+    )
+
+    def positions(window: int, layer: int) -> list[int]:
+        return sorted({p for s, l, p in places if (s, l) == (window, layer)})
+
+    return positions
+
+
+def attention_fields(made: Made, datasets: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    sets: list[KeySet] = [
+        lambda _window, _layer: [0],
+        *(class_first(made.windows, name) for name in ("delimiter", "weak_semantic", "other")),
+        event_keys(made, datasets),
+    ]
+    has_slot = made.model.family == "gpt_oss"
+    reference = AttentionReference(made.inners, sets, made.layer_windows(), has_slot)
+    return {name: in_file_order(name, values) for name, values in reference.fields().items()}
+
+
+@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_attention_and_value_updates(name: str, m: int, sweeps: Sweeps) -> None:
+    made = sweeps.made[name]
+    datasets = sweeps.datasets(name, m)
+    written = {path for path in datasets if path.startswith(("attention/", "value_update/"))}
+    expected = attention_fields(made, datasets)
+    assert expected.keys() == written
+    assert datasets["attention/key_count"][1:, SETS.index("events")].max() > 0
+    for path, values in expected.items():
+        assert_near(path, datasets[path], values)
+
+
+@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_query_key_moments(name: str, m: int, sweeps: Sweeps) -> None:
+    made = sweeps.made[name]
+    datasets = sweeps.datasets(name, m)
+    layers = len(made.inners[0].attention)
+    for place, site in (("rotated_query", "query"), ("rotated_key", "key")):
+        squares = [
+            sum((getattr(inner.attention[layer], site) ** 2).sum(axis=1) for inner in made.inners)
+            for layer in range(layers)
+        ]
+        expected = np.stack([np.zeros_like(squares[0]), *squares])
+        assert_near(f"qk/{place}", datasets[f"qk/{place}_square_sum"], expected)
+    for site in ("query", "key", "value"):
+        rows = np.nan_to_num(rows_of_site(made, site))
+        found = datasets[f"qk/{site}_square_sum"]
+        expected = (rows**2).sum(axis=1).reshape(found.shape)
+        assert_near(f"qk/{site}", found, expected)
+    tokens = sum(len(window.ids) for window in made.windows)
+    np.testing.assert_array_equal(datasets["qk/token_count"], [0] + [tokens] * layers)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_all_m_agree(name: str, sweeps: Sweeps) -> None:
+    """Counts exactly, sums to the rounding of activations."""
+    alone = sweeps.datasets(name, 1)
+    groups = (*sweeps.made[name].sites, "attention", "value_update", "qk")
+    for m in RANKS[1:]:
+        datasets = sweeps.datasets(name, m)
+        assert datasets.keys() == alone.keys()
+        for path, values in alone.items():
+            if path.split("/")[0] not in groups or values.dtype.kind not in "iu":
+                continue
+            if path.endswith(("_count", "count", "_rows", "_sequences", "_tokens")):
+                np.testing.assert_array_equal(datasets[path], values, err_msg=f"{path}, m = {m}")

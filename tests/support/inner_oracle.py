@@ -1,0 +1,169 @@
+"""What transformers computes inside its layers, taken by hooks: sites and eager attention."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM
+
+from .random_models.weights import blocks_of, decoder_of
+
+# Where a family keeps the parts of a block: the first name that a block has.
+ATTENTION = ("self_attn", "attn")
+OUTPUT_PROJECTION = ("o_proj", "dense", "c_proj")
+MLP = ("mlp",)
+DOWN_PROJECTION = ("down_proj", "fc2", "c_proj")
+FINAL_NORM = ("norm", "final_layernorm", "ln_f")
+
+
+@dataclass(frozen=True)
+class LayerAttention:
+    """One layer's attention of a window of n tokens, float64."""
+
+    query: np.ndarray  # [H, n, D] after rotary positions
+    key: np.ndarray  # [key heads, n, D]
+    value: np.ndarray  # [key heads, n, D]
+    probability: np.ndarray  # [H, n, n], without a sink's column
+    logit: np.ndarray  # [H, n, n], scaled and capped; hidden keys too
+    output_weight: np.ndarray  # [C, H * D]
+
+    @property
+    def head_values(self) -> np.ndarray:  # [H, n, D]
+        return np.repeat(self.value, len(self.query) // len(self.value), axis=0)
+
+
+@dataclass
+class Inner:
+    """One window: sites [layers, n, channels] by name, float64, and the attention of each layer."""
+
+    sites: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    attention: list[LayerAttention] = field(default_factory=list)
+
+    def see(self, site: str, rows: torch.Tensor) -> None:
+        flat = rows.detach().double().numpy()
+        self.sites.setdefault(site, []).append(flat.reshape(-1, flat.shape[-1]))
+
+
+def part_of(module: nn.Module, names: tuple[str, ...]) -> nn.Module | None:
+    return next((getattr(module, name) for name in names if hasattr(module, name)), None)
+
+
+def first(values: Any) -> torch.Tensor:
+    return values[0] if isinstance(values, tuple) else values
+
+
+class InnerOracle:
+    """A checkpoint with hooks on the parts of its blocks."""
+
+    def __init__(self, directory: Path, monkeypatch: Any) -> None:
+        """`monkeypatch` undoes the wrapping of the family's eager attention."""
+        self.module = AutoModelForCausalLM.from_pretrained(
+            directory,
+            dtype=torch.float32,
+            attn_implementation="eager",
+            experts_implementation="eager",
+        ).eval()
+        self._inner = Inner()
+        self._wrap_attention(monkeypatch)
+        for block in blocks_of(self.module):
+            self._hook_attention(block)
+            self._hook_mlp(block)
+        self._on_output(part_of(decoder_of(self.module), FINAL_NORM), "final_norm")
+
+    def _on_input(self, module: nn.Module, site: str) -> None:
+        module.register_forward_pre_hook(
+            lambda _module, inputs, named: self._inner.see(
+                site, inputs[0] if inputs else named["hidden_states"]
+            ),
+            with_kwargs=True,
+        )
+
+    def _on_output(self, module: nn.Module, site: str) -> None:
+        module.register_forward_hook(
+            lambda _module, _inputs, output: self._inner.see(site, first(output))
+        )
+
+    def _hook_attention(self, block: nn.Module) -> None:
+        attention = part_of(block, ATTENTION)
+        projection = part_of(attention, OUTPUT_PROJECTION)
+        self._on_input(attention, "attention_input")
+        self._on_input(projection, "attention_heads")
+        self._on_output(projection, "attention_output")
+        if hasattr(attention, "c_attn"):
+            channels = projection.weight.shape[0]
+            attention.c_attn.register_forward_hook(
+                lambda _module, _inputs, output: self._see_fused(output, channels)
+            )
+            return
+        for site, name in (("query", "q"), ("key", "k"), ("value", "v")):
+            norm = part_of(attention, (f"{name}_norm", f"{name}_layernorm"))
+            if norm is None:
+                self._on_output(getattr(attention, f"{name}_proj"), site)
+            else:
+                self._on_normed_heads(norm, site)
+
+    def _on_normed_heads(self, norm: nn.Module, site: str) -> None:
+        """A norm's [1, n, heads, D] or [1, n, heads * D]; Phi's is [1, heads, n, D]."""
+        is_by_head = type(norm).__name__ == "LayerNorm"
+
+        def keep(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
+            rows = output.transpose(1, 2) if is_by_head else output
+            self._inner.see(site, rows.reshape(rows.shape[1], -1))
+
+        norm.register_forward_hook(keep)
+
+    def _see_fused(self, output: torch.Tensor, channels: int) -> None:
+        for site, part in zip(("query", "key", "value"), output.split(channels, -1), strict=True):
+            self._inner.see(site, part)
+
+    def _hook_mlp(self, block: nn.Module) -> None:
+        mlp = part_of(block, MLP)
+        self._on_input(mlp, "mlp_input")
+        self._on_output(mlp, "mlp_output")
+        down = part_of(mlp, DOWN_PROJECTION)
+        if down is None:
+            return
+        self._on_input(down, "mlp_hidden")
+        if hasattr(mlp, "gate_proj"):
+            self._on_output(mlp.gate_proj, "gate")
+        self._on_output(part_of(mlp, ("up_proj", "fc1", "c_fc")), "up")
+
+    def _wrap_attention(self, monkeypatch: Any) -> None:
+        """Records what the family's eager attention takes and gives."""
+        modeling = importlib.import_module(type(self.module).__module__)
+        eager: Callable = modeling.eager_attention_forward
+
+        def record(module, query, key, value, mask, scaling=None, softcap=None, **more):
+            if softcap is not None:
+                more["softcap"] = softcap
+            if scaling is None:
+                scaling = query.shape[-1] ** -0.5
+            output, weights = eager(module, query, key, value, mask, scaling=scaling, **more)
+            repeated = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
+            logit = (query.double() @ repeated.double().transpose(2, 3)) * scaling
+            if softcap is not None:
+                logit = torch.tanh(logit / softcap) * softcap
+            projection = part_of(module, OUTPUT_PROJECTION)
+            matrix = projection.weight.T if hasattr(projection, "nx") else projection.weight
+            self._inner.attention.append(
+                LayerAttention(
+                    *(x[0].double().numpy() for x in (query, key, value, weights, logit)),
+                    output_weight=matrix.detach().double().numpy(),
+                )
+            )
+            return output, weights
+
+        monkeypatch.setattr(modeling, "eager_attention_forward", record)
+
+    @torch.no_grad()
+    def run(self, ids: np.ndarray) -> Inner:
+        self._inner = Inner()
+        self.module.base_model(torch.from_numpy(ids.astype(np.int64))[None], use_cache=False)
+        return self._inner
