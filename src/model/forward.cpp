@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "model/mlp.h"
 #include "model/norms.h"
 #include "model/product.h"
 
@@ -77,27 +76,24 @@ at::Tensor Forward::hidden(const StageWeights& weights, int64_t layer, const at:
   return hidden;
 }
 
-/// Writes the MLP's part of the sum over the group: its dense neurons and its experts.
+/// Writes the dense MLP's part of the sum over the group; routes what experts will add.
 void Forward::project_mlp(const StageWeights& weights, int64_t layer, const at::Tensor& gathered,
-                          int64_t rows) {
-  auto partial = workspace_.partial(rows);
-  at::Tensor experts;
+                          int64_t rows, ExpertRows& experts) {
   if (architecture_.has_experts(layer)) {
-    const auto routing = route(architecture_, weights, gathered);
-    chosen_experts_ = routing.expert;
-    experts = expert_outputs(architecture_, share_, weights, gathered, routing);
+    experts.routing = route(architecture_, weights, gathered);
+    experts.input.copy_(gathered);
   }
-  if (weights.has(Weight::kDown)) {
-    const auto neurons = hidden(weights, layer, gathered, rows);
-    project(neurons, weights[Weight::kDown], bias_once(weights, Weight::kDownBias), partial);
-    if (experts.defined()) partial.add_(experts);
-  } else {
-    partial.copy_(experts);
+  auto partial = workspace_.partial(rows);
+  if (!weights.has(Weight::kDown)) {
+    partial.zero_();
+    return;
   }
+  const auto neurons = hidden(weights, layer, gathered, rows);
+  project(neurons, weights[Weight::kDown], bias_once(weights, Weight::kDownBias), partial);
 }
 
 void Forward::serial_block(const StageWeights& weights, int64_t layer, const Sequences& sequences,
-                           at::Tensor& residual) {
+                           at::Tensor& residual, ExpertRows& experts) {
   const int64_t rows = residual.size(0);
   const auto gathered = gather_input(weights, Weight::kAttentionNorm, residual);
   const auto heads_out = heads(weights, layer, sequences, gathered, rows);
@@ -121,8 +117,7 @@ void Forward::serial_block(const StageWeights& weights, int64_t layer, const Seq
                residual);
     mlp_input = gather_input(weights, Weight::kMlpNorm, residual);
   }
-  project_mlp(weights, layer, mlp_input, rows);
-  add_branch(weights, {Weight::kMlpNorm, Weight::kMlpPostNorm, Weight::kMlpScale}, residual);
+  project_mlp(weights, layer, mlp_input, rows, experts);
 }
 
 /// Adds the reduced output of a branch, with the norm or scale that the layer puts there.
@@ -142,17 +137,23 @@ void Forward::add_branch(const StageWeights& weights, const Branch& branch, at::
 }
 
 void Forward::parallel_block(const StageWeights& weights, int64_t layer, const Sequences& sequences,
-                             at::Tensor& residual) {
+                             at::Tensor& residual, ExpertRows& experts) {
   const int64_t rows = residual.size(0);
   auto gathered = gather_input(weights, Weight::kAttentionNorm, residual);
   const auto heads_out = heads(weights, layer, sequences, gathered, rows);
   if (weights.has(Weight::kMlpNorm)) gathered = gather_input(weights, Weight::kMlpNorm, residual);
-  project_mlp(weights, layer, gathered, rows);
+  project_mlp(weights, layer, gathered, rows, experts);
   auto partial = workspace_.partial(rows);
   add_project(heads_out, weights[Weight::kAttentionOutput], partial);
   const auto bias = bias_once(weights, Weight::kAttentionOutputBias);
   if (bias.defined()) partial.add_(bias);
-  add_rows(residual, reduce(rows));
+}
+
+/// Adds the sum that a layer leaves in its partial outputs: the MLP's, and in a parallel block the
+/// attention's too.
+void Forward::end_layer(const StageWeights& weights, at::Tensor& residual) {
+  if (architecture_.is_parallel) return add_rows(residual, reduce(residual.size(0)));
+  add_branch(weights, {Weight::kMlpNorm, Weight::kMlpPostNorm, Weight::kMlpScale}, residual);
 }
 
 Sequences Forward::all_sequences(const Sequences& owned) const {
@@ -165,13 +166,22 @@ Sequences Forward::all_sequences(const Sequences& owned) const {
   return {owned.positions, {length, length + lengths.size(0)}};
 }
 
-void Forward::layer(const StageWeights& weights, int64_t layer, const Sequences& owned,
-                    at::Tensor& residual) {
+void Forward::stage(const Stage& stage, const StageWeights& weights, const Sequences& owned,
+                    at::Tensor& residual, ExpertRows& experts) {
   ensure(residual.size(0) % owned.positions == 0, "a micro-batch holds whole sequences");
-  chosen_experts_ = at::Tensor();
-  const auto sequences = all_sequences(owned);
-  architecture_.is_parallel ? parallel_block(weights, layer, sequences, residual)
-                            : serial_block(weights, layer, sequences, residual);
+  auto partial = workspace_.partial(residual.size(0));
+  const bool has_experts = architecture_.has_experts(stage.layer);
+  if (stage.is_first) {
+    const auto sequences = all_sequences(owned);
+    architecture_.is_parallel ? parallel_block(weights, stage.layer, sequences, residual, experts)
+                              : serial_block(weights, stage.layer, sequences, residual, experts);
+    if (has_experts) experts.sum.copy_(partial);
+  }
+  if (has_experts) add_expert_outputs(architecture_, stage.experts, weights, experts);
+  if (stage.is_last) {
+    if (has_experts) partial.copy_(experts.sum);
+    end_layer(weights, residual);
+  }
 }
 
 }  // namespace actsweep

@@ -55,15 +55,61 @@ void StageLayout::assign_offsets() {
   }
 }
 
+namespace {
+
+/// Weights that the sum of a layer's last branch meets on its way to the residual stream.
+bool ends_layer(const Architecture& a, Weight weight) {
+  const bool is_mlp_norm = weight == Weight::kMlpNorm || weight == Weight::kMlpNormBias;
+  return weight == Weight::kMlpPostNorm || weight == Weight::kMlpScale ||
+         (is_mlp_norm && a.norm.is_after_addition);
+}
+
+bool holds(const Architecture& a, const Stage& stage, const TensorRow& row) {
+  if (stage.layer == a.layers) return is_of_head(row.weight);
+  if (row.cut == Cut::kExperts) {
+    if (row.only_unit < stage.experts.begin || row.only_unit >= stage.experts.end) return false;
+  } else if (!(ends_layer(a, row.weight) ? stage.is_last : stage.is_first)) {
+    return false;
+  }
+  return row.is_per_layer() && row.is_in(a, stage.layer);
+}
+
+}  // namespace
+
 StageLayout::StageLayout(const std::vector<TensorRow>& rows, const Architecture& architecture,
-                         const ModelShare& share, Dtype dtype, int64_t stage) {
-  const bool is_layer = stage < architecture.layers;
+                         const ModelShare& share, Dtype dtype, const Stage& stage) {
   for (const auto& row : rows) {
-    const bool is_mine =
-        is_layer ? row.is_per_layer() && row.is_in(architecture, stage) : is_of_head(row.weight);
-    if (is_mine) add(row, share, dtype);
+    if (holds(architecture, stage, row)) add(row, share, dtype);
   }
   assign_offsets();
+}
+
+std::vector<Stage> list_stages(const std::vector<TensorRow>& rows, const Architecture& architecture,
+                               const ModelShare& share, Dtype dtype, bool with_head) {
+  const auto bytes_of = [&](const Stage& stage) {
+    return StageLayout(rows, architecture, share, dtype, stage).bytes();
+  };
+  const auto [first, end] = share.experts;
+  std::vector<Stage> stages;
+  for (int64_t layer = 0; layer < architecture.layers; ++layer) {
+    if (!architecture.has_experts(layer)) {
+      stages.push_back({layer});
+      continue;
+    }
+    stages.push_back({.layer = layer, .is_last = false});
+    int64_t runs = 1;  // a rank without experts ends the layer all the same
+    if (first < end) {
+      const int64_t expert = bytes_of({layer, {first, first + 1}, false, false});
+      const int64_t at_once = std::max<int64_t>(1, bytes_of(stages.back()) / expert);
+      runs = (end - first + at_once - 1) / at_once;
+    }
+    for (int64_t run = 0; run < runs; ++run) {
+      const auto part = cut_evenly(end - first, runs, run);
+      stages.push_back({layer, {first + part.begin, first + part.end}, false, run + 1 == runs});
+    }
+  }
+  if (with_head) stages.push_back({architecture.layers});
+  return stages;
 }
 
 StageWeights::StageWeights(const StageLayout& layout, const at::Tensor& buffer) {

@@ -39,6 +39,10 @@ Forward::Options forward_options(const SweepInputs& inputs, const SweepLayout& l
   return {scalar_type(inputs.job.model.dtype), device, rows, positions};
 }
 
+bool is_streamed(const SweepInputs& inputs) {
+  return inputs.job.parallel.weights == WeightMode::kStreamed;
+}
+
 /// The sequences that this rank owns; a padding sequence counts as one position.
 Sequences sequences_of(const OwnedRows& labels) {
   Sequences sequences{labels.padded_length, std::vector<int64_t>(labels.padded_sequences, 1)};
@@ -92,9 +96,14 @@ BlockPass::BlockPass(const SweepInputs& inputs, const Group& group, const SweepL
   const auto options = forward_options(inputs, layout, device);
   const int64_t block_rows =
       layout.block_windows / layout.members * inputs.job.corpus.sequence_length;
-  residual_ = at::empty(
-      {std::max(block_rows, options.owned_rows), inputs.checkpoint.architecture().channels},
-      at::TensorOptions().dtype(at::kFloat).device(device));
+  const auto& architecture = inputs.checkpoint.architecture();
+  const auto on_device = at::TensorOptions().device(device);
+  residual_ = at::empty({std::max(block_rows, options.owned_rows), architecture.channels},
+                        on_device.dtype(at::kFloat));
+  if (architecture.experts.count > 0) {
+    const int64_t rows = is_streamed(inputs) ? residual_.size(0) : options.owned_rows;
+    experts_.emplace(rows * group.size(), architecture.channels, on_device.dtype(options.dtype));
+  }
 }
 
 at::Tensor BlockPass::rows_of(const BlockLabels& labels, size_t batch) {
@@ -129,10 +138,10 @@ bool BlockPass::end_layer(int64_t layer, const Listeners& listeners) {
 }
 
 void BlockPass::measure_loss(const BlockLabels& labels, bool is_last, const Listeners& listeners) {
-  const auto next = is_last ? std::nullopt : std::optional<int64_t>(0);
   const auto& architecture = inputs_.checkpoint.architecture();
   const bool has_sink = architecture.has_sink_token;
-  const auto& head = store_.acquire(architecture.layers, next);
+  const int64_t stage = store_.stages_of(architecture.layers).begin;
+  const auto& head = store_.acquire(stage, next_stage(stage, is_last));
   for (size_t batch = 0; batch < labels.own.size(); ++batch) {
     const Timer timer(times_.model_s);
     at::Tensor has_target;
@@ -143,24 +152,59 @@ void BlockPass::measure_loss(const BlockLabels& labels, bool is_last, const List
   }
 }
 
+/// The stage to read while `stage` computes. `is_last`: no other block follows.
+std::optional<int64_t> BlockPass::next_stage(int64_t stage, bool is_last) const {
+  const auto stages = static_cast<int64_t>(store_.stages().size());
+  if (stage + 1 < stages) return stage + 1;
+  return is_last ? std::nullopt : std::optional<int64_t>(0);
+}
+
+/// Room for the experts of micro-batches that pass the stages of a layer together.
+std::vector<ExpertRows> BlockPass::expert_rows(const BlockLabels& labels, Share batches) const {
+  std::vector<ExpertRows> all(batches.size());
+  if (!experts_) return all;
+  int64_t first = 0;
+  for (int64_t i = 0; i < batches.size(); ++i) {
+    const int64_t count = labels.own[batches.begin + i].row_count() * group_.size();
+    all[i] = experts_->rows(first, count);
+    first += count;
+  }
+  return all;
+}
+
+/// Takes some micro-batches of a block through the stages of a layer.
+void BlockPass::pass_layer(const BlockLabels& labels, int64_t layer, Share batches, bool is_last,
+                           const Listeners& listeners) {
+  auto experts = expert_rows(labels, batches);
+  const auto places = store_.stages_of(layer);
+  for (int64_t place = places.begin; place < places.end; ++place) {
+    const auto& stage = store_.stages()[place];
+    const auto& weights = store_.acquire(place, next_stage(place, is_last));
+    for (int64_t batch = batches.begin; batch < batches.end; ++batch) {
+      auto rows = rows_of(labels, batch);
+      auto& own_experts = experts[batch - batches.begin];
+      {
+        const Timer timer(times_.model_s);
+        forward_.stage(stage, weights, sequences_of(labels.own[batch]), rows, own_experts);
+      }
+      if (!stage.is_last) continue;
+      if (listeners.on_experts) listeners.on_experts(layer + 1, own_experts.routing.expert);
+      tap(labels, layer + 1, batch, listeners);
+    }
+  }
+}
+
 bool BlockPass::run(const BlockLabels& labels, bool is_last, const Listeners& listeners) {
   const int64_t layers = inputs_.checkpoint.architecture().layers;
+  const auto batches = static_cast<int64_t>(labels.own.size());
+  // A streamed stage serves the whole block before it leaves; resident ones need no rows kept.
+  const int64_t together = is_streamed(inputs_) ? batches : 1;
   embed_block(labels);
   for (size_t batch = 0; batch < labels.own.size(); ++batch) tap(labels, 0, batch, listeners);
   if (!end_layer(0, listeners)) return false;
   for (int64_t layer = 0; layer < layers; ++layer) {
-    const bool is_end = layer + 1 == store_.stages();
-    const auto next =
-        is_end && is_last ? std::nullopt : std::optional((layer + 1) % store_.stages());
-    const auto& weights = store_.acquire(layer, next);
-    for (size_t batch = 0; batch < labels.own.size(); ++batch) {
-      auto rows = rows_of(labels, batch);
-      {
-        const Timer timer(times_.model_s);
-        forward_.layer(weights, layer, sequences_of(labels.own[batch]), rows);
-      }
-      if (listeners.on_experts) listeners.on_experts(layer + 1, forward_.chosen_experts());
-      tap(labels, layer + 1, batch, listeners);
+    for (int64_t first = 0; first < batches; first += together) {
+      pass_layer(labels, layer, {first, std::min(first + together, batches)}, is_last, listeners);
     }
     if (layer + 1 == layers && listeners.on_loss) measure_loss(labels, is_last, listeners);
     if (!end_layer(layer + 1, listeners)) return false;

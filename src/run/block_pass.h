@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "comm/group.h"
+#include "model/expert_block.h"
 #include "model/forward.h"
 #include "model/image_embedding.h"
 #include "model/weight_store.h"
@@ -35,7 +36,9 @@ class BlockPass {
     /// Empty where no loss is asked for. [row_count] float32 on the host; NaN where a row has no
     /// target.
     std::function<void(const OwnedRows&, const at::Tensor& token_nll)> on_loss;
-    /// Where it is not empty: after each micro-batch and layer but 0, Forward::chosen_experts.
+    /// Where it is not empty: after each micro-batch and layer but 0, the experts that each
+    /// gathered row chose, [m * rows, chosen] int64, the most probable first, in rank order of the
+    /// owners; undefined where the layer has none.
     std::function<void(int64_t layer, const at::Tensor& chosen)> on_experts;
     /// After each layer, 0 included, when all micro-batches have passed it. False ends the pass.
     std::function<bool(int64_t layer)> after_layer;
@@ -56,6 +59,10 @@ class BlockPass {
   at::Tensor rows_of(const BlockLabels& labels, size_t batch);
   void embed_block(const BlockLabels& labels);
   void tap(const BlockLabels& labels, int64_t layer, size_t batch, const Listeners& listeners);
+  void pass_layer(const BlockLabels& labels, int64_t layer, Share batches, bool is_last,
+                  const Listeners& listeners);
+  std::vector<ExpertRows> expert_rows(const BlockLabels& labels, Share batches) const;
+  std::optional<int64_t> next_stage(int64_t stage, bool is_last) const;
   void measure_loss(const BlockLabels& labels, bool is_last, const Listeners& listeners);
   bool end_layer(int64_t layer, const Listeners& listeners);
 
@@ -65,6 +72,7 @@ class BlockPass {
   WeightStore store_;
   Forward forward_;
   std::optional<ImageEmbedding> image_embedding_;  // where the corpus has images
+  std::optional<ExpertBlock> experts_;             // where the model has them
   at::Tensor residual_;                            // [rows of the largest block, C] float32
   PassTimes times_;
 };
