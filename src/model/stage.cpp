@@ -84,34 +84,6 @@ StageLayout::StageLayout(const std::vector<TensorRow>& rows, const Architecture&
   assign_offsets();
 }
 
-std::vector<Stage> list_stages(const std::vector<TensorRow>& rows, const Architecture& architecture,
-                               const ModelShare& share, Dtype dtype, bool with_head) {
-  const auto bytes_of = [&](const Stage& stage) {
-    return StageLayout(rows, architecture, share, dtype, stage).bytes();
-  };
-  const auto [first, end] = share.experts;
-  std::vector<Stage> stages;
-  for (int64_t layer = 0; layer < architecture.layers; ++layer) {
-    if (!architecture.has_experts(layer)) {
-      stages.push_back({layer});
-      continue;
-    }
-    stages.push_back({.layer = layer, .is_last = false});
-    int64_t runs = 1;  // a rank without experts ends the layer all the same
-    if (first < end) {
-      const int64_t expert = bytes_of({layer, {first, first + 1}, false, false});
-      const int64_t at_once = std::max<int64_t>(1, bytes_of(stages.back()) / expert);
-      runs = (end - first + at_once - 1) / at_once;
-    }
-    for (int64_t run = 0; run < runs; ++run) {
-      const auto part = cut_evenly(end - first, runs, run);
-      stages.push_back({layer, {first + part.begin, first + part.end}, false, run + 1 == runs});
-    }
-  }
-  if (with_head) stages.push_back({architecture.layers});
-  return stages;
-}
-
 StageWeights::StageWeights(const StageLayout& layout, const at::Tensor& buffer) {
   for (int weight = 0; weight < kWeights; ++weight) {
     const auto& place = layout.place(static_cast<Weight>(weight));

@@ -8,6 +8,7 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "model/stage_list.h"
 
 namespace actsweep {
 

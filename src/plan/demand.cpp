@@ -5,7 +5,7 @@
 #include "model/expert_block.h"
 #include "model/loss.h"
 #include "model/share.h"
-#include "model/stage.h"
+#include "model/stage_list.h"
 #include "model/workspace.h"
 
 namespace actsweep {
