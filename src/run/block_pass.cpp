@@ -197,7 +197,8 @@ void BlockPass::pass_layer(const BlockLabels& labels, int64_t layer, Share batch
 bool BlockPass::run(const BlockLabels& labels, bool is_last, const Listeners& listeners) {
   const int64_t layers = inputs_.checkpoint.architecture().layers;
   const auto batches = static_cast<int64_t>(labels.own.size());
-  // A streamed stage serves the whole block before it leaves; resident ones need no rows kept.
+  // A streamed stage serves the whole block before it leaves; where all stay, a micro-batch passes
+  // the layer at once, and experts need room for no other.
   const int64_t together = is_streamed(inputs_) ? batches : 1;
   embed_block(labels);
   for (size_t batch = 0; batch < labels.own.size(); ++batch) tap(labels, 0, batch, listeners);
