@@ -36,7 +36,9 @@ def parse_command_line() -> argparse.Namespace:
     trained.add_argument("--variant", choices=("default", "kv_bias", "sink_token"), required=True)
 
     random = commands.add_parser("random", help="initialise randomly, of any size")
-    random.add_argument("config", type=Path, help="CONFIG.json of a llama, mistral or qwen2 model")
+    random.add_argument(
+        "config", type=Path, help="CONFIG.json of a llama, mistral, mixtral or qwen2 model"
+    )
     random.add_argument(
         "--shard-bytes",
         type=positive_integer,

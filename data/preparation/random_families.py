@@ -22,7 +22,8 @@ ONES = "ones"
 
 @dataclass(frozen=True)
 class TensorRow:
-    """One kind of tensor, where config[`where`] is true or always; shapes name `sizes_of`."""
+    """One kind of tensor, where config[`where`] is true or always; shapes name `sizes_of`. A name
+    with "{e}" is there once for each expert."""
 
     name: str
     shape: tuple[str, ...]
@@ -37,6 +38,7 @@ class Family:
     architecture: str
     layer_rows: tuple[TensorRow, ...]  # names behind "model.layers.{l}."
     defaults: Config  # keys that transformers fills in; a missing key that is not here is refused
+    needs: tuple[str, ...] = ()  # keys beside REQUIRED_KEYS
 
 
 @dataclass(frozen=True)
@@ -45,16 +47,31 @@ class RandomTensor:
     values: str
 
 
-BLOCK_WEIGHTS = (
+ATTENTION_WEIGHTS = (
     TensorRow("self_attn.q_proj.weight", ("Q", "C")),
     TensorRow("self_attn.k_proj.weight", ("K", "C")),
     TensorRow("self_attn.v_proj.weight", ("K", "C")),
     TensorRow("self_attn.o_proj.weight", ("C", "Q")),
+)
+
+NORM_WEIGHTS = (
+    TensorRow("input_layernorm.weight", ("C",), ONES),
+    TensorRow("post_attention_layernorm.weight", ("C",), ONES),
+)
+
+BLOCK_WEIGHTS = (
+    *ATTENTION_WEIGHTS,
     TensorRow("mlp.gate_proj.weight", ("F", "C")),
     TensorRow("mlp.up_proj.weight", ("F", "C")),
     TensorRow("mlp.down_proj.weight", ("C", "F")),
-    TensorRow("input_layernorm.weight", ("C",), ONES),
-    TensorRow("post_attention_layernorm.weight", ("C",), ONES),
+    *NORM_WEIGHTS,
+)
+
+EXPERT_WEIGHTS = (
+    TensorRow("block_sparse_moe.gate.weight", ("E", "C")),
+    TensorRow("block_sparse_moe.experts.{e}.w1.weight", ("F", "C")),
+    TensorRow("block_sparse_moe.experts.{e}.w2.weight", ("C", "F")),
+    TensorRow("block_sparse_moe.experts.{e}.w3.weight", ("F", "C")),
 )
 
 LLAMA_BIASES = (
@@ -80,6 +97,12 @@ FAMILIES: dict[str, Family] = {
         {"attention_bias": False, "mlp_bias": False, "tie_word_embeddings": False},
     ),
     "mistral": Family("MistralForCausalLM", BLOCK_WEIGHTS, {"tie_word_embeddings": False}),
+    "mixtral": Family(
+        "MixtralForCausalLM",
+        ATTENTION_WEIGHTS + EXPERT_WEIGHTS + NORM_WEIGHTS,
+        {"tie_word_embeddings": False},
+        needs=("num_local_experts", "num_experts_per_tok"),
+    ),
     "qwen2": Family(
         "Qwen2ForCausalLM", BLOCK_WEIGHTS + QWEN2_BIASES, {"tie_word_embeddings": False}
     ),
@@ -96,13 +119,14 @@ REQUIRED_KEYS = (
 
 
 def sizes_of(config: Config) -> dict[str, int]:
-    """C channels, Q and K rows of queries and keys, F feed-forward width."""
+    """C channels, Q and K rows of queries and keys, F feed-forward width, E experts."""
     head_dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
     return {
         "C": config["hidden_size"],
         "F": config["intermediate_size"],
         "Q": config["num_attention_heads"] * head_dim,
         "K": config["num_key_value_heads"] * head_dim,
+        "E": config.get("num_local_experts", 0),
     }
 
 
@@ -113,13 +137,19 @@ def family_of(path: str, config: Config) -> Family:
         raise PreparationError(
             MODEL, f'{path}: model_type "{model_type}" is not known (known: {known})'
         )
-    for key in REQUIRED_KEYS:
+    for key in REQUIRED_KEYS + FAMILIES[model_type].needs:
         value = config.get(key)
         if not isinstance(value, int) or value < 1:
             raise PreparationError(
                 MODEL, f"{path}: {key} is {value!r}, expected a positive integer"
             )
     return FAMILIES[model_type]
+
+
+def names_of(row: TensorRow, experts: int) -> list[str]:
+    if "{e}" not in row.name:
+        return [row.name]
+    return [row.name.replace("{e}", str(expert)) for expert in range(experts)]
 
 
 def tensors_of(path: str, config: Config) -> list[RandomTensor]:
@@ -133,9 +163,10 @@ def tensors_of(path: str, config: Config) -> list[RandomTensor]:
         for row in family.layer_rows:
             if row.where is None or config[row.where]:
                 shape = tuple(sizes[name] for name in row.shape)
-                tensors.append(
-                    RandomTensor(Tensor(f"model.layers.{layer}.{row.name}", shape), row.values)
-                )
+                tensors += [
+                    RandomTensor(Tensor(f"model.layers.{layer}.{name}", shape), row.values)
+                    for name in names_of(row, sizes["E"])
+                ]
     tensors.append(RandomTensor(Tensor("model.norm.weight", (config["hidden_size"],)), ONES))
     if not config["tie_word_embeddings"]:
         tensors.append(RandomTensor(Tensor("lm_head.weight", embedding_shape), NORMAL))

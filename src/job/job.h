@@ -96,8 +96,10 @@ struct Job {
   } output;
 
   bool measures(Site site) const;
-  /// Whether any statistic looks into attention.
-  bool sees_attention() const { return !statistics.attention.empty() || statistics.query_key; }
+  /// Whether any statistic takes the gathered rows of all members of a model group.
+  bool sees_gathered_rows() const {
+    return !statistics.attention.empty() || statistics.query_key || statistics.experts;
+  }
   /// Whether what stands behind the last layer is computed.
   bool needs_head() const { return statistics.loss || measures(Site::kFinalNorm); }
 };

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "model/mlp.h"
 #include "model/norms.h"
 #include "model/product.h"
 
@@ -67,6 +66,14 @@ at::Tensor Forward::heads(const StageWeights& weights, const LayerView& view,
   return out;
 }
 
+/// Writes the heads' part of the attention output's sum over the group.
+void Forward::project_heads(const StageWeights& weights, const at::Tensor& heads_out,
+                            int64_t rows) {
+  auto partial = workspace_.partial(rows);
+  project(heads_out, weights[Weight::kAttentionOutput],
+          bias_once(weights, Weight::kAttentionOutputBias), partial);
+}
+
 at::Tensor Forward::hidden(const StageWeights& weights, const LayerView& view,
                            const at::Tensor& gathered, int64_t rows) {
   const int64_t neurons =
@@ -77,35 +84,24 @@ at::Tensor Forward::hidden(const StageWeights& weights, const LayerView& view,
   return hidden;
 }
 
-/// Writes the MLP's part of the sum over the group: its dense neurons and its experts.
+/// Writes the dense MLP's part of the sum over the group; routes what experts will add.
 void Forward::project_mlp(const StageWeights& weights, const LayerView& view,
-                          const at::Tensor& gathered, int64_t rows) {
-  auto partial = workspace_.partial(rows);
-  at::Tensor experts;
+                          const at::Tensor& gathered, int64_t rows, ExpertRows& experts) {
   if (architecture_.has_experts(view.layer)) {
-    const auto routing = route(architecture_, weights, gathered);
-    chosen_experts_ = routing.expert;
-    experts = expert_outputs(architecture_, share_, weights, gathered, routing);
+    experts.routing = route(architecture_, weights, gathered);
+    experts.input.copy_(gathered);
   }
-  if (weights.has(Weight::kDown)) {
-    const auto neurons = hidden(weights, view, gathered, rows);
-    project(neurons, weights[Weight::kDown], bias_once(weights, Weight::kDownBias), partial);
-    if (experts.defined()) partial.add_(experts);
-  } else {
-    partial.copy_(experts);
-  }
-}
-
-/// Writes the heads' part of the attention output's sum over the group.
-void Forward::project_heads(const StageWeights& weights, const at::Tensor& heads_out,
-                            int64_t rows) {
   auto partial = workspace_.partial(rows);
-  project(heads_out, weights[Weight::kAttentionOutput],
-          bias_once(weights, Weight::kAttentionOutputBias), partial);
+  if (!weights.has(Weight::kDown)) {
+    partial.zero_();
+    return;
+  }
+  const auto neurons = hidden(weights, view, gathered, rows);
+  project(neurons, weights[Weight::kDown], bias_once(weights, Weight::kDownBias), partial);
 }
 
 void Forward::serial_block(const StageWeights& weights, const LayerView& view,
-                           const Sequences& sequences, at::Tensor& residual) {
+                           const Sequences& sequences, at::Tensor& residual, ExpertRows& experts) {
   const int64_t rows = residual.size(0);
   const auto gathered = gather_input(weights, Weight::kAttentionNorm, residual);
   view.show(Site::kAttentionInput, workspace_.normed(rows));
@@ -130,10 +126,7 @@ void Forward::serial_block(const StageWeights& weights, const LayerView& view,
     mlp_input = gather_input(weights, Weight::kMlpNorm, residual);
   }
   view.show(Site::kMlpInput, workspace_.normed(rows));
-  project_mlp(weights, view, mlp_input, rows);
-  const auto mlp = reduce(rows);
-  view.show(Site::kMlpOutput, mlp);
-  add_branch(weights, {Weight::kMlpNorm, Weight::kMlpPostNorm, Weight::kMlpScale}, mlp, residual);
+  project_mlp(weights, view, mlp_input, rows, experts);
 }
 
 /// Adds the reduced output of a branch, with the norm or scale that the layer puts there.
@@ -152,36 +145,39 @@ void Forward::add_branch(const StageWeights& weights, const Branch& branch, cons
   }
 }
 
+/// Attention and MLP leave one sum, or two where one of them is looked at.
 void Forward::parallel_block(const StageWeights& weights, const LayerView& view,
-                             const Sequences& sequences, at::Tensor& residual) {
+                             const Sequences& sequences, at::Tensor& residual,
+                             ExpertRows& experts) {
   const int64_t rows = residual.size(0);
+  const bool is_apart = view.wants(Site::kAttentionOutput) || view.wants(Site::kMlpOutput);
   auto gathered = gather_input(weights, Weight::kAttentionNorm, residual);
   view.show(Site::kAttentionInput, workspace_.normed(rows));
   const auto heads_out = heads(weights, view, sequences, gathered, rows);
-  if (weights.has(Weight::kMlpNorm)) gathered = gather_input(weights, Weight::kMlpNorm, residual);
-  view.show(Site::kMlpInput, workspace_.normed(rows));
-  project_mlp(weights, view, gathered, rows);
-  if (view.wants(Site::kMlpOutput) || view.wants(Site::kAttentionOutput)) {
-    return add_separately(weights, view, heads_out, residual);
+  at::Tensor attention;
+  if (is_apart) {
+    project_heads(weights, heads_out, rows);
+    attention = reduce(rows).clone();
+    view.show(Site::kAttentionOutput, attention);
   }
+  const auto norm = weights.has(Weight::kMlpNorm) ? Weight::kMlpNorm : Weight::kAttentionNorm;
+  if (is_apart || norm == Weight::kMlpNorm) gathered = gather_input(weights, norm, residual);
+  view.show(Site::kMlpInput, workspace_.normed(rows));
+  project_mlp(weights, view, gathered, rows, experts);
+  if (is_apart) return add_rows(residual, attention);
   auto partial = workspace_.partial(rows);
   add_project(heads_out, weights[Weight::kAttentionOutput], partial);
   const auto bias = bias_once(weights, Weight::kAttentionOutputBias);
   if (bias.defined()) partial.add_(bias);
-  add_rows(residual, reduce(rows));
 }
 
-/// The two sums of a parallel block one after the other, so that each can be seen.
-void Forward::add_separately(const StageWeights& weights, const LayerView& view,
-                             const at::Tensor& heads_out, at::Tensor& residual) {
-  const int64_t rows = residual.size(0);
-  const auto mlp = reduce(rows);
-  view.show(Site::kMlpOutput, mlp);
-  add_rows(residual, mlp);
-  project_heads(weights, heads_out, rows);
-  const auto attention = reduce(rows);
-  view.show(Site::kAttentionOutput, attention);
-  add_rows(residual, attention);
+/// Adds the sum that a layer leaves in its partial outputs: the MLP's, and in a parallel block that
+/// nobody looks into the attention's too.
+void Forward::end_layer(const StageWeights& weights, const LayerView& view, at::Tensor& residual) {
+  const auto sum = reduce(residual.size(0));
+  view.show(Site::kMlpOutput, sum);
+  if (architecture_.is_parallel) return add_rows(residual, sum);
+  add_branch(weights, {Weight::kMlpNorm, Weight::kMlpPostNorm, Weight::kMlpScale}, sum, residual);
 }
 
 Sequences Forward::all_sequences(const Sequences& owned) const {
@@ -194,14 +190,23 @@ Sequences Forward::all_sequences(const Sequences& owned) const {
   return {owned.positions, {length, length + lengths.size(0)}};
 }
 
-void Forward::layer(const StageWeights& weights, int64_t layer, const Sequences& owned,
-                    at::Tensor& residual, LayerObserver* observer) {
+void Forward::stage(const Stage& stage, const StageWeights& weights, const Sequences& owned,
+                    at::Tensor& residual, ExpertRows& experts, LayerObserver* observer) {
   ensure(residual.size(0) % owned.positions == 0, "a micro-batch holds whole sequences");
-  chosen_experts_ = at::Tensor();
-  const auto sequences = all_sequences(owned);
-  const LayerView view = {observer, layer};
-  architecture_.is_parallel ? parallel_block(weights, view, sequences, residual)
-                            : serial_block(weights, view, sequences, residual);
+  auto partial = workspace_.partial(residual.size(0));
+  const bool has_experts = architecture_.has_experts(stage.layer);
+  const LayerView view = {observer, stage.layer};
+  if (stage.is_first) {
+    const auto sequences = all_sequences(owned);
+    architecture_.is_parallel ? parallel_block(weights, view, sequences, residual, experts)
+                              : serial_block(weights, view, sequences, residual, experts);
+    if (has_experts) experts.sum.copy_(partial);
+  }
+  if (has_experts) add_expert_outputs(architecture_, stage.experts, weights, view, experts);
+  if (stage.is_last) {
+    if (has_experts) partial.copy_(experts.sum);
+    end_layer(weights, view, residual);
+  }
 }
 
 }  // namespace actsweep

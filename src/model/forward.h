@@ -1,4 +1,5 @@
-// The one forward pass over a layer, for the rows of one micro-batch that this rank owns.
+// The one forward pass over a layer, stage by stage, for the rows of one micro-batch that this rank
+// owns.
 //
 // The residual stream is [rows, C] float32 on each rank, whole sequences of padded length T,
 // sequence-major. Attention and MLP each gather the normed rows of the model group and scatter the
@@ -9,6 +10,7 @@
 
 #include "comm/group.h"
 #include "model/attention_heads.h"
+#include "model/mlp.h"
 #include "model/ops.h"
 #include "model/share.h"
 #include "model/stage.h"
@@ -30,32 +32,29 @@ class Forward {
   Forward(const Forward&) = delete;
   Forward& operator=(const Forward&) = delete;
 
-  /// Collective over the model group. Takes residual [rows, C] through layer `layer` (0-based) in
-  /// place; `owned` are its sequences, each with its length (1 for a padding sequence). `observer`
-  /// sees what it wants of the layer's inside.
-  void layer(const StageWeights& weights, int64_t layer, const Sequences& owned,
-             at::Tensor& residual, LayerObserver* observer = nullptr);
-
-  /// The experts that each gathered row chose in the last layer, [m * rows, chosen] int64, the most
-  /// probable first, in rank order of the owners; undefined where it has none.
-  const at::Tensor& chosen_experts() const { return chosen_experts_; }
+  /// Collective over the model group where the stage is a layer's first or last. Takes residual
+  /// [rows, C] through the stage in place; `owned` are its sequences, each with its length (1 for a
+  /// padding sequence). `experts` are its rows, gathered in rank order of the owners, from the
+  /// first to the last stage of a layer with experts. `observer` sees what it wants of the layer's
+  /// inside.
+  void stage(const Stage& stage, const StageWeights& weights, const Sequences& owned,
+             at::Tensor& residual, ExpertRows& experts, LayerObserver* observer = nullptr);
 
  private:
   void serial_block(const StageWeights& weights, const LayerView& view, const Sequences& sequences,
-                    at::Tensor& residual);
+                    at::Tensor& residual, ExpertRows& experts);
   void parallel_block(const StageWeights& weights, const LayerView& view,
-                      const Sequences& sequences, at::Tensor& residual);
-  void add_separately(const StageWeights& weights, const LayerView& view,
-                      const at::Tensor& heads_out, at::Tensor& residual);
-  void project_heads(const StageWeights& weights, const at::Tensor& heads_out, int64_t rows);
+                      const Sequences& sequences, at::Tensor& residual, ExpertRows& experts);
+  void end_layer(const StageWeights& weights, const LayerView& view, at::Tensor& residual);
   at::Tensor gather_input(const StageWeights& weights, Weight norm, const at::Tensor& residual);
   at::Tensor gather(int64_t rows);
   at::Tensor heads(const StageWeights& weights, const LayerView& view, const Sequences& sequences,
                    const at::Tensor& gathered, int64_t rows);
+  void project_heads(const StageWeights& weights, const at::Tensor& heads_out, int64_t rows);
   at::Tensor hidden(const StageWeights& weights, const LayerView& view, const at::Tensor& gathered,
                     int64_t rows);
   void project_mlp(const StageWeights& weights, const LayerView& view, const at::Tensor& gathered,
-                   int64_t rows);
+                   int64_t rows, ExpertRows& experts);
   at::Tensor reduce(int64_t rows);
   struct Branch;
   void add_branch(const StageWeights& weights, const Branch& branch, const at::Tensor& sum,
@@ -69,7 +68,6 @@ class Forward {
   at::Device device_;
   Workspace workspace_;
   AttentionHeads heads_;
-  at::Tensor chosen_experts_;
   bool needs_lengths_ = false;
 };
 

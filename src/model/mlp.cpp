@@ -8,7 +8,7 @@
 namespace actsweep {
 namespace {
 
-/// One expert's weights, as views into those of all experts of the rank.
+/// One expert's weights, as views into those of all experts of the stage.
 struct Expert {
   at::Tensor gate_up, gate_up_bias, down, down_bias;
 };
@@ -72,20 +72,19 @@ Routing route(const Architecture& a, const StageWeights& weights, const at::Tens
   return {expert, weight};
 }
 
-at::Tensor expert_outputs(const Architecture& a, const ModelShare& share,
-                          const StageWeights& weights, const at::Tensor& rows,
-                          const Routing& routing) {
-  auto sum = at::zeros({rows.size(0), a.channels}, rows.options().dtype(at::kFloat));
-  for (int64_t number = share.experts.begin; number < share.experts.end; ++number) {
-    const auto chosen = at::nonzero(routing.expert.eq(number));  // [rows of the expert, 2]
+void add_expert_outputs(const Architecture& a, Share experts, const StageWeights& weights,
+                        const LayerView& view, ExpertRows& rows) {
+  const bool is_seen = view.observer != nullptr && view.observer->wants_experts();
+  for (int64_t number = experts.begin; number < experts.end; ++number) {
+    const auto chosen = at::nonzero(rows.routing.expert.eq(number));  // [rows of the expert, 2]
     if (chosen.size(0) == 0) continue;
     const auto row = chosen.select(1, 0), place = chosen.select(1, 1);
-    const auto weight = routing.weight.index({row, place}).unsqueeze(1);
-    const auto expert =
-        expert_of(weights, number - share.experts.begin, a.experts.ffn_width, a.channels);
-    sum.index_add_(0, row, output_of(a, expert, rows.index_select(0, row)).to(at::kFloat) * weight);
+    const auto weight = rows.routing.weight.index({row, place}).unsqueeze(1);
+    const auto expert = expert_of(weights, number - experts.begin, a.experts.ffn_width, a.channels);
+    const auto output = output_of(a, expert, rows.input.index_select(0, row));
+    if (is_seen) view.observer->see_expert({view.layer, number, row, output});
+    rows.sum.index_add_(0, row, output.to(at::kFloat) * weight);
   }
-  return sum;
 }
 
 }  // namespace actsweep

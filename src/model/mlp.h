@@ -27,10 +27,15 @@ struct Routing {
 Routing route(const Architecture& architecture, const StageWeights& weights,
               const at::Tensor& rows);
 
-/// rows [n, C] -> [n, C] float32: the weighted outputs of this rank's experts, summed in the order
-/// of the experts.
-at::Tensor expert_outputs(const Architecture& architecture, const ModelShare& share,
-                          const StageWeights& weights, const at::Tensor& rows,
-                          const Routing& routing);
+/// What the experts of a layer take of a micro-batch, and what they add to.
+struct ExpertRows {
+  at::Tensor input;  // [n, C]
+  at::Tensor sum;    // [n, C] float32: this rank's part of the layer's output
+  Routing routing;
+};
+
+/// Adds the weighted outputs of the experts that `weights` hold to the sum, one after the other.
+void add_expert_outputs(const Architecture& architecture, Share experts,
+                        const StageWeights& weights, const LayerView& view, ExpertRows& rows);
 
 }  // namespace actsweep

@@ -17,8 +17,16 @@ struct AttentionView {
   const at::Tensor& output_weight;  // [C, query heads * D] of the output projection
 };
 
-/// Every method is called by all members of the model group alike, so it may be collective. A
-/// tensor is valid during the call alone.
+/// What one routed expert of this rank gives for the gathered rows that chose it.
+struct ExpertView {
+  int64_t layer;             // 0-based
+  int64_t expert;            // of all of the layer
+  const at::Tensor& row;     // [rows] int64: which of the gathered rows
+  const at::Tensor& output;  // [rows, C], before its weight
+};
+
+/// Every method but see_expert is called by all members of the model group alike, so it may be
+/// collective. A tensor is valid during the call alone.
 class LayerObserver {
  public:
   virtual ~LayerObserver() = default;
@@ -28,6 +36,8 @@ class LayerObserver {
   /// its slice of all gathered rows.
   virtual void see(Site site, int64_t layer, const at::Tensor& rows) = 0;
   virtual void see_attention(const AttentionView& view) = 0;
+  virtual bool wants_experts() const = 0;
+  virtual void see_expert(const ExpertView& view) = 0;
 };
 
 /// A layer's way to its observer; shows nothing without one.

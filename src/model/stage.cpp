@@ -55,13 +55,31 @@ void StageLayout::assign_offsets() {
   }
 }
 
+namespace {
+
+/// Weights that the sum of a layer's last branch meets on its way to the residual stream.
+bool ends_layer(const Architecture& a, Weight weight) {
+  const bool is_mlp_norm = weight == Weight::kMlpNorm || weight == Weight::kMlpNormBias;
+  return weight == Weight::kMlpPostNorm || weight == Weight::kMlpScale ||
+         (is_mlp_norm && a.norm.is_after_addition);
+}
+
+bool holds(const Architecture& a, const Stage& stage, const TensorRow& row) {
+  if (stage.layer == a.layers) return is_of_head(row.weight);
+  if (row.cut == Cut::kExperts) {
+    if (row.only_unit < stage.experts.begin || row.only_unit >= stage.experts.end) return false;
+  } else if (!(ends_layer(a, row.weight) ? stage.is_last : stage.is_first)) {
+    return false;
+  }
+  return row.is_per_layer() && row.is_in(a, stage.layer);
+}
+
+}  // namespace
+
 StageLayout::StageLayout(const std::vector<TensorRow>& rows, const Architecture& architecture,
-                         const ModelShare& share, Dtype dtype, int64_t stage) {
-  const bool is_layer = stage < architecture.layers;
+                         const ModelShare& share, Dtype dtype, const Stage& stage) {
   for (const auto& row : rows) {
-    const bool is_mine =
-        is_layer ? row.is_per_layer() && row.is_in(architecture, stage) : is_of_head(row.weight);
-    if (is_mine) add(row, share, dtype);
+    if (holds(architecture, stage, row)) add(row, share, dtype);
   }
   assign_offsets();
 }
@@ -146,7 +164,8 @@ float down_weight(const Checkpoint& checkpoint, int64_t layer, int64_t neuron, i
   const auto& a = checkpoint.architecture();
   ModelShare one_neuron;
   (a.has_experts(layer) ? one_neuron.shared_ffn : one_neuron.ffn) = {neuron, neuron + 1};
-  const StageLayout layout(rows, a, one_neuron, Dtype::kFloat32, layer);
+  const Stage stage{.layer = layer};
+  const StageLayout layout(rows, a, one_neuron, Dtype::kFloat32, stage);
   auto buffer = at::empty({layout.bytes()}, at::kByte);
   load_stage(checkpoint, layout, layer, buffer);
   return StageWeights(layout, buffer)[Weight::kDown][channel][0].item<float>();

@@ -1,5 +1,5 @@
-// Stages: the pieces in which weights are present together - a layer, or the head that the loss
-// needs.
+// Stages: the pieces in which weights are present together - a layer, the experts of a layer a few
+// at a time, or the head that the loss needs.
 //
 // A layout places a rank's slice of each weight of a stage in one buffer, at 64-byte-aligned
 // offsets, in both weight modes alike. Pure arithmetic; `load_stage` then fills a buffer from the
@@ -23,6 +23,14 @@ at::ScalarType scalar_type(Dtype dtype);
 /// A stored tensor as a tensor over the map, not to be written to.
 at::Tensor mapped_tensor(const StoredTensor& stored);
 
+/// Which weights of a rank are present together.
+struct Stage {
+  int64_t layer = 0;     // 0-based; L: the head
+  Share experts = {};    // by their numbers in the layer
+  bool is_first = true;  // of its layer: attention, router, shared expert, the norms before them
+  bool is_last = true;   // of its layer: what its sum meets on the way to the residual stream
+};
+
 /// Where a weight lies in its stage's buffer. Absent where the architecture has none.
 struct WeightPlace {
   std::vector<int64_t> shape;  // of this rank
@@ -40,10 +48,9 @@ struct PartPlace {
 
 class StageLayout {
  public:
-  /// The layout of stage `stage` for one rank: layer `stage` (0-based), or the head behind the last
-  /// one.
+  /// For the rank that holds `share`.
   StageLayout(const std::vector<TensorRow>& rows, const Architecture& architecture,
-              const ModelShare& share, Dtype dtype, int64_t stage);
+              const ModelShare& share, Dtype dtype, const Stage& stage);
 
   int64_t bytes() const { return bytes_; }
   const WeightPlace& place(Weight weight) const { return places_[static_cast<int>(weight)]; }
@@ -71,8 +78,7 @@ class StageWeights {
   std::array<at::Tensor, kWeights> weights_;
 };
 
-/// Fills a host buffer with a stage's weights, converted to their dtypes. `layer` is 0-based;
-/// ignored for the head.
+/// Fills a host buffer with the weights of a stage of layer `layer`, converted to their dtypes.
 void load_stage(const Checkpoint& checkpoint, const StageLayout& layout, int64_t layer,
                 at::Tensor& buffer);
 

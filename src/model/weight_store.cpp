@@ -8,21 +8,26 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "model/stage_list.h"
 
 namespace actsweep {
 
 WeightStore::WeightStore(const Checkpoint& checkpoint, const ModelShare& share,
                          const Options& options)
-    : checkpoint_(checkpoint), options_(options), copy_stream_(options.device) {
+    : checkpoint_(checkpoint),
+      options_(options),
+      stages_(list_stages(checkpoint.rows(), checkpoint.architecture(), share, options.dtype,
+                          options.with_head)),
+      copy_stream_(options.device) {
   const bool is_resident = options_.mode == WeightMode::kResident;
   int64_t largest = 0;
-  for (int64_t stage = 0; stage < stages(); ++stage) {
+  for (const auto& stage : stages_) {
     layouts_.emplace_back(checkpoint.rows(), checkpoint.architecture(), share, options.dtype,
                           stage);
     largest = std::max(largest, layouts_.back().bytes());
   }
   if (!options_.device.is_cpu()) staging_ = copy_stream_.pinned_buffer(largest);
-  slots_.resize(is_resident ? stages() : std::min<int64_t>(2, stages()));
+  slots_.resize(is_resident ? stages_.size() : std::min<size_t>(2, stages_.size()));
   for (size_t i = 0; i < slots_.size(); ++i) {
     const int64_t bytes = is_resident ? layouts_[i].bytes() : largest;
     slots_[i].buffer =
@@ -38,14 +43,15 @@ WeightStore::~WeightStore() {
   if (reading_.valid()) reading_.wait();
 }
 
-int64_t WeightStore::stages() const {
-  return checkpoint_.architecture().layers + (options_.with_head ? 1 : 0);
+Share WeightStore::stages_of(int64_t layer) const {
+  const auto found = std::ranges::equal_range(stages_, layer, {}, &Stage::layer);
+  return {found.begin() - stages_.begin(), found.end() - stages_.begin()};
 }
 
 void WeightStore::load(Slot& slot, int64_t stage) {
   const auto& layout = layouts_[stage];
   auto& host = staging_.defined() ? staging_ : slot.buffer;
-  load_stage(checkpoint_, layout, stage, host);
+  load_stage(checkpoint_, layout, stages_[stage].layer, host);
   if (staging_.defined()) {
     auto target = slot.buffer.narrow(0, 0, layout.bytes());
     copy_stream_.copy(staging_.narrow(0, 0, layout.bytes()), target);

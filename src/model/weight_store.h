@@ -23,7 +23,7 @@ class WeightStore {
   struct Options {
     Dtype dtype = Dtype::kFloat32;
     WeightMode mode = WeightMode::kResident;
-    bool with_head = false;  // stage L, for the loss
+    bool with_head = false;  // for the loss
     at::Device device = at::kCPU;
     std::function<void(int64_t stage)> on_loaded =
         {};  // after each stage that the constructor loads
@@ -33,10 +33,12 @@ class WeightStore {
   WeightStore(const Checkpoint& checkpoint, const ModelShare& share, const Options& options);
   ~WeightStore();
 
-  /// The stages of one pass over a block: the layers, and the head where it was asked for.
-  int64_t stages() const;
-  /// Makes stage `stage` present (layer l is stage l - 1, the head is stage L) and starts reading
-  /// `next`, if given. The weights stay valid until the next call.
+  /// The stages of one pass over a block, in order; below they go by their places in it.
+  const std::vector<Stage>& stages() const { return stages_; }
+  /// The places of the stages of layer `layer` (0-based), or of the head's.
+  Share stages_of(int64_t layer) const;
+  /// Makes a stage present and starts reading `next`, if given. The weights stay valid until the
+  /// next call.
   const StageWeights& acquire(int64_t stage, std::optional<int64_t> next);
   /// Seconds spent in `acquire` waiting for reads.
   double waited_s() const { return waited_s_; }
@@ -55,6 +57,7 @@ class WeightStore {
 
   const Checkpoint& checkpoint_;
   Options options_;
+  std::vector<Stage> stages_;
   std::vector<StageLayout> layouts_;  // [stages]
   CopyStream copy_stream_;
   at::Tensor staging_;  // [bytes] uint8, pinned; undefined where the device is the CPU

@@ -26,8 +26,7 @@ int64_t workspace_bytes(const Architecture& a, const ModelShare& share,
     bytes += shape.gathered_rows() * a.channels * element;   // pieces of the reduce-scatter
   }
   if (a.experts.count > 0) {
-    // The sum in float32, and what one expert makes of the rows where all choose it.
-    bytes += shape.gathered_rows() * a.channels * 4;
+    // What one expert makes of the rows where all choose it.
     bytes += shape.gathered_rows() * (2 * a.channels + 3 * a.experts.ffn_width) * element;
     bytes += shape.gathered_rows() * a.channels * 4;
   }

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 
+#include "model/expert_block.h"
 #include "model/loss.h"
 #include "model/share.h"
-#include "model/stage.h"
+#include "model/stage_list.h"
 #include "model/workspace.h"
 
 namespace actsweep {
@@ -55,9 +56,9 @@ int64_t field_bytes(const SweepFacts& facts) {
 
 int64_t weight_bytes(const SweepFacts& facts, const ModelShare& share) {
   const auto& job = facts.job;
-  const int64_t stages = facts.architecture.layers + (job.needs_head() ? 1 : 0);
   int64_t sum = 0, largest = 0;
-  for (int64_t stage = 0; stage < stages; ++stage) {
+  for (const auto& stage :
+       list_stages(facts.rows, facts.architecture, share, job.model.dtype, job.needs_head())) {
     const auto bytes =
         StageLayout(facts.rows, facts.architecture, share, job.model.dtype, stage).bytes();
     sum += bytes;
@@ -149,6 +150,9 @@ MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t thr
   demand.residual = owned_tokens * a.channels * 4;
   demand.workspace =
       workspace_bytes(a, share, {owned_rows, members, scalar_type(facts.job.model.dtype)});
+  const bool is_streamed = facts.job.parallel.weights == WeightMode::kStreamed;
+  demand.workspace += expert_block_bytes(a, members * (is_streamed ? owned_tokens : owned_rows),
+                                         scalar_type(facts.job.model.dtype));
   if (facts.job.statistics.loss) {
     // Logits, their exponentials in the log-sum-exp, and a quarter for gathered rows and the
     // product's own (measured).

@@ -9,26 +9,25 @@ bool has(const std::vector<Site>& sites, Site site) {
   return std::find(sites.begin(), sites.end(), site) != sites.end();
 }
 
-/// The residual stream is tapped between layers, the final norm behind the last.
-bool is_inside(Site site) { return site != Site::kResidual && site != Site::kFinalNorm; }
+/// Whether layer `layer` (0-based; -1: the embedding) lacks a site. The residual stream is tapped
+/// between layers, the final norm behind the last.
+bool lacks(const Architecture& a, int64_t layer, Site site) {
+  if (site == Site::kResidual || site == Site::kFinalNorm) return false;
+  if (layer < 0) return true;
+  const bool is_dense = !a.has_experts(layer) || a.experts.shared_width > 0;
+  return facts_of(site).layout == SiteLayout::kNeurons && !is_dense;
+}
 
 }  // namespace
 
 bool SiteTaps::Listeners::wants(Site site) const { return has(sites, site); }
 
 SiteTaps::SiteTaps(const Architecture& architecture, const Group& group, const Listeners& listeners)
-    : listeners_(listeners), own_rows_(architecture, group) {}
-
-void SiteTaps::begin(const OwnedRows& labels) {
-  labels_ = &labels;
-  seen_.clear();
-}
+    : a_(architecture), listeners_(listeners), own_rows_(architecture, group) {}
 
 void SiteTaps::end(int64_t layer) {
   for (const Site site : listeners_.sites) {
-    if (is_inside(site) && !seen_.contains(site)) {
-      listeners_.on_tap({site, layer + 1, {}, *labels_});
-    }
+    if (lacks(a_, layer, site)) listeners_.on_tap({site, layer + 1, {}, *labels_});
   }
 }
 
@@ -39,7 +38,6 @@ bool SiteTaps::wants(Site site) const {
 void SiteTaps::see(Site site, int64_t layer, const at::Tensor& rows) {
   if (has(listeners_.slices, site)) listeners_.on_slice(site, layer, rows);
   if (!listeners_.wants(site)) return;
-  seen_.insert(site);
   listeners_.on_tap(
       {site, layer + 1, own_rows_.take(facts_of(site).layout, layer, rows), *labels_});
 }

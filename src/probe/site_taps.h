@@ -5,7 +5,6 @@
 #pragma once
 
 #include <functional>
-#include <set>
 #include <vector>
 
 #include "model/observer.h"
@@ -22,6 +21,7 @@ class SiteTaps : public LayerObserver {
     std::vector<Site> slices;  // shown as they are, in the layout of probe/site.h
     std::function<void(Site site, int64_t layer, const at::Tensor& rows)> on_slice;
     std::function<void(const AttentionView& view)> on_attention;  // empty: not asked for
+    std::function<void(const ExpertView& view)> on_expert;        // empty: not asked for
 
     bool wants(Site site) const;  // a tap of it
   };
@@ -29,8 +29,8 @@ class SiteTaps : public LayerObserver {
   /// All must outlive it.
   SiteTaps(const Architecture& architecture, const Group& group, const Listeners& listeners);
 
-  /// The labels of the micro-batch that the next layer takes.
-  void begin(const OwnedRows& labels);
+  /// The labels of the micro-batch that the next stage takes.
+  void begin(const OwnedRows& labels) { labels_ = &labels; }
   /// Taps without rows for the sites that layer `layer` (0-based; -1: the embedding) lacks.
   void end(int64_t layer);
 
@@ -38,12 +38,14 @@ class SiteTaps : public LayerObserver {
   bool wants_attention() const override { return static_cast<bool>(listeners_.on_attention); }
   void see(Site site, int64_t layer, const at::Tensor& rows) override;
   void see_attention(const AttentionView& view) override { listeners_.on_attention(view); }
+  bool wants_experts() const override { return static_cast<bool>(listeners_.on_expert); }
+  void see_expert(const ExpertView& view) override { listeners_.on_expert(view); }
 
  private:
+  const Architecture& a_;
   const Listeners& listeners_;
   OwnRows own_rows_;
   const OwnedRows* labels_ = nullptr;
-  std::set<Site> seen_;
 };
 
 }  // namespace actsweep

@@ -36,7 +36,7 @@ BlockLabels label_block(const SweepInputs& inputs, WindowRange block, int64_t se
                        inputs.windows.window(segment_begin).first_token;
   for (const auto microbatch : inputs.segments.microbatches(block)) {
     labels.own.push_back(owned_rows(inputs.windows, inputs.corpus, microbatch, members, member));
-    if (inputs.job.sees_attention()) {
+    if (inputs.job.sees_gathered_rows()) {
       auto& all = labels.members.emplace_back();
       for (int64_t other = 0; other < members; ++other) {
         all.push_back(owned_rows(inputs.windows, inputs.corpus, microbatch, members, other));

@@ -18,7 +18,7 @@ struct OwnedCounts {
 struct BlockLabels {
   std::vector<OwnedRows> own;                    // [micro-batch] of this rank
   std::vector<std::vector<OwnedCounts>> counts;  // [micro-batch][member]
-  /// [micro-batch][member] of all members, where attention is measured or stored.
+  /// [micro-batch][member] of all members, where a statistic takes the gathered rows.
   std::vector<std::vector<OwnedRows>> members;
   int64_t first_token = 0;  // in the part of the file that the block belongs to
   int64_t first_sequence = 0;

@@ -40,6 +40,10 @@ Forward::Options forward_options(const SweepInputs& inputs, const SweepLayout& l
   return {scalar_type(inputs.job.model.dtype), device, rows, positions};
 }
 
+bool is_streamed(const SweepInputs& inputs) {
+  return inputs.job.parallel.weights == WeightMode::kStreamed;
+}
+
 /// The sequences that this rank owns; a padding sequence counts as one position.
 Sequences sequences_of(const OwnedRows& labels) {
   Sequences sequences{labels.padded_length, std::vector<int64_t>(labels.padded_sequences, 1)};
@@ -93,9 +97,14 @@ BlockPass::BlockPass(const SweepInputs& inputs, const Group& group, const SweepL
   const auto options = forward_options(inputs, layout, device);
   const int64_t block_rows =
       layout.block_windows / layout.members * inputs.job.corpus.sequence_length;
-  residual_ = at::empty(
-      {std::max(block_rows, options.owned_rows), inputs.checkpoint.architecture().channels},
-      at::TensorOptions().dtype(at::kFloat).device(device));
+  const auto& architecture = inputs.checkpoint.architecture();
+  const auto on_device = at::TensorOptions().device(device);
+  residual_ = at::empty({std::max(block_rows, options.owned_rows), architecture.channels},
+                        on_device.dtype(at::kFloat));
+  if (architecture.experts.count > 0) {
+    const int64_t rows = is_streamed(inputs) ? residual_.size(0) : options.owned_rows;
+    experts_.emplace(rows * group.size(), architecture.channels, on_device.dtype(options.dtype));
+  }
 }
 
 at::Tensor BlockPass::rows_of(const BlockLabels& labels, size_t batch) {
@@ -153,33 +162,73 @@ void BlockPass::measure_loss(const BlockLabels& labels, size_t batch, const Stag
 
 /// What stands behind the last layer.
 void BlockPass::pass_head(const BlockLabels& labels, bool is_last, const Listeners& listeners) {
-  const auto next = is_last ? std::nullopt : std::optional<int64_t>(0);
-  const auto& head = store_.acquire(inputs_.checkpoint.architecture().layers, next);
+  const int64_t stage = store_.stages_of(inputs_.checkpoint.architecture().layers).begin;
+  const auto& head = store_.acquire(stage, next_stage(stage, is_last));
   for (size_t batch = 0; batch < labels.own.size(); ++batch) {
     if (listeners.taps.wants(Site::kFinalNorm)) tap_final_norm(labels, batch, head, listeners);
     if (listeners.on_loss) measure_loss(labels, batch, head, listeners);
   }
 }
 
-/// One micro-batch through one layer.
-void BlockPass::pass_layer(const BlockLabels& labels, int64_t layer, size_t batch,
-                           const StageWeights& weights, const Listeners& listeners,
-                           SiteTaps& taps) {
+/// The stage to read while `stage` computes. `is_last`: no other block follows.
+std::optional<int64_t> BlockPass::next_stage(int64_t stage, bool is_last) const {
+  const auto stages = static_cast<int64_t>(store_.stages().size());
+  if (stage + 1 < stages) return stage + 1;
+  return is_last ? std::nullopt : std::optional<int64_t>(0);
+}
+
+/// Room for the experts of micro-batches that pass the stages of a layer together.
+std::vector<ExpertRows> BlockPass::expert_rows(const BlockLabels& labels, Share batches) const {
+  std::vector<ExpertRows> all(batches.size());
+  if (!experts_) return all;
+  int64_t first = 0;
+  for (int64_t i = 0; i < batches.size(); ++i) {
+    const int64_t count = labels.own[batches.begin + i].row_count() * group_.size();
+    all[i] = experts_->rows(first, count);
+    first += count;
+  }
+  return all;
+}
+
+/// One micro-batch through one stage.
+void BlockPass::pass_stage(const BlockLabels& labels, int64_t place, int64_t batch,
+                           ExpertRows& experts, const StageWeights& weights,
+                           const Listeners& listeners, SiteTaps& taps) {
+  const auto& stage = store_.stages()[place];
+  const auto& own = labels.own[batch];
   auto rows = rows_of(labels, batch);
-  if (listeners.before_layer) listeners.before_layer(layer, batch);
-  taps.begin(labels.own[batch]);
+  if (listeners.before_stage) listeners.before_stage(batch);
+  taps.begin(own);
   {
     const Timer timer(times_.model_s);
-    forward_.layer(weights, layer, sequences_of(labels.own[batch]), rows, &taps);
+    forward_.stage(stage, weights, sequences_of(own), rows, experts, &taps);
   }
-  taps.end(layer);
-  if (listeners.on_experts) listeners.on_experts(layer + 1, forward_.chosen_experts());
-  tap(labels, layer + 1, batch, listeners);
+  if (!stage.is_last) return;
+  taps.end(stage.layer);
+  if (listeners.on_experts) listeners.on_experts(stage.layer + 1, experts.routing.expert);
+  tap(labels, stage.layer + 1, batch, listeners);
+}
+
+/// Takes some micro-batches of a block through the stages of a layer.
+void BlockPass::pass_layer(const BlockLabels& labels, int64_t layer, Share batches, bool is_last,
+                           const Listeners& listeners, SiteTaps& taps) {
+  auto experts = expert_rows(labels, batches);
+  const auto places = store_.stages_of(layer);
+  for (int64_t place = places.begin; place < places.end; ++place) {
+    const auto& weights = store_.acquire(place, next_stage(place, is_last));
+    for (int64_t batch = batches.begin; batch < batches.end; ++batch) {
+      pass_stage(labels, place, batch, experts[batch - batches.begin], weights, listeners, taps);
+    }
+  }
 }
 
 bool BlockPass::run(const BlockLabels& labels, bool is_last, const Listeners& listeners) {
   const auto& architecture = inputs_.checkpoint.architecture();
   const bool needs_head = listeners.on_loss || listeners.taps.wants(Site::kFinalNorm);
+  const auto batches = static_cast<int64_t>(labels.own.size());
+  // A streamed stage serves the whole block before it leaves; where all stay, a micro-batch passes
+  // the layer at once, and experts need room for no other.
+  const int64_t together = is_streamed(inputs_) ? batches : 1;
   SiteTaps taps(architecture, group_, listeners.taps);
   embed_block(labels);
   for (size_t batch = 0; batch < labels.own.size(); ++batch) {
@@ -189,12 +238,9 @@ bool BlockPass::run(const BlockLabels& labels, bool is_last, const Listeners& li
   }
   if (!end_layer(0, listeners)) return false;
   for (int64_t layer = 0; layer < architecture.layers; ++layer) {
-    const bool is_end = layer + 1 == store_.stages();
-    const auto next =
-        is_end && is_last ? std::nullopt : std::optional((layer + 1) % store_.stages());
-    const auto& weights = store_.acquire(layer, next);
-    for (size_t batch = 0; batch < labels.own.size(); ++batch) {
-      pass_layer(labels, layer, batch, weights, listeners, taps);
+    for (int64_t first = 0; first < batches; first += together) {
+      const Share some = {first, std::min(first + together, batches)};
+      pass_layer(labels, layer, some, is_last, listeners, taps);
     }
     if (layer + 1 == architecture.layers && needs_head) pass_head(labels, is_last, listeners);
     if (!end_layer(layer + 1, listeners)) return false;

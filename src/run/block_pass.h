@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "comm/group.h"
+#include "model/expert_block.h"
 #include "model/forward.h"
 #include "model/image_embedding.h"
 #include "model/weight_store.h"
@@ -32,12 +33,14 @@ class BlockPass {
  public:
   struct Listeners {
     SiteTaps::Listeners taps;
-    /// Where it is not empty: before each micro-batch passes layer `layer` (0-based).
-    std::function<void(int64_t layer, size_t batch)> before_layer;
+    /// Where it is not empty: before a micro-batch of the block passes a stage of a layer.
+    std::function<void(size_t batch)> before_stage;
     /// Empty where no loss is asked for. [row_count] float32 on the host; NaN where a row has no
     /// target.
     std::function<void(const OwnedRows&, const at::Tensor& token_nll)> on_loss;
-    /// Where it is not empty: after each micro-batch and layer but 0, Forward::chosen_experts.
+    /// Where it is not empty: after each micro-batch and layer but 0, the experts that each
+    /// gathered row chose, [m * rows, chosen] int64, the most probable first, in rank order of the
+    /// owners; undefined where the layer has none.
     std::function<void(int64_t layer, const at::Tensor& chosen)> on_experts;
     /// After each layer, 0 included, when all micro-batches have passed it. False ends the pass.
     std::function<bool(int64_t layer)> after_layer;
@@ -58,8 +61,12 @@ class BlockPass {
   at::Tensor rows_of(const BlockLabels& labels, size_t batch);
   void embed_block(const BlockLabels& labels);
   void tap(const BlockLabels& labels, int64_t layer, size_t batch, const Listeners& listeners);
-  void pass_layer(const BlockLabels& labels, int64_t layer, size_t batch,
+  void pass_layer(const BlockLabels& labels, int64_t layer, Share batches, bool is_last,
+                  const Listeners& listeners, SiteTaps& taps);
+  void pass_stage(const BlockLabels& labels, int64_t place, int64_t batch, ExpertRows& experts,
                   const StageWeights& weights, const Listeners& listeners, SiteTaps& taps);
+  std::vector<ExpertRows> expert_rows(const BlockLabels& labels, Share batches) const;
+  std::optional<int64_t> next_stage(int64_t stage, bool is_last) const;
   void pass_head(const BlockLabels& labels, bool is_last, const Listeners& listeners);
   void tap_final_norm(const BlockLabels& labels, size_t batch, const StageWeights& head,
                       const Listeners& listeners);
@@ -73,6 +80,7 @@ class BlockPass {
   WeightStore store_;
   Forward forward_;
   std::optional<ImageEmbedding> image_embedding_;  // where the corpus has images
+  std::optional<ExpertBlock> experts_;             // where the model has them
   at::Tensor residual_;                            // [rows of the largest block, C] float32
   PassTimes times_;
 };

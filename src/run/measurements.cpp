@@ -32,6 +32,7 @@ Measurements::Measurements(const SweepInputs& inputs, const Group& group, at::De
   if (key_sets_.count() > 0) attention_.emplace(key_sets_, place, extents, device);
   if (statistics.value_updates) value_updates_.emplace(key_sets_, group, place, extents, device);
   if (statistics.query_key) query_key_.emplace(place, extents, device);
+  if (statistics.experts) experts_.emplace(extents, device);
 }
 
 void Measurements::begin_segment() {
@@ -40,6 +41,7 @@ void Measurements::begin_segment() {
   if (attention_) attention_->begin_segment();
   if (value_updates_) value_updates_->begin_segment();
   if (query_key_) query_key_->begin_segment();
+  if (experts_) experts_->begin_segment();
 }
 
 void Measurements::begin_block(const BlockLabels& labels, RowCollector& rows) {
@@ -48,7 +50,6 @@ void Measurements::begin_block(const BlockLabels& labels, RowCollector& rows) {
   events_.clear();
   fresh_events_.assign(labels.own.size(), {0, 0});
   sequences_.clear();
-  if (!attention_ && !query_key_) return;
   for (const auto& members : labels.members) sequences_.push_back(gathered_sequences(members));
 }
 
@@ -60,12 +61,15 @@ BlockPass::Listeners Measurements::listeners() {
   if (attention_ || query_key_) {
     taps.on_attention = [this](const AttentionView& view) { see_attention(view); };
   }
+  if (experts_) {
+    taps.on_expert = [this](const ExpertView& view) { experts_->update(view, sequences_[batch_]); };
+  }
   if (query_key_) taps.slices = {Site::kQuery, Site::kKey, Site::kValue};
   if (value_updates_) taps.slices.push_back(Site::kAttentionOutput);
   taps.on_slice = [this](Site site, int64_t layer, const at::Tensor& rows) {
     see_slice(site, layer, rows);
   };
-  listeners.before_layer = [this](int64_t layer, size_t batch) { begin_layer(layer, batch); };
+  listeners.before_stage = [this](size_t batch) { begin_stage(batch); };
   if (loss_) {
     listeners.on_loss = [this](const OwnedRows& own, const at::Tensor& nll) {
       loss_->update(own, nll, *rows_);
@@ -84,7 +88,7 @@ void Measurements::tap(const Tap& tap) {
   fresh_events_[&tap.labels - labels_->own.data()] = {before, events_.size()};
 }
 
-void Measurements::begin_layer(int64_t, size_t batch) {
+void Measurements::begin_stage(size_t batch) {
   batch_ = batch;
   if (key_sets_.has_events()) gather_events(batch);
 }
@@ -128,6 +132,7 @@ std::vector<Field> Measurements::fields() {
   if (attention_) add(attention_->fields());
   if (value_updates_) add(value_updates_->fields());
   if (query_key_) add(query_key_->fields());
+  if (experts_) add(experts_->fields());
   return all;
 }
 

@@ -15,6 +15,7 @@
 #include "run/block_pass.h"
 #include "run/row_collector.h"
 #include "stats/attention_statistics.h"
+#include "stats/expert_statistics.h"
 #include "stats/loss_statistics.h"
 #include "stats/query_key.h"
 #include "stats/site_statistics.h"
@@ -37,7 +38,7 @@ class Measurements {
 
  private:
   void tap(const Tap& tap);
-  void begin_layer(int64_t layer, size_t batch);
+  void begin_stage(size_t batch);
   void see_attention(const AttentionView& view);
   void see_slice(Site site, int64_t layer, const at::Tensor& rows);
   void gather_events(size_t batch);
@@ -51,14 +52,16 @@ class Measurements {
   std::optional<AttentionStatistics> attention_;
   std::optional<ValueUpdates> value_updates_;
   std::optional<QueryKeyMoments> query_key_;
+  std::optional<ExpertStatistics> experts_;
 
   const BlockLabels* labels_ = nullptr;
   RowCollector* rows_ = nullptr;
   std::vector<Event> events_;
-  std::vector<std::pair<size_t, size_t>> fresh_events_;   // [micro-batch] of the last residual tap
-  size_t batch_ = 0;                                      // whose layer runs
-  std::vector<std::vector<GatheredSequence>> sequences_;  // [micro-batch] where attention is shown
-  at::Tensor is_event_;                                   // [gathered rows] int64 on the host
+  std::vector<std::pair<size_t, size_t>> fresh_events_;  // [micro-batch] of the last residual tap
+  size_t batch_ = 0;                                     // whose layer runs
+  std::vector<std::vector<GatheredSequence>>
+      sequences_;        // [micro-batch] where all members' are needed
+  at::Tensor is_event_;  // [gathered rows] int64 on the host
 };
 
 }  // namespace actsweep

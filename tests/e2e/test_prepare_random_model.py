@@ -33,6 +33,8 @@ RANDOM_CONFIGS = {
     "llama_biases": TINY | {"model_type": "llama", "attention_bias": True, "mlp_bias": True},
     "llama_tied": TINY | {"model_type": "llama", "tie_word_embeddings": True},
     "mistral": TINY | {"model_type": "mistral", "sliding_window": 16},
+    "mixtral": TINY
+    | {"model_type": "mixtral", "num_local_experts": 5, "num_experts_per_tok": 2},
     "qwen2": TINY | {"model_type": "qwen2"},
     "qwen2_tied": TINY | {"model_type": "qwen2", "tie_word_embeddings": True},
 }
@@ -110,8 +112,9 @@ def test_random_rows_differ(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"model_type": "gpt2"}, ["model_type", "gpt2", "llama, mistral, qwen2"]),
+        ({"model_type": "gpt2"}, ["model_type", "gpt2", "llama, mistral, mixtral, qwen2"]),
         ({"num_key_value_heads": None}, ["num_key_value_heads", "None", "positive integer"]),
+        ({"model_type": "mixtral"}, ["num_local_experts", "None", "positive integer"]),
         ({"hidden_size": "24"}, ["hidden_size", "'24'", "positive integer"]),
     ],
 )

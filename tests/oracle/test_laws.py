@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support.family_sweeps import run_jobs
 from support.random_models import (
     EXACT,
     MASSIVE_IDS,
@@ -22,12 +23,17 @@ from support.random_models import (
     make_random,
     save,
 )
-from support.sweeps import Sweep, assert_identical, read_attributes, read_datasets
+from support.sweeps import Keys, Sweep, assert_identical, read_attributes, read_datasets, to_toml
 from support.token_files import Cut, random_corpus, write_token_file
 
 DOCUMENTS = (57, 1, 0, 40, 2, 83, 39, 95, 5, 33, 21, 64, 38, 7, 120, 3, 16, 77)
 CUT = Cut(40, "per_document")
 RANDOM = MODELS[1]  # 7 heads, biases, sharded
+# Of each family of experts the configuration with 4 or 5 of them and, where it can, dense layers.
+WITH_EXPERTS = [
+    next(model for model in MODELS if model.name.startswith(name))
+    for name in ("mixtral-6over2", "qwen2_moe-6over3", "qwen3_moe-6over2", "gpt_oss-6over2")
+]
 LOW = {"criterion_magnitude": 3.0, "criterion_ratio": 4.0}  # a criterion that many pass
 
 # Replicas, tokens of a block (of one, two, all micro-batches of a segment), weight mode.
@@ -61,7 +67,11 @@ class Inputs:
     def sweep(self, m: int, replicas: int = 1, **keys: Any) -> Path:
         """Sweeps several segments of two micro-batches and more; the path of the file."""
         name = "-".join(map(str, (m, replicas, *keys.values())))
-        job = {
+        return Sweep(self.program, self.job(name, m, **keys), m * replicas).run()
+
+    def job(self, name: str, m: int, **keys: Any) -> Keys:
+        """`keys`: of [parallel]."""
+        return {
             "model": {"path": str(self.model)},
             "corpus": {"path": str(self.corpus), **CUT.job_keys()},
             "parallel": {"tensor": m, "threads": 1, "microbatch_tokens": 80, **keys},
@@ -69,7 +79,11 @@ class Inputs:
             "capture": {"prompts": ["first", "short"]},
             "output": {"path": str(self.folder / f"{name}.h5"), "segment_tokens": 320},
         }
-        return Sweep(self.program, job, m * replicas).run()
+
+    def write_job(self, name: str, m: int, **keys: Any) -> Path:
+        path = self.folder / f"{name}.toml"
+        path.write_text(to_toml(self.job(name, m, **keys)))
+        return path
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +123,28 @@ def test_inputs_in_another_place_give_an_identical_file(
     program: Path, tmp_path: Path, base_of: dict[int, Path]
 ) -> None:
     assert_identical(Inputs(program, tmp_path, RANDOM).sweep(1), base_of[1])
+
+
+@pytest.fixture(scope="module")
+def expert_inputs(program: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Inputs]:
+    return [Inputs(program, tmp_path_factory.mktemp(m.family), m) for m in WITH_EXPERTS]
+
+
+@pytest.mark.parametrize("m", [1, 2, 3, 4, 6])
+def test_streamed_experts_give_an_identical_file(
+    m: int, expert_inputs: list[Inputs], tmp_path: Path
+) -> None:
+    """One stage for each expert or few of them, one to four micro-batches that pass it."""
+    for inputs in expert_inputs:
+        base = inputs.write_job(f"resident-{m}", m, weights="resident", block_tokens=80)
+        streamed = [
+            inputs.write_job(f"streamed-{m}-{block}", m, weights="streamed", block_tokens=block)
+            for block in (80, 160, 320)
+        ]
+        said = run_jobs([base, *streamed], m, tmp_path / "sweeps.log")
+        assert said == dict.fromkeys([base, *streamed], "")
+        for path in streamed:
+            assert_identical(path.with_suffix(".h5"), base.with_suffix(".h5"))
 
 
 def test_base_has_segments_windows_and_events(base_of: dict[int, Path]) -> None:

@@ -46,7 +46,7 @@ struct ExpertModel {
   StageWeights weights_of(const ModelShare& share) const {
     TensorRows list(a);
     list.router("{}.router", true).alternating_experts("{}.gate_up", "{}.down");
-    const StageLayout layout(list.list(), a, share, Dtype::kFloat32, 0);
+    const StageLayout layout(list.list(), a, share, Dtype::kFloat32, {0, share.experts});
     const auto buffer = at::zeros({layout.bytes()}, at::kByte);
     StageWeights weights(layout, buffer);
     weights[Weight::kRouter].copy_(router);
@@ -55,6 +55,7 @@ struct ExpertModel {
       const auto mine = all.slice(0, share.experts.begin, share.experts.end);
       weights[weight].copy_(mine.reshape(weights[weight].sizes()));
     };
+    if (share.experts.size() == 0) return weights;
     fill(Weight::kExpertGateUp, gate_up);
     fill(Weight::kExpertGateUpBias, gate_up_bias);
     fill(Weight::kExpertDown, down);
@@ -156,6 +157,11 @@ TEST(Routing, WeightsSumToOneWhereTheyAreRenormalisedAndOnlyThere) {
   }
 }
 
+/// Rows that the router has sent on, and a sum of 0.
+ExpertRows routed(const ExpertModel& model, const StageWeights& weights) {
+  return {model.rows, at::zeros({kRows, kChannels}), route(model.a, weights, model.rows)};
+}
+
 void expect_ranks_add_up(const Architecture& a) {
   const ExpertModel model(a);
   const auto expected = model.dense_sum();
@@ -164,7 +170,9 @@ void expect_ranks_add_up(const Architecture& a) {
     for (int64_t part = 0; part < parts; ++part) {
       const auto share = share_of(a, parts, part);
       const auto weights = model.weights_of(share);
-      sum += expert_outputs(a, share, weights, model.rows, route(a, weights, model.rows));
+      auto rows = routed(model, weights);
+      add_expert_outputs(a, share.experts, weights, {}, rows);
+      sum += rows.sum;
     }
     EXPECT_TRUE(at::allclose(sum.to(at::kDouble), expected, 1e-5, 1e-5))
         << parts << " parts: " << (sum - expected).abs().max().item<double>();
@@ -189,9 +197,9 @@ TEST(Experts, ARankWithoutExpertsAddsNothing) {
   const auto share = share_of(model.a, 7, 0);
   ASSERT_EQ(share.experts.size(), 0);
   const auto weights = model.weights_of(share);
-  const auto routing = route(model.a, weights, model.rows);
-  const auto out = expert_outputs(model.a, share, weights, model.rows, routing);
-  EXPECT_TRUE(at::equal(out, at::zeros({kRows, kChannels})));
+  auto rows = routed(model, weights);
+  add_expert_outputs(model.a, share.experts, weights, {}, rows);
+  EXPECT_TRUE(at::equal(rows.sum, at::zeros({kRows, kChannels})));
 }
 
 TEST(SharedExpert, HiddenNeuronsAreMultipliedByTheSigmoidOfTheirOwnGate) {
@@ -199,7 +207,7 @@ TEST(SharedExpert, HiddenNeuronsAreMultipliedByTheSigmoidOfTheirOwnGate) {
   a.experts.shared_width = 7;
   TensorRows list(a);
   list.shared_expert("{}.shared.", "{}.gate");
-  const StageLayout layout(list.list(), a, whole(a), Dtype::kFloat32, 0);
+  const StageLayout layout(list.list(), a, whole(a), Dtype::kFloat32, {});
   const auto buffer = at::zeros({layout.bytes()}, at::kByte);
   const StageWeights weights(layout, buffer);
   at::manual_seed(5);

@@ -34,19 +34,24 @@ const json kGptOss = {
 const json kGpt2 = {{"model_type", "gpt2"}, {"n_layer", 2},     {"n_embd", 12}, {"n_head", 3},
                     {"n_positions", 16},    {"vocab_size", 11}, {"n_inner", 7}};
 
-/// A stage of a rank, loaded.
+/// All weights of a layer, or of the head, that a rank holds, loaded.
 struct Loaded {
   StageLayout layout;
   at::Tensor buffer;
   StageWeights weights;
 
-  Loaded(const Checkpoint& checkpoint, int64_t parts, int64_t part, int64_t stage,
+  Loaded(const Checkpoint& checkpoint, int64_t parts, int64_t part, int64_t layer,
          Dtype dtype = Dtype::kFloat32)
-      : layout(checkpoint.rows(), checkpoint.architecture(),
-               share_of(checkpoint.architecture(), parts, part), dtype, stage),
+      : layout(whole_layer(checkpoint, share_of(checkpoint.architecture(), parts, part), dtype,
+                           layer)),
         buffer(at::full({layout.bytes()}, 0xFF, at::kByte)),
         weights(layout, buffer) {
-    load_stage(checkpoint, layout, stage, buffer);
+    load_stage(checkpoint, layout, layer, buffer);
+  }
+
+  static StageLayout whole_layer(const Checkpoint& checkpoint, const ModelShare& share, Dtype dtype,
+                                 int64_t layer) {
+    return {checkpoint.rows(), checkpoint.architecture(), share, dtype, {layer, share.experts}};
   }
 
   void expect(Weight weight, const at::Tensor& wanted, const char* name) const {

@@ -31,6 +31,24 @@ SweepFacts llama_70b() {
   return facts;
 }
 
+/// Eight experts of 4,096 x 14,336 in each layer; streamed.
+SweepFacts mixtral() {
+  auto facts = llama_70b();
+  auto& a = facts.architecture;
+  a.family = "mixtral";
+  a.layers = 4;
+  a.channels = a.embedding_width = 4096;
+  a.heads = 32;
+  a.ffn_width = 0;
+  a.vocabulary = 32000;
+  a.experts = {8, 2, 14336};
+  a.experts.layers.assign(a.layers, true);
+  facts.rows = mixtral_family().rows(a);
+  facts.job.parallel.weights = WeightMode::kStreamed;
+  facts.job.statistics.loss = false;
+  return facts;
+}
+
 Machine with_memory(double gib, int64_t ranks = 1) {
   Machine machine;
   machine.ranks = ranks;
@@ -53,6 +71,33 @@ TEST(Layout, ResidentWeightsOf70BTakeTheirBytes) {
   const auto demand = memory_demand(llama_70b(), 1, 1, 2);
   const double layer = 2.0 * 8192 * (8192 * 2 + 2 * 1024 + 3 * 28672);
   EXPECT_NEAR(static_cast<double>(demand.weights), 80 * layer, 0.001 * 80 * layer);
+}
+
+TEST(Layout, StreamedExpertsTakeTheBytesOfTwo) {
+  const double expert = 2.0 * 3 * 4096 * 14336;
+  for (const int64_t members : {1, 2, 3, 8}) {
+    const auto demand = memory_demand(mixtral(), members, 1, members);
+    EXPECT_NEAR(static_cast<double>(demand.weights), 2 * expert, 1e-3 * expert) << members;
+  }
+}
+
+/// What a block of 8 windows takes more than one of 4, beside statistics.
+int64_t bytes_of_four_windows(const SweepFacts& facts, int64_t members) {
+  const auto small = memory_demand(facts, members, 1, 4);
+  const auto large = memory_demand(facts, members, 1, 8);
+  return large.residual + large.workspace - small.residual - small.workspace;
+}
+
+TEST(Layout, ABlockKeepsTheGatheredRowsOfStreamedExpertsAlone) {
+  auto facts = mixtral();
+  for (const int64_t members : {1, 2, 4}) {
+    const int64_t tokens = 4 * 4096, owned = tokens / members;
+    const int64_t residual = owned * 4096 * 4, experts = tokens * (4096 * (2 + 4) + 2 * (8 + 4));
+    facts.job.parallel.weights = WeightMode::kStreamed;
+    EXPECT_EQ(bytes_of_four_windows(facts, members), residual + experts);
+    facts.job.parallel.weights = WeightMode::kResident;
+    EXPECT_EQ(bytes_of_four_windows(facts, members), residual);
+  }
 }
 
 TEST(Layout, WhatARefusalProposesFits) {

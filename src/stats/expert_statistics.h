@@ -1,0 +1,27 @@
+// Routed experts: how many tokens chose each, and the largest magnitude of its output.
+//
+// In: what this rank's experts give for the gathered rows. Out: fields over all experts, with this
+// rank's filled in.
+#pragma once
+
+#include <vector>
+
+#include "model/observer.h"
+#include "stats/field_set.h"
+#include "stats/gathered_sequences.h"
+
+namespace actsweep {
+
+class ExpertStatistics {
+ public:
+  ExpertStatistics(const Extents& extents, at::Device device);
+
+  void begin_segment() { fields_.clear(); }
+  void update(const ExpertView& view, const std::vector<GatheredSequence>& sequences);
+  std::vector<Field> fields() const { return fields_.fields(); }
+
+ private:
+  FieldSet fields_;
+};
+
+}  // namespace actsweep
