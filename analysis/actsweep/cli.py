@@ -1,6 +1,6 @@
-"""`python -m actsweep`: pictures and a summary of a sweep file.
+"""`python -m actsweep`: reports, pictures and a summary of sweep files.
 
-In: a subcommand and a sweep file. Out: pictures with their paths printed, or the summary. A file or
+In: a subcommand and sweep files. Out: what it writes with its path printed, or a summary. A file or
 prompt that does not serve is one line on stderr and exit code 2.
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from .findings import massive_channels
 from .labels import number_label
 from .pictures import layer_curve, magnitude_3d, save
+from .report import write_report
 from .sweep import Sweep, open_sweep
 
 CHANNELS_LISTED = 10
@@ -24,12 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one subcommand and returns its exit code."""
     options = _parser().parse_args(arguments)
     try:
-        with open_sweep(options.file) as sweep:
-            options.command(sweep, options)
+        return options.command(options) or 0
     except (ValueError, OSError) as error:
         print(f"actsweep: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -40,13 +39,26 @@ def _parser() -> argparse.ArgumentParser:
     pictures.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     pictures.add_argument("--prompt", metavar="NAME", help="one captured prompt (default: all)")
     pictures.set_defaults(command=_draw)
+    report = commands.add_parser("report", help="write one page about one file or many")
+    report.add_argument("files", type=Path, nargs="+", metavar="FILE.h5")
+    report.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    report.set_defaults(command=_report)
     info = commands.add_parser("info", help="print a summary of a sweep file")
     info.add_argument("file", type=Path, metavar="FILE.h5")
     info.set_defaults(command=_inform)
     return parser
 
 
-def _draw(sweep: Sweep, options: argparse.Namespace) -> None:
+def _report(options: argparse.Namespace) -> None:
+    print(write_report(options.files, options.output))
+
+
+def _draw(options: argparse.Namespace) -> None:
+    with open_sweep(options.file) as sweep:
+        _draw_sweep(sweep, options)
+
+
+def _draw_sweep(sweep: Sweep, options: argparse.Namespace) -> None:
     # The prompts first: a name that the file lacks is refused before anything is written.
     prompts = [options.prompt] if options.prompt is not None else sweep.prompts
     for prompt in prompts:
@@ -62,7 +74,13 @@ def _print_paths(paths: list[Path]) -> None:
         print(path)
 
 
-def _inform(sweep: Sweep, _: argparse.Namespace) -> None:
+def _inform(options: argparse.Namespace) -> None:
+    with open_sweep(options.file) as sweep:
+        _print_summary(sweep)
+        _print_massive(sweep)
+
+
+def _print_summary(sweep: Sweep) -> None:
     attributes, residual = sweep.attributes, sweep.residual
     nonfinite = residual["nonfinite_tokens"].values  # [layer]
     tokens = int(residual["count"][0]) + nonfinite[0]
@@ -84,7 +102,6 @@ def _inform(sweep: Sweep, _: argparse.Namespace) -> None:
         rows.append(("perplexity", f"{sweep.perplexity:.4f}"))
     for name, value in rows:
         print(f"{name:<11}{value}")
-    _print_massive(sweep)
 
 
 def _print_massive(sweep: Sweep) -> None:
