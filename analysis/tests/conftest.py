@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sample_sweep import Sample, write_sweep
+from study_sample import Study, write_study
 
 import actsweep
 
@@ -48,6 +49,22 @@ def sample() -> Sample:
 @pytest.fixture(scope="session")
 def sweep_path(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_sweep(tmp_path_factory.mktemp("sweep") / "sample.h5", sample)
+
+
+@pytest.fixture(scope="session")
+def study() -> Study:
+    return Study()
+
+
+@pytest.fixture(scope="session")
+def study_path(sample: Sample, study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_study(tmp_path_factory.mktemp("study") / "study.h5", sample, study)
+
+
+@pytest.fixture
+def studied(study_path: Path) -> Iterator[actsweep.Sweep]:
+    with actsweep.open(study_path) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from numbers import Integral, Real
 
 import pandas as pd
 
-ROWS_SHOWN = 40
+ROWS_SHOWN, ROWS_OF_MODEL = 40, 10
 
 
 def cell_text(value: object) -> str:
@@ -35,13 +35,21 @@ def cell(value: object) -> str:
     return f"<td>{text}</td>"
 
 
-def table(frame: pd.DataFrame, rows: int = ROWS_SHOWN) -> str:
-    """The first rows of a frame as a table that sorts on a click."""
+def rows_shown(frame: pd.DataFrame) -> pd.DataFrame:
+    """The first rows of a frame, as many of each model."""
+    if "model" not in frame or len(frame) <= ROWS_SHOWN:
+        return frame.head(ROWS_SHOWN)
+    models = frame.groupby("model", sort=False)
+    return models.head(max(ROWS_SHOWN // models.ngroups, ROWS_OF_MODEL))
+
+
+def table(frame: pd.DataFrame) -> str:
+    """A frame as a table that sorts on a click."""
     heads = "".join(
         f'<th scope="col"><button type="button">{html.escape(str(name))}</button></th>'
         for name in frame.columns
     )
-    columns = [frame[name].head(rows) for name in frame.columns]
+    columns = [frame[name] for name in frame.columns]
     lines = [
         "<tr>" + "".join(cell(value) for value in values) + "</tr>"
         for values in zip(*columns, strict=True)

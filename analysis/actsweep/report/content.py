@@ -95,4 +95,6 @@ def of_models(models: Sequence[Model], numbers: Callable[[Sweep], pd.DataFrame])
         frame = numbers(model.sweep)
         frame.insert(0, "model", model.label)
         frames.append(frame)
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    # The columns of an empty frame have no type to agree with.
+    filled = [frame for frame in frames if len(frame)] or frames[:1]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()

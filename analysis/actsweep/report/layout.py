@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from .cells import ROWS_SHOWN, table
+from .cells import rows_shown, table
 from .content import Absent, Picture, Section, Table
 
 _IDS = re.compile(r'(\sid="|url\(#|href="#)')
@@ -64,9 +64,10 @@ def _section(section: Section, folder: Path) -> str:
 
 
 def _table(part: Table) -> str:
-    hidden = len(part.frame) - ROWS_SHOWN
-    more = f" The first {ROWS_SHOWN} of {len(part.frame):,} rows." if hidden > 0 else ""
-    content = table(part.frame) if len(part.frame) else "<p>None.</p>"
+    shown = rows_shown(part.frame)
+    cut = len(shown) < len(part.frame)
+    more = f" {len(shown)} of {len(part.frame):,} rows; the CSV file has all." if cut else ""
+    content = table(shown) if len(shown) else "<p>None.</p>"
     links = f'<a href="data/{part.name}.csv">CSV</a>'
     caption = _caption(part.caption + more, part.datasets, links)
     return f'<figure class="table">{caption}<div class="scroll">{content}</div></figure>'

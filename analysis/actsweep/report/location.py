@@ -16,7 +16,6 @@ from .panels import Axis, curves, overlaid
 
 RESIDUAL_KEY = 'The job key `[statistics] sites = ["residual"]` makes it.'
 RESIDUAL = "statistics of the residual stream"
-TOKENS_DRAWN = 128
 POSITIONS_DRAWN = 16
 
 

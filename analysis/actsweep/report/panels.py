@@ -7,7 +7,7 @@ colour vision.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from ..labels import number_label
 from ..pictures import STYLE
@@ -102,6 +102,44 @@ def map_of(frame: pd.DataFrame, rows: str, columns: str, value: str, label: str)
     return figure
 
 
+def heat_maps(panels: Mapping[str, np.ndarray], tokens: Sequence[str], label: str) -> Figure:
+    """Maps [query, key] of a prompt, one per panel on a common scale; what is NaN stays white."""
+    with matplotlib.rc_context(STYLE):
+        figure, drawn = _panels(list(panels), (3.6, 3.4))
+        finite = np.concatenate([values[np.isfinite(values)] for values in panels.values()])
+        limits = {"vmin": finite.min(), "vmax": finite.max()} if finite.size else {}
+        for values, axes in zip(panels.values(), drawn.values(), strict=True):
+            image = axes.imshow(values, cmap="viridis", interpolation="nearest", **limits)
+            place_ticks(axes.xaxis, tokens)
+            place_ticks(axes.yaxis, tokens)
+            axes.tick_params(labelsize=7)
+            axes.tick_params(axis="x", rotation=90)
+            axes.set(xlabel="key", ylabel="query")
+        figure.colorbar(image, ax=list(drawn.values()), label=label, shrink=0.8)
+    return figure
+
+
+def dots(frame: pd.DataFrame, names: str, x: Axis, error: str | None = None) -> Figure:
+    """A point per row, with `error` to both sides of it; a panel per model."""
+    with matplotlib.rc_context(STYLE):
+        rows = int(frame.groupby("model").size().max())
+        figure, panels = _panels(list(dict.fromkeys(frame["model"])), (5.0, 1.2 + 0.28 * rows))
+        for model, axes in panels.items():
+            one = frame[frame["model"] == model]
+            place = np.arange(len(one))
+            bars = None if error is None else one[error].to_numpy(np.float64)
+            axes.errorbar(one[x.column], place, xerr=bars, fmt="o", color=COLORS[0], capsize=3)
+            axes.set_yticks(place, one[names])
+            axes.invert_yaxis()
+            axes.margins(y=0.15)
+            axes.set_xlabel(x.label)
+            axes.grid(axis="x", color="0.9", lw=0.6)
+            if x.log:
+                axes.set_xscale("log")
+                _log_ticks(axes.xaxis, *axes.get_xlim())
+    return figure
+
+
 def place_ticks(axis: matplotlib.axis.Axis, names: Sequence[object], most: int = 12) -> None:
     """At most `most` of the names of rows or columns, evenly spread."""
     step = max(1, -(-len(names) // most))
@@ -143,13 +181,21 @@ def _line(
 def _scales(axes: Axes, x: Axis, y: Axis) -> None:
     axes.set_xlabel(x.label)
     axes.set_ylabel(y.label)
-    if x.column == "layer":
+    if x.column != "depth":
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if y.log:
         axes.set_yscale("log", nonpositive="mask")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number_label(value)))
-        axes.yaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+        _log_ticks(axes.yaxis, *axes.get_ylim())
     axes.grid(axis="y", color="0.9", lw=0.6)
+
+
+def _log_ticks(axis: matplotlib.axis.Axis, low: float, high: float) -> None:
+    """Labels that a reader can name, however few decades the axis spans."""
+    decades = np.log10(high / low)
+    narrow = MaxNLocator(5) if decades < 0.7 else LogLocator(subs=(1, 2, 5))
+    axis.set_major_locator(LogLocator(numticks=10) if decades > 3 else narrow)
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number_label(value)))
 
 
 def _legend(figure: Figure, panels: dict[str, Axes]) -> None:
@@ -158,7 +204,8 @@ def _legend(figure: Figure, panels: dict[str, Axes]) -> None:
     for axes in panels.values():
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    columns = 2 if max(map(len, handles), default=0) > 24 else 4
+    characters = max(map(len, handles), default=0) + 8
+    columns = max(1, int(figure.get_figwidth() * 14 / characters))
     figure.legend(
         handles.values(),
         handles,
