@@ -37,7 +37,7 @@ class Sample:
         layers, _, _, channels = self.residual.shape
         magnitude, ratio = self.criterion
         job = (
-            f'[model]\npath = "models/sample"\n\n[corpus]\nsequence_length = 12\n'
+            f'[model]\npath = "models/sample"\n\n[corpus]\npath = "corpora/sample.h5"\n'
             f'bos = "{self.bos}"\n\n[statistics]\nsites = ["residual"]\n'
             f"top_k = {self.top_k}\ncriterion_magnitude = {magnitude}\n"
             f"criterion_ratio = {ratio}\nmax_events = {self.max_events}\n"

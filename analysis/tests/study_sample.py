@@ -113,6 +113,7 @@ def write_study(path: Path, sample: Sample, study: Study) -> Path:
             add_scale(file, name, length)
         epsilon = file.create_dataset("epsilon", data=np.array(EPSILONS))
         epsilon.make_scale("epsilon")
+        epsilon.attrs.update(units="1", long_name="threshold", merge="constant")
         for write in (_attention, _updates, _query_key, _losses, _parts, _capture):
             write(file, study)
         _sites(file, sample, study)

@@ -135,8 +135,7 @@ def registers(models: Sequence[Model]) -> Section:
         " the norm of the mean against the spread √(Σ_c std²) around it, and its largest channel.",
     )
     key = "Sweeps of images through models with register tokens have it."
-    images = [model for model in models if not model.sweep.is_text]
-    having = section.having(images, "registers", "register tokens", key)
+    having = section.having(models, "registers", "register tokens", key)
     frame = of_models(having, model_parts.registers)
     sources = ("/registers/count", "/registers/sum", "/registers/sum_square")
     if len(frame):
