@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from sample_sweep import Sample, write_sweep
 from study_sample import Study, write_study
 
 import actsweep
+from actsweep.report import write_report
 
 VOCABULARY = [
     b"Summer",
@@ -59,6 +61,17 @@ def study() -> Study:
 @pytest.fixture(scope="session")
 def study_path(sample: Sample, study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_study(tmp_path_factory.mktemp("study") / "study.h5", sample, study)
+
+
+@pytest.fixture(scope="session")
+def report(study_path: Path, sweep_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report about a file with all groups and one with the residual stream alone."""
+    folder = tmp_path_factory.mktemp("report")
+    with warnings.catch_warnings():
+        # A glyph that the font lacks is a warning, and so is an empty range.
+        warnings.simplefilter("error")
+        write_report([study_path, sweep_path], folder)
+    return folder
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import warnings
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -68,18 +67,6 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._cell:
             self.tables[self._name][-1][-1] += data
-
-
-@pytest.fixture(scope="session")
-def report(study_path: Path, sweep_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report about a file with all groups and one with the residual stream alone."""
-    folder = tmp_path_factory.mktemp("report")
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "error"
-        )  # a glyph that the font lacks, or an empty range, is a warning
-        write_report([study_path, sweep_path], folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -23,13 +23,11 @@ SORTABLE = "#existence table.sortable"
 
 @pytest.fixture(scope="module")
 def pages(
-    study_path: Path, sweep_path: Path, tmp_path_factory: pytest.TempPathFactory
+    report: Path, sweep_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
     """The addresses of a report with everything in it, and of one with hardly anything."""
-    folders = {name: tmp_path_factory.mktemp(name) for name in ("full", "small")}
-    write_report([study_path, sweep_path], folders["full"])
-    write_report([sweep_path], folders["small"])
-    return {name: (folder / "index.html").as_uri() for name, folder in folders.items()}
+    small = write_report([sweep_path], tmp_path_factory.mktemp("small"))
+    return {"full": (report / "index.html").as_uri(), "small": small.as_uri()}
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,9 @@ def cell(value: object) -> str:
     """One <td>; a number carries its full value for sorting."""
     text = html.escape(cell_text(value))
     if isinstance(value, Real):
-        return f'<td class="number" data-value="{float(value)!r}">{text}</td>'
+        # Words of JavaScript's Number; float32 keeps its short form, as in the CSV file.
+        exact = str(value).replace("inf", "Infinity")
+        return f'<td class="number" data-value="{exact}">{text}</td>'
     return f"<td>{text}</td>"
 
 
@@ -49,7 +51,7 @@ def table(frame: pd.DataFrame) -> str:
         f'<th scope="col"><button type="button">{html.escape(str(name))}</button></th>'
         for name in frame.columns
     )
-    columns = [frame[name] for name in frame.columns]
+    columns = [frame[name].to_numpy() for name in frame.columns]
     lines = [
         "<tr>" + "".join(cell(value) for value in values) + "</tr>"
         for values in zip(*columns, strict=True)
