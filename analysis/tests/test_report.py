@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from contextlib import ExitStack
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from sample_sweep import Sample, write_sweep
 
 import actsweep
 from actsweep.cli import main
-from actsweep.report import cells, write_report
+from actsweep.report import cells, effects, location, write_report
 from actsweep.report.chapters import CHAPTERS
+from actsweep.report.content import Model
 from actsweep.report.panels import Axis, curves
+from actsweep.report.write import labelled
 
 KEYS = (
     "[statistics] sites = ",
@@ -154,15 +157,26 @@ def test_models_of_one_name_are_told_apart(page: Page) -> None:
     assert labels == ["sample_model (study)", "sample_model (sample)"]
 
 
+def _models(stack: ExitStack, *paths: Path) -> list[Model]:
+    return labelled([stack.enter_context(actsweep.open(path)) for path in paths])
+
+
 def test_depth_aligns_models_of_different_length(
     sweep_path: Path, sample: Sample, tmp_path: Path
 ) -> None:
     short = Sample(**{**vars(sample), "residual": sample.residual[:3], "captures": {}})
     other = write_sweep(tmp_path / "short.h5", short)
-    write_report([sweep_path, other], tmp_path / "report")
-    frame = pd.read_csv(tmp_path / "report/data/layer_curves_by_depth.csv")
+    with ExitStack() as stack:
+        parts = location.existence(_models(stack, sweep_path, other)).parts
+        frame = next(part.frame for part in parts if part.name == "layer_curves_by_depth")
+        drawn = next(part for part in parts if part.name == "layer_curves_by_depth").draw()
     depths = frame.groupby("model", sort=False)["depth"].apply(list).tolist()
     assert depths == [[0, 0.25, 0.5, 0.75, 1], [0, 0.5, 1]]
+    lines = drawn.axes[0].lines
+    assert [line.get_xdata().tolist() for line in lines] == depths
+    assert [line.get_ydata().tolist() for line in lines] == (
+        frame.groupby("model", sort=False)["top 1"].apply(list).tolist()
+    )
 
 
 def test_equal_files_give_equal_pages(sweep_path: Path, tmp_path: Path) -> None:
@@ -184,12 +198,22 @@ def test_text_is_escaped(sample: Sample, tmp_path: Path) -> None:
     assert "alert(1)" in text and "<script>alert" not in text and "<b>" not in text
 
 
-def test_intervened_files_say_so(sweep_path: Path, tmp_path: Path) -> None:
-    path = Path(shutil.copy(sweep_path, tmp_path / "zero.h5"))
+def test_intervened_files_say_so(study_path: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(study_path, tmp_path / "zero.h5"))
     with h5py.File(path, "r+") as file:
         file.attrs["intervention"] = '[[intervention]]\nlayer = 2\naction = "zero"\n'
-    page = Page(write_report([path], tmp_path / "report").read_text())
-    assert page.tables["interventions_of_files"][1][1].startswith("[[intervention]]\nlayer = 2")
+    with ExitStack() as stack:
+        models = _models(stack, study_path, path)
+        tables = {
+            part.name: part.frame
+            for section in (location.files(models), effects.interventions(models))
+            for part in section.parts
+        }
+    said = tables["interventions_of_files"].values.tolist()
+    assert said == [["sample_model (zero)", '[[intervention]]\nlayer = 2\naction = "zero"']]
+    pair = tables["interventions_across_files"].iloc[0]
+    assert (pair["model"], pair["against"]) == ("sample_model (zero)", "sample_model (study)")
+    assert pair["difference, nats"] == 0 and pair["paired tokens"] == 33
 
 
 def test_the_command_prints_the_page(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from sample_sweep import Sample, events_of, median_of, write_sweep
+from sample_sweep import Sample, add_dataset, add_scale, events_of, median_of, write_sweep
 
 import actsweep
 from actsweep.results import constancy, events, location
@@ -64,6 +66,29 @@ def test_existence_counts_each_reading_by_itself(
     corpus = table.loc[location.READINGS[2]]
     assert corpus["(layer, channel) pairs"] == 3 and corpus["channels"] == "17, 4"
     assert np.isnan(corpus["massive activations"])
+
+
+@pytest.mark.parametrize("kept", ["of events", "none", "no rows"])
+def test_the_token_median_is_of_the_rows_that_are_kept(
+    sample: Sample, sweep_path: Path, tmp_path: Path, kept: str
+) -> None:
+    """`per_token = "massive"`, also without an event, and `per_token = "none"`."""
+    path = Path(shutil.copy(sweep_path, tmp_path / "rows.h5"))
+    tokens = np.array([0, 12, 17, 24] if kept == "of events" else [], np.int64)
+    with h5py.File(path, "r+") as file:
+        site = file["residual"]
+        medians = site["token_median_magnitude"][:][:, tokens]
+        for name in [name for name in site if name.startswith("token_")]:
+            del site[name]
+        if kept != "none":
+            row = add_scale(file, "row", len(tokens))
+            axes = {"layer": file["layer"], "row": row}
+            add_dataset(site, "token_median_magnitude", medians, axes)
+            add_dataset(file["tokens"], "row_token", tokens, {"row": row})
+    with actsweep.open(path) as sweep:
+        median = location.existence(sweep, location.layer_curves(sweep))["median"][1]
+    expected = np.mean([median_of(one[0]) for one in sample.residual[3]])
+    assert median == pytest.approx(expected) if kept == "of events" else np.isnan(median)
 
 
 def test_existence_names_tokens_most_frequent_first(

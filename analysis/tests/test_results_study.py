@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+import shutil
+from pathlib import Path
 
+import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from study_sample import (
     CHANNELS,
@@ -164,9 +168,32 @@ def test_effects_of_variants(studied: actsweep.Sweep, study: Study) -> None:
 def test_paired_differences_in_blocks(
     studied: actsweep.Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = interventions.paired_difference(studied, 0)
+    whole = interventions.effects(studied)
     monkeypatch.setattr(interventions, "TOKENS_PER_READ", 7)
-    assert interventions.paired_difference(studied, 0) == pytest.approx(whole)
+    pd.testing.assert_frame_equal(interventions.effects(studied), whole)
+
+
+def test_files_of_an_intervened_model_are_paired_with_the_original(
+    studied: actsweep.Sweep, study: Study, study_path: Path, tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(study_path, tmp_path / "zero.h5"))
+    with h5py.File(path, "r+") as file:
+        file.attrs["intervention"] = "[[intervention]]\nlayer = 2\n"
+        file["loss/token_nll"][...] = study.variant_nll[0]
+        file["loss/token_nll"].attrs["perplexity"] = 1376.0
+    with actsweep.open(path) as zero:
+        assert interventions.are_paired(studied, zero)
+        assert not interventions.are_paired(zero, studied)
+        assert not interventions.are_paired(studied, studied)
+        effect = interventions.effect_between(studied, zero)
+    of_variant = interventions.effects(studied).iloc[1]
+    assert effect["difference, nats"] == pytest.approx(of_variant["difference, nats"])
+    assert effect["perplexity"] == 1376
+    assert effect["perplexity of the original"] == studied.perplexity
+    with h5py.File(path, "r+") as file:
+        file.attrs["corpus_fingerprint"] = "d" * 64
+    with actsweep.open(path) as elsewhere:
+        assert not interventions.are_paired(studied, elsewhere)
 
 
 def test_sites_are_in_the_order_of_a_layer(studied: actsweep.Sweep) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import pandas as pd
@@ -68,6 +69,17 @@ def _drawn(frame: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(where=where, low=rows["mean"] - rows["std"], high=rows["mean"] + rows["std"])
 
 
+def _across_files(models: Sequence[Model]) -> pd.DataFrame:
+    """Sweeps of intervened models against the sweep of the same model and corpus as it is."""
+    rows = [
+        {"model": changed.label, "against": original.label}
+        | results.effect_between(original.sweep, changed.sweep)
+        for original, changed in itertools.permutations(models, 2)
+        if results.are_paired(original.sweep, changed.sweep)
+    ]
+    return pd.DataFrame(rows)
+
+
 def interventions(models: Sequence[Model]) -> Section:
     """Perplexities of variants, paired with the original."""
     section = Section(
@@ -78,6 +90,13 @@ def interventions(models: Sequence[Model]) -> Section:
         " exp(Σ loss / targets); the mean of windows is exp of the mean of window means, as in the"
         " authors' code. The difference is paired: the loss of each token with the change less"
         " without it.",
+    )
+    section.table(
+        "interventions_across_files",
+        "Files of an intervened model against the file of the same model and corpus as it is.",
+        _across_files(models),
+        "/loss/token_nll",
+        "root attribute intervention",
     )
     having = section.having(models, "variants", "variants under intervention", VARIANTS_KEY)
     having = section.having(having, "loss", "the loss of the original", LOSS_KEY)

@@ -44,11 +44,11 @@ def _add_prompt(section: Section, model: Model, suffix: str, prompt: str) -> Non
     sweep = model.sweep
     ids = sweep.capture(prompt)["id"].values[:TOKENS_DRAWN]
     tokens = [f"{i} {token_label(text)}" for i, text in enumerate(sweep.decode_each(ids))]
-    means = layer_means(sweep, prompt)[:, : len(ids), : len(ids)]
+    means = layer_means(sweep, prompt, TOKENS_DRAWN)
     blocks = {f"block {layer}": means[layer] for layer in _blocks(sweep, means)}
     strongest = int(np.nanargmax([_pull(one) for one in means]))
-    probability, score = captured_maps(sweep, prompt, strongest)
-    pulls = [_pull(one[: len(ids), : len(ids)]) for one in probability]
+    probability, score = captured_maps(sweep, prompt, strongest, TOKENS_DRAWN)
+    pulls = [_pull(one) for one in probability]
     heads = np.sort(np.argsort(-np.array(pulls), kind="stable")[:HEADS_DRAWN])
     where = f"{model.label}, prompt “{prompt}”"
     drawings = (
@@ -56,13 +56,13 @@ def _add_prompt(section: Section, model: Model, suffix: str, prompt: str) -> Non
         (
             "heads",
             f"{where}: attention in block {strongest}",
-            _of(probability, heads, ids),
+            _of(probability, heads),
             "attention",
         ),
         (
             "scores",
             f"{where}: scores in block {strongest}",
-            _of(score, heads, ids),
+            _of(score, heads),
             "attention_logit",
         ),
     )
@@ -95,8 +95,8 @@ def _pull(attention: np.ndarray) -> float:
     return float(mean[: len(attention) // 2 + 1].max()) if seen.any() else float("nan")
 
 
-def _of(values: np.ndarray, heads: np.ndarray, ids: np.ndarray) -> dict[str, np.ndarray]:
-    return {f"head {head}": values[head, : len(ids), : len(ids)] for head in heads}
+def _of(values: np.ndarray, heads: np.ndarray) -> dict[str, np.ndarray]:
+    return {f"head {head}": values[head] for head in heads}
 
 
 def _frame(panels: Mapping[str, np.ndarray], tokens: Sequence[str], name: str) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from ..labels import number_label
 from ..pictures import largest_layer, layer_curve, magnitude_3d
 from ..results import location
 from ..sweep import Sweep
@@ -28,7 +29,16 @@ def files(models: Sequence[Model]) -> Section:
         " the embedding output, l the output of block l. Medians are lower medians of magnitudes."
         " Tables sort on a click on a heading; every number is in a CSV file beside the page.",
     )
-    section.table("files", "The sweep files.", of_models(models, _facts), "root attributes")
+    section.table(
+        "files",
+        "The sweep files. Events left out are beyond the job's `max_events` of a layer and"
+        " sequence.",
+        of_models(models, _facts),
+        "root attributes",
+        "/sequences/length",
+        "/massive/events_left_out",
+        "/residual/nonfinite_tokens",
+    )
     interventions = of_models(
         [model for model in models if "intervention" in model.sweep.attributes],
         lambda sweep: pd.DataFrame(
@@ -41,7 +51,7 @@ def files(models: Sequence[Model]) -> Section:
 
 
 def _facts(sweep: Sweep) -> pd.DataFrame:
-    attributes = sweep.attributes
+    attributes, criterion = sweep.attributes, sweep.criterion
     facts = {
         "file": sweep.path.name,
         "family": attributes["model_family"],
@@ -51,6 +61,9 @@ def _facts(sweep: Sweep) -> pd.DataFrame:
         "tokens": int(sweep.sequences["length"].astype("int64").sum()),
         "position 0": "BOS" if sweep.starts_with_bos else "as in the corpus",
         "computed in": attributes["dtype"],
+        "massive is": f"> {number_label(criterion.magnitude)},"
+        f" ≥ {number_label(criterion.ratio)} × median",
+        "events left out": int(sweep.events_left_out.sum()) if sweep.has("massive") else np.nan,
         "perplexity": np.nan if sweep.perplexity is None else sweep.perplexity,
         "non-finite tokens": int(sweep.residual["nonfinite_tokens"].max())
         if sweep.has("residual")

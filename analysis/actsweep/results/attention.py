@@ -105,18 +105,23 @@ def over_heads(heads: pd.DataFrame, column: str, by: list[str]) -> pd.DataFrame:
     )
 
 
-def captured_maps(sweep: Sweep, prompt: str, layer: int) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities and scores [head, query, key] of a prompt in one layer, NaN where hidden."""
-    capture = sweep.capture(prompt)
+def captured_maps(
+    sweep: Sweep, prompt: str, layer: int, tokens: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and scores [head, query, key] of a prompt in one layer, NaN where hidden.
+
+    `tokens`: how many of the prompt's first; all of them if None.
+    """
+    capture = sweep.capture(prompt).isel(token=slice(tokens), key=slice(tokens))
     score = capture["attention_logit"].isel(layer=layer).values.astype(np.float64)
     probability = capture["attention"].isel(layer=layer).values.astype(np.float64)
     return np.where(np.isnan(score), np.nan, probability), score
 
 
-def layer_means(sweep: Sweep, prompt: str) -> np.ndarray:
+def layer_means(sweep: Sweep, prompt: str, tokens: int | None = None) -> np.ndarray:
     """[layer, query, key]: probabilities averaged over heads, NaN where hidden or not measured."""
     layers = sweep.capture(prompt).sizes["layer"]
-    maps = [captured_maps(sweep, prompt, layer)[0] for layer in range(layers)]
+    maps = [captured_maps(sweep, prompt, layer, tokens)[0] for layer in range(layers)]
     return np.stack([one.mean(axis=0) for one in maps])
 
 

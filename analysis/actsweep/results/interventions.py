@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from ..sweep import Sweep
 from .frames import mean_of
@@ -41,16 +42,39 @@ def effects(sweep: Sweep) -> pd.DataFrame:
         if dataset in variants:
             frame[title] = np.r_[np.nan, variants[dataset].values]
     if "token_nll" in variants and "token_nll" in loss:
-        paired = [paired_difference(sweep, index) for index in range(len(names))]
+        changed = [variants["token_nll"].isel(variant=index) for index in range(len(names))]
+        paired = [paired_difference(loss["token_nll"], one) for one in changed]
         nothing = dict.fromkeys(paired[0] if paired else (), np.nan)
         frame = pd.concat([frame, pd.DataFrame([nothing, *paired])], axis=1)
     return frame
 
 
-def paired_difference(sweep: Sweep, variant: int) -> dict[str, float]:
-    """A variant's loss less the original's, token by token."""
-    original = sweep.group("loss")["token_nll"]
-    changed = sweep.group("variants")["token_nll"].isel(variant=variant)
+def effect_between(original: Sweep, changed: Sweep) -> dict[str, float]:
+    """The same between two files of one model and corpus, of which one was swept intervened."""
+    before, after = (sweep.group("loss")["token_nll"] for sweep in (original, changed))
+    return {
+        "perplexity": changed.perplexity or np.nan,
+        "perplexity of the original": original.perplexity or np.nan,
+    } | paired_difference(before, after)
+
+
+def are_paired(original: Sweep, changed: Sweep) -> bool:
+    """Whether `changed` was swept intervened, and `original` not, on the same tokens."""
+    same = ("model_fingerprint", "corpus_fingerprint")
+    if "intervention" in original.attributes or "intervention" not in changed.attributes:
+        return False
+    if any(original.attributes[name] != changed.attributes[name] for name in same):
+        return False
+    if not (original.has("loss/token_nll") and changed.has("loss/token_nll")):
+        return False
+    lengths = (sweep.sequences["length"].values for sweep in (original, changed))
+    return np.array_equal(*lengths) and np.array_equal(
+        *(np.isfinite(sweep.group("loss")["token_nll"].values) for sweep in (original, changed))
+    )
+
+
+def paired_difference(original: xr.DataArray, changed: xr.DataArray) -> dict[str, float]:
+    """A changed model's loss [token] less the original's, token by token."""
     axis = original.dims[0]
     count, total, squares, worse = 0, 0.0, 0.0, 0
     for start in range(0, original.size, TOKENS_PER_READ):
