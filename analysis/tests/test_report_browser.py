@@ -155,5 +155,12 @@ def test_print_has_no_navigation_and_whole_tables(
     assert navigation.value_of_css_property("display") == "none"
     scroll = browser.find_element(By.CLASS_NAME, "scroll")
     assert scroll.value_of_css_property("overflow-x") == "visible"
+    paper = {"width": 718, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", paper)  # A4 within its margins
+    wide = """return Array.from(document.querySelectorAll("table, svg, pre"))
+      .filter(e => e.getBoundingClientRect().right > 718).map(e => e.closest("section").id)"""
+    cut_off = browser.execute_script(wide)
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert cut_off == []
     assert base64.b64decode(browser.print_page()).startswith(b"%PDF")

@@ -230,6 +230,9 @@ def test_outlier_features_by_llm_int8(studied: actsweep.Sweep, study: Study) -> 
     row = frame[frame["site"] == "attention_input"].iloc[0]
     assert row["share of tokens"] == pytest.approx(3 * 3 * 6 / (4 * 36))
     assert row["share of layers"] == 0.75
+    counts = sites.outlier_counts(studied, frame).set_index("site")
+    assert counts.loc["attention_input"].tolist() == [1, CHANNELS]
+    assert counts.loc["mlp_hidden"].tolist() == [0, NEURONS]
 
 
 def test_channels_beyond_six_deviations(studied: actsweep.Sweep, study: Study) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pandas as pd
+
 from ..results import model_parts, sites
 from ..sweep import Sweep
 from .content import Model, Section, of_models
@@ -30,13 +32,16 @@ def outliers(models: Sequence[Model]) -> Section:
         " largest magnitude passes 6 standard deviations of the layer over tokens and channels.",
     )
     having = _with_sites(section, models)
+    features = of_models(having, sites.outlier_features)
+    sources = ("/SITE/channel_count_above_6", "/SITE/count", "/SITE/channel_max_magnitude")
     section.table(
-        "outlier_features",
-        "Outlier features by the rule of LLM.int8().",
-        of_models(having, sites.outlier_features),
-        "/SITE/channel_count_above_6",
-        "/SITE/count",
-        "/SITE/channel_max_magnitude",
+        "outlier_counts",
+        "How many channels of each site pass the rule of LLM.int8().",
+        of_models(having, _outlier_counts),
+        *sources[:2],
+    )
+    section.table(
+        "outlier_features", "Outlier features by the rule of LLM.int8().", features, *sources
     )
     deviations = of_models(having, sites.beyond_deviations)
     sources = tuple(
@@ -62,6 +67,10 @@ def outliers(models: Sequence[Model]) -> Section:
         *sources,
     )
     return section
+
+
+def _outlier_counts(sweep: Sweep) -> pd.DataFrame:
+    return sites.outlier_counts(sweep, sites.outlier_features(sweep))
 
 
 def super_weights(models: Sequence[Model]) -> Section:
@@ -122,7 +131,7 @@ def experts(models: Sequence[Model]) -> Section:
     return section
 
 
-def _experts_by_layer(sweep: Sweep) -> object:
+def _experts_by_layer(sweep: Sweep) -> pd.DataFrame:
     return model_parts.experts_by_layer(model_parts.experts(sweep))
 
 

@@ -94,8 +94,8 @@ def existence(models: Sequence[Model]) -> Section:
     )
     section.table(
         "existence",
-        "Largest magnitudes, median and what is massive (the form of the paper's Table 1). The"
-        " criterion's events and pairs are counted over all layers.",
+        "Largest magnitudes, median and what is massive (the form of the paper's Table 1)."
+        " Activations and pairs are counted over all layers, among the events that the file keeps.",
         tables,
         "/residual/sequence_top_value",
         "/residual/sequence_median_magnitude",
@@ -183,7 +183,9 @@ def tokens(models: Sequence[Model]) -> Section:
         "tokens",
         "Positions and tokens",
         "Where events (of either reading in `/massive`) lie: at which position in the window, at"
-        " which tokens, and of which class. The same token counts once per layer and channel.",
+        " which tokens, and of which class. The same token counts once per layer and channel. A job"
+        " keeps `max_events` of each layer and sequence, the largest; the table of files says how"
+        " many more there were.",
     )
     having = section.having(models, "massive", "the table of massive activations", RESIDUAL_KEY)
     positions = of_models(having, location.massive_positions)

@@ -66,6 +66,14 @@ def outlier_features(sweep: Sweep) -> pd.DataFrame:
     return frame.sort_values("share of tokens", ascending=False, kind="stable", ignore_index=True)
 
 
+def outlier_counts(sweep: Sweep, features: pd.DataFrame) -> pd.DataFrame:
+    """By site: how many outlier features, of how many channels."""
+    sites = sites_of(sweep)
+    widths = [sweep.site(name)["channel_count_above_6"].shape[-1] for name in sites]
+    found = [int((features["site"] == name).sum()) for name in sites]
+    return pd.DataFrame({"site": sites, "outlier features": found, "channels": widths})
+
+
 def beyond_deviations(sweep: Sweep) -> pd.DataFrame:
     """By site and layer: channels whose largest magnitude passes 6 standard deviations.
 
