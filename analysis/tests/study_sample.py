@@ -19,6 +19,23 @@ HEADS, KEY_HEADS, WIDTH, CHANNELS, NEURONS = 4, 2, 6, 24, 40
 KEY_SETS = ("position:0", "class:delimiter:first")
 EPSILONS = (0.2, 0.3, 0.8)
 VARIANTS = ("zero", "mean")
+INTERVENTIONS = """
+[[intervention]]
+variant = "zero"
+layer = 2
+channels = [17]
+tokens = "position:0"
+action = "zero"
+
+[[intervention]]
+layer = "all"
+channels = "random"
+count = 2
+seed = 5
+tokens = "argmax"
+action = "scale"
+value = 0.5
+"""
 
 
 @dataclass
@@ -97,6 +114,7 @@ def write_study(path: Path, sample: Sample, study: Study) -> Path:
     with h5py.File(path, "r+") as file:
         file.attrs["key_sets"] = json.dumps(KEY_SETS)
         file.attrs["variants"] = json.dumps(VARIANTS)
+        file.attrs["job"] += INTERVENTIONS
         lengths = {
             "head": HEADS,
             "kv_head": KEY_HEADS,
@@ -104,6 +122,7 @@ def write_study(path: Path, sample: Sample, study: Study) -> Path:
             "key_set": len(KEY_SETS),
             "selection": 2,
             "variant": len(VARIANTS),
+            "intervention": 2,
             "expert": 4,
             "register": 2,
             "neuron": NEURONS,
@@ -211,6 +230,8 @@ def _losses(file: h5py.File, study: Study) -> None:
         _add(file, f"{group}/window_mean_sum", windows.sum(axis=-1), axes)
         _add(file, f"{group}/window_count", np.full(kept.shape, 3), axes)
     file["loss/token_nll"].attrs["perplexity"] = float(np.exp(np.nanmean(study.token_nll)))
+    _add(file, "interventions/matched_tokens", np.array([3, 15]), "intervention")
+    _add(file, "interventions/changed_activations", np.array([3, 30]), "intervention")
     _add(file, "variants/matched_tokens", np.array([3, 3]), "variant")
     _add(file, "variants/changed_activations", np.array([6, 6]), "variant")
 

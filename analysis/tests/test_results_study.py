@@ -165,6 +165,14 @@ def test_effects_of_variants(studied: actsweep.Sweep, study: Study) -> None:
     assert frame["changed activations"].tolist()[1:] == [6, 6]
 
 
+def test_what_was_overwritten_is_in_the_words_of_the_job(studied: actsweep.Sweep) -> None:
+    assert interventions.overwritten(studied).values.tolist() == [
+        ["zero", "2", "[17]", "position:0", "zero", "", 3, 3],
+        ["the sweep itself", "all", "random", "argmax", "scale", "count = 2, seed = 5, value = 0.5"]
+        + [15, 30],
+    ]
+
+
 def test_paired_differences_in_blocks(
     studied: actsweep.Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from .panels import Axis, curves, dots
 
 CHANNELS_DRAWN = 2
 VARIANTS_KEY = (
-    "Variants of `[[intervention]]` tables, compared with the original in one run, make it."
+    '`[[intervention]]` tables with `variant = "NAME"` and `[statistics] loss = true` make it.'
 )
 LOSS_KEY = "The job key `[statistics] loss = true` makes it."
 
@@ -90,6 +90,16 @@ def interventions(models: Sequence[Model]) -> Section:
         " exp(Σ loss / targets); the mean of windows is exp of the mean of window means, as in the"
         " authors' code. The difference is paired: the loss of each token with the change less"
         " without it.",
+    )
+    section.table(
+        "interventions_overwritten",
+        "What the jobs overwrite: tokens matched, summed over layers, and activations changed.",
+        of_models(
+            [model for model in models if model.sweep.has("interventions")], results.overwritten
+        ),
+        "/interventions/matched_tokens",
+        "/interventions/changed_activations",
+        "root attribute job",
     )
     section.table(
         "interventions_across_files",

@@ -32,12 +32,19 @@ def section_of(models: Sequence[Model]) -> Section:
         f" {TOKENS_DRAWN} tokens are drawn.",
     )
     for index, model in enumerate(models):
-        prompts = [p for p in model.sweep.prompts if "attention" in model.sweep.capture(p)]
+        prompts = [prompt for prompt in model.sweep.prompts if _is_captured(model.sweep, prompt)]
         if not prompts:
             section.having([model], "capture/…", "attention of a captured prompt", KEY)
         for prompt in prompts:
             _add_prompt(section, model, f"{index + 1}_{prompt}", prompt)
     return section
+
+
+def _is_captured(sweep: Sweep, prompt: str) -> bool:
+    """Whether the file has a prompt's attention, in some block."""
+    if "attention" not in sweep.capture(prompt):
+        return False
+    return bool(np.nansum(layer_means(sweep, prompt, TOKENS_DRAWN)) > 0)
 
 
 def _add_prompt(section: Section, model: Model, suffix: str, prompt: str) -> None:

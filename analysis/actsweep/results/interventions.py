@@ -15,6 +15,7 @@ from .frames import mean_of
 
 TOKENS_PER_READ = 1 << 20
 ORIGINAL = "original"
+PLACE = ("variant", "layer", "channels", "tokens", "action")
 SUMS = ("nll_sum", "target_count", "window_mean_sum", "window_count")
 
 
@@ -47,6 +48,24 @@ def effects(sweep: Sweep) -> pd.DataFrame:
         nothing = dict.fromkeys(paired[0] if paired else (), np.nan)
         frame = pd.concat([frame, pd.DataFrame([nothing, *paired])], axis=1)
     return frame
+
+
+def overwritten(sweep: Sweep) -> pd.DataFrame:
+    """The job's `[[intervention]]` tables, what each matched, and whether it is of a variant."""
+    counts = sweep.group("interventions")
+    rows = []
+    for index, table in enumerate(sweep.job["intervention"]):
+        facts = {name: value for name, value in table.items() if name not in PLACE}
+        rows.append(
+            {
+                "applies to": table.get("variant", "the sweep itself"),
+                **{name: str(table.get(name, "")) for name in PLACE[1:]},
+                "more": ", ".join(f"{name} = {value}" for name, value in facts.items()),
+                "matched tokens": int(counts["matched_tokens"][index]),
+                "changed activations": int(counts["changed_activations"][index]),
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def effect_between(original: Sweep, changed: Sweep) -> dict[str, float]:
