@@ -48,7 +48,7 @@ class Study:
         normal = self.random.standard_normal
         shape = (LAYERS, SEQUENCES, HEADS, LENGTH, LENGTH)
         self.score = normal(shape)
-        self.score[3:, ..., 0] += 5  # a sink from block 3 on
+        self.score[3:, :, :3, :, 0] += 5  # a sink from block 3 on, in all heads but the last
         hidden = np.triu(np.ones((LENGTH, LENGTH), bool), 1)
         weight = np.where(hidden, 0, np.exp(self.score))
         self.attention = weight / weight.sum(axis=-1, keepdims=True)
@@ -67,6 +67,7 @@ class Study:
             )
         }
         self.qk["key"][2, :, 1, 4] *= 400
+        self.qk["query"][3, :, 0, 1] *= 4  # large, but not massive
         self.sites = {
             "attention_input": normal((LAYERS, 3, 12, CHANNELS)).astype(np.float32),
             "mlp_hidden": normal((LAYERS, 3, 12, NEURONS)).astype(np.float32),

@@ -52,10 +52,14 @@ def test_existence_has_a_row_for_each_reading(sweep: actsweep.Sweep, sample: Sam
     assert table["top 1 %"][0] <= quantile <= table["top 1 %"][0] * (1 + 2**-7)
 
 
-def test_existence_counts_each_reading_by_itself(
-    sweep: actsweep.Sweep, sample: Sample, events_frame: pd.DataFrame
-) -> None:
-    table = location.existence(sweep, location.layer_curves(sweep)).set_index("reading")
+def test_existence_counts_each_reading_by_itself(sample: Sample, tmp_path: Path) -> None:
+    residual = sample.residual.copy()
+    residual[2, 0, 0, :17] *= 50  # a token of a large median: massive in its sequence alone
+    loud = Sample(**{**vars(sample), "residual": residual})
+    events_frame = pd.DataFrame(events_of(loud)[0])
+    assert set(events_frame["reading"]) == {1, 3}
+    with actsweep.open(write_sweep(tmp_path / "loud.h5", loud)) as sweep:
+        table = location.existence(sweep, location.layer_curves(sweep)).set_index("reading")
     for reading, bit in zip(location.READINGS, (1, 2), strict=False):
         passing = events_frame[(events_frame["reading"].astype(int) & bit) > 0]
         row = table.loc[reading]
