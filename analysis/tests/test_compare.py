@@ -127,7 +127,8 @@ def test_two_models_make_a_table(
         assert rows["perplexity"] == [f"{sweep.perplexity:.4g}", "–"]
     assert rows["massive channels"] == ["17,", "4", "none"]
     assert rows["massive activations"] == ["7", "0"]
-    assert rows["sink metric, ε = 0.3"] == ["0.5", "–"]
+    share = 3 / 4 * 2 / 4  # of heads and of blocks, in study_sample.py
+    assert rows["sink metric, ε = 0.3"] == [f"{share:g}", "–"]
 
 
 def test_files_that_are_no_sweeps_are_one_line(
