@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 TOKEN_CLASSES = ("position 0", "delimiter", "weak-semantic word", "other")
+IMAGE_CLASSES = ("class token", "register", "patch", "other")
 
 
 def channel_mean(site: xr.Dataset) -> xr.DataArray:

@@ -106,7 +106,7 @@ def magnitude_3d(sweep: Sweep, prompt: str, layer: int | None = None) -> Figure:
     if layer is not None and not 0 <= layer < layers:
         raise ValueError(f"{sweep.path}: no layer {layer}; prompt '{prompt}' has 0 to {layers - 1}")
     if layer is None:
-        layer = _largest_layer(capture)
+        layer = largest_layer(capture)
     magnitude = _layer_magnitude(capture, layer)
     massive = sweep.criterion.passes(magnitude, lower_median(magnitude))
     labels = [token_label(text) for text in sweep.decode_each(capture["id"].values)]
@@ -129,7 +129,7 @@ def magnitude_3d(sweep: Sweep, prompt: str, layer: int | None = None) -> Figure:
     return figure
 
 
-def _largest_layer(capture: xr.Dataset) -> int:
+def largest_layer(capture: xr.Dataset) -> int:
     """The layer with the largest finite magnitude; reads one layer at a time."""
     largest = [
         np.nanmax(_layer_magnitude(capture, layer), initial=-1.0)

@@ -8,6 +8,7 @@ file that is not HDF5, not of this schema or version, or not complete.
 from __future__ import annotations
 
 import functools
+import json
 import os
 import tomllib
 from pathlib import Path
@@ -19,6 +20,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from .findings import Criterion
+from .moments import IMAGE_CLASSES, TOKEN_CLASSES
 from .vocabulary import Vocabulary, token_text
 
 SCHEMA = "actsweep"
@@ -54,6 +56,16 @@ class Sweep:
 
     def site(self, name: str) -> xr.Dataset:
         """Statistics of one site, with the `magnitude_bin` coordinate."""
+        return self._group(name).to_dataset()
+
+    def has(self, path: str) -> bool:
+        """Whether the file holds a group, or a dataset of one: "attention", "loss/token_nll"."""
+        group, _, dataset = path.partition("/")
+        node = self.tree.children.get(group)
+        return node is not None and (not dataset or dataset in node.variables)
+
+    def group(self, name: str) -> xr.Dataset:
+        """Any group: "attention", "value_update", "qk", "experts", "variants", …"""
         return self._group(name).to_dataset()
 
     @property
@@ -120,6 +132,25 @@ class Sweep:
     def job(self) -> dict[str, Any]:
         """The job that made the file, from its root attribute."""
         return tomllib.loads(self.attributes["job"])
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the tokens are those of text, not of images."""
+        return self.attributes.get("corpus_kind", "text") == "text"
+
+    @property
+    def starts_with_bos(self) -> bool:
+        """Whether a BOS stands at position 0 of each window."""
+        return self.job.get("corpus", {}).get("bos") == "each_window"
+
+    def class_names(self, classes: ArrayLike) -> list[str]:
+        """The names of token classes [n]."""
+        names = TOKEN_CLASSES if self.is_text else IMAGE_CLASSES
+        return [names[one] for one in np.asarray(classes, dtype=np.int64)]
+
+    def names(self, attribute: str) -> list[str]:
+        """The names along an axis, from a JSON list at the root: "key_sets", "variants"."""
+        return list(json.loads(self.attributes.get(attribute, "[]")))
 
     @property
     def criterion(self) -> Criterion:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sample_sweep import Sample, write_sweep
+from study_sample import Study, write_study
 
 import actsweep
+from actsweep.report import write_report
 
 VOCABULARY = [
     b"Summer",
@@ -48,6 +51,33 @@ def sample() -> Sample:
 @pytest.fixture(scope="session")
 def sweep_path(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_sweep(tmp_path_factory.mktemp("sweep") / "sample.h5", sample)
+
+
+@pytest.fixture(scope="session")
+def study() -> Study:
+    return Study()
+
+
+@pytest.fixture(scope="session")
+def study_path(sample: Sample, study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_study(tmp_path_factory.mktemp("study") / "study.h5", sample, study)
+
+
+@pytest.fixture(scope="session")
+def report(study_path: Path, sweep_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report about a file with all groups and one with the residual stream alone."""
+    folder = tmp_path_factory.mktemp("report")
+    with warnings.catch_warnings():
+        # A glyph that the font lacks is a warning, and so is an empty range.
+        warnings.simplefilter("error")
+        write_report([study_path, sweep_path], folder)
+    return folder
+
+
+@pytest.fixture
+def studied(study_path: Path) -> Iterator[actsweep.Sweep]:
+    with actsweep.open(study_path) as opened:
+        yield opened
 
 
 @pytest.fixture

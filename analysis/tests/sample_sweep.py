@@ -31,12 +31,14 @@ class Sample:
     criterion: tuple[float, float] = (100.0, 1000.0)
     max_events: int = 10
     model_name: str = "sample_model"
+    bos: str = "none"
 
     def attributes(self) -> dict[str, object]:
         layers, _, _, channels = self.residual.shape
         magnitude, ratio = self.criterion
         job = (
-            f'[model]\npath = "models/sample"\n\n[statistics]\nsites = ["residual"]\n'
+            f'[model]\npath = "models/sample"\n\n[corpus]\npath = "corpora/sample.h5"\n'
+            f'bos = "{self.bos}"\n\n[statistics]\nsites = ["residual"]\n'
             f"top_k = {self.top_k}\ncriterion_magnitude = {magnitude}\n"
             f"criterion_ratio = {ratio}\nmax_events = {self.max_events}\n"
         )
@@ -71,8 +73,9 @@ def write_sweep(path: Path, sample: Sample) -> Path:
         scales = _write_scales(file, sample)
         _write_tokens(file, scales, sample)
         _write_vocabulary(file, sample.vocabulary)
-        _write_residual(file, scales, sample)
+        write_site(file, scales, "residual", sample.residual, sample)
         _write_massive(file, scales, sample)
+        _write_massive_corpus(file, scales, sample)
         for name, (ids, residual) in sample.captures.items():
             _write_capture(file, scales, name, ids, residual)
         file.attrs["complete"] = 1
@@ -202,14 +205,23 @@ def _top(values: np.ndarray, k: int) -> np.ndarray:
     return np.argsort(-np.abs(values), axis=-1, kind="stable")[..., :k]
 
 
-def _write_residual(file: h5py.File, scales: dict[str, h5py.Dataset], sample: Sample) -> None:
-    x = sample.residual
+def write_site(
+    file: h5py.File,
+    scales: dict[str, h5py.Dataset],
+    site: str,
+    x: np.ndarray,
+    sample: Sample,
+    axes_of_site: tuple[str, str] = ("layer", "channel"),
+) -> None:
+    """The statistics of one site from its states `x` [layer, S, T, channel]."""
     layers, sequences, length, channels = x.shape
     k = sample.top_k
-    group = file.create_group("residual")
+    group = file.create_group(site)
+    renamed = dict(zip(("layer", "channel"), axes_of_site, strict=True))
 
     def add(name: str, values: np.ndarray, axes: str) -> None:
-        add_dataset(group, name, values, {axis: scales[axis] for axis in axes.split()})
+        names = [renamed.get(axis, axis) for axis in axes.split()]
+        add_dataset(group, name, values, {axis: scales[axis] for axis in names})
 
     rows = x.reshape(layers, sequences * length, channels)
     top = _top(rows, k)
@@ -257,6 +269,23 @@ def _write_massive(file: h5py.File, scales: dict[str, h5py.Dataset], sample: Sam
         column = np.array([event[name] for event in events], dtype)
         add_dataset(group, name, column, {"event": scales["event"]})
     add_dataset(group, "events_left_out", left_out, {"layer": scales["layer"]})
+
+
+def _write_massive_corpus(file: h5py.File, scales: dict[str, h5py.Dataset], sample: Sample) -> None:
+    magnitude = np.abs(sample.residual)
+    largest = magnitude.max(axis=(1, 2))  # [layer, channel]
+    exact = np.array([median_of(layer) for layer in magnitude])
+    median = (exact.view(np.uint32) >> 16 << 16).view(np.float32)  # the edge of its bin
+    ratio = largest / median[:, None]
+    criterion, least = sample.criterion
+    layer, channel = np.nonzero((largest > criterion) & (ratio >= least))
+    group = file.create_group("massive_corpus")
+    finding = {"finding": add_scale(file, "finding", len(layer))}
+    add_dataset(group, "layer", layer.astype("<i8"), finding)
+    add_dataset(group, "channel", channel.astype("<u4"), finding)
+    add_dataset(group, "max_magnitude", largest[layer, channel], finding)
+    add_dataset(group, "ratio_to_corpus_median", ratio[layer, channel], finding)
+    add_dataset(group, "median_magnitude", median, {"layer": scales["layer"]})
 
 
 def _write_capture(

@@ -12,6 +12,7 @@ import pytest
 from sample_sweep import Sample, add_dataset, add_scale, attach, bin_edges, events_of, write_sweep
 
 import actsweep
+from actsweep.results import location
 from actsweep.vocabulary import escape_invalid_utf8
 
 
@@ -192,3 +193,22 @@ def test_large_files_are_read_layer_by_layer(tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] - start < sweep.residual["class_sum"].nbytes / 2
         tracemalloc.stop()
         np.testing.assert_array_equal(mean.sel({"class": "position 0"}), np.ones(channels))
+
+
+def test_existence_reads_the_rows_of_one_layer(sample: Sample, tmp_path: Path) -> None:
+    """Rows of 4 Mi tokens, never written (zeros): those of one layer are held, and not of more."""
+    path = write_sweep(tmp_path / "long.h5", sample)
+    tokens = 1 << 22
+    with h5py.File(path, "r+") as file:
+        long = {"layer": file["layer"], "long": add_scale(file, "long", tokens)}
+        for name in ("token_median_magnitude", "token_norm"):
+            del file["residual"][name]
+            rows = file["residual"].create_dataset(
+                name, shape=(5, tokens), dtype="<f4", chunks=(1, 1 << 16)
+            )
+            attach(rows, long)
+    with actsweep.open(path) as sweep:
+        tracemalloc.start()
+        location.existence(sweep, location.layer_curves(sweep))
+        assert 4 * tokens < tracemalloc.get_traced_memory()[1] < 2 * 4 * tokens
+        tracemalloc.stop()

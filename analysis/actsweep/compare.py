@@ -1,0 +1,154 @@
+"""Two sweep files: the same model twice, or two models.
+
+In: two opened sweeps. Out, for one model: every dataset's largest difference and whether it keeps
+its bound. Sums of floats (`merge` "sum") may differ by a share of the largest magnitude beside them
+(same leading index: the same layer); everything else, selections, counts, ids, extrema, is exact.
+Out, for two models: a table of what they show. Datasets are read in blocks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from .results import attention, location
+from .sweep import Sweep
+
+SUM_TOLERANCE = 1e-12
+ELEMENTS_PER_READ = 1 << 22
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far one dataset differs; `found` and `bound` are relative unless `bound` is 0."""
+
+    dataset: str
+    found: float
+    bound: float
+    remark: str = ""
+
+    @property
+    def passes(self) -> bool:
+        """Whether the difference keeps its bound."""
+        return not self.remark and self.found <= self.bound
+
+
+def same_model(a: Sweep, b: Sweep) -> bool:
+    """Whether both files are of one checkpoint."""
+    return a.attributes["model_fingerprint"] == b.attributes["model_fingerprint"]
+
+
+def identity_differences(a: Sweep, b: Sweep) -> list[str]:
+    """The keys of the jobs' identities that differ, as "key: first, second"."""
+    first, second = (json.loads(sweep.attributes.get("identity", "{}")) for sweep in (a, b))
+    return [
+        f"{key}: {first.get(key, 'absent')}, {second.get(key, 'absent')}"
+        for key in sorted(first.keys() | second.keys())
+        if first.get(key) != second.get(key)
+    ]
+
+
+def differences(a: Path, b: Path, tolerance: float | None = None) -> list[Difference]:
+    """All datasets of both files. `tolerance` bounds every dataset of floats, not sums alone."""
+    with h5py.File(a) as first, h5py.File(b) as second:
+        mine, theirs = _datasets(first), _datasets(second)
+        names = sorted(mine | theirs)
+        found = []
+        for name in tqdm(names, desc="compare", unit="dataset", disable=None):
+            if name not in mine or name not in theirs:
+                missing = a if name not in mine else b
+                found.append(Difference(name, np.inf, 0, f"not in {missing}"))
+            else:
+                found.append(_difference(first[name], second[name], tolerance))
+    return found
+
+
+def _datasets(file: h5py.File) -> set[str]:
+    """The paths of all datasets but the axes without values."""
+    names: set[str] = set()
+
+    def visit(path: str, item: h5py.HLObject) -> None:
+        if isinstance(item, h5py.Dataset):
+            is_axis = item.is_scale and "merge" not in item.attrs
+            if not is_axis:
+                names.add(path)
+
+    file.visititems(visit)
+    return names
+
+
+def _difference(a: h5py.Dataset, b: h5py.Dataset, tolerance: float | None) -> Difference:
+    name = a.name.lstrip("/")
+    if a.shape != b.shape or a.dtype != b.dtype:
+        shapes = f"{a.dtype} {list(a.shape)} and {b.dtype} {list(b.shape)}"
+        return Difference(name, np.inf, 0, f"differ in form: {shapes}")
+    is_float = a.dtype.kind == "f"
+    is_sum = is_float and a.attrs.get("merge") == "sum"
+    bound = (tolerance if tolerance is not None else SUM_TOLERANCE * is_sum) if is_float else 0.0
+    measure = _relative if bound else _absolute
+    return Difference(name, max((measure(a[s], b[s]) for s in _blocks(a)), default=0.0), bound)
+
+
+def _blocks(dataset: h5py.Dataset) -> Iterator[tuple[slice, ...]]:
+    """Runs of the leading axis; of a matrix one index at a time, so that scales are a layer's."""
+    if dataset.ndim == 0:
+        yield ()
+        return
+    step = 1 if dataset.ndim > 1 else ELEMENTS_PER_READ
+    for start in range(0, dataset.shape[0], step):
+        yield (slice(start, start + step),)
+
+
+def _absolute(a: np.ndarray, b: np.ndarray) -> float:
+    a, b = np.atleast_1d(a), np.atleast_1d(b)
+    unequal = (a != b) & ~(_is_nan(a) & _is_nan(b))
+    if not unequal.any():
+        return 0.0
+    gap = np.abs(a[unequal].astype(np.float64) - b[unequal].astype(np.float64)).max()
+    return float(gap) if np.isfinite(gap) and gap > 0 else np.inf
+
+
+def _relative(a: np.ndarray, b: np.ndarray) -> float:
+    gap = _absolute(a, b)
+    scale = max(_largest(a), _largest(b))
+    return gap / scale if gap and scale else gap
+
+
+def _largest(values: np.ndarray) -> float:
+    finite = np.abs(values[np.isfinite(values)])
+    return float(finite.max(initial=0))
+
+
+def _is_nan(values: np.ndarray) -> np.ndarray:
+    return np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
+
+
+def overview(sweep: Sweep) -> pd.Series:
+    """What one file shows, by the official reading of the criterion."""
+    curves = location.layer_curves(sweep)
+    row = location.existence(sweep, curves).iloc[0]
+    facts = {
+        "family": sweep.attributes["model_family"],
+        "layers": sweep.attributes["num_layers"],
+        "channels": sweep.attributes["hidden_size"],
+        "largest magnitude": row["top 1"],
+        "in layer": row["layer"],
+        "median magnitude": row["median"],
+        "ratio": row["ratio"],
+        "massive activations": row["massive activations"],
+        "massive channels": row["channels"],
+        "massive layers": row["layers"],
+        "perplexity": np.nan if sweep.perplexity is None else sweep.perplexity,
+    }
+    if sweep.has("attention"):
+        metric = attention.sink_metric(attention.sink_shares(sweep))
+        for _, one in metric[metric["window"] == attention.WHOLE].iterrows():
+            facts[f"sink metric, ε = {one['epsilon']:g}"] = one["metric"]
+    return pd.Series(facts, dtype=object)

@@ -1,0 +1,31 @@
+"""The sections of the report, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from . import attention, effects, features, heat_maps, location, projections
+from .content import Model, Section
+
+CHAPTERS: tuple[Callable[[Sequence[Model]], Section], ...] = (
+    location.files,
+    location.existence,
+    location.steps,
+    location.magnitudes,
+    location.tokens,
+    location.channels,
+    effects.constancy,
+    effects.interventions,
+    heat_maps.section_of,
+    attention.to_sets,
+    attention.sinks,
+    attention.entropy,
+    attention.value_norms,
+    projections.value_updates,
+    projections.query_key,
+    features.outliers,
+    features.super_weights,
+    features.kurtosis,
+    features.experts,
+    features.registers,
+)

@@ -1,0 +1,34 @@
+"""Arrays with named axes as long frames, and quotients of sums and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+
+def long_frame(axes: Mapping[str, Sequence[object]], **values: np.ndarray) -> pd.DataFrame:
+    """One row per element: its place along each of `axes`, then a column for each array."""
+    index = pd.MultiIndex.from_product(list(axes.values()), names=list(axes))
+    frame = index.to_frame(index=False)
+    shape = tuple(len(names) for names in axes.values())
+    for name, array in values.items():
+        frame[name] = np.broadcast_to(array, shape).reshape(-1)
+    return frame
+
+
+def mean_of(total: xr.DataArray | np.ndarray, count: xr.DataArray | np.ndarray) -> np.ndarray:
+    """Sums over counts that broadcast to them, NaN where nothing was counted."""
+    total, count = np.asarray(total, dtype=np.float64), np.asarray(count, dtype=np.float64)
+    total, count = np.broadcast_arrays(total, count)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def deviation(
+    total: xr.DataArray | np.ndarray, squares: xr.DataArray | np.ndarray, count: np.ndarray
+) -> np.ndarray:
+    """Standard deviation of the population from its sums; rounding never makes it NaN."""
+    variance = mean_of(squares, count) - mean_of(total, count) ** 2
+    return np.sqrt(np.clip(variance, 0, None))

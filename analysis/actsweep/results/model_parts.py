@@ -1,0 +1,102 @@
+"""Single parts of a model: super weights, experts, register tokens.
+
+In: a `Sweep` with `/super_weights`, `/experts` or `/registers`. Out: frames by layer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ..sweep import Sweep
+from .frames import deviation, mean_of
+
+SUPER_MAGNITUDE = 50.0
+
+
+def super_weights(sweep: Sweep) -> pd.DataFrame:
+    """Layers whose down projection reads or writes a magnitude above 50 (arXiv 2411.07191)."""
+    group = sweep.group("super_weights").reset_coords()
+    frame = pd.DataFrame(
+        {
+            "layer": np.arange(group.sizes["layer"]),
+            "neuron": group["neuron"].values,
+            "input magnitude": group["input"].values,
+            "channel": group["channel"].values,
+            "output magnitude": group["output"].values,
+            "weight": group["weight"].values,
+        }
+    )
+    large_input = frame["input magnitude"] > SUPER_MAGNITUDE
+    large_output = frame["output magnitude"] > SUPER_MAGNITUDE
+    words = np.select(
+        [large_input & large_output, large_input], ["both", "input alone"], "output alone"
+    )
+    frame[f"above {SUPER_MAGNITUDE:g}"] = words
+    return frame[large_input | large_output].reset_index(drop=True)
+
+
+def experts(sweep: Sweep) -> pd.DataFrame:
+    """By layer with experts and expert: tokens, their share, largest output; or never routed."""
+    group = sweep.group("experts")
+    parts = []
+    for layer in range(group.sizes["layer"]):
+        tokens = group["token_count"].isel(layer=layer).values
+        if not tokens.sum():
+            continue
+        output = group["max_output"].isel(layer=layer).values.astype(np.float64)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "layer": layer,
+                    "expert": np.arange(len(tokens)),
+                    "tokens": tokens,
+                    "share of choices": tokens / tokens.sum(),
+                    "largest output": np.where(tokens > 0, output, np.nan),
+                    "remark": np.where(tokens > 0, "", "never routed"),
+                }
+            )
+        )
+    columns = ("layer", "expert", "tokens", "share of choices", "largest output", "remark")
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def experts_by_layer(of_experts: pd.DataFrame) -> pd.DataFrame:
+    """By layer: experts, how many were never routed, and the busiest one's share."""
+    wide = of_experts.assign(never=of_experts["tokens"] == 0)
+    return wide.groupby("layer", as_index=False).agg(
+        experts=("expert", "count"),
+        **{
+            "never routed": ("never", "sum"),
+            "share of the busiest": ("share of choices", "max"),
+            "largest output": ("largest output", "max"),
+        },
+    )
+
+
+def registers(sweep: Sweep) -> pd.DataFrame:
+    """By layer and register: norm of its mean over images, and the mean's largest channel."""
+    group = sweep.group("registers")
+    rows = []
+    for layer, count in enumerate(group["count"].values):
+        if not count:
+            continue
+        one = group[["sum", "sum_square"]].isel(layer=layer)
+        mean = mean_of(one["sum"], count)  # [register, channel]
+        std = deviation(one["sum"], one["sum_square"], count)
+        for register in range(len(mean)):
+            channel = int(np.abs(mean[register]).argmax())
+            rows.append(
+                {
+                    "layer": layer,
+                    "register": register,
+                    "images": int(count),
+                    "norm of the mean": np.linalg.norm(mean[register]),
+                    "spread": np.linalg.norm(std[register]),
+                    "largest channel": channel,
+                    "its mean": mean[register, channel],
+                    "its std": std[register, channel],
+                }
+            )
+    columns = ["layer", "register", "images", "norm of the mean", "spread", "largest channel"]
+    return pd.DataFrame(rows, columns=[*columns, "its mean", "its std"])

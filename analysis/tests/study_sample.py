@@ -1,0 +1,278 @@
+"""Adds the study's groups to a sample sweep file, from random states that the tests keep.
+
+The states are those of a model with 4 blocks; what the file holds of them (sums, counts, extrema)
+is computed here plainly. Names and axes are those of `actsweep schema`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import h5py
+import numpy as np
+from sample_sweep import Sample, add_dataset, add_scale, write_site, write_sweep
+
+LAYERS, SEQUENCES, LENGTH = 5, 3, 70
+HEADS, KEY_HEADS, WIDTH, CHANNELS, NEURONS = 4, 2, 6, 24, 40
+KEY_SETS = ("position:0", "class:delimiter:first")
+EPSILONS = (0.2, 0.3, 0.8)
+VARIANTS = ("zero", "mean")
+INTERVENTIONS = """
+[[intervention]]
+variant = "zero"
+layer = 2
+channels = [17]
+tokens = "position:0"
+action = "zero"
+
+[[intervention]]
+layer = "all"
+channels = "random"
+count = 2
+seed = 5
+tokens = "argmax"
+action = "scale"
+value = 0.5
+"""
+
+
+@dataclass
+class Study:
+    """Random states; layer 0 of each is not measured."""
+
+    random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(11))
+
+    def __post_init__(self) -> None:
+        normal = self.random.standard_normal
+        shape = (LAYERS, SEQUENCES, HEADS, LENGTH, LENGTH)
+        self.score = normal(shape)
+        self.score[3:, :, :3, :, 0] += 5  # a sink from block 3 on, in all heads but the last
+        hidden = np.triu(np.ones((LENGTH, LENGTH), bool), 1)
+        weight = np.where(hidden, 0, np.exp(self.score))
+        self.attention = weight / weight.sum(axis=-1, keepdims=True)
+        self.value = normal((LAYERS, SEQUENCES, KEY_HEADS, LENGTH, WIDTH))
+        self.first_delimiter = np.array([7, 20, 41])  # of each sequence; the last in the later half
+        self.random_keys = self.random.integers(0, LENGTH // 2, (len(KEY_SETS), SEQUENCES))
+        self.output_projection = normal((HEADS * WIDTH, CHANNELS))
+        self.qk = {
+            name: normal((LAYERS, SEQUENCES * LENGTH, heads, WIDTH))
+            for name, heads in (
+                ("query", HEADS),
+                ("rotated_query", HEADS),
+                ("key", KEY_HEADS),
+                ("rotated_key", KEY_HEADS),
+                ("value", KEY_HEADS),
+            )
+        }
+        self.qk["key"][2, :, 1, 4] *= 400
+        self.qk["query"][3, :, 0, 1] *= 4  # large, but not massive
+        self.sites = {
+            "attention_input": normal((LAYERS, 3, 12, CHANNELS)).astype(np.float32),
+            "mlp_hidden": normal((LAYERS, 3, 12, NEURONS)).astype(np.float32),
+            "final_norm": normal((1, 3, 12, CHANNELS)).astype(np.float32),
+        }
+        self.sites["attention_input"][1:4, :, :6, 9] = 8
+        self.sites["mlp_hidden"][2, 1, 3, 33] = -77
+        self.token_nll = self.random.gamma(2, 1.5, 36).astype(np.float32)
+        self.token_nll[11::12] = np.nan  # the last token of a window has no target
+        change = np.stack([self.random.gamma(2, 2, 36), 0.01 * normal(36)]).astype(np.float32)
+        self.variant_nll = self.token_nll + change
+        self.experts = np.array([[0] * 4, [0] * 4, [9, 0, 3, 24], [1, 2, 30, 3], [36, 0, 0, 0]])
+        self.expert_output = self.random.gamma(2, 3, (LAYERS, 4)).astype(np.float32)
+        self.registers = 3 + normal((LAYERS, 6, 2, CHANNELS))  # [layer, image, register, channel]
+        self.captured_score = normal((LAYERS, HEADS, 8, 8)).astype(np.float32)
+        self.captured_score[:, :, np.triu(np.ones((8, 8), bool), 1)] = np.nan
+        self.captured_score[0] = np.nan
+
+    def captured_attention(self) -> np.ndarray:
+        weight = np.nan_to_num(np.exp(self.captured_score), nan=0)
+        total = weight.sum(axis=-1, keepdims=True)
+        return np.divide(weight, total, out=np.zeros_like(weight), where=total > 0)
+
+    def keys_of(self, key_set: int, sequence: int) -> int:
+        """The one key of a set in a sequence."""
+        return 0 if key_set == 0 else int(self.first_delimiter[sequence])
+
+    def updates(self, layer: int, selection: int, key_set: int) -> np.ndarray:
+        """[query, head, D]: value updates of later queries that see the key."""
+        parts = []
+        for sequence in range(SEQUENCES):
+            key = self.keys_of(key_set, sequence)
+            if selection:
+                key = int(self.random_keys[key_set, sequence])
+            start = max(LENGTH // 2, key)
+            weight = self.attention[layer, sequence, :, start:, key].T  # [query, head]
+            value = self.value[layer, sequence, :, key].repeat(HEADS // KEY_HEADS, axis=0)
+            parts.append(weight[..., None] * value)
+        return np.concatenate(parts)
+
+
+def write_study(path: Path, sample: Sample, study: Study) -> Path:
+    """A sample sweep file with every group of the study."""
+    write_sweep(path, sample)
+    with h5py.File(path, "r+") as file:
+        file.attrs["key_sets"] = json.dumps(KEY_SETS)
+        file.attrs["variants"] = json.dumps(VARIANTS)
+        file.attrs["job"] += INTERVENTIONS
+        lengths = {
+            "head": HEADS,
+            "kv_head": KEY_HEADS,
+            "head_channel": WIDTH,
+            "key_set": len(KEY_SETS),
+            "selection": 2,
+            "variant": len(VARIANTS),
+            "intervention": 2,
+            "expert": 4,
+            "register": 2,
+            "neuron": NEURONS,
+            "final_layer": 1,
+        }
+        for name, length in lengths.items():
+            add_scale(file, name, length)
+        epsilon = file.create_dataset("epsilon", data=np.array(EPSILONS))
+        epsilon.make_scale("epsilon")
+        epsilon.attrs.update(units="1", long_name="threshold", merge="constant")
+        for write in (_attention, _updates, _query_key, _losses, _parts, _capture):
+            write(file, study)
+        _sites(file, sample, study)
+    return path
+
+
+def _add(file: h5py.File, path: str, values: np.ndarray, axes: str) -> None:
+    group, name = path.split("/")
+    scales = {axis: file[axis] for axis in axes.split()}
+    add_dataset(file.require_group(group), name, values, scales)
+
+
+def _attention(file: h5py.File, study: Study) -> None:
+    shape = (LAYERS, HEADS, len(KEY_SETS))
+    mass, score = np.zeros(shape), np.zeros(shape)
+    queries = np.zeros((LAYERS, len(KEY_SETS)), np.int64)
+    set_norm = np.zeros((LAYERS, KEY_HEADS, len(KEY_SETS)))
+    norm = np.linalg.norm(study.value, axis=-1)  # [layer, sequence, kv_head, token]
+    for key_set in range(len(KEY_SETS)):
+        for sequence in range(SEQUENCES):
+            key = study.keys_of(key_set, sequence)
+            mass[1:, :, key_set] += study.attention[1:, sequence, :, key + 1 :, key].sum(-1)
+            score[1:, :, key_set] += study.score[1:, sequence, :, key + 1 :, key].sum(-1)
+            queries[1:, key_set] += LENGTH - key - 1
+            set_norm[1:, :, key_set] += norm[1:, sequence, :, key]
+    measured = (np.arange(LAYERS) > 0).astype(np.int64)
+    of_sets = np.repeat(measured[:, None] * SEQUENCES, len(KEY_SETS), axis=1)
+    _add(file, "attention/mass_sum", mass, "layer head key_set")
+    _add(file, "attention/logit_sum", score, "layer head key_set")
+    _add(file, "attention/query_count", queries, "layer key_set")
+    _add(file, "attention/key_count", of_sets, "layer key_set")
+    _add(file, "attention/sequence_count", of_sets, "layer key_set")
+    _add(file, "attention/set_value_norm_sum", set_norm, "layer kv_head key_set")
+    total = norm.sum(axis=(1, 3)) * measured[:, None]
+    _add(file, "attention/value_norm_sum", total, "layer kv_head")
+    _add(file, "attention/token_count", measured * SEQUENCES * LENGTH, "layer")
+    for suffix, length in (("", LENGTH), ("_64", 64)):
+        alpha = study.attention[..., :length, 0].mean(axis=-1)  # [layer, sequence, head]
+        above = alpha[..., None] > np.array(EPSILONS)
+        count = above.sum(axis=1) * measured[:, None, None]
+        _add(file, f"attention/sink_count{suffix}", count, "layer head epsilon")
+        _add(file, f"attention/sink_sequences{suffix}", measured * SEQUENCES, "layer")
+        if not suffix:
+            _add(file, "attention/sink_sum", alpha.sum(1) * measured[:, None], "layer head")
+    rows = study.attention[..., 1:, :]
+    entropy = -np.where(rows > 0, rows * np.log(np.where(rows > 0, rows, 1)), 0).sum(-1)
+    share = (entropy / np.log(np.arange(2, LENGTH + 1))).sum(axis=(1, 3)) * measured[:, None]
+    _add(file, "attention/entropy_sum", share, "layer head")
+    _add(file, "attention/entropy_rows", measured * SEQUENCES * (LENGTH - 1), "layer")
+
+
+def _updates(file: h5py.File, study: Study) -> None:
+    shape = (LAYERS, 2, len(KEY_SETS))
+    count = np.zeros(shape, np.int64)
+    squares, share = np.zeros(shape), np.zeros(shape)
+    head_sum, head_squares = np.zeros((*shape, HEADS, WIDTH)), np.zeros((*shape, HEADS))
+    total = np.zeros((*shape, CHANNELS))
+    for place in np.ndindex(LAYERS - 1, 2, len(KEY_SETS)):
+        place = (place[0] + 1, *place[1:])
+        u = study.updates(*place)
+        projected = u.reshape(len(u), -1) @ study.output_projection
+        count[place] = len(u)
+        head_sum[place], head_squares[place] = u.sum(0), (u**2).sum(axis=(0, 2))
+        total[place], squares[place] = projected.sum(0), (projected**2).sum()
+        share[place] = (np.linalg.norm(projected, axis=1) / 9).sum()
+    axes = "layer selection key_set"
+    _add(file, "value_update/query_count", count, axes)
+    _add(file, "value_update/head_sum", head_sum, f"{axes} head head_channel")
+    _add(file, "value_update/head_square_sum", head_squares, f"{axes} head")
+    _add(file, "value_update/sum", total, f"{axes} channel")
+    _add(file, "value_update/square_sum", squares, axes)
+    _add(file, "value_update/share_sum", share, axes)
+
+
+def _query_key(file: h5py.File, study: Study) -> None:
+    for name, states in study.qk.items():
+        squares = (states**2).sum(axis=1)
+        squares[0] = 0
+        head = "head" if "query" in name else "kv_head"
+        _add(file, f"qk/{name}_square_sum", squares, f"layer {head} head_channel")
+    count = np.where(np.arange(LAYERS) > 0, SEQUENCES * LENGTH, 0)
+    _add(file, "qk/token_count", count, "layer")
+
+
+def _losses(file: h5py.File, study: Study) -> None:
+    _add(file, "loss/token_nll", study.token_nll, "token")
+    _add(file, "variants/token_nll", study.variant_nll, "variant token")
+    for group, rows in (("loss", study.token_nll), ("variants", study.variant_nll)):
+        rows = rows.astype(np.float64)
+        windows = np.nanmean(rows.reshape(*rows.shape[:-1], 3, 12), axis=-1)
+        axes = "variant" if rows.ndim == 2 else ""
+        kept = np.isfinite(rows).sum(axis=-1)
+        _add(file, f"{group}/nll_sum", np.nansum(rows, axis=-1), axes)
+        _add(file, f"{group}/target_count", kept, axes)
+        _add(file, f"{group}/window_mean_sum", windows.sum(axis=-1), axes)
+        _add(file, f"{group}/window_count", np.full(kept.shape, 3), axes)
+    file["loss/token_nll"].attrs["perplexity"] = float(np.exp(np.nanmean(study.token_nll)))
+    _add(file, "interventions/matched_tokens", np.array([3, 15]), "intervention")
+    _add(file, "interventions/changed_activations", np.array([3, 30]), "intervention")
+    _add(file, "variants/matched_tokens", np.array([3, 3]), "variant")
+    _add(file, "variants/changed_activations", np.array([6, 6]), "variant")
+
+
+def _parts(file: h5py.File, study: Study) -> None:
+    _add(file, "experts/token_count", study.experts, "layer expert")
+    output = np.where(study.experts > 0, study.expert_output, 0)
+    _add(file, "experts/max_output", output.astype(np.float32), "layer expert")
+    images = np.full(LAYERS, study.registers.shape[1])
+    _add(file, "registers/count", images, "layer")
+    _add(file, "registers/sum", study.registers.sum(axis=1), "layer register channel")
+    squares = (study.registers**2).sum(axis=1)
+    _add(file, "registers/sum_square", squares, "layer register channel")
+    columns = {
+        "neuron": np.array([-1, 3, 33, 5, 6]),
+        "input": np.array([0, 4, 77, 60, 9], np.float32),
+        "channel": np.array([-1, 1, 17, 2, 4]),
+        "output": np.array([0, 3, 900, 8, 51], np.float32),
+        "weight": np.array([np.nan, 0.1, -1.5, 0.2, 0.3], np.float32),
+    }
+    for name, values in columns.items():
+        _add(file, f"super_weights/{name}", values, "layer")
+
+
+def _capture(file: h5py.File, study: Study) -> None:
+    group = file["capture/summer"]
+    key = add_scale(group, "key", 8)
+    axes = {"layer": file["layer"], "head": file["head"], "token": group["token"], "key": key}
+    add_dataset(group, "attention_logit", study.captured_score, axes)
+    add_dataset(group, "attention", study.captured_attention(), axes)
+
+
+def _sites(file: h5py.File, sample: Sample, study: Study) -> None:
+    scales = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
+    axes = {"mlp_hidden": ("layer", "neuron"), "final_norm": ("final_layer", "channel")}
+    for name, states in study.sites.items():
+        of_site = axes.get(name, ("layer", "channel"))
+        write_site(file, scales, name, states, sample, of_site)
+        if of_site[0] == "layer":  # a block's site has nothing at the embedding
+            for dataset in file[name].values():
+                dataset[0] = (
+                    np.nan if dataset.dtype.kind == "f" and "sum" not in dataset.name else 0
+                )
