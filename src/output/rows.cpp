@@ -13,7 +13,7 @@ constexpr int64_t kTileBytes = 32 * 1024 * 1024;
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /// How a concatenated dataset is seen here: [layers, rows, trailing], where layers is 1 without a
-/// layer axis.
+/// layer axis; an axis of variants is seen as one of layers.
 struct RowView {
   bool has_layers = false;
   size_t axis = 0;
@@ -27,7 +27,7 @@ RowView view_of(const Dataset& dataset, const Extents& extents) {
   RowView view;
   view.axis = *concatenation_axis(dataset);
   view.shape = shape_of(dataset, extents);
-  view.has_layers = view.axis == 1 && dataset.axes[0] == Axis::kLayer;
+  view.has_layers = view.axis == 1 && is_outer(dataset.axes[0]);
   ensure(view.has_layers || view.axis == 0, "rows lie first, or second after the layers");
   if (view.has_layers) view.layers = static_cast<int64_t>(view.shape[0]);
   view.rows = static_cast<int64_t>(view.shape[view.axis]);
