@@ -95,19 +95,19 @@ BlockPass::BlockPass(const SweepInputs& inputs, const Group& group, const SweepL
   residual_ = at::empty(
       {std::max(block_rows, options.owned_rows), inputs.checkpoint.architecture().channels},
       at::TensorOptions().dtype(at::kFloat).device(device));
+  if (!inputs.job.interventions.empty()) intervened_.emplace(inputs, residual_);
 }
 
-at::Tensor BlockPass::rows_of(const BlockLabels& labels, size_t batch) {
-  int64_t first = 0;
-  for (size_t i = 0; i < batch; ++i) first += labels.own[i].row_count();
-  return residual_.narrow(0, first, labels.own[batch].row_count());
+at::Tensor BlockPass::rows_of(const at::Tensor& stream, const BlockLabels& labels,
+                              size_t batch) const {
+  return stream.narrow(0, labels.first_row(batch), labels.own[batch].row_count());
 }
 
 void BlockPass::embed_block(const BlockLabels& labels) {
   const Timer timer(times_.model_s);
   ensure(labels.row_count() <= residual_.size(0), "a block fits the residual stream");
   for (size_t batch = 0; batch < labels.own.size(); ++batch) {
-    auto rows = rows_of(labels, batch);
+    auto rows = rows_of(residual_, labels, batch);
     const auto& own = labels.own[batch];
     if (image_embedding_) {
       image_embedding_->embed(pixels_of(*inputs_.images, own), rows);
@@ -120,7 +120,34 @@ void BlockPass::embed_block(const BlockLabels& labels) {
 void BlockPass::tap(const BlockLabels& labels, int64_t layer, size_t batch,
                     const Listeners& listeners) {
   const Timer timer(times_.statistics_s);
-  listeners.on_tap({Site::kResidual, layer, rows_of(labels, batch), labels.own[batch]});
+  listeners.on_tap({Site::kResidual, layer, rows_of(residual_, labels, batch), labels.own[batch]});
+}
+
+void BlockPass::intervene(const BlockLabels& labels, int64_t layer, size_t batch,
+                          const Listeners& listeners) {
+  if (!intervened_) return;
+  const Timer timer(times_.model_s);
+  const LayerRows original{layer, labels.own[batch], rows_of(residual_, labels, batch)};
+  if (listeners.on_variant_loss) {
+    intervened_->leave_and_change(original, labels.first_row(batch), listeners.on_intervention);
+  } else {
+    intervened_->change_original(original, listeners.on_intervention);
+  }
+}
+
+void BlockPass::run_variants(const StageWeights& weights, int64_t layer, const BlockLabels& labels,
+                             const Listeners& listeners) {
+  if (!intervened_ || !listeners.on_variant_loss) return;
+  const Timer timer(times_.model_s);
+  for (size_t variant = 0; variant < intervened_->variants(); ++variant) {
+    if (!intervened_->has_left(variant, layer)) continue;
+    for (size_t batch = 0; batch < labels.own.size(); ++batch) {
+      auto rows = rows_of(intervened_->stream(variant), labels, batch);
+      forward_.layer(weights, layer, sequences_of(labels.own[batch]), rows);
+      intervened_->change_variant(variant, {layer + 1, labels.own[batch], rows},
+                                  listeners.on_intervention);
+    }
+  }
 }
 
 bool BlockPass::end_layer(int64_t layer, const Listeners& listeners) {
@@ -128,25 +155,40 @@ bool BlockPass::end_layer(int64_t layer, const Listeners& listeners) {
   return listeners.after_layer(layer);
 }
 
+at::Tensor BlockPass::nll_of(const StageWeights& head, const OwnedRows& own,
+                             const at::Tensor& rows) {
+  const Timer timer(times_.model_s);
+  const auto& architecture = inputs_.checkpoint.architecture();
+  at::Tensor has_target;
+  const auto targets = targets_of(own, architecture.has_sink_token, has_target).to(device_);
+  auto nll = token_nll(architecture, head, rows, targets, group_);
+  return nll.masked_fill_(has_target.logical_not(), std::numeric_limits<float>::quiet_NaN());
+}
+
 void BlockPass::measure_loss(const BlockLabels& labels, bool is_last, const Listeners& listeners) {
   const auto next = is_last ? std::nullopt : std::optional<int64_t>(0);
-  const auto& architecture = inputs_.checkpoint.architecture();
-  const bool has_sink = architecture.has_sink_token;
-  const auto& head = store_.acquire(architecture.layers, next);
+  const auto& head = store_.acquire(inputs_.checkpoint.architecture().layers, next);
   for (size_t batch = 0; batch < labels.own.size(); ++batch) {
-    const Timer timer(times_.model_s);
-    at::Tensor has_target;
-    const auto targets = targets_of(labels.own[batch], has_sink, has_target).to(device_);
-    auto nll = token_nll(architecture, head, rows_of(labels, batch), targets, group_);
-    nll.masked_fill_(has_target.logical_not(), std::numeric_limits<float>::quiet_NaN());
-    listeners.on_loss(labels.own[batch], nll);
+    const auto& own = labels.own[batch];
+    listeners.on_loss(own, nll_of(head, own, rows_of(residual_, labels, batch)));
+  }
+  if (!listeners.on_variant_loss) return;
+  for (size_t variant = 0; variant < intervened_->variants(); ++variant) {
+    for (size_t batch = 0; batch < labels.own.size(); ++batch) {
+      const auto& own = labels.own[batch];
+      const auto rows = rows_of(intervened_->stream(variant), labels, batch);
+      listeners.on_variant_loss(variant, own, nll_of(head, own, rows));
+    }
   }
 }
 
 bool BlockPass::run(const BlockLabels& labels, bool is_last, const Listeners& listeners) {
   const int64_t layers = inputs_.checkpoint.architecture().layers;
   embed_block(labels);
-  for (size_t batch = 0; batch < labels.own.size(); ++batch) tap(labels, 0, batch, listeners);
+  for (size_t batch = 0; batch < labels.own.size(); ++batch) {
+    intervene(labels, 0, batch, listeners);
+    tap(labels, 0, batch, listeners);
+  }
   if (!end_layer(0, listeners)) return false;
   for (int64_t layer = 0; layer < layers; ++layer) {
     const bool is_end = layer + 1 == store_.stages();
@@ -154,14 +196,16 @@ bool BlockPass::run(const BlockLabels& labels, bool is_last, const Listeners& li
         is_end && is_last ? std::nullopt : std::optional((layer + 1) % store_.stages());
     const auto& weights = store_.acquire(layer, next);
     for (size_t batch = 0; batch < labels.own.size(); ++batch) {
-      auto rows = rows_of(labels, batch);
+      auto rows = rows_of(residual_, labels, batch);
       {
         const Timer timer(times_.model_s);
         forward_.layer(weights, layer, sequences_of(labels.own[batch]), rows);
       }
       if (listeners.on_experts) listeners.on_experts(layer + 1, forward_.chosen_experts());
+      intervene(labels, layer + 1, batch, listeners);
       tap(labels, layer + 1, batch, listeners);
     }
+    run_variants(weights, layer, labels, listeners);
     if (layer + 1 == layers && listeners.on_loss) measure_loss(labels, is_last, listeners);
     if (!end_layer(layer + 1, listeners)) return false;
   }

@@ -18,6 +18,7 @@
 #include "probe/tap.h"
 #include "run/block_labels.h"
 #include "run/inputs.h"
+#include "run/intervened_streams.h"
 
 namespace actsweep {
 
@@ -35,6 +36,11 @@ class BlockPass {
     /// Empty where no loss is asked for. [row_count] float32 on the host; NaN where a row has no
     /// target.
     std::function<void(const OwnedRows&, const at::Tensor& token_nll)> on_loss;
+    /// Where it is not empty, variants are run: on_loss of each of them, variant by variant.
+    std::function<void(size_t variant, const OwnedRows&, const at::Tensor& token_nll)>
+        on_variant_loss;
+    /// May be empty.
+    InterventionListener on_intervention;
     /// Where it is not empty: after each micro-batch and layer but 0, Forward::chosen_experts.
     std::function<void(int64_t layer, const at::Tensor& chosen)> on_experts;
     /// After each layer, 0 included, when all micro-batches have passed it. False ends the pass.
@@ -53,10 +59,15 @@ class BlockPass {
   double waited_for_weights_s() const { return store_.waited_s(); }
 
  private:
-  at::Tensor rows_of(const BlockLabels& labels, size_t batch);
+  at::Tensor rows_of(const at::Tensor& stream, const BlockLabels& labels, size_t batch) const;
   void embed_block(const BlockLabels& labels);
+  void intervene(const BlockLabels& labels, int64_t layer, size_t batch,
+                 const Listeners& listeners);
+  void run_variants(const StageWeights& weights, int64_t layer, const BlockLabels& labels,
+                    const Listeners& listeners);
   void tap(const BlockLabels& labels, int64_t layer, size_t batch, const Listeners& listeners);
   void measure_loss(const BlockLabels& labels, bool is_last, const Listeners& listeners);
+  at::Tensor nll_of(const StageWeights& head, const OwnedRows& own, const at::Tensor& rows);
   bool end_layer(int64_t layer, const Listeners& listeners);
 
   const SweepInputs& inputs_;
@@ -66,6 +77,7 @@ class BlockPass {
   Forward forward_;
   std::optional<ImageEmbedding> image_embedding_;  // where the corpus has images
   at::Tensor residual_;                            // [rows of the largest block, C] float32
+  std::optional<IntervenedStreams> intervened_;    // where the job has interventions
   PassTimes times_;
 };
 

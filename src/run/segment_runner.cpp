@@ -39,12 +39,14 @@ SegmentRunner::SegmentRunner(const Environment& environment, BlockPass& pass, at
   const auto& job = environment_.inputs.job;
   const auto& architecture = environment_.inputs.checkpoint.architecture();
   if (job.measures(Site::kResidual)) {
-    residual_.emplace(
-        Site::kResidual, job,
-        Extents{{Axis::kLayer, architecture.layers + 1}, {Axis::kChannel, architecture.channels}},
-        device);
+    Extents extents{{Axis::kLayer, architecture.layers + 1},
+                    {Axis::kChannel, architecture.channels}};
+    const int64_t registers = architecture.image.registers;
+    if (registers > 0) extents[Axis::kRegister] = registers;
+    residual_.emplace(Site::kResidual, job, extents, device);
   }
   if (job.statistics.loss) loss_.emplace(job, device);
+  if (!job.interventions.empty()) interventions_.emplace(job, device);
 }
 
 Extents SegmentRunner::segment_extents(WindowRange windows) const {
@@ -74,6 +76,16 @@ BlockPass::Listeners SegmentRunner::listeners(const BlockLabels& labels, RowColl
     listeners.on_loss = [&](const OwnedRows& own, const at::Tensor& nll) {
       loss_->update(own, nll, rows);
     };
+  }
+  if (interventions_) {
+    listeners.on_intervention = [&](size_t intervention, const Intervention::Counts& counts) {
+      interventions_->add_matches(intervention, counts.tokens, counts.activations);
+    };
+    if (!environment_.inputs.job.variants().empty()) {
+      listeners.on_variant_loss = [&](size_t variant, const OwnedRows& own, const at::Tensor& nll) {
+        interventions_->add_loss(variant, own, nll, rows);
+      };
+    }
   }
   listeners.after_layer = [&](int64_t layer) {
     rows.flush_layer(layer);
@@ -108,6 +120,9 @@ void SegmentRunner::write_fields() {
   auto fields = residual_ ? residual_->fields() : std::vector<Field>();
   if (loss_) {
     for (auto& field : loss_->fields()) fields.push_back(field);
+  }
+  if (interventions_) {
+    for (auto& field : interventions_->fields()) fields.push_back(field);
   }
   for (auto& field : fields) {
     environment_.group.all_reduce(field.values, reduction_of(field.dataset->merge));
@@ -146,6 +161,7 @@ Verdict SegmentRunner::run_segment(int64_t number, bool is_last) {
   on_step_ = steps_of(fmt::format("segment {}", number), environment_.folder.on_step);
   if (residual_) residual_->begin_segment();
   if (loss_) loss_->begin_segment();
+  if (interventions_) interventions_->begin_segment();
   events_.clear();
   token_layers_left_ = extents.at(Axis::kToken) * (inputs.checkpoint.architecture().layers + 1);
   RowCollector rows(environment_.group, output_.get(), inputs.facts());

@@ -15,6 +15,7 @@
 #include "run/row_collector.h"
 #include "run/segment_output.h"
 #include "run/stop.h"
+#include "stats/intervention_statistics.h"
 #include "stats/loss_statistics.h"
 #include "stats/site_statistics.h"
 
@@ -52,6 +53,7 @@ class SegmentRunner {
   BlockPass& pass_;
   std::optional<SiteStatistics> residual_;
   std::optional<LossStatistics> loss_;
+  std::optional<InterventionStatistics> interventions_;
   std::unique_ptr<SegmentOutput> output_;
   std::vector<Event> events_;        // of the segment
   std::vector<Event> block_events_;  // of the block

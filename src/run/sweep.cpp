@@ -161,7 +161,10 @@ void consolidate(const SweepInputs& inputs, const SweepLayout& layout,
   assembly.datasets = inputs.datasets;
   assembly.attributes = root_attributes(inputs, layout, identity, segments);
   assembly.constants = constant_datasets(inputs);
-  assembly.derive = [&](const MergedFields& fields) { return derive(inputs.job, fields); };
+  assembly.derive = [&](const MergedFields& fields) {
+    refuse_unmatched(inputs.job, fields);
+    return derive(inputs.job, fields);
+  };
   assembly.on_step = steps_of("consolidation", on_step);
   assemble(assembly, MPI_COMM_WORLD);
 }
