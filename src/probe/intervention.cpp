@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
@@ -85,12 +86,9 @@ at::Tensor Intervention::means_of(int64_t layer, const std::vector<TokenMatch>& 
   return means;
 }
 
-Intervention::Counts Intervention::apply(int64_t layer, const OwnedRows& labels,
-                                         at::Tensor& rows) const {
-  const bool is_listed = wanted_.channel_choice == ChannelChoice::kListed;
-  const auto listed =
-      is_listed ? at::tensor(wanted_.channels, at::kLong).to(rows.device()) : at::Tensor();
-  auto matches = match_tokens(selector_, labels, rows, listed);
+/// Some of the matches of one micro-batch.
+Intervention::Counts Intervention::change(int64_t layer, std::vector<TokenMatch> matches,
+                                          at::Tensor& rows) const {
   if (wanted_.channel_choice == ChannelChoice::kMedian) matches = finite_ones(rows, matches);
   if (matches.empty()) return {};
   const auto channels = channels_of(rows, matches, layer);
@@ -107,6 +105,23 @@ Intervention::Counts Intervention::apply(int64_t layer, const OwnedRows& labels,
   }
   rows.index_put_({row, channel}, values);
   return {count, count * channels.size(1)};
+}
+
+Intervention::Counts Intervention::apply(int64_t layer, const OwnedRows& labels,
+                                         at::Tensor& rows) const {
+  const bool is_listed = wanted_.channel_choice == ChannelChoice::kListed;
+  const auto listed =
+      is_listed ? at::tensor(wanted_.channels, at::kLong).to(rows.device()) : at::Tensor();
+  const auto matches = match_tokens(selector_, labels, rows, listed);
+  const auto tile = static_cast<size_t>(tile_rows(rows));
+  Counts counts;
+  for (size_t begin = 0; begin < matches.size(); begin += tile) {
+    const size_t end = std::min(begin + tile, matches.size());
+    const auto changed = change(layer, {matches.begin() + begin, matches.begin() + end}, rows);
+    counts.tokens += changed.tokens;
+    counts.activations += changed.activations;
+  }
+  return counts;
 }
 
 }  // namespace actsweep

@@ -34,6 +34,7 @@ class Intervention {
   Counts apply(int64_t layer, const OwnedRows& labels, at::Tensor& rows) const;
 
  private:
+  Counts change(int64_t layer, std::vector<TokenMatch> matches, at::Tensor& rows) const;
   at::Tensor channels_of(const at::Tensor& rows, const std::vector<TokenMatch>& matches,
                          int64_t layer) const;
   at::Tensor means_of(int64_t layer, const std::vector<TokenMatch>& matches,

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "corpus/kind.h"
@@ -9,12 +10,18 @@
 namespace actsweep {
 namespace {
 
+constexpr int64_t kTileBytes = 16ll << 20;
+
 /// [n] float32 on the host: each row's largest magnitude in the channels; -1 where a value of the
 /// row is not finite.
 at::Tensor largest_magnitudes(const at::Tensor& rows, const at::Tensor& channels) {
-  const auto chosen = channels.defined() ? rows.index_select(1, channels) : rows;
-  const auto largest = chosen.abs().amax(1);
-  return largest.masked_fill(at::isfinite(rows).all(1).logical_not(), -1).cpu();
+  std::vector<at::Tensor> tiles;
+  for (const auto& tile : rows.split(tile_rows(rows))) {
+    const auto chosen = channels.defined() ? tile.index_select(1, channels) : tile;
+    const auto largest = chosen.abs().amax(1);
+    tiles.push_back(largest.masked_fill(at::isfinite(tile).all(1).logical_not(), -1));
+  }
+  return at::cat(tiles).cpu();
 }
 
 /// Whether the token in a row, at a position of a window, matches.
@@ -53,6 +60,10 @@ std::vector<TokenMatch> match_argmax(const OwnedRows& labels, const at::Tensor& 
 }
 
 }  // namespace
+
+int64_t tile_rows(const at::Tensor& rows) {
+  return std::max<int64_t>(1, kTileBytes / (rows.size(1) * rows.element_size()));
+}
 
 std::vector<TokenMatch> match_tokens(const TokenSelector& selector, const OwnedRows& labels,
                                      const at::Tensor& rows, const at::Tensor& channels) {

@@ -20,6 +20,9 @@ struct TokenMatch {
   int64_t ordinal = 0;      // among the sequence's matches: a register's number
 };
 
+/// How many rows are looked at together, so that the work space stays small.
+int64_t tile_rows(const at::Tensor& rows);
+
 /// `rows` [labels.row_count(), C] float32 is read by kArgmax alone: the token with the largest
 /// magnitude in `channels`, or in all where that is undefined; ties go to the earlier token, and a
 /// token with a value that is not finite is never it.

@@ -5,8 +5,10 @@ Against transformers on a random DINOv2 with registers, at m = 1, 2, 3.
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -16,7 +18,7 @@ import torch
 from support.bounds import BOUND, channel_scale, largest_error
 from support.image_files import random_images, write_image_file
 from support.interventions import REGISTER, Labels, Means, intervened
-from support.sweeps import Sweep, read_datasets
+from support.sweeps import Sweep, environment, read_datasets, to_toml
 from support.vision_models import MODELS, make_random, save
 from support.vision_oracle import VisionOracle
 
@@ -33,18 +35,20 @@ class Inputs:
     pixels: np.ndarray
     oracle: VisionOracle
 
+    def job(self, m: int, output: Path, tables: list[dict[str, object]]) -> dict[str, Any]:
+        return {
+            "model": {"path": str(self.model)},
+            "corpus": {"path": str(self.images)},
+            "parallel": {"tensor": m, "threads": 1, "microbatch_tokens": 160},
+            "capture": {"prompts": [str(i) for i in range(IMAGES)]},
+            "output": {"path": str(output), "segment_tokens": 160},
+            "intervention": tables,
+        }
+
     def sweep(self, program: Path, m: int, tables: list[dict[str, object]]) -> Path:
         output = self.folder / f"{'fixed' if tables else 'unchanged'}-{m}.h5"
         if not output.exists():
-            job = {
-                "model": {"path": str(self.model)},
-                "corpus": {"path": str(self.images)},
-                "parallel": {"tensor": m, "threads": 1, "microbatch_tokens": 160},
-                "capture": {"prompts": [str(i) for i in range(IMAGES)]},
-                "output": {"path": str(output), "segment_tokens": 160},
-                "intervention": tables,
-            }
-            Sweep(program, job, m).run()
+            Sweep(program, self.job(m, output, tables), m).run()
         return output
 
     def fixed(self, program: Path, m: int) -> Path:
@@ -109,3 +113,14 @@ def test_fixed_registers_agree_with_hooks(m: int, inputs: Inputs, program: Path)
         assert (mine[LAYERS] != before[LAYERS]).any(axis=1).all()  # by attention, every token
     with h5py.File(path) as file:
         assert 'tokens = "registers"' in file.attrs["intervention"]
+
+
+def test_selectors_of_text_are_refused(inputs: Inputs, program: Path, tmp_path: Path) -> None:
+    """An image's classes are others."""
+    table = FIX | {"tokens": "class:delimiter:first", "action": "zero"}
+    job = tmp_path / "job.toml"
+    job.write_text(to_toml(inputs.job(1, tmp_path / "sweep.h5", [table])))
+    command = [str(program), "plan", str(job), "--ranks", "1"]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=60)
+    assert result.returncode == 2
+    assert "expected a corpus of text, found one of images" in result.stdout + result.stderr

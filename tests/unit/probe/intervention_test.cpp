@@ -115,6 +115,28 @@ TEST(Intervention, AppliesAtItsLayerOrAtEveryBlocksInput) {
   EXPECT_FALSE(Intervention("it", intervention, kLayers, {}).applies_at(4));
 }
 
+TEST(Intervention, TilesOfManyRowsChangeEveryRow) {
+  constexpr int64_t kRows = 37, kWide = 1 << 20;  // 4 rows a tile
+  Batch batch;
+  batch.labels.padded_length = kRows;
+  batch.labels.padded_sequences = 1;
+  batch.labels.windows = {{0, 0, 0, kRows, false}};
+  batch.labels.token_class.assign(kRows, 3);
+  batch.rows = at::ones({kRows, kWide});
+  batch.rows[30][5] = -2.0f;
+  ASSERT_EQ(tile_rows(batch.rows), 4);
+  auto largest = wanted("argmax");
+  largest.channel_choice = ChannelChoice::kAll;
+  const auto counts = Intervention("it", largest, kLayers, {}).apply(2, batch.labels, batch.rows);
+  EXPECT_EQ(counts.activations, kWide);
+  EXPECT_EQ(batch.rows.sum(1).eq(77.0f * kWide).nonzero().item<int64_t>(), 30);
+  const auto all =
+      Intervention("it", wanted("all"), kLayers, {}).apply(2, batch.labels, batch.rows);
+  EXPECT_EQ(all.tokens, kRows);
+  EXPECT_EQ(all.activations, kRows);
+  EXPECT_TRUE(batch.rows.select(1, 1).eq(77).all().item<bool>());
+}
+
 TEST(Intervention, ScalesInFloat32) {
   Batch batch;
   auto intervention = wanted("position:1", {0, 2});

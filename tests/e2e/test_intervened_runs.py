@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import xarray as xr
 from running import (
     make_corpus,
     make_job,
@@ -138,8 +139,8 @@ def test_an_intervention_that_matches_nothing_leaves_no_file(
         parallel={"microbatch_tokens": 1024, "block_tokens": 1024},
     )
     words = ("[[intervention]] 2: matched no activation in the whole sweep", "position:500")
-    for _ in range(2):  # a second run finds the segments, and no other result
-        refuse(job, JOB_ERROR, *words, ranks=1)
+    for ranks in (1, 2):  # the second run finds the segments, and no other result
+        refuse(job, JOB_ERROR, *words, ranks=ranks)
         assert not (tmp_path / "sweep.h5").exists()
         assert not list(tmp_path.glob("*.partial"))
 
@@ -225,6 +226,19 @@ def test_merged_files_add_up(write: Job, tmp_path: Path) -> None:
     run_well(write(*other, name="other", corpus={"path": str(corpus)}), 1)
     result = run_alone("merge", files[0], tmp_path / "other.h5", "-o", tmp_path / "no.h5")
     assert result.returncode == OUTPUT_ERROR and "intervention.1.layer" in result.stderr
+
+
+def test_xarray_reads_variants(write: Job, tmp_path: Path) -> None:
+    run_well(write(*VARIANTS), 1)
+    with xr.open_datatree(tmp_path / "sweep.h5", engine="h5netcdf") as tree:
+        variants = tree["variants"].to_dataset()
+        assert variants["token_nll"].dims == ("variant", "token")
+        assert variants["perplexity"].dims == ("variant",)
+        counts = tree["interventions"].to_dataset()["changed_activations"]
+        assert counts.dims == ("intervention",)
+        with h5py.File(tmp_path / "sweep.h5") as file:
+            np.testing.assert_array_equal(counts, file["interventions/changed_activations"])
+            np.testing.assert_array_equal(variants["token_nll"], file["variants/token_nll"])
 
 
 def test_show_says_what_was_intervened(write: Job, base: Path, tmp_path: Path) -> None:
