@@ -11,6 +11,9 @@
 #include <set>
 #include <utility>
 
+#include "job/intervention_keys.h"
+#include "job/token_selector.h"
+
 namespace actsweep {
 namespace {
 
@@ -31,7 +34,17 @@ bool contains(const std::vector<std::string>& words, const nlohmann::json& value
   return std::find(words.begin(), words.end(), value.get<std::string>()) != words.end();
 }
 
+bool is_list(ValueKind kind) {
+  return kind == ValueKind::kWords || kind == ValueKind::kNames ||
+         kind == ValueKind::kIntegersOrWord;
+}
+
+bool is_integer_from(int64_t least, int64_t most, const nlohmann::json& value) {
+  return value.is_number_integer() && value.get<int64_t>() >= least && value.get<int64_t>() <= most;
+}
+
 bool fits_list_entry(const JobKey& key, const nlohmann::json& entry) {
+  if (key.kind == ValueKind::kIntegersOrWord) return is_integer_from(key.least, key.most, entry);
   if (!entry.is_string()) return false;
   return key.kind == ValueKind::kWords ? contains(key.words, entry)
                                        : is_name(entry.get<std::string>());
@@ -47,12 +60,22 @@ bool fits(const JobKey& key, const nlohmann::json& value) {
     case ValueKind::kShard:
       return value.is_string() && parse_shard(value.get<std::string>()).has_value();
     case ValueKind::kInteger:
-      return value.is_number_integer() && value.get<int64_t>() >= key.least &&
-             value.get<int64_t>() <= key.most;
+      return is_integer_from(key.least, key.most, value);
     case ValueKind::kNumber:
       return value.is_number() && std::isfinite(value.get<double>()) && value.get<double>() > 0;
+    case ValueKind::kReal:
+      return value.is_number() && std::isfinite(value.get<double>());
+    case ValueKind::kName:
+      return value.is_string() && is_name(value.get<std::string>());
+    case ValueKind::kIntegerOrWord:
+      return is_integer_from(key.least, key.most, value) ||
+             (value.is_string() && contains(key.words, value));
+    case ValueKind::kTokens:
+      return value.is_string() && parse_tokens(value.get<std::string>()).has_value();
     case ValueKind::kFlag:
       return value.is_boolean();
+    case ValueKind::kIntegersOrWord:
+      return value.is_string() && contains(key.words, value);
     case ValueKind::kWords:
     case ValueKind::kNames:
       break;
@@ -69,11 +92,15 @@ std::string refusal(const std::string& expected, const nlohmann::json& found,
 /// What one entry of a list has to be.
 std::string expected_entry_of(const JobKey& key) {
   if (key.kind == ValueKind::kNames) return "a name of letters, digits, _ and -";
+  if (key.kind == ValueKind::kIntegersOrWord) {
+    return fmt::format("an integer of at least {}", key.least);
+  }
   return one_of(key.words);
 }
 
 std::vector<std::string> problems_of_list(const JobKey& key, const nlohmann::json& list) {
   if (!list.is_array()) return {refusal(expected_of(key), list, key.reason)};
+  if (list.empty() && key.kind == ValueKind::kIntegersOrWord) return {"the list is empty"};
   std::vector<std::string> problems;
   std::set<nlohmann::json> seen;
   for (size_t i = 0; i < list.size(); ++i) {
@@ -103,6 +130,18 @@ size_t edit_distance(const std::string& from, const std::string& to) {
   return row.back();
 }
 
+/// Of the sections, then of the tables.
+std::vector<const JobKey*> keys_of_all() {
+  std::vector<const JobKey*> all;
+  for (const auto& key : job_keys()) all.push_back(&key);
+  for (const auto& key : intervention_keys()) all.push_back(&key);
+  return all;
+}
+
+std::string bracketed(const std::string& section) {
+  return section == kInterventionSection ? "[[" + section + "]]" : "[" + section + "]";
+}
+
 }  // namespace
 
 std::string expected_of(const JobKey& key) {
@@ -125,6 +164,16 @@ std::string expected_of(const JobKey& key) {
       return "a list of " + quoted(key.words);
     case ValueKind::kNames:
       return "a list of names of letters, digits, _ and -";
+    case ValueKind::kName:
+      return "a name of letters, digits, _ and -";
+    case ValueKind::kReal:
+      return "a finite number";
+    case ValueKind::kIntegerOrWord:
+      return fmt::format("an integer of at least {}, or {}", key.least, one_of(key.words));
+    case ValueKind::kIntegersOrWord:
+      return fmt::format("a list of integers of at least {}, or {}", key.least, one_of(key.words));
+    case ValueKind::kTokens:
+      return "\"position:N\", or " + one_of(key.words);
   }
   return {};
 }
@@ -153,21 +202,18 @@ std::string found_of(const nlohmann::json& value) {
 }
 
 std::vector<std::string> problems_of(const JobKey& key, const nlohmann::json& value) {
-  if (key.kind == ValueKind::kWords || key.kind == ValueKind::kNames) {
-    return problems_of_list(key, value);
-  }
+  const bool may_be_a_word = key.kind == ValueKind::kIntegersOrWord && !value.is_array();
+  if (is_list(key.kind) && !may_be_a_word) return problems_of_list(key, value);
   if (fits(key, value)) return {};
   return {refusal(expected_of(key), value, key.reason)};
 }
 
 std::string nearest_section(const std::string& section) {
-  const auto& keys = job_keys();
-  return std::min_element(keys.begin(), keys.end(),
-                          [&](const JobKey& a, const JobKey& b) {
-                            return edit_distance(section, a.section) <
-                                   edit_distance(section, b.section);
-                          })
-      ->section;
+  const auto keys = keys_of_all();
+  const auto nearest = std::min_element(keys.begin(), keys.end(), [&](auto* a, auto* b) {
+    return edit_distance(section, a->section) < edit_distance(section, b->section);
+  });
+  return bracketed((*nearest)->section);
 }
 
 std::string nearest_key(const std::string& section, const std::string& name) {
@@ -176,12 +222,11 @@ std::string nearest_key(const std::string& section, const std::string& name) {
     const size_t elsewhere = key.section == section ? 0 : 1;
     return std::pair(edit_distance(name, key.name) + elsewhere, elsewhere);
   };
-  const auto& keys = job_keys();
-  const auto key =
-      std::min_element(keys.begin(), keys.end(),
-                       [&](const JobKey& a, const JobKey& b) { return distance(a) < distance(b); });
+  const auto keys = keys_of_all();
+  const auto* key = *std::min_element(
+      keys.begin(), keys.end(), [&](auto* a, auto* b) { return distance(*a) < distance(*b); });
   if (key->section == section) return fmt::format("\"{}\"", key->name);
-  return fmt::format("\"{}\" of [{}]", key->name, key->section);
+  return fmt::format("\"{}\" of {}", key->name, bracketed(key->section));
 }
 
 }  // namespace actsweep

@@ -21,7 +21,8 @@ std::string found_of(const nlohmann::json& value);
 /// Everything that is wrong with the value; empty where it fits.
 std::vector<std::string> problems_of(const JobKey& key, const nlohmann::json& value);
 
-/// The known section that is nearest by edit distance.
+/// The known section that is nearest by edit distance, in its brackets: "[parallel]",
+/// "[[intervention]]".
 std::string nearest_section(const std::string& section);
 
 /// The known key that is nearest by edit distance, keys of the same section first: "\"top_k\"" or,

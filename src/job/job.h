@@ -19,6 +19,10 @@ enum class WindowPolicy { kPacked, kPerDocument };
 enum class BosPolicy { kNone, kEachWindow };
 enum class WeightMode { kResident, kStreamed };
 enum class PerToken { kAll, kMassive, kNone };
+/// What an intervention writes over an activation.
+enum class Action { kZero, kMean, kValue, kScale };
+/// The channels of a matched token: listed, all, or one of the controls.
+enum class ChannelChoice { kListed, kAll, kMedian, kRandom };
 /// Where in a layer activations are measured: the groups of the sweep file. probe/site.h says what
 /// each is.
 enum class Site {
@@ -43,6 +47,7 @@ const char* name_of(WindowPolicy policy);
 const char* name_of(BosPolicy policy);
 const char* name_of(WeightMode mode);
 const char* name_of(PerToken choice);
+const char* name_of(Action action);
 const char* name_of(Site site);
 /// Bytes of one element.
 int64_t size_of(Dtype dtype);
@@ -94,6 +99,20 @@ struct Job {
     PerToken per_token = PerToken::kAll;
     std::optional<int64_t> segment_tokens;
   } output;
+  /// One [[intervention]] table: activations of the residual stream that are overwritten.
+  struct Intervention {
+    std::optional<int64_t> layer;  // none: every layer whose output is a block's input
+    ChannelChoice channel_choice = ChannelChoice::kListed;
+    std::vector<int64_t> channels;  // listed
+    std::string tokens;             // "position:0", "argmax", ...
+    Action action = Action::kZero;
+    std::optional<double> value;      // for a mean without `from`, a value, a scale
+    std::optional<std::string> from;  // the sweep file of the means
+    int64_t count = 2;                // channels of a control
+    int64_t seed = 0;                 // of random channels
+    std::optional<std::string> variant;
+  };
+  std::vector<Intervention> interventions;  // applied in this order
 
   bool measures(Site site) const;
   /// Whether any statistic takes the gathered rows of all members of a model group.
@@ -102,6 +121,8 @@ struct Job {
   }
   /// Whether what stands behind the last layer is computed.
   bool needs_head() const { return statistics.loss || measures(Site::kFinalNorm); }
+  /// The names of the variants, in the order in which the file begins them.
+  std::vector<std::string> variants() const;
 };
 
 /// Reads and validates a job file. `overrides` are "section.key=value" with the value in TOML
@@ -111,17 +132,20 @@ Job load_job(const std::string& path, const std::vector<std::string>& overrides)
 
 /// The job with every key that has a value, as TOML that load_job accepts.
 std::string to_toml(const Job& job);
+/// [[intervention]] tables, as in to_toml(job).
+std::string to_toml(const std::vector<Job::Intervention>& interventions);
 
 /// The keys whose values can change a number in the file, as a flat object {"section.key": value}:
 /// not paths, weight mode, block, shard. Keys without a value (threads that are not set) are
-/// absent. The caller adds the fingerprints and what it resolved.
+/// absent. Those of interventions are numbered: "intervention.1.layer". The caller adds the
+/// fingerprints and what it resolved.
 nlohmann::json identity_of(const Job& job);
 
 /// Where two flat objects differ, one line a key: "corpus.sequence_length: 512 here, 256 in the
 /// segments".
 std::vector<std::string> differing_keys(const nlohmann::json& mine, const nlohmann::json& theirs);
 
-/// All keys of a job file as a Markdown table: key, values, default, meaning.
+/// All keys of a job file as Markdown tables: key, values, default, meaning.
 std::string describe_keys();
 
 }  // namespace actsweep

@@ -1,96 +1,11 @@
 #include "job/keys.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <array>
 #include <charconv>
-#include <type_traits>
 
-#include "base/error.h"
+#include "job/key_access.h"
 
 namespace actsweep {
 namespace {
-
-// The words of each enumeration, in the order of its enumerators.
-constexpr auto words_of(Dtype) { return std::array{"float32", "bfloat16", "float16"}; }
-constexpr auto words_of(WindowPolicy) { return std::array{"packed", "per_document"}; }
-constexpr auto words_of(BosPolicy) { return std::array{"none", "each_window"}; }
-constexpr auto words_of(WeightMode) { return std::array{"resident", "streamed"}; }
-constexpr auto words_of(PerToken) { return std::array{"all", "massive", "none"}; }
-constexpr auto words_of(Site) {
-  return std::array{"residual",        "attention_input",  "query",     "key",  "value",
-                    "attention_heads", "attention_output", "mlp_input", "gate", "up",
-                    "mlp_hidden",      "mlp_output",       "final_norm"};
-}
-
-template <typename Enum>
-std::vector<std::string> all_words() {
-  const auto words = words_of(Enum{});
-  return {words.begin(), words.end()};
-}
-
-template <typename Enum>
-const char* word_of(Enum value) {
-  return words_of(value).at(static_cast<size_t>(value));
-}
-
-template <typename Value>
-nlohmann::json to_json_value(const Value& value) {
-  if constexpr (std::is_enum_v<Value>) {
-    return word_of(value);
-  } else {
-    return value;
-  }
-}
-
-nlohmann::json to_json_value(const std::vector<Site>& sites) {
-  auto json = nlohmann::json::array();
-  for (const Site site : sites) json.push_back(word_of(site));
-  return json;
-}
-
-nlohmann::json to_json_value(const Job::Shard& shard) {
-  return fmt::format("{}/{}", shard.index, shard.count);
-}
-
-template <typename Value>
-nlohmann::json to_json_value(const std::optional<Value>& value) {
-  return value ? to_json_value(*value) : nlohmann::json();
-}
-
-template <typename Value>
-void from_json_value(const nlohmann::json& json, Value& value) {
-  if constexpr (std::is_enum_v<Value>) {
-    const auto words = words_of(Value{});
-    const auto word = std::find(words.begin(), words.end(), json.get<std::string>());
-    ensure(word != words.end(), "a checked word is one of the enumeration's");
-    value = static_cast<Value>(word - words.begin());
-  } else {
-    value = json.get<Value>();
-  }
-}
-
-void from_json_value(const nlohmann::json& json, std::vector<Site>& sites) {
-  sites.clear();
-  for (const auto& word : json) from_json_value(word, sites.emplace_back());
-}
-
-void from_json_value(const nlohmann::json& json, Job::Shard& shard) {
-  shard = parse_shard(json.get<std::string>()).value();
-}
-
-template <typename Value>
-void from_json_value(const nlohmann::json& json, std::optional<Value>& value) {
-  from_json_value(json, value.emplace());
-}
-
-template <typename Section, typename Value>
-KeyAccess member(Section Job::*section, Value Section::*value) {
-  return {
-      [=](const Job& job) { return to_json_value(job.*section.*value); },
-      [=](Job& job, const nlohmann::json& json) { from_json_value(json, job.*section.*value); }};
-}
 
 std::vector<JobKey> model_keys() {
   using Model = Job::Model;
@@ -199,83 +114,6 @@ std::vector<JobKey> parallel_keys() {
        .access = member(&Job::parallel, &Parallel::microbatch_tokens),
        .in_identity = true,
        .meaning = "tokens that pass a layer together"},
-  };
-}
-
-std::vector<JobKey> statistics_keys() {
-  using Statistics = Job::Statistics;
-  return {
-      {.section = "statistics",
-       .name = "sites",
-       .kind = ValueKind::kWords,
-       .access = member(&Job::statistics, &Statistics::sites),
-       .in_identity = true,
-       .words = all_words<Site>(),
-       .meaning = "where activations are measured"},
-      {.section = "statistics",
-       .name = "top_k",
-       .kind = ValueKind::kInteger,
-       .access = member(&Job::statistics, &Statistics::top_k),
-       .in_identity = true,
-       .most = 64,
-       .meaning = "largest activations kept for each token and each sequence"},
-      {.section = "statistics",
-       .name = "loss",
-       .kind = ValueKind::kFlag,
-       .access = member(&Job::statistics, &Statistics::loss),
-       .in_identity = true,
-       .meaning = "whether the loss of the next token is measured (costs the logits)"},
-      {.section = "statistics",
-       .name = "attention",
-       .kind = ValueKind::kWords,
-       .access = member(&Job::statistics, &Statistics::attention),
-       .in_identity = true,
-       .words = {"position:0", "class:delimiter:first", "class:weak_semantic:first",
-                 "class:other:first", "registers", "events", "from"},
-       .meaning = "sets of keys to which attention is measured; none: attention is not measured"},
-      {.section = "statistics",
-       .name = "attention_from",
-       .kind = ValueKind::kText,
-       .access = member(&Job::statistics, &Statistics::attention_from),
-       .meaning = "sweep file of the same corpus and windows whose tokens with an event are the "
-                  "set \"from\"",
-       .without = "no set \"from\""},
-      {.section = "statistics",
-       .name = "value_updates",
-       .kind = ValueKind::kFlag,
-       .access = member(&Job::statistics, &Statistics::value_updates),
-       .in_identity = true,
-       .meaning = "whether what the sets of keys add to the attention output is measured"},
-      {.section = "statistics",
-       .name = "query_key",
-       .kind = ValueKind::kFlag,
-       .access = member(&Job::statistics, &Statistics::query_key),
-       .in_identity = true,
-       .meaning = "whether the norms of queries, keys and values over tokens are measured"},
-      {.section = "statistics",
-       .name = "experts",
-       .kind = ValueKind::kFlag,
-       .access = member(&Job::statistics, &Statistics::experts),
-       .in_identity = true,
-       .meaning = "whether tokens and largest outputs of routed experts are measured"},
-      {.section = "statistics",
-       .name = "criterion_magnitude",
-       .kind = ValueKind::kNumber,
-       .access = member(&Job::statistics, &Statistics::criterion_magnitude),
-       .in_identity = true,
-       .meaning = "an event's magnitude is above this"},
-      {.section = "statistics",
-       .name = "criterion_ratio",
-       .kind = ValueKind::kNumber,
-       .access = member(&Job::statistics, &Statistics::criterion_ratio),
-       .in_identity = true,
-       .meaning = "and at least this many times the median magnitude"},
-      {.section = "statistics",
-       .name = "max_events",
-       .kind = ValueKind::kInteger,
-       .access = member(&Job::statistics, &Statistics::max_events),
-       .in_identity = true,
-       .meaning = "events kept for each layer and sequence"},
   };
 }
 

@@ -1,4 +1,5 @@
-// The list of the keys of a job file: one row a key.
+// The list of the keys of a job file's sections: one row a key. Those of its [[intervention]]
+// tables stand in intervention_keys.h.
 //
 // Parsing, validation, suggestions, overrides, writing, the identity and the documentation loop
 // over this list. A new key is a member of `Job` and a row here. Values travel as JSON between the
@@ -24,8 +25,13 @@ enum class ValueKind {
   kInteger,  // least ... most
   kNumber,   // finite and positive; an integer is taken too
   kFlag,
-  kWords,  // a list of different `words`
-  kNames,  // a list of different names of [A-Za-z0-9_-]
+  kWords,           // a list of different `words`
+  kNames,           // a list of different names of [A-Za-z0-9_-]
+  kName,            // of [A-Za-z0-9_-]
+  kReal,            // finite; an integer is taken too
+  kIntegerOrWord,   // of at least `least`, or one of `words`
+  kIntegersOrWord,  // a list of different integers of at least `least`, or one of `words`
+  kTokens,          // "position:N", or one of `words`
 };
 
 /// How the value of one key gets into a `Job` and out of it.

@@ -10,10 +10,12 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "base/error.h"
 #include "job/check.h"
+#include "job/intervention_keys.h"
 #include "job/job.h"
 #include "job/keys.h"
 
@@ -36,11 +38,18 @@ struct GivenValue {
   nlohmann::json value;
 };
 
+/// An [[intervention]] table.
+struct GivenTable {
+  uint32_t line;
+  std::map<const JobKey*, GivenValue> given = {};
+};
+
 /// What was read so far.
 struct Reading {
   std::string path;
   std::map<const JobKey*, GivenValue> given = {};
   std::map<std::string, uint32_t> section_lines = {};
+  std::vector<GivenTable> tables = {};
   std::vector<Mistake> mistakes = {};
 };
 
@@ -91,7 +100,7 @@ nlohmann::json to_json(const toml::node& node) {
 
 /// The row of a key, or null where it is unknown.
 const JobKey* find_key(const std::string& section, const std::string& name) {
-  const auto& keys = job_keys();
+  const auto& keys = section == kInterventionSection ? intervention_keys() : job_keys();
   const auto key = std::find_if(keys.begin(), keys.end(), [&](const JobKey& row) {
     return row.section == section && row.name == name;
   });
@@ -104,18 +113,33 @@ bool is_section(const std::string& name) {
                      [&](const JobKey& row) { return row.section == name; });
 }
 
-void read_section(const std::string& section, const toml::table& table, Reading& reading) {
+/// Adds the values of a section's or a table's keys to `given`. `title`: "[model]".
+void read_keys(const std::string& section, const std::string& title, const toml::table& table,
+               std::map<const JobKey*, GivenValue>& given, Reading& reading) {
   for (const auto& [toml_key, node] : table) {
     const std::string name(toml_key.str());
     const uint32_t line = toml_key.source().begin.line;
-    const std::string origin = fmt::format("{}:{}: [{}] {}", reading.path, line, section, name);
+    const std::string origin = fmt::format("{}:{}: {} {}", reading.path, line, title, name);
     if (const JobKey* key = find_key(section, name)) {
-      reading.given[key] = {line, origin, to_json(node)};
+      given[key] = {line, origin, to_json(node)};
     } else {
       reading.mistakes.push_back({line, fmt::format("{}: unknown key; did you mean {}?", origin,
                                                     nearest_key(section, name))});
     }
   }
+}
+
+std::string intervention_title() { return fmt::format("[[{}]]", kInterventionSection); }
+
+/// False where the node is no array of tables.
+bool read_interventions(const toml::node& node, Reading& reading) {
+  const auto* list = node.as_array();
+  if (list == nullptr || (!list->empty() && !list->is_array_of_tables())) return false;
+  for (const auto& entry : *list) {
+    auto& table = reading.tables.emplace_back(GivenTable{entry.source().begin.line});
+    read_keys(kInterventionSection, intervention_title(), *entry.as_table(), table.given, reading);
+  }
+  return true;
 }
 
 void read_file(Reading& reading) {
@@ -128,12 +152,17 @@ void read_file(Reading& reading) {
     if (is_section(name)) {
       reading.section_lines[name] = line;
       if (const auto* table = node.as_table()) {
-        read_section(name, *table, reading);
+        read_keys(name, "[" + name + "]", *table, reading.given, reading);
       } else {
         refuse(fmt::format("[{}]: expected a section, found {}", name, found_of(to_json(node))));
       }
+    } else if (name == kInterventionSection) {
+      if (!read_interventions(node, reading)) {
+        refuse(fmt::format("{}: expected an array of tables, found {}", intervention_title(),
+                           found_of(to_json(node))));
+      }
     } else if (node.is_table() || node.is_array_of_tables()) {
-      refuse(fmt::format("[{}]: unknown section; did you mean [{}]?", name, nearest_section(name)));
+      refuse(fmt::format("[{}]: unknown section; did you mean {}?", name, nearest_section(name)));
     } else {
       refuse(fmt::format("{}: a key outside the sections; did you mean {}?", name,
                          nearest_key("", name)));
@@ -170,8 +199,11 @@ void read_override(const std::string& text, Reading& reading) {
   }
   const std::string section = name.substr(0, dot);
   const JobKey* key = find_key(section, name.substr(dot + 1));
+  if (section == kInterventionSection) {
+    return refuse(fmt::format("{} tables are set in the job file alone", intervention_title()));
+  }
   if (!is_section(section)) {
-    return refuse(fmt::format("unknown section; did you mean [{}]?", nearest_section(section)));
+    return refuse(fmt::format("unknown section; did you mean {}?", nearest_section(section)));
   }
   if (!key) {
     return refuse(
@@ -201,6 +233,31 @@ Mistake missing(const JobKey& key, const Reading& reading) {
   return {line->second, fmt::format("{}:{}: {}", reading.path, line->second, message)};
 }
 
+/// Adds an intervention to the job, or notes what is wrong with its table.
+void apply(const GivenTable& table, const std::string& path, Job& job,
+           std::vector<Mistake>& mistakes) {
+  job.interventions.emplace_back();
+  const size_t known_mistakes = mistakes.size();
+  const auto place = fmt::format("{}:{}: {}", path, table.line, intervention_title());
+  std::set<std::string> names;
+  for (const auto& key : intervention_keys()) {
+    const auto given = table.given.find(&key);
+    if (given != table.given.end()) {
+      names.insert(key.name);
+      apply(key, given->second, job, mistakes);
+    } else if (key.is_required) {
+      mistakes.push_back({table.line, fmt::format("{} {}: missing, but required: {}", place,
+                                                  key.name, key.meaning)});
+    }
+  }
+  if (mistakes.size() > known_mistakes) return;
+  const bool measures_loss = job.statistics.loss;
+  for (const auto& [name, why] : conflicts_of(job.interventions.back(), names, measures_loss)) {
+    const auto& given = table.given.at(find_key(kInterventionSection, name));
+    mistakes.push_back({given.line, fmt::format("{}: {}", given.origin, why)});
+  }
+}
+
 }  // namespace
 
 Job load_job(const std::string& path, const std::vector<std::string>& overrides) {
@@ -218,6 +275,7 @@ Job load_job(const std::string& path, const std::vector<std::string>& overrides)
       mistakes.push_back(missing(key, reading));
     }
   }
+  for (const auto& table : reading.tables) apply(table, reading.path, job, mistakes);
   std::stable_sort(mistakes.begin(), mistakes.end(),
                    [](const Mistake& a, const Mistake& b) { return a.line < b.line; });
   std::vector<std::string> messages;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "job/check.h"
+#include "job/intervention_keys.h"
 #include "job/job.h"
 #include "job/keys.h"
 
@@ -30,12 +31,33 @@ std::string to_toml_value(const nlohmann::json& json) {
   if (json.is_number_integer()) return toml_text(toml::value<int64_t>(json.get<int64_t>()));
   if (json.is_number_float()) return toml_text(toml::value<double>(json.get<double>()));
   if (json.is_string()) return toml_text(toml::value<std::string>(json.get<std::string>()));
-  ensure(json.is_array(), "a key's value is a boolean, a number, a string or a list of strings");
+  ensure(json.is_array(), "a key's value is a boolean, a number, a string or a list of those");
   std::string entries;
   for (const auto& entry : json) {
     entries += (entries.empty() ? "" : ", ") + to_toml_value(entry);
   }
   return "[" + entries + "]";
+}
+
+/// A job with this intervention alone, to which the access of intervention_keys is.
+Job with_only(const Job::Intervention& intervention) {
+  Job job;
+  job.interventions = {intervention};
+  return job;
+}
+
+/// The rows of a Markdown table.
+std::string describe(const std::vector<JobKey>& keys, const Job& defaults) {
+  std::string rows;
+  for (const auto& key : keys) {
+    const nlohmann::json value = key.access.get(defaults);
+    const std::string fallback = key.is_required   ? "required"
+                                 : value.is_null() ? key.without
+                                                   : fmt::format("`{}`", to_toml_value(value));
+    rows += fmt::format("| `{}.{}` | {} | {} | {} |\n", key.section, key.name, expected_of(key),
+                        fallback, key.meaning);
+  }
+  return rows;
 }
 
 std::string text_or_unset(const nlohmann::json& value) {
@@ -56,6 +78,20 @@ std::string to_toml(const Job& job) {
     }
     text += fmt::format("{} = {}\n", key.name, to_toml_value(value));
   }
+  if (job.interventions.empty()) return text;
+  return fmt::format("{}\n{}", text, to_toml(job.interventions));
+}
+
+std::string to_toml(const std::vector<Job::Intervention>& interventions) {
+  std::string text;
+  for (const auto& intervention : interventions) {
+    const Job job = with_only(intervention);
+    text += fmt::format("{}[[{}]]\n", text.empty() ? "" : "\n", kInterventionSection);
+    for (const auto& key : intervention_keys()) {
+      const nlohmann::json value = key.access.get(job);
+      if (!value.is_null()) text += fmt::format("{} = {}\n", key.name, to_toml_value(value));
+    }
+  }
   return text;
 }
 
@@ -64,6 +100,14 @@ nlohmann::json identity_of(const Job& job) {
   for (const auto& key : job_keys()) {
     const nlohmann::json value = key.access.get(job);
     if (key.in_identity && !value.is_null()) identity[key.section + "." + key.name] = value;
+  }
+  for (size_t i = 0; i < job.interventions.size(); ++i) {
+    const Job one = with_only(job.interventions[i]);
+    for (const auto& key : intervention_keys()) {
+      const nlohmann::json value = key.access.get(one);
+      if (!key.in_identity || value.is_null()) continue;
+      identity[fmt::format("{}.{}.{}", key.section, i + 1, key.name)] = value;
+    }
   }
   return identity;
 }
@@ -84,17 +128,11 @@ std::vector<std::string> differing_keys(const nlohmann::json& mine, const nlohma
 }
 
 std::string describe_keys() {
-  std::string table = "| key | values | default | meaning |\n|---|---|---|---|\n";
-  const Job defaults;
-  for (const auto& key : job_keys()) {
-    const nlohmann::json value = key.access.get(defaults);
-    const std::string fallback = key.is_required   ? "required"
-                                 : value.is_null() ? key.without
-                                                   : fmt::format("`{}`", to_toml_value(value));
-    table += fmt::format("| `{}.{}` | {} | {} | {} |\n", key.section, key.name, expected_of(key),
-                         fallback, key.meaning);
-  }
-  return table;
+  const std::string head = "| key | values | default | meaning |\n|---|---|---|---|\n";
+  return head + describe(job_keys(), Job{}) +
+         "\nEach `[[intervention]]` table, of which there may be any number, has these keys "
+         "(docs/interventions.md):\n\n" +
+         head + describe(intervention_keys(), with_only({}));
 }
 
 }  // namespace actsweep

@@ -58,6 +58,8 @@ const std::vector<Axis>& all_axes() {
       Axis::kExpert,
       Axis::kRegister,
       Axis::kPromptKey,
+      Axis::kVariant,
+      Axis::kIntervention,
   };
   return axes;
 }
@@ -87,13 +89,17 @@ std::optional<size_t> concatenation_axis(const Dataset& dataset) {
   return static_cast<size_t>(found - dataset.axes.begin());
 }
 
+bool is_outer(Axis axis) {
+  return axis == Axis::kLayer || axis == Axis::kFinalLayer || axis == Axis::kVariant;
+}
+
 bool has_unknown_length(Axis axis) { return axis == Axis::kEvent || axis == Axis::kRow; }
 
 std::vector<hsize_t> chunk_shape(const Dataset& dataset, const std::vector<hsize_t>& shape) {
   if (byte_count(dataset, shape) <= kLargestContiguousBytes) return {};
   std::vector<hsize_t> chunk = shape;
   for (size_t i = 0; i < shape.size(); ++i) {
-    if (dataset.axes[i] == Axis::kLayer && shape.size() > 1) chunk[i] = 1;
+    if (is_outer(dataset.axes[i]) && shape.size() > 1) chunk[i] = 1;
     if (is_long(dataset.axes[i])) chunk[i] = std::min<hsize_t>(shape[i], kChunkRows);
   }
   return chunk;

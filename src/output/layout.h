@@ -32,11 +32,14 @@ inline int64_t byte_count(const Dataset& dataset, const std::vector<hsize_t>& sh
 /// Where in `dataset.axes` parts are concatenated: the token, row, sequence or event axis of a
 /// dataset that merges by kRows or kGather; nothing for the others.
 std::optional<size_t> concatenation_axis(const Dataset& dataset);
+/// Is it written one index after the other, each with all of its rows? True for layers and
+/// variants.
+bool is_outer(Axis axis);
 /// Does a sweep learn the axis's length only as it goes? True for events and rows.
 bool has_unknown_length(Axis axis);
 
-/// One layer x kChunkRows along a long axis x all of the others, clamped to the shape. Empty, for a
-/// contiguous layout, where the values are few.
+/// One layer or variant x kChunkRows along a long axis x all of the others, clamped to the shape.
+/// Empty, for a contiguous layout, where the values are few.
 std::vector<hsize_t> chunk_shape(const Dataset& dataset, const std::vector<hsize_t>& shape);
 
 hid_t memory_type(ElementType type);

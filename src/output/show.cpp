@@ -11,6 +11,7 @@
 
 #include "output/findings.h"
 #include "output/layout.h"
+#include "output/show_interventions.h"
 #include "output/sweep_file.h"
 #include "output/table.h"
 
@@ -175,7 +176,8 @@ std::string criterion_text(const H5File& file) {
 
 std::string show_file(const std::string& path, int top) {
   const H5File file = open_sweep(path);
-  std::string text = header(file) + nonfinite_table(file);
+  std::string text =
+      header(file) + intervention_lines(file) + nonfinite_table(file) + variant_table(file);
   const Findings findings = read_findings(file);
   if (findings.layers.empty()) {
     return text + fmt::format("\nNo massive activations{}.\n", criterion_text(file));

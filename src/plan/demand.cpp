@@ -1,6 +1,7 @@
 #include "plan/demand.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "model/expert_block.h"
 #include "model/loss.h"
@@ -132,6 +133,10 @@ int64_t axis_length(const SweepFacts& facts, Axis axis) {
       return facts.architecture.experts.count;
     case Axis::kRegister:
       return facts.architecture.image.registers;
+    case Axis::kVariant:
+      return static_cast<int64_t>(facts.job.variants().size());
+    case Axis::kIntervention:
+      return static_cast<int64_t>(facts.job.interventions.size());
     default:
       return 0;  // events, rows, prompts: unknown beforehand and small
   }
@@ -147,11 +152,12 @@ MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t thr
 
   MemoryDemand demand;
   demand.weights = weight_bytes(facts, share);
-  demand.residual = owned_tokens * a.channels * 4;
+  const auto streams = 1 + static_cast<int64_t>(facts.job.variants().size());
+  demand.residual = streams * owned_tokens * a.channels * 4;
   demand.workspace =
       workspace_bytes(a, share, {owned_rows, members, scalar_type(facts.job.model.dtype)});
   const bool is_streamed = facts.job.parallel.weights == WeightMode::kStreamed;
-  demand.workspace += expert_block_bytes(a, members * (is_streamed ? owned_tokens : owned_rows),
+  demand.workspace += streams * expert_block_bytes(a, members * (is_streamed ? owned_tokens : owned_rows),
                                          scalar_type(facts.job.model.dtype));
   if (facts.job.statistics.loss) {
     // Logits, their exponentials in the log-sum-exp, and a quarter for gathered rows and the
@@ -181,18 +187,33 @@ DiskDemand disk_demand(const SweepFacts& facts) {
   return {rows + facts.segments.segments() * fields, rows + fields};
 }
 
+int64_t first_layer_of(const Job& job, const std::string& variant) {
+  int64_t first = std::numeric_limits<int64_t>::max();
+  for (const auto& intervention : job.interventions) {
+    if (intervention.variant == variant) first = std::min(first, intervention.layer.value_or(0));
+  }
+  return first;
+}
+
 double sweep_operations(const SweepFacts& facts) {
   const auto& a = facts.architecture;
+  const auto variants = facts.job.variants();
   const double head_channels = static_cast<double>(a.heads * a.head_width);
   const double length = static_cast<double>(facts.job.corpus.sequence_length);
   double per_token = 0;
   for (int64_t layer = 0; layer < a.layers; ++layer) {
     const auto window = static_cast<double>(a.window[layer]);
     const double seen = window > 0 ? std::min(window, length / 2) : length / 2;
-    per_token += layer_operations(facts, layer) + 4 * seen * head_channels;
+    const auto streams = 1 + std::count_if(variants.begin(), variants.end(), [&](const auto& name) {
+                           return first_layer_of(facts.job, name) <= layer;
+                         });
+    per_token +=
+        static_cast<double>(streams) * (layer_operations(facts, layer) + 4 * seen * head_channels);
   }
-  if (facts.job.statistics.loss)
-    per_token += 2 * static_cast<double>(a.embedding_width * a.vocabulary);
+  if (facts.job.statistics.loss) {
+    per_token += static_cast<double>(1 + variants.size()) * 2 *
+                 static_cast<double>(a.embedding_width * a.vocabulary);
+  }
   return per_token * static_cast<double>(facts.tokens);
 }
 

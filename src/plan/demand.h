@@ -32,7 +32,7 @@ struct SweepFacts {
 /// Bytes that the process of the rank with the largest share keeps for itself.
 struct MemoryDemand {
   int64_t weights = 0;
-  int64_t residual = 0;
+  int64_t residual = 0;  // of the original and of each variant
   int64_t workspace = 0;
   int64_t statistics = 0;  // fields, rows of a block, what waits to be written
   int64_t total() const { return weights + residual + workspace + statistics; }
@@ -51,6 +51,9 @@ inline constexpr int64_t kWriteQueueBytes = 64ll << 20;
 MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t threads,
                            int64_t block_windows);
 DiskDemand disk_demand(const SweepFacts& facts);
+/// The lowest layer at which one of a variant's interventions applies: its stream differs from the
+/// original's from there on.
+int64_t first_layer_of(const Job& job, const std::string& variant);
 /// Floating-point operations of the matrix products and of causal attention, over the whole sweep.
 double sweep_operations(const SweepFacts& facts);
 /// Lengths of the axes that are known before a sweep, for `tokens` tokens in `sequences` windows.

@@ -38,7 +38,7 @@ std::string last_name(const std::string& path) {
 }
 
 /// The job without what changes no number: where files lie, and how memory was used.
-std::string canonical_job(Job job) {
+Job canonical_job(Job job) {
   const Job defaults;
   job.model.path = last_name(job.model.path);
   job.corpus.path = last_name(job.corpus.path);
@@ -47,7 +47,23 @@ std::string canonical_job(Job job) {
   job.corpus.shard = defaults.corpus.shard;
   job.parallel.weights = defaults.parallel.weights;
   job.parallel.block_tokens = defaults.parallel.block_tokens;
-  return to_toml(job);
+  for (auto& intervention : job.interventions) {
+    if (intervention.from) intervention.from = last_name(*intervention.from);
+  }
+  return job;
+}
+
+/// What the file says where the sweep itself is intervened, and where it has variants.
+std::vector<Attribute> intervention_attributes(const Job& job) {
+  std::vector<Attribute> attributes;
+  std::vector<Job::Intervention> of_sweep;
+  for (const auto& intervention : job.interventions) {
+    if (!intervention.variant) of_sweep.push_back(intervention);
+  }
+  const auto variants = job.variants();
+  if (!of_sweep.empty()) attributes.push_back({"intervention", to_toml(of_sweep)});
+  if (!variants.empty()) attributes.push_back({"variants", nlohmann::json(variants).dump()});
+  return attributes;
 }
 
 template <typename T>
@@ -74,28 +90,32 @@ std::vector<Attribute> root_attributes(const SweepInputs& inputs, const SweepLay
                                     {"NCCL", nccl_version()},
                                     {"CUDA driver", cuda_driver_version()}};
   const auto& a = inputs.checkpoint.architecture();
-  return {{"software_version", kVersion},
-          {"git_commit", kGitCommit},
-          {"created", utc_now()},
-          {"job", canonical_job(inputs.job)},
-          {"identity", identity.dump()},
-          {"model_family", a.family},
-          {"model_name", a.name},
-          {"model_fingerprint", inputs.model_fingerprint},
-          {"corpus_kind", name_of(inputs.corpus.kind())},
-          {"corpus_fingerprint", inputs.corpus.fingerprint()},
-          {"tokenizer_fingerprint", inputs.corpus.tokenizer_fingerprint()},
-          {"num_documents", inputs.corpus.documents()},
-          {"num_layers", a.layers},
-          {"hidden_size", a.channels},
-          {"dtype", name_of(inputs.job.model.dtype)},
-          {"residual_dtype", name_of(inputs.job.model.residual_dtype)},
-          {"model_group_size", layout.members},
-          {"threads", layout.threads},
-          {"device", fmt::format("{}", fmt::join(devices, "; "))},
-          {"mixed_devices", static_cast<int64_t>(devices.size() > 1)},
-          {"key_sets", nlohmann::json(inputs.job.statistics.attention).dump()},
-          {"libraries", libraries.dump()}};
+  const Job job = canonical_job(inputs.job);
+  std::vector<Attribute> attributes = {
+      {"software_version", kVersion},
+      {"git_commit", kGitCommit},
+      {"created", utc_now()},
+      {"job", to_toml(job)},
+      {"identity", identity.dump()},
+      {"model_family", a.family},
+      {"model_name", a.name},
+      {"model_fingerprint", inputs.model_fingerprint},
+      {"corpus_kind", name_of(inputs.corpus.kind())},
+      {"corpus_fingerprint", inputs.corpus.fingerprint()},
+      {"tokenizer_fingerprint", inputs.corpus.tokenizer_fingerprint()},
+      {"num_documents", inputs.corpus.documents()},
+      {"num_layers", a.layers},
+      {"hidden_size", a.channels},
+      {"dtype", name_of(inputs.job.model.dtype)},
+      {"residual_dtype", name_of(inputs.job.model.residual_dtype)},
+      {"model_group_size", layout.members},
+      {"threads", layout.threads},
+      {"device", fmt::format("{}", fmt::join(devices, "; "))},
+      {"mixed_devices", static_cast<int64_t>(devices.size() > 1)},
+      {"key_sets", nlohmann::json(inputs.job.statistics.attention).dump()},
+      {"libraries", libraries.dump()}};
+  for (auto& attribute : intervention_attributes(job)) attributes.push_back(std::move(attribute));
+  return attributes;
 }
 
 std::map<std::string, std::vector<std::byte>> constant_datasets(const SweepInputs& inputs) {

@@ -28,6 +28,12 @@ int64_t BlockLabels::row_count() const {
   return rows;
 }
 
+int64_t BlockLabels::first_row(size_t batch) const {
+  int64_t row = 0;
+  for (size_t i = 0; i < batch; ++i) row += own[i].row_count();
+  return row;
+}
+
 BlockLabels label_block(const SweepInputs& inputs, WindowRange block, int64_t segment_begin,
                         int64_t members, int64_t member) {
   BlockLabels labels;

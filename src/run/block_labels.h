@@ -28,6 +28,8 @@ struct BlockLabels {
 
   /// Rows of the residual stream on this rank, with padding.
   int64_t row_count() const;
+  /// The row of the residual stream with which a micro-batch begins.
+  int64_t first_row(size_t batch) const;
 };
 
 /// The labels of a block of windows inside the segment that begins with window `segment_begin`.

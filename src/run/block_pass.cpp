@@ -101,23 +101,25 @@ BlockPass::BlockPass(const SweepInputs& inputs, const Group& group, const SweepL
   const auto on_device = at::TensorOptions().device(device);
   residual_ = at::empty({std::max(block_rows, options.owned_rows), architecture.channels},
                         on_device.dtype(at::kFloat));
+  if (!inputs.job.interventions.empty()) intervened_.emplace(inputs, residual_);
   if (architecture.experts.count > 0) {
     const int64_t rows = is_streamed(inputs) ? residual_.size(0) : options.owned_rows;
-    experts_.emplace(rows * group.size(), architecture.channels, on_device.dtype(options.dtype));
+    const auto streams = 1 + static_cast<int64_t>(inputs.job.variants().size());
+    experts_.emplace(streams * rows * group.size(), architecture.channels,
+                     on_device.dtype(options.dtype));
   }
 }
 
-at::Tensor BlockPass::rows_of(const BlockLabels& labels, size_t batch) {
-  int64_t first = 0;
-  for (size_t i = 0; i < batch; ++i) first += labels.own[i].row_count();
-  return residual_.narrow(0, first, labels.own[batch].row_count());
+at::Tensor BlockPass::rows_of(const at::Tensor& stream, const BlockLabels& labels,
+                              size_t batch) const {
+  return stream.narrow(0, labels.first_row(batch), labels.own[batch].row_count());
 }
 
 void BlockPass::embed_block(const BlockLabels& labels) {
   const Timer timer(times_.model_s);
   ensure(labels.row_count() <= residual_.size(0), "a block fits the residual stream");
   for (size_t batch = 0; batch < labels.own.size(); ++batch) {
-    auto rows = rows_of(labels, batch);
+    auto rows = rows_of(residual_, labels, batch);
     const auto& own = labels.own[batch];
     if (image_embedding_) {
       image_embedding_->embed(pixels_of(*inputs_.images, own), rows);
@@ -131,7 +133,20 @@ void BlockPass::tap(const BlockLabels& labels, int64_t layer, size_t batch,
                     const Listeners& listeners) {
   if (!listeners.taps.wants(Site::kResidual)) return;
   const Timer timer(times_.statistics_s);
-  listeners.taps.on_tap({Site::kResidual, layer, rows_of(labels, batch), labels.own[batch]});
+  listeners.taps.on_tap(
+      {Site::kResidual, layer, rows_of(residual_, labels, batch), labels.own[batch]});
+}
+
+void BlockPass::intervene(const BlockLabels& labels, int64_t layer, size_t batch,
+                          const Listeners& listeners) {
+  if (!intervened_) return;
+  const Timer timer(times_.model_s);
+  const LayerRows original{layer, labels.own[batch], rows_of(residual_, labels, batch)};
+  if (listeners.on_variant_loss) {
+    intervened_->leave_and_change(original, labels.first_row(batch), listeners.on_intervention);
+  } else {
+    intervened_->change_original(original, listeners.on_intervention);
+  }
 }
 
 bool BlockPass::end_layer(int64_t layer, const Listeners& listeners) {
@@ -141,23 +156,21 @@ bool BlockPass::end_layer(int64_t layer, const Listeners& listeners) {
 
 void BlockPass::tap_final_norm(const BlockLabels& labels, size_t batch, const StageWeights& head,
                                const Listeners& listeners) {
-  const auto rows = rows_of(labels, batch);
+  const auto rows = rows_of(residual_, labels, batch);
   auto normed = at::empty_like(rows);
   normalise(rows, norm_of(inputs_.checkpoint.architecture(), head, Weight::kFinalNorm), normed);
   const Timer timer(times_.statistics_s);
   listeners.taps.on_tap({Site::kFinalNorm, 0, normed, labels.own[batch]});
 }
 
-void BlockPass::measure_loss(const BlockLabels& labels, size_t batch, const StageWeights& head,
-                             const Listeners& listeners) {
+at::Tensor BlockPass::nll_of(const StageWeights& head, const OwnedRows& own,
+                             const at::Tensor& rows) {
   const Timer timer(times_.model_s);
   const auto& architecture = inputs_.checkpoint.architecture();
   at::Tensor has_target;
-  const auto targets =
-      targets_of(labels.own[batch], architecture.has_sink_token, has_target).to(device_);
-  auto nll = token_nll(architecture, head, rows_of(labels, batch), targets, group_);
-  nll.masked_fill_(has_target.logical_not(), std::numeric_limits<float>::quiet_NaN());
-  listeners.on_loss(labels.own[batch], nll);
+  const auto targets = targets_of(own, architecture.has_sink_token, has_target).to(device_);
+  auto nll = token_nll(architecture, head, rows, targets, group_);
+  return nll.masked_fill_(has_target.logical_not(), std::numeric_limits<float>::quiet_NaN());
 }
 
 /// What stands behind the last layer.
@@ -166,7 +179,17 @@ void BlockPass::pass_head(const BlockLabels& labels, bool is_last, const Listene
   const auto& head = store_.acquire(stage, next_stage(stage, is_last));
   for (size_t batch = 0; batch < labels.own.size(); ++batch) {
     if (listeners.taps.wants(Site::kFinalNorm)) tap_final_norm(labels, batch, head, listeners);
-    if (listeners.on_loss) measure_loss(labels, batch, head, listeners);
+    if (!listeners.on_loss) continue;
+    const auto& own = labels.own[batch];
+    listeners.on_loss(own, nll_of(head, own, rows_of(residual_, labels, batch)));
+  }
+  if (!listeners.on_variant_loss) return;
+  for (size_t variant = 0; variant < intervened_->variants(); ++variant) {
+    for (size_t batch = 0; batch < labels.own.size(); ++batch) {
+      const auto& own = labels.own[batch];
+      const auto rows = rows_of(intervened_->stream(variant), labels, batch);
+      listeners.on_variant_loss(variant, own, nll_of(head, own, rows));
+    }
   }
 }
 
@@ -177,26 +200,28 @@ std::optional<int64_t> BlockPass::next_stage(int64_t stage, bool is_last) const 
   return is_last ? std::nullopt : std::optional<int64_t>(0);
 }
 
-/// Room for the experts of micro-batches that pass the stages of a layer together.
-std::vector<ExpertRows> BlockPass::expert_rows(const BlockLabels& labels, Share batches) const {
-  std::vector<ExpertRows> all(batches.size());
+/// Room for the experts of micro-batches that pass the stages of a layer together, [stream of the
+/// block][micro-batch].
+std::vector<ExpertRows> BlockPass::expert_rows(const BlockLabels& labels, Share batches,
+                                               size_t streams) const {
+  std::vector<ExpertRows> all(streams * batches.size());
   if (!experts_) return all;
   int64_t first = 0;
-  for (int64_t i = 0; i < batches.size(); ++i) {
-    const int64_t count = labels.own[batches.begin + i].row_count() * group_.size();
+  for (size_t i = 0; i < all.size(); ++i) {
+    const auto batch = batches.begin + static_cast<int64_t>(i) % batches.size();
+    const int64_t count = labels.own[batch].row_count() * group_.size();
     all[i] = experts_->rows(first, count);
     first += count;
   }
   return all;
 }
 
-/// One micro-batch through one stage.
-void BlockPass::pass_stage(const BlockLabels& labels, int64_t place, int64_t batch,
+/// One micro-batch of the original through one stage.
+void BlockPass::pass_stage(const BlockLabels& labels, const Stage& stage, int64_t batch,
                            ExpertRows& experts, const StageWeights& weights,
                            const Listeners& listeners, SiteTaps& taps) {
-  const auto& stage = store_.stages()[place];
   const auto& own = labels.own[batch];
-  auto rows = rows_of(labels, batch);
+  auto rows = rows_of(residual_, labels, batch);
   if (listeners.before_stage) listeners.before_stage(batch);
   taps.begin(own);
   {
@@ -206,18 +231,40 @@ void BlockPass::pass_stage(const BlockLabels& labels, int64_t place, int64_t bat
   if (!stage.is_last) return;
   taps.end(stage.layer);
   if (listeners.on_experts) listeners.on_experts(stage.layer + 1, experts.routing.expert);
+  intervene(labels, stage.layer + 1, batch, listeners);
   tap(labels, stage.layer + 1, batch, listeners);
 }
 
-/// Takes some micro-batches of a block through the stages of a layer.
+/// One micro-batch of a variant through one stage.
+void BlockPass::pass_variant(const BlockLabels& labels, const Stage& stage, int64_t batch,
+                             size_t variant, ExpertRows& experts, const StageWeights& weights,
+                             const Listeners& listeners) {
+  const Timer timer(times_.model_s);
+  const auto& own = labels.own[batch];
+  auto rows = rows_of(intervened_->stream(variant), labels, batch);
+  forward_.stage(stage, weights, sequences_of(own), rows, experts);
+  if (!stage.is_last) return;
+  intervened_->change_variant(variant, {stage.layer + 1, own, rows}, listeners.on_intervention);
+}
+
+/// Takes some micro-batches of a block, and of its variants, through the stages of a layer.
 void BlockPass::pass_layer(const BlockLabels& labels, int64_t layer, Share batches, bool is_last,
                            const Listeners& listeners, SiteTaps& taps) {
-  auto experts = expert_rows(labels, batches);
+  const size_t variants = listeners.on_variant_loss ? intervened_->variants() : 0;
+  auto experts = expert_rows(labels, batches, 1 + variants);
   const auto places = store_.stages_of(layer);
   for (int64_t place = places.begin; place < places.end; ++place) {
+    const auto& stage = store_.stages()[place];
     const auto& weights = store_.acquire(place, next_stage(place, is_last));
-    for (int64_t batch = batches.begin; batch < batches.end; ++batch) {
-      pass_stage(labels, place, batch, experts[batch - batches.begin], weights, listeners, taps);
+    for (int64_t i = 0; i < batches.size(); ++i) {
+      pass_stage(labels, stage, batches.begin + i, experts[i], weights, listeners, taps);
+    }
+    for (size_t variant = 0; variant < variants; ++variant) {
+      if (!intervened_->has_left(variant, layer)) continue;
+      for (int64_t i = 0; i < batches.size(); ++i) {
+        auto& own_experts = experts[(1 + variant) * batches.size() + i];
+        pass_variant(labels, stage, batches.begin + i, variant, own_experts, weights, listeners);
+      }
     }
   }
 }
@@ -234,6 +281,7 @@ bool BlockPass::run(const BlockLabels& labels, bool is_last, const Listeners& li
   for (size_t batch = 0; batch < labels.own.size(); ++batch) {
     taps.begin(labels.own[batch]);
     taps.end(-1);
+    intervene(labels, 0, batch, listeners);
     tap(labels, 0, batch, listeners);
   }
   if (!end_layer(0, listeners)) return false;

@@ -19,6 +19,7 @@
 #include "probe/site_taps.h"
 #include "run/block_labels.h"
 #include "run/inputs.h"
+#include "run/intervened_streams.h"
 
 namespace actsweep {
 
@@ -38,6 +39,11 @@ class BlockPass {
     /// Empty where no loss is asked for. [row_count] float32 on the host; NaN where a row has no
     /// target.
     std::function<void(const OwnedRows&, const at::Tensor& token_nll)> on_loss;
+    /// Where it is not empty, variants are run: on_loss of each of them, variant by variant.
+    std::function<void(size_t variant, const OwnedRows&, const at::Tensor& token_nll)>
+        on_variant_loss;
+    /// May be empty.
+    InterventionListener on_intervention;
     /// Where it is not empty: after each micro-batch and layer but 0, the experts that each
     /// gathered row chose, [m * rows, chosen] int64, the most probable first, in rank order of the
     /// owners; undefined where the layer has none.
@@ -58,20 +64,24 @@ class BlockPass {
   double waited_for_weights_s() const { return store_.waited_s(); }
 
  private:
-  at::Tensor rows_of(const BlockLabels& labels, size_t batch);
+  at::Tensor rows_of(const at::Tensor& stream, const BlockLabels& labels, size_t batch) const;
   void embed_block(const BlockLabels& labels);
+  void intervene(const BlockLabels& labels, int64_t layer, size_t batch,
+                 const Listeners& listeners);
   void tap(const BlockLabels& labels, int64_t layer, size_t batch, const Listeners& listeners);
   void pass_layer(const BlockLabels& labels, int64_t layer, Share batches, bool is_last,
                   const Listeners& listeners, SiteTaps& taps);
-  void pass_stage(const BlockLabels& labels, int64_t place, int64_t batch, ExpertRows& experts,
+  void pass_stage(const BlockLabels& labels, const Stage& stage, int64_t batch, ExpertRows& experts,
                   const StageWeights& weights, const Listeners& listeners, SiteTaps& taps);
-  std::vector<ExpertRows> expert_rows(const BlockLabels& labels, Share batches) const;
+  void pass_variant(const BlockLabels& labels, const Stage& stage, int64_t batch, size_t variant,
+                    ExpertRows& experts, const StageWeights& weights, const Listeners& listeners);
+  std::vector<ExpertRows> expert_rows(const BlockLabels& labels, Share batches,
+                                      size_t streams) const;
   std::optional<int64_t> next_stage(int64_t stage, bool is_last) const;
   void pass_head(const BlockLabels& labels, bool is_last, const Listeners& listeners);
   void tap_final_norm(const BlockLabels& labels, size_t batch, const StageWeights& head,
                       const Listeners& listeners);
-  void measure_loss(const BlockLabels& labels, size_t batch, const StageWeights& head,
-                    const Listeners& listeners);
+  at::Tensor nll_of(const StageWeights& head, const OwnedRows& own, const at::Tensor& rows);
   bool end_layer(int64_t layer, const Listeners& listeners);
 
   const SweepInputs& inputs_;
@@ -82,6 +92,7 @@ class BlockPass {
   std::optional<ImageEmbedding> image_embedding_;  // where the corpus has images
   std::optional<ExpertBlock> experts_;             // where the model has them
   at::Tensor residual_;                            // [rows of the largest block, C] float32
+  std::optional<IntervenedStreams> intervened_;    // where the job has interventions
   PassTimes times_;
 };
 

@@ -83,7 +83,9 @@ SweepInputs::SweepInputs(const Job& wanted)
       segments(plan_segments(windows, job, job.parallel.tensor)),
       datasets(declare_datasets(job, {corpus.kind(), checkpoint.architecture().experts.count > 0,
                                       checkpoint.architecture().image.registers})),
-      model_fingerprint(checkpoint.fingerprint()) {
+      model_fingerprint(checkpoint.fingerprint()),
+      intervention_means(
+          open_interventions(job, checkpoint.architecture(), corpus.kind(), model_fingerprint)) {
   for (const auto& name : job.capture.prompts) {
     auto& prompt = prompts[name] = corpus.prompt(name);
     if (const auto sink = sink_id(checkpoint.architecture())) {
@@ -154,6 +156,10 @@ nlohmann::json SweepInputs::identity(int64_t threads) const {
   identity["tokenizer.fingerprint"] = corpus.tokenizer_fingerprint();
   if (const auto& from = job.statistics.attention_from) {
     identity["statistics.attention_from"] = fingerprint_of_sweep(*from);
+  }
+  for (size_t i = 0; i < intervention_means.size(); ++i) {
+    const auto& fingerprint = intervention_means[i].fingerprint;
+    if (!fingerprint.empty()) identity[fmt::format("intervention.{}.from", i + 1)] = fingerprint;
   }
   identity["corpus.windows_per_segment"] = segments.windows_per_segment;
   identity["corpus.windows_per_microbatch"] = segments.windows_per_microbatch;

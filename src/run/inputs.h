@@ -17,6 +17,7 @@
 #include "job/job.h"
 #include "model/checkpoint.h"
 #include "plan/demand.h"
+#include "run/intervention_inputs.h"
 #include "stats/key_sets.h"
 
 namespace actsweep {
@@ -36,7 +37,8 @@ struct SweepInputs {
   std::vector<Dataset> datasets;
   std::map<std::string, Prompt> prompts;  // those to capture, by name
   std::string model_fingerprint;
-  PositionsBySequence earlier_events;  // of [statistics] attention_from
+  std::vector<InterventionMeans> intervention_means;  // one an intervention of the job
+  PositionsBySequence earlier_events;                 // of [statistics] attention_from
 
   /// The bytes of each id, end to end, and where they begin: the corpus' vocabulary, and behind it
   /// the model's sink token where it has one.

@@ -10,7 +10,9 @@ namespace {
 Extents all_extents(const SweepInputs& inputs) {
   const auto facts = inputs.facts();
   Extents extents;
-  for (const auto axis : all_axes()) extents[axis] = axis_length(facts, axis);
+  for (const auto axis : all_axes()) {
+    if (const auto length = axis_length(facts, axis); length > 0) extents[axis] = length;
+  }
   return extents;
 }
 
@@ -29,6 +31,7 @@ Measurements::Measurements(const SweepInputs& inputs, const Group& group, at::De
     sites_.try_emplace(site, site, inputs.job, extents, device);
   }
   if (statistics.loss) loss_.emplace(inputs.job, device);
+  if (!inputs.job.interventions.empty()) interventions_.emplace(inputs.job, device);
   if (key_sets_.count() > 0) attention_.emplace(key_sets_, place, extents, device);
   if (statistics.value_updates) value_updates_.emplace(key_sets_, group, place, extents, device);
   if (statistics.query_key) query_key_.emplace(place, extents, device);
@@ -38,6 +41,7 @@ Measurements::Measurements(const SweepInputs& inputs, const Group& group, at::De
 void Measurements::begin_segment() {
   for (auto& [name, statistics] : sites_) statistics.begin_segment();
   if (loss_) loss_->begin_segment();
+  if (interventions_) interventions_->begin_segment();
   if (attention_) attention_->begin_segment();
   if (value_updates_) value_updates_->begin_segment();
   if (query_key_) query_key_->begin_segment();
@@ -75,7 +79,19 @@ BlockPass::Listeners Measurements::listeners() {
       loss_->update(own, nll, *rows_);
     };
   }
+  listen_to_interventions(listeners);
   return listeners;
+}
+
+void Measurements::listen_to_interventions(BlockPass::Listeners& listeners) {
+  if (!interventions_) return;
+  listeners.on_intervention = [this](size_t intervention, const Intervention::Counts& counts) {
+    interventions_->add_matches(intervention, counts.tokens, counts.activations);
+  };
+  if (inputs_.job.variants().empty()) return;
+  listeners.on_variant_loss = [this](size_t variant, const OwnedRows& own, const at::Tensor& nll) {
+    interventions_->add_loss(variant, own, nll, *rows_);
+  };
 }
 
 void Measurements::tap(const Tap& tap) {
@@ -129,6 +145,7 @@ std::vector<Field> Measurements::fields() {
   };
   for (auto& [name, statistics] : sites_) add(statistics.fields());
   if (loss_) add(loss_->fields());
+  if (interventions_) add(interventions_->fields());
   if (attention_) add(attention_->fields());
   if (value_updates_) add(value_updates_->fields());
   if (query_key_) add(query_key_->fields());

@@ -16,6 +16,7 @@
 #include "run/row_collector.h"
 #include "stats/attention_statistics.h"
 #include "stats/expert_statistics.h"
+#include "stats/intervention_statistics.h"
 #include "stats/loss_statistics.h"
 #include "stats/query_key.h"
 #include "stats/site_statistics.h"
@@ -37,6 +38,7 @@ class Measurements {
   std::vector<Field> fields();
 
  private:
+  void listen_to_interventions(BlockPass::Listeners& listeners);
   void tap(const Tap& tap);
   void begin_stage(size_t batch);
   void see_attention(const AttentionView& view);
@@ -49,6 +51,7 @@ class Measurements {
   KeySets key_sets_;
   std::map<Site, SiteStatistics> sites_;
   std::optional<LossStatistics> loss_;
+  std::optional<InterventionStatistics> interventions_;
   std::optional<AttentionStatistics> attention_;
   std::optional<ValueUpdates> value_updates_;
   std::optional<QueryKeyMoments> query_key_;

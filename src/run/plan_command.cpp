@@ -36,6 +36,7 @@ Job schema_job() {
   Job job;
   job.statistics.loss = true;
   job.capture.prompts = {"NAME"};
+  job.interventions.emplace_back().variant = "NAME";
   return job;
 }
 

@@ -50,11 +50,13 @@ RowCollector::RowCollector(const Group& group, SegmentOutput* output, const Swee
     if (dataset.merge != Merge::kRows) continue;
     int64_t item_bytes = size_of(dataset.type);
     for (const auto axis : dataset.axes) {
-      const bool is_outer = axis == Axis::kLayer || axis == Axis::kFinalLayer ||
-                            axis == Axis::kToken || axis == Axis::kRow || axis == Axis::kSequence;
-      if (!is_outer) item_bytes *= axis_length(facts_, axis);
+      const bool is_counted =
+          is_outer(axis) || axis == Axis::kToken || axis == Axis::kRow || axis == Axis::kSequence;
+      if (!is_counted) item_bytes *= axis_length(facts_, axis);
     }
-    buffers_[dataset.path] = {&dataset, item_bytes, {}, {}};
+    const int64_t variants =
+        has_axis(dataset, Axis::kVariant) ? axis_length(facts_, Axis::kVariant) : 1;
+    buffers_[dataset.path] = {&dataset, item_bytes, variants, {}, {}};
   }
 }
 
@@ -87,7 +89,12 @@ void RowCollector::flush_layer(int64_t layer) {
   for (auto& [path, buffer] : buffers_) {
     if (buffer.fresh.empty() && !has_axis(*buffer.dataset, Axis::kLayer)) continue;
     if (has_axis(*buffer.dataset, Axis::kRow)) {
-      buffer.by_layer.push_back(std::move(buffer.fresh));
+      const auto fresh = std::span(buffer.fresh);
+      const size_t part = fresh.size() / buffer.variants;
+      for (int64_t variant = 0; variant < buffer.variants; ++variant) {
+        const auto values = fresh.subspan(variant * part, part);
+        buffer.by_layer.emplace_back(values.begin(), values.end());
+      }
     } else {
       add_bytes(mine, buffer.fresh);
       sent.push_back(&buffer);
@@ -100,14 +107,15 @@ void RowCollector::flush_layer(int64_t layer) {
   std::vector<Cursor> cursors(parts.begin(), parts.end());
   for (auto* buffer : sent) {
     const bool is_by_sequence = has_axis(*buffer->dataset, Axis::kSequence);
-    // Each part holds its micro-batches one after another; the file wants micro-batches of all
-    // members in turn.
-    std::vector<std::vector<std::span<const std::byte>>> pieces(labels_->counts.size());
+    // Each part holds its micro-batches one after another, for each variant where there are some;
+    // the file wants micro-batches of all members in turn.
+    const size_t batches = labels_->counts.size();
+    std::vector<std::vector<std::span<const std::byte>>> pieces(buffer->variants * batches);
     for (int member = 0; member < group_.size(); ++member) {
-      for (size_t batch = 0; batch < pieces.size(); ++batch) {
-        const auto& count = labels_->counts[batch][member];
+      for (size_t piece = 0; piece < pieces.size(); ++piece) {
+        const auto& count = labels_->counts[piece % batches][member];
         const int64_t items = is_by_sequence ? count.sequences : count.tokens;
-        pieces[batch].push_back(cursors[member].take(items * buffer->item_bytes));
+        pieces[piece].push_back(cursors[member].take(items * buffer->item_bytes));
       }
     }
     std::vector<std::byte> values;

@@ -38,8 +38,9 @@ class RowCollector : public RowSink {
   struct Buffer {
     const Dataset* dataset = nullptr;
     int64_t item_bytes = 0;        // of one token or sequence
+    int64_t variants = 1;          // along the variant axis
     std::vector<std::byte> fresh;  // since the last flush, micro-batch after micro-batch
-    std::vector<std::vector<std::byte>> by_layer;  // kept, on the row axis
+    std::vector<std::vector<std::byte>> by_layer;  // kept, on the row axis; or by variant
   };
 
   Buffer& buffer_of(const Dataset& dataset);

@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "base/error.h"
+#include "run/captured_attention.h"
 
 namespace actsweep {
 namespace {
@@ -145,6 +146,23 @@ Verdict SegmentRunner::run_segment(int64_t number, bool is_last) {
   return verdict_;
 }
 
+/// Has every layer's attention on a prompt of member 0 written whole.
+void SegmentRunner::capture_attention(const std::string& group, int64_t tokens,
+                                      BlockPass::Listeners& listeners) {
+  const int64_t heads = environment_.inputs.checkpoint.architecture().heads;
+  const auto write = [this, group, heads, tokens](int64_t layer, const CapturedAttention& whole) {
+    if (!output_) return;
+    const std::vector<int64_t> offset = {layer, 0, 0, 0}, count = {1, heads, tokens, tokens};
+    output_->write(group + "/attention_logit", offset, count, bytes_of(whole.logit));
+    output_->write(group + "/attention", offset, count, bytes_of(whole.probability));
+  };
+  write(0, no_attention(heads, tokens));
+  listeners.taps.on_attention = [this, write, tokens](const AttentionView& view) {
+    write(view.layer + 1, captured_attention(environment_.inputs.checkpoint.architecture(),
+                                             environment_.group, view, tokens));
+  };
+}
+
 Verdict SegmentRunner::run_prompt(const std::string& name, int64_t number, bool is_last) {
   const auto& inputs = environment_.inputs;
   const auto& prompt = inputs.prompts.at(name);
@@ -153,7 +171,7 @@ Verdict SegmentRunner::run_prompt(const std::string& name, int64_t number, bool 
   const std::string group = "capture/" + name;
   if (environment_.io != nullptr) {
     auto extents = segment_extents({0, 0});
-    extents[Axis::kPromptToken] = labels.tokens;
+    extents[Axis::kPromptToken] = extents[Axis::kPromptKey] = labels.tokens;
     output_ = std::make_unique<SegmentOutput>(*environment_.io, environment_.folder, number,
                                               capture_datasets(inputs.datasets, name), extents);
     const auto bytes = std::as_bytes(std::span(prompt.ids));
@@ -177,6 +195,9 @@ Verdict SegmentRunner::run_prompt(const std::string& name, int64_t number, bool 
   if (choices > 0) {
     listeners.on_experts = write_experts;
     write_experts(0, at::Tensor());
+  }
+  if (inputs.job.capture.attention) {
+    capture_attention(group, labels.tokens, listeners);
   }
   listeners.after_layer = [&](int64_t) {
     verdict_ = check_stop(0);

@@ -163,6 +163,7 @@ void consolidate(const SweepInputs& inputs, const SweepLayout& layout,
   assembly.attributes = root_attributes(inputs, layout, identity, segments);
   assembly.constants = constant_datasets(inputs);
   assembly.derive = [&](const MergedFields& fields) {
+    refuse_unmatched(inputs.job, fields);
     return derive(inputs.job, fields, [&](int64_t layer, int64_t neuron, int64_t channel) {
       return down_weight(inputs.checkpoint, layer - 1, neuron, channel);
     });

@@ -170,6 +170,12 @@ std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) 
     append(datasets, declare_loss_rows(per_token));
     append(datasets, declare_loss_sums());
   }
+  if (!job.interventions.empty()) append(datasets, declare_interventions());
+  if (!job.variants().empty()) {
+    append(datasets, declare_variant_rows(per_token));
+    append(datasets, declare_variant_sums());
+    append(datasets, declare_variant_perplexities());
+  }
   for (const auto& prompt : job.capture.prompts) {
     append(datasets, declare_capture(prompt));
     if (inputs.has_experts) append(datasets, declare_captured_experts(prompt));

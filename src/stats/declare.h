@@ -49,6 +49,8 @@ enum class Axis {
   kExpert,        // routed experts
   kRegister,      // register tokens of an image
   kPromptKey,     // tokens of one captured prompt, as keys
+  kVariant,       // variants of the job's interventions
+  kIntervention,  // interventions of the job
 };
 
 /// How a dataset of two parts (ranks, segments, files) becomes one.

@@ -64,6 +64,10 @@ const char* name_of(Axis axis) {
       return "register";
     case kPromptKey:
       return "key";
+    case kVariant:
+      return "variant";
+    case kIntervention:
+      return "intervention";
   }
   return "";
 }

@@ -54,5 +54,13 @@ std::vector<Dataset> declare_experts();
 std::vector<Dataset> declare_loss_rows(PerToken per_token);
 /// Fields: the raw sums behind the perplexities.
 std::vector<Dataset> declare_loss_sums();
+/// Fields: what each intervention matched and overwrote.
+std::vector<Dataset> declare_interventions();
+/// The loss per variant and token, unless per_token = "none".
+std::vector<Dataset> declare_variant_rows(PerToken per_token);
+/// Fields: the raw sums behind each variant's perplexities, and what it overwrote.
+std::vector<Dataset> declare_variant_sums();
+/// The perplexities, derived from those.
+std::vector<Dataset> declare_variant_perplexities();
 
 }  // namespace actsweep

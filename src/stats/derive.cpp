@@ -135,6 +135,23 @@ void derive_perplexities(const Job& job, const MergedFields& fields, Derived& de
   derived.attributes.emplace_back(path, "windows_perplexity", exp_mean(window_mean_sum, windows));
 }
 
+void derive_variants(const MergedFields& fields, Derived& derived) {
+  const auto variants =
+      static_cast<int64_t>(fields.values.at("variants/nll_sum").size() / sizeof(double));
+  const auto exp_means = [&](const char* sum_path, const char* count_path) {
+    const auto sum = values_of<double>(fields, sum_path, variants);
+    const auto count = values_of<int64_t>(fields, count_path, variants);
+    std::vector<double> means;
+    for (int64_t i = 0; i < variants; ++i) means.push_back(exp_mean(sum[i], count[i]));
+    return means;
+  };
+  derived.datasets.push_back(
+      column_of("variants/perplexity", exp_means("variants/nll_sum", "variants/target_count")));
+  derived.datasets.push_back(
+      column_of("variants/windows_perplexity",
+                exp_means("variants/window_mean_sum", "variants/window_count")));
+}
+
 }  // namespace
 
 Derived derive(const Job& job, const MergedFields& fields, const DownWeight& down_weight) {
@@ -144,6 +161,7 @@ Derived derive(const Job& job, const MergedFields& fields, const DownWeight& dow
     derive_super_weights(fields, down_weight, derived);
   }
   if (job.statistics.loss) derive_perplexities(job, fields, derived);
+  if (fields.values.contains("variants/nll_sum")) derive_variants(fields, derived);
   return derived;
 }
 

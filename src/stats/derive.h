@@ -40,7 +40,7 @@ using DownWeight = std::function<float(int64_t layer, int64_t neuron, int64_t ch
 /// A channel of a layer is a finding if its largest magnitude passes the criterion against the
 /// lower edge of the magnitude bin that holds the layer's lower median; a median of 0 passes
 /// nothing. The perplexities are attributes of loss/token_nll, or of loss/nll_sum where the job
-/// keeps no rows; without a target they are NaN.
+/// keeps no rows; without a target they are NaN. Those of variants are datasets.
 Derived derive(const Job& job, const MergedFields& fields, const DownWeight& down_weight);
 
 }  // namespace actsweep

@@ -15,6 +15,19 @@
 
 namespace actsweep {
 
+/// What the targets of one micro-batch's owned windows add to the sums.
+struct LossSums {
+  double nll_sum = 0;
+  int64_t target_count = 0;
+  double window_mean_sum = 0;  // of windows with a target
+  int64_t window_count = 0;
+};
+
+/// `token_nll` [labels.row_count()] float32 on the host, contiguous. `real_nll` becomes that of the
+/// real tokens.
+LossSums sum_losses(const OwnedRows& labels, const at::Tensor& token_nll,
+                    std::vector<float>& real_nll);
+
 class LossStatistics {
  public:
   /// Fields live on `device`.
@@ -22,7 +35,7 @@ class LossStatistics {
 
   /// Sets all fields to their neutral value.
   void begin_segment() { fields_.clear(); }
-  /// `token_nll` [labels.row_count()] float32 on the host, contiguous.
+  /// `token_nll` as of sum_losses.
   void update(const OwnedRows& labels, const at::Tensor& token_nll, RowSink& sink);
   /// The fields as they stand, to be reduced over the model group by their merge rules.
   std::vector<Field> fields() const { return fields_.fields(); }

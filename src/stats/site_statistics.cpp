@@ -8,6 +8,7 @@
 #include "stats/declare_statistics.h"
 #include "stats/magnitude_histogram.h"
 #include "stats/massive_events.h"
+#include "stats/register_moments.h"
 #include "stats/sequence_extrema.h"
 #include "stats/token_extrema.h"
 
@@ -48,6 +49,9 @@ SiteStatistics::SiteStatistics(Site site, const Job& job, const Extents& extents
   statistics.push_back(std::make_unique<ClassMoments>(site, lengths, device));
   if (site == Site::kResidual) {
     statistics.push_back(std::make_unique<MassiveEvents>(job, lengths, device));
+    if (lengths.contains(Axis::kRegister)) {
+      statistics.push_back(std::make_unique<RegisterMoments>(lengths, device));
+    }
   }
 }
 

@@ -29,7 +29,8 @@ enum class MeasuredBy {
 
 class SiteStatistics {
  public:
-  /// `extents` has the lengths of the site's layer and channel axes. Fields live on `device`.
+  /// `extents` has the lengths of the site's layer and channel axes, and that of the registers
+  /// where the model has them. Fields live on `device`.
   SiteStatistics(Site site, const Job& job, const Extents& extents, at::Device device,
                  MeasuredBy measured_by = MeasuredBy::kDefault);
   ~SiteStatistics();

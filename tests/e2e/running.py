@@ -41,7 +41,7 @@ TINY = {
     "initializer_range": 0.3,
 }
 
-Job = dict[str, dict[str, Any]]
+Job = dict[str, Any]  # sections of keys; lists of tables
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -101,9 +101,9 @@ def make_corpus(
     return path
 
 
-def make_job(model: Path, corpus: Path, sweep: Path, /, **sections: dict[str, Any]) -> Job:
+def make_job(model: Path, corpus: Path, sweep: Path, /, **sections: Any) -> Job:
     """A job of one thread a rank that measures events, losses and a captured prompt; `sections`
-    change or add keys."""
+    change or add keys, or are lists of tables."""
     job: Job = {
         "model": {"path": str(model)},
         "corpus": {"path": str(corpus), "sequence_length": 16},
@@ -114,15 +114,17 @@ def make_job(model: Path, corpus: Path, sweep: Path, /, **sections: dict[str, An
         "output": {"path": str(sweep), "segment_tokens": 256},
     }
     for name, keys in sections.items():
-        job[name] = {**job.get(name, {}), **keys}
+        job[name] = keys if isinstance(keys, list) else {**job.get(name, {}), **keys}
     return job
 
 
 def write_job(path: Path, job: Job) -> Path:
     lines = []
-    for name, keys in job.items():
-        lines.append(f"[{name}]")
-        lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+    for name, content in job.items():
+        is_list = isinstance(content, list)
+        for keys in content if is_list else [content]:
+            lines.append(f"[[{name}]]" if is_list else f"[{name}]")
+            lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
     path.write_text("\n".join(lines) + "\n")
     return path
 

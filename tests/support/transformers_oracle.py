@@ -83,8 +83,9 @@ class Oracle:
         self._rotary = copy.deepcopy(getattr(self._decoder, "rotary_emb", None))
         self._layers: list[torch.Tensor] = []
         self._routings: list[Routing] = []
-        blocks_of(module)[0].register_forward_pre_hook(self._keep_input, with_kwargs=True)
-        for layer, block in enumerate(blocks_of(module)):
+        self.blocks = blocks_of(module)
+        self.blocks[0].register_forward_pre_hook(self._keep_input, with_kwargs=True)
+        for layer, block in enumerate(self.blocks):
             block.register_forward_hook(self._keep_output)
             for part in block.modules():
                 if type(part).__name__.endswith("TopKRouter"):

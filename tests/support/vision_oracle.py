@@ -35,10 +35,10 @@ class VisionOracle:
         assert self._config._attn_implementation == "eager"
         if self._config.model_type == "vit_mae":
             self._config.mask_ratio = 0.0
-        blocks = blocks_of(module)
+        self.blocks = blocks_of(module)
         self._layers: list[torch.Tensor] = []
-        blocks[0].register_forward_pre_hook(self._keep_input, with_kwargs=True)
-        for block in blocks:
+        self.blocks[0].register_forward_pre_hook(self._keep_input, with_kwargs=True)
+        for block in self.blocks:
             block.register_forward_hook(self._keep_output)
 
     def _keep_input(self, _module: torch.nn.Module, inputs: tuple, named: dict) -> None:

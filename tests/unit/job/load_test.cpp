@@ -57,6 +57,20 @@ prompts = ["war", "peace-2"]
 path = "results/tiny.h5"
 per_token = "massive"
 segment_tokens = 16384
+[[intervention]]
+layer = 12
+channels = [507, 3]
+tokens = "position:0"
+action = "zero"
+[[intervention]]
+layer = "all"
+channels = "random"
+tokens = "registers"
+action = "mean"
+from = "means.h5"
+count = 5
+seed = 9
+variant = "random-5"
 )")
                       .load();
   EXPECT_EQ(job.model.path, "models/tiny");
@@ -84,6 +98,108 @@ segment_tokens = 16384
   EXPECT_EQ(job.output.path, "results/tiny.h5");
   EXPECT_EQ(job.output.per_token, PerToken::kMassive);
   EXPECT_EQ(job.output.segment_tokens, 16384);
+  ASSERT_EQ(job.interventions.size(), 2u);
+  const auto& zero = job.interventions[0];
+  EXPECT_EQ(zero.layer, 12);
+  EXPECT_EQ(zero.channel_choice, ChannelChoice::kListed);
+  EXPECT_THAT(zero.channels, ElementsAre(507, 3));
+  EXPECT_EQ(zero.tokens, "position:0");
+  EXPECT_EQ(zero.action, Action::kZero);
+  EXPECT_FALSE(zero.variant);
+  const auto& mean = job.interventions[1];
+  EXPECT_EQ(mean.layer, std::nullopt);
+  EXPECT_EQ(mean.channel_choice, ChannelChoice::kRandom);
+  EXPECT_EQ(mean.tokens, "registers");
+  EXPECT_EQ(mean.action, Action::kMean);
+  EXPECT_EQ(mean.from, "means.h5");
+  EXPECT_EQ(mean.count, 5);
+  EXPECT_EQ(mean.seed, 9);
+  EXPECT_EQ(mean.variant, "random-5");
+}
+
+/// The mistakes of the smallest job with an [[intervention]] table of these lines, without what
+/// stands before the key.
+std::vector<std::string> table_mistakes(const std::string& lines,
+                                        const std::string& loss = "true") {
+  const std::string text = std::string(kSmallestJob) + "\n[[intervention]]\n" + lines;
+  auto mistakes = JobFile(text).mistakes({"statistics.loss=" + loss});
+  for (auto& mistake : mistakes) {
+    const auto title = mistake.find("[[intervention]] ");
+    EXPECT_NE(title, std::string::npos) << mistake;
+    mistake = mistake.substr(title + std::string("[[intervention]] ").size());
+  }
+  return mistakes;
+}
+
+const std::string kPlace = "layer = 1\nchannels = [1]\ntokens = 'all'\n";
+
+TEST(LoadJob, EachKeyOfAnInterventionIsChecked) {
+  EXPECT_THAT(
+      table_mistakes("layer = -1\nchannels = [4, 4, -2, 'x']\ntokens = 'position:'\naction = "
+                     "'one'\nvalue = inf\ncuont = 3\nvariant = 'a b'\n"),
+      ElementsAre("layer: expected an integer of at least 0, or \"all\", found an integer (-1)",
+                  "channels: entry 2: 4 is named twice",
+                  "channels: entry 3: expected an integer of at least 0, found an integer (-2)",
+                  "channels: entry 4: expected an integer of at least 0, found a string (\"x\")",
+                  AllOf(StartsWith("tokens: expected \"position:N\", or one of \"argmax\""),
+                        EndsWith("found a string (\"position:\")")),
+                  StartsWith("action: expected one of \"zero\", \"mean\""),
+                  "value: expected a finite number, found a float (inf)",
+                  "cuont: unknown key; did you mean \"count\"?",
+                  StartsWith("variant: expected a name of letters")));
+  EXPECT_THAT(table_mistakes("channels = []\ntokens = 'class:verb:first'\naction = 'zero'"),
+              ElementsAre(StartsWith("layer: missing, but required"), "channels: the list is empty",
+                          StartsWith("tokens: expected")));
+}
+
+TEST(LoadJob, EveryTokenSelectorOfTheDocumentationIsTaken) {
+  for (const std::string tokens :
+       {"position:0", "position:4095", "argmax", "class:delimiter:first",
+        "class:weak_semantic:first", "class:other:first", "registers", "all"}) {
+    const auto job = JobFile(std::string(kSmallestJob) +
+                             "\n[[intervention]]\nlayer = 0\nchannels = 'median'\ntokens = '" +
+                             tokens + "'\naction = 'zero'")
+                         .load();
+    EXPECT_EQ(job.interventions.at(0).tokens, tokens);
+  }
+  for (const std::string tokens : {"position:-1", "position:1x", "position:99999999999999999999",
+                                   "class:delimiter", "first", ""}) {
+    EXPECT_THAT(
+        table_mistakes("layer = 0\nchannels = 'all'\ntokens = '" + tokens + "'\naction = 'zero'"),
+        ElementsAre(StartsWith("tokens: expected")));
+  }
+}
+
+TEST(LoadJob, KeysOfAnInterventionThatDoNotGoTogetherAreRefused) {
+  const auto only = [](const std::string& start) { return ElementsAre(StartsWith(start)); };
+  EXPECT_THAT(table_mistakes(kPlace + "action = 'mean'"),
+              ElementsAre("action: \"mean\" takes its mean from value or from: expected one of "
+                          "them, found neither"));
+  EXPECT_THAT(table_mistakes(kPlace + "action = 'mean'\nvalue = 1\nfrom = 'x'"),
+              ElementsAre(EndsWith("found both")));
+  EXPECT_THAT(table_mistakes(kPlace + "action = 'scale'"), only("action: \"scale\" needs"));
+  EXPECT_THAT(table_mistakes(kPlace + "action = 'value'"), only("action: \"value\" needs"));
+  EXPECT_THAT(table_mistakes(kPlace + "action = 'zero'\nvalue = 1"), only("value: "));
+  EXPECT_THAT(table_mistakes(kPlace + "action = 'value'\nvalue = 1\nfrom = 'x'"), only("from: "));
+  EXPECT_THAT(table_mistakes(kPlace + "action = 'zero'\ncount = 2"), only("count: "));
+  EXPECT_THAT(table_mistakes(kPlace + "action = 'zero'\nseed = 2"), only("seed: "));
+  EXPECT_THAT(table_mistakes(kPlace + "action = 'zero'\nvariant = 'v'", "false"),
+              only("variant: variants are compared by their loss"));
+}
+
+TEST(LoadJob, InterventionsAreAnArrayOfTables) {
+  const std::string text = kSmallestJob;
+  EXPECT_THAT(
+      JobFile(text + "\n[intervention]\nlayer = 1\n").mistakes(),
+      ElementsAre(EndsWith("[[intervention]]: expected an array of tables, found a table")));
+  EXPECT_THAT(
+      JobFile(text + "\n[[interventions]]\nlayer = 1\n").mistakes(),
+      ElementsAre(EndsWith("[interventions]: unknown section; did you mean [[intervention]]?")));
+  EXPECT_THAT(JobFile(text).mistakes({"intervention.layer=2"}),
+              ElementsAre("--set intervention.layer=2: [[intervention]] tables are set in the job "
+                          "file alone"));
+  EXPECT_THAT(JobFile("action = 'zero'\n" + text).mistakes(),
+              ElementsAre(EndsWith("did you mean \"action\" of [[intervention]]?")));
 }
 
 TEST(LoadJob, KeysLeftOutHaveTheirDefaults) {

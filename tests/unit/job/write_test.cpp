@@ -6,6 +6,7 @@
 #include <set>
 #include <sstream>
 
+#include "job/intervention_keys.h"
 #include "job/keys.h"
 #include "job_file.h"
 
@@ -43,15 +44,60 @@ Job unusual_job() {
   return job;
 }
 
+Job intervened_job() {
+  Job job = unusual_job();
+  Job::Intervention scale{.layer = 12,
+                          .channel_choice = ChannelChoice::kListed,
+                          .channels = {507, 0},
+                          .tokens = "position:3",
+                          .action = Action::kScale,
+                          .value = -0.25,
+                          .from = {},
+                          .variant = "half"};
+  Job::Intervention random{.layer = {},
+                           .channel_choice = ChannelChoice::kRandom,
+                           .channels = {},
+                           .tokens = "argmax",
+                           .action = Action::kMean,
+                           .value = {},
+                           .from = "it's/\"means\".h5",
+                           .count = 3,
+                           .seed = 17,
+                           .variant = {}};
+  job.interventions = {scale, random};
+  return job;
+}
+
 TEST(WriteJob, ReadsBackEveryKey) {
-  for (const Job& job : {unusual_job(), JobFile(kSmallestJob).load()}) {
+  for (const Job& job : {unusual_job(), intervened_job(), JobFile(kSmallestJob).load()}) {
     const std::string text = to_toml(job);
     const Job again = JobFile(text).load();
     for (const auto& key : job_keys()) {
       EXPECT_EQ(key.access.get(again), key.access.get(job)) << key.section << "." << key.name;
     }
+    EXPECT_EQ(again.interventions.size(), job.interventions.size());
     EXPECT_EQ(to_toml(again), text);
   }
+}
+
+TEST(WriteJob, InterventionsKeepTheirOrderAndWhatIsReadOfThem) {
+  EXPECT_EQ(to_toml(intervened_job().interventions),
+            "[[intervention]]\nlayer = 12\nchannels = [507, 0]\ntokens = \"position:3\"\n"
+            "action = \"scale\"\nvalue = -0.25\nvariant = \"half\"\n"
+            "\n[[intervention]]\nlayer = \"all\"\nchannels = \"random\"\ntokens = \"argmax\"\n"
+            "action = \"mean\"\nfrom = \"it's/\\\"means\\\".h5\"\ncount = 3\nseed = 17\n");
+}
+
+TEST(WriteJob, TheIdentityHasEachInterventionWithoutPaths) {
+  const auto identity = identity_of(intervened_job());
+  EXPECT_EQ(identity["intervention.1.layer"], 12);
+  EXPECT_EQ(identity["intervention.1.variant"], "half");
+  EXPECT_EQ(identity["intervention.1.value"], -0.25);
+  EXPECT_EQ(identity["intervention.2.layer"], "all");
+  EXPECT_EQ(identity["intervention.2.seed"], 17);
+  EXPECT_FALSE(identity.contains("intervention.1.count"));
+  EXPECT_FALSE(identity.contains("intervention.2.from"));
+  EXPECT_FALSE(identity.contains("intervention.2.variant"));
 }
 
 TEST(WriteJob, KeysWithoutAValueAreLeftOut) {
@@ -113,13 +159,16 @@ TEST(DescribeKeys, HasARowOfFourCellsForEveryKey) {
   EXPECT_THAT(table, HasSubstr("| `model.path` | a string that is not empty | required | "));
   EXPECT_THAT(
       table, HasSubstr("| `parallel.threads` | an integer of at least 1 | cores / local ranks | "));
+  EXPECT_THAT(table, HasSubstr("| `intervention.count` | an integer of at least 1 | `2` | "));
   std::istringstream lines(table);
   size_t count = 0;
-  for (std::string line; std::getline(lines, line); ++count) {
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with('|')) continue;  // between the two tables
     EXPECT_EQ(std::count(line.begin(), line.end(), '|'), 5) << line;
     EXPECT_THAT(line, Not(HasSubstr("|  |"))) << "an empty cell";
+    ++count;
   }
-  EXPECT_EQ(count, job_keys().size() + 2);
+  EXPECT_EQ(count, job_keys().size() + intervention_keys().size() + 4);
 }
 
 TEST(JobKeys, NamesAreUniqueAndEveryOptionalKeyWithoutAValueSaysWhatStandsInItsPlace) {

@@ -100,6 +100,26 @@ TEST(Layout, ABlockKeepsTheGatheredRowsOfStreamedExpertsAlone) {
   }
 }
 
+TEST(Layout, EachVariantHasAStreamAndItsOwnLayers) {
+  auto facts = llama_70b();
+  const auto alone = memory_demand(facts, 1, 1, 4);
+  const double operations = sweep_operations(facts);
+  for (const auto& [name, layer] : {std::pair("low", 20), {"high", 60}, {"low", 70}}) {
+    auto& intervention = facts.job.interventions.emplace_back();
+    intervention.layer = layer;
+    intervention.variant = name;
+  }
+  const auto demand = memory_demand(facts, 1, 1, 4);
+  EXPECT_EQ(demand.residual, 3 * alone.residual);
+  EXPECT_EQ(demand.weights, alone.weights);
+  EXPECT_EQ(first_layer_of(facts.job, "low"), 20);
+  EXPECT_EQ(first_layer_of(facts.job, "high"), 60);
+  // 60 and 20 of the 80 layers besides.
+  EXPECT_NEAR(sweep_operations(facts) / operations, 2.0, 1e-9);
+  EXPECT_EQ(axis_length(facts, Axis::kVariant), 2);
+  EXPECT_EQ(axis_length(facts, Axis::kIntervention), 3);
+}
+
 TEST(Layout, WhatARefusalProposesFits) {
   auto facts = llama_70b();
   const auto machine = with_memory(24);

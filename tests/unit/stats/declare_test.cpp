@@ -17,6 +17,8 @@ Job full_job(PerToken per_token = PerToken::kAll) {
   job.statistics.loss = true;
   job.capture.prompts = {"summer", "winter"};
   job.output.per_token = per_token;
+  job.interventions.emplace_back().variant = "zero";
+  job.interventions.emplace_back();
   return job;
 }
 
@@ -62,14 +64,16 @@ TEST(Declarations, PerTokenMassiveMovesRowsToTheirOwnAxis) {
   const std::vector<Axis> axes = {Axis::kLayer, Axis::kRow, Axis::kOrder};
   EXPECT_EQ(find(datasets, "residual/token_top_value")->axes, axes);
   EXPECT_EQ(find(datasets, "loss/token_nll")->axes, std::vector<Axis>{Axis::kRow});
+  EXPECT_EQ(find(datasets, "variants/token_nll")->axes,
+            (std::vector<Axis>{Axis::kVariant, Axis::kRow}));
   EXPECT_EQ(find(datasets, "tokens/row_token")->index_of, Axis::kToken);
   EXPECT_EQ(find(datasets, "tokens/id")->axes, std::vector<Axis>{Axis::kToken});
 }
 
 TEST(Declarations, PerTokenNoneKeepsNoRowsPerToken) {
   const auto datasets = declare_datasets(full_job(PerToken::kNone));
-  for (const char* path :
-       {"residual/token_top_value", "residual/token_norm", "loss/token_nll", "tokens/row_token"}) {
+  for (const char* path : {"residual/token_top_value", "residual/token_norm", "loss/token_nll",
+                           "tokens/row_token", "variants/token_nll"}) {
     EXPECT_EQ(find(datasets, path), nullptr) << path;
   }
   EXPECT_NE(find(datasets, "loss/nll_sum"), nullptr);
@@ -80,7 +84,13 @@ TEST(Declarations, LossAndCapturesStandOnlyWhereAskedFor) {
   for (const Dataset& dataset : declare_datasets(Job{})) {
     EXPECT_FALSE(dataset.path.starts_with("loss/")) << dataset.path;
     EXPECT_FALSE(dataset.path.starts_with("capture/")) << dataset.path;
+    EXPECT_FALSE(dataset.path.starts_with("interventions/")) << dataset.path;
+    EXPECT_FALSE(dataset.path.starts_with("variants/")) << dataset.path;
   }
+  Job job;
+  job.interventions.emplace_back();
+  EXPECT_NE(find(declare_datasets(job), "interventions/matched_tokens"), nullptr);
+  EXPECT_EQ(find(declare_datasets(job), "variants/nll_sum"), nullptr);
   EXPECT_NE(find(declare_datasets(full_job()), "capture/winter/residual"), nullptr);
 }
 

@@ -104,6 +104,20 @@ TEST(Derive, PerplexitiesAreOverTokensAndOverWindows) {
   EXPECT_EQ(std::get<0>(derive(job, fields, kNoWeight).attributes[0]), "loss/nll_sum");
 }
 
+TEST(Derive, PerplexitiesOfVariantsAreDatasets) {
+  MergedFields fields = Fields().merged();
+  fields.values["variants/nll_sum"] = to_bytes(std::vector<double>{12, 0});
+  fields.values["variants/target_count"] = to_bytes(std::vector<int64_t>{4, 0});
+  fields.values["variants/window_mean_sum"] = to_bytes(std::vector<double>{4, 9});
+  fields.values["variants/window_count"] = to_bytes(std::vector<int64_t>{2, 3});
+  const Derived derived = derive(Job{}, fields, kNoWeight);
+  const auto perplexity = column<double>(derived, "variants/perplexity");
+  EXPECT_EQ(perplexity.at(0), std::exp(3.0));
+  EXPECT_TRUE(std::isnan(perplexity.at(1)));
+  EXPECT_EQ(column<double>(derived, "variants/windows_perplexity"),
+            (std::vector<double>{std::exp(2.0), std::exp(3.0)}));
+}
+
 TEST(Derive, RefusesFieldsThatAreMissingOrOfAnotherLength) {
   MergedFields fields = Fields().merged();
   fields.values["residual/channel_max_magnitude"].pop_back();

@@ -1,0 +1,211 @@
+#include "job/intervention_keys.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "job/token_selector.h"
+
+namespace actsweep {
+namespace {
+
+using Intervention = Job::Intervention;
+using nlohmann::json;
+
+constexpr std::array kActions = {"zero", "mean", "value", "scale"};
+constexpr std::array kChannelWords = {"all", "median", "random"};  // from ChannelChoice::kAll on
+
+template <size_t kCount>
+size_t place_of(const std::array<const char*, kCount>& words, const std::string& word) {
+  return std::find(words.begin(), words.end(), word) - words.begin();
+}
+
+bool is_control(const Intervention& i) {
+  return i.channel_choice == ChannelChoice::kMedian || i.channel_choice == ChannelChoice::kRandom;
+}
+
+json layer_of(const Intervention& i) { return i.layer ? json(*i.layer) : json("all"); }
+
+void set_layer(Intervention& i, const json& value) {
+  i.layer = value.is_string() ? std::nullopt : std::optional(value.get<int64_t>());
+}
+
+json channels_of(const Intervention& i) {
+  if (i.channel_choice == ChannelChoice::kListed) return i.channels;
+  return kChannelWords.at(static_cast<size_t>(i.channel_choice) - 1);
+}
+
+void set_channels(Intervention& i, const json& value) {
+  if (value.is_array()) {
+    i.channel_choice = ChannelChoice::kListed;
+    i.channels = value.get<std::vector<int64_t>>();
+  } else {
+    const size_t place = place_of(kChannelWords, value.get<std::string>());
+    i.channel_choice = static_cast<ChannelChoice>(place + 1);
+  }
+}
+
+template <typename Get, typename Set>
+KeyAccess access(Get get, Set set) {
+  return {[=](const Job& job) -> json { return get(job.interventions.back()); },
+          [=](Job& job, const json& value) { set(job.interventions.back(), value); }};
+}
+
+template <typename Value>
+KeyAccess optional_member(std::optional<Value> Intervention::*member) {
+  return access([=](const Intervention& i) { return i.*member ? json(*(i.*member)) : json(); },
+                [=](Intervention& i, const json& value) { i.*member = value.get<Value>(); });
+}
+
+/// A number that has no value where `is_read` says that nothing reads it.
+KeyAccess number_read(int64_t Intervention::*member, bool (*is_read)(const Intervention&)) {
+  return access([=](const Intervention& i) { return is_read(i) ? json(i.*member) : json(); },
+                [=](Intervention& i, const json& value) { i.*member = value.get<int64_t>(); });
+}
+
+/// The keys that say where.
+std::vector<JobKey> place_keys() {
+  return {
+      {.section = kInterventionSection,
+       .name = "layer",
+       .kind = ValueKind::kIntegerOrWord,
+       .access = access(layer_of, set_layer),
+       .is_required = true,
+       .in_identity = true,
+       .words = {"all"},
+       .least = 0,
+       .meaning = "layer whose output is changed, 0 for the embedding's; all: every layer whose "
+                  "output is a block's input"},
+      {.section = kInterventionSection,
+       .name = "channels",
+       .kind = ValueKind::kIntegersOrWord,
+       .access = access(channels_of, set_channels),
+       .is_required = true,
+       .in_identity = true,
+       .words = {kChannelWords.begin(), kChannelWords.end()},
+       .least = 0,
+       .meaning = "channels of a matched token; the controls: those nearest its median magnitude, "
+                  "random ones"},
+      {.section = kInterventionSection,
+       .name = "tokens",
+       .kind = ValueKind::kTokens,
+       .access = access([](const Intervention& i) { return i.tokens; },
+                        [](Intervention& i, const json& value) { i.tokens = value; }),
+       .is_required = true,
+       .in_identity = true,
+       .words = token_words(),
+       .meaning = "tokens of each sequence"},
+  };
+}
+
+/// The keys that say what.
+std::vector<JobKey> action_keys() {
+  return {
+      {.section = kInterventionSection,
+       .name = "action",
+       .kind = ValueKind::kWord,
+       .access = access([](const Intervention& i) { return name_of(i.action); },
+                        [](Intervention& i, const json& value) {
+                          i.action = static_cast<Action>(place_of(kActions, value));
+                        }),
+       .is_required = true,
+       .in_identity = true,
+       .words = {kActions.begin(), kActions.end()},
+       .meaning = "what stands there afterwards"},
+      {.section = kInterventionSection,
+       .name = "value",
+       .kind = ValueKind::kReal,
+       .access = optional_member(&Intervention::value),
+       .in_identity = true,
+       .meaning = "the mean, the value, or the factor",
+       .without = "none"},
+      {.section = kInterventionSection,
+       .name = "from",
+       .kind = ValueKind::kText,
+       .access = optional_member(&Intervention::from),
+       .meaning = "sweep file of the same model with the means: of the token's class, or of the "
+                  "register, by layer and channel",
+       .without = "none"},
+      {.section = kInterventionSection,
+       .name = "count",
+       .kind = ValueKind::kInteger,
+       .access = number_read(&Intervention::count, is_control),
+       .in_identity = true,
+       .meaning = "channels of a control",
+       .without = "`2`"},
+      {.section = kInterventionSection,
+       .name = "seed",
+       .kind = ValueKind::kInteger,
+       .access = number_read(
+           &Intervention::seed,
+           [](const Intervention& i) { return i.channel_choice == ChannelChoice::kRandom; }),
+       .in_identity = true,
+       .least = 0,
+       .meaning = "of the random channels, with the sequence and the layer",
+       .without = "`0`"},
+      {.section = kInterventionSection,
+       .name = "variant",
+       .kind = ValueKind::kName,
+       .access = optional_member(&Intervention::variant),
+       .in_identity = true,
+       .meaning = "variant that it belongs to: the sweep stays as it is, and the variant's loss is "
+                  "measured beside it",
+       .without = "the sweep itself"},
+  };
+}
+
+std::optional<std::string> conflict_of_means(const Intervention& i) {
+  const int means = (i.value ? 1 : 0) + (i.from ? 1 : 0);
+  if (i.action != Action::kMean || means == 1) return std::nullopt;
+  return fmt::format("\"mean\" takes its mean from value or from: expected one of them, found {}",
+                     means == 0 ? "neither" : "both");
+}
+
+}  // namespace
+
+const char* name_of(Action action) { return kActions.at(static_cast<size_t>(action)); }
+
+std::vector<std::string> Job::variants() const {
+  std::vector<std::string> names;
+  for (const auto& intervention : interventions) {
+    const auto& name = intervention.variant;
+    if (name && std::find(names.begin(), names.end(), *name) == names.end()) names.push_back(*name);
+  }
+  return names;
+}
+
+const std::vector<JobKey>& intervention_keys() {
+  static const std::vector<JobKey> keys = [] {
+    auto all = place_keys();
+    for (auto& key : action_keys()) all.push_back(std::move(key));
+    return all;
+  }();
+  return keys;
+}
+
+std::vector<std::pair<std::string, std::string>> conflicts_of(const Intervention& i,
+                                                              const std::set<std::string>& given,
+                                                              bool measures_loss) {
+  std::vector<std::pair<std::string, std::string>> conflicts;
+  const auto refuse = [&](bool is_wrong, const char* key, const std::string& why) {
+    if (is_wrong) conflicts.emplace_back(key, why);
+  };
+  const std::string action = name_of(i.action);
+  const bool takes_value = i.action == Action::kValue || i.action == Action::kScale;
+  if (const auto conflict = conflict_of_means(i)) refuse(true, "action", *conflict);
+  refuse(takes_value && !i.value, "action",
+         fmt::format("\"{}\" needs a number: expected value, found none", action));
+  refuse(i.action == Action::kZero && i.value, "value", "\"zero\" takes none");
+  refuse(i.action != Action::kMean && i.from, "from",
+         fmt::format("expected action = \"mean\", which takes it, found \"{}\"", action));
+  refuse(!is_control(i) && given.contains("count"), "count",
+         "expected channels = \"median\" or \"random\", which take it");
+  refuse(i.channel_choice != ChannelChoice::kRandom && given.contains("seed"), "seed",
+         "expected channels = \"random\", which takes it");
+  refuse(i.variant && !measures_loss, "variant",
+         "variants are compared by their loss: expected [statistics] loss = true, found false");
+  return conflicts;
+}
+
+}  // namespace actsweep

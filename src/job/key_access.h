@@ -1,0 +1,102 @@
+// How the values of keys get into a `Job` and out of it, by the type of the member.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "base/error.h"
+#include "job/keys.h"
+
+namespace actsweep {
+
+// The words of each enumeration, in the order of its enumerators.
+constexpr auto words_of(Dtype) { return std::array{"float32", "bfloat16", "float16"}; }
+constexpr auto words_of(WindowPolicy) { return std::array{"packed", "per_document"}; }
+constexpr auto words_of(BosPolicy) { return std::array{"none", "each_window"}; }
+constexpr auto words_of(WeightMode) { return std::array{"resident", "streamed"}; }
+constexpr auto words_of(PerToken) { return std::array{"all", "massive", "none"}; }
+constexpr auto words_of(Site) {
+  return std::array{"residual",        "attention_input",  "query",     "key",  "value",
+                    "attention_heads", "attention_output", "mlp_input", "gate", "up",
+                    "mlp_hidden",      "mlp_output",       "final_norm"};
+}
+
+template <typename Enum>
+std::vector<std::string> all_words() {
+  const auto words = words_of(Enum{});
+  return {words.begin(), words.end()};
+}
+
+template <typename Enum>
+const char* word_of(Enum value) {
+  return words_of(value).at(static_cast<size_t>(value));
+}
+
+template <typename Value>
+nlohmann::json to_json_value(const Value& value) {
+  if constexpr (std::is_enum_v<Value>) {
+    return word_of(value);
+  } else {
+    return value;
+  }
+}
+
+inline nlohmann::json to_json_value(const std::vector<Site>& sites) {
+  auto json = nlohmann::json::array();
+  for (const Site site : sites) json.push_back(word_of(site));
+  return json;
+}
+
+inline nlohmann::json to_json_value(const Job::Shard& shard) {
+  return fmt::format("{}/{}", shard.index, shard.count);
+}
+
+template <typename Value>
+nlohmann::json to_json_value(const std::optional<Value>& value) {
+  return value ? to_json_value(*value) : nlohmann::json();
+}
+
+template <typename Value>
+void from_json_value(const nlohmann::json& json, Value& value) {
+  if constexpr (std::is_enum_v<Value>) {
+    const auto words = words_of(Value{});
+    const auto word = std::find(words.begin(), words.end(), json.get<std::string>());
+    ensure(word != words.end(), "a checked word is one of the enumeration's");
+    value = static_cast<Value>(word - words.begin());
+  } else {
+    value = json.get<Value>();
+  }
+}
+
+inline void from_json_value(const nlohmann::json& json, std::vector<Site>& sites) {
+  sites.clear();
+  for (const auto& word : json) from_json_value(word, sites.emplace_back());
+}
+
+inline void from_json_value(const nlohmann::json& json, Job::Shard& shard) {
+  shard = parse_shard(json.get<std::string>()).value();
+}
+
+template <typename Value>
+void from_json_value(const nlohmann::json& json, std::optional<Value>& value) {
+  from_json_value(json, value.emplace());
+}
+
+template <typename Section, typename Value>
+KeyAccess member(Section Job::*section, Value Section::*value) {
+  return {
+      [=](const Job& job) { return to_json_value(job.*section.*value); },
+      [=](Job& job, const nlohmann::json& json) { from_json_value(json, job.*section.*value); }};
+}
+
+/// The keys of [statistics].
+std::vector<JobKey> statistics_keys();
+
+}  // namespace actsweep

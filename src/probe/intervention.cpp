@@ -1,0 +1,127 @@
+#include "probe/intervention.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+#include "probe/control_channels.h"
+
+namespace actsweep {
+namespace {
+
+at::Tensor row_index(const std::vector<TokenMatch>& matches) {
+  std::vector<int64_t> rows;
+  for (const auto& match : matches) rows.push_back(match.row);
+  return at::tensor(rows, at::kLong);
+}
+
+/// Without the matches in whose rows a value is not finite: they have no median.
+std::vector<TokenMatch> finite_ones(const at::Tensor& rows,
+                                    const std::vector<TokenMatch>& matches) {
+  if (matches.empty()) return {};
+  const auto chosen = rows.index_select(0, row_index(matches).to(rows.device()));
+  const auto is_finite = at::isfinite(chosen).all(1).cpu();
+  std::vector<TokenMatch> finite;
+  for (size_t i = 0; i < matches.size(); ++i) {
+    if (is_finite.const_data_ptr<bool>()[i]) finite.push_back(matches[i]);
+  }
+  return finite;
+}
+
+}  // namespace
+
+Intervention::Intervention(std::string name, const Job::Intervention& wanted, int64_t layers,
+                           at::Tensor means)
+    : name_(std::move(name)),
+      wanted_(wanted),
+      selector_(parse_tokens(wanted.tokens).value()),
+      layers_(layers),
+      means_(std::move(means)) {}
+
+bool Intervention::applies_at(int64_t layer) const {
+  return wanted_.layer ? *wanted_.layer == layer : layer < layers_;
+}
+
+/// [M or 1, K] int64 on the host: the channels of each match.
+at::Tensor Intervention::channels_of(const at::Tensor& rows, const std::vector<TokenMatch>& matches,
+                                     int64_t layer) const {
+  const int64_t channels = rows.size(1);
+  switch (wanted_.channel_choice) {
+    case ChannelChoice::kListed:
+      return at::tensor(wanted_.channels, at::kLong).unsqueeze(0);
+    case ChannelChoice::kAll:
+      return at::arange(channels, at::kLong).unsqueeze(0);
+    case ChannelChoice::kMedian:
+      return median_channels(rows.index_select(0, row_index(matches).to(rows.device())),
+                             wanted_.count)
+          .cpu();
+    case ChannelChoice::kRandom:
+      break;
+  }
+  std::vector<int64_t> chosen;
+  for (const auto& match : matches) {
+    const auto of_match =
+        random_channels(wanted_.seed, match.sequence, layer, channels, wanted_.count);
+    chosen.insert(chosen.end(), of_match.begin(), of_match.end());
+  }
+  return at::tensor(chosen, at::kLong).view({-1, wanted_.count});
+}
+
+/// [M, K] float32 on the host: the means that stand in the sweep file for each match and channel.
+at::Tensor Intervention::means_of(int64_t layer, const std::vector<TokenMatch>& matches,
+                                  const at::Tensor& channels) const {
+  const bool is_by_register = selector_.kind == TokenSelector::Kind::kRegisters;
+  std::vector<int64_t> groups;
+  for (const auto& match : matches) {
+    groups.push_back(is_by_register ? match.ordinal : match.token_class);
+  }
+  const auto group = at::tensor(groups, at::kLong).unsqueeze(1);
+  const auto means = means_.select(0, layer).index({group, channels});
+  require(!at::isnan(means).any().item<bool>(), ErrorKind::kJob,
+          "{}: from = \"{}\": it has no finite token of a class that the intervention matched at "
+          "layer {}, so no mean",
+          name_, wanted_.from.value(), layer);
+  return means;
+}
+
+/// Some of the matches of one micro-batch.
+Intervention::Counts Intervention::change(int64_t layer, std::vector<TokenMatch> matches,
+                                          at::Tensor& rows) const {
+  if (wanted_.channel_choice == ChannelChoice::kMedian) matches = finite_ones(rows, matches);
+  if (matches.empty()) return {};
+  const auto channels = channels_of(rows, matches, layer);
+  const auto count = static_cast<int64_t>(matches.size());
+  const auto row = row_index(matches).unsqueeze(1).to(rows.device());
+  const auto channel = channels.to(rows.device());
+  at::Tensor values;
+  if (wanted_.action == Action::kScale) {
+    values = rows.index({row, channel}) * wanted_.value.value();
+  } else if (means_.defined()) {
+    values = means_of(layer, matches, channels).to(rows.device());
+  } else {
+    values = at::full({count, channels.size(1)}, wanted_.value.value_or(0), rows.options());
+  }
+  rows.index_put_({row, channel}, values);
+  return {count, count * channels.size(1)};
+}
+
+Intervention::Counts Intervention::apply(int64_t layer, const OwnedRows& labels,
+                                         at::Tensor& rows) const {
+  const bool is_listed = wanted_.channel_choice == ChannelChoice::kListed;
+  const auto listed =
+      is_listed ? at::tensor(wanted_.channels, at::kLong).to(rows.device()) : at::Tensor();
+  const auto matches = match_tokens(selector_, labels, rows, listed);
+  const auto tile = static_cast<size_t>(tile_rows(rows));
+  Counts counts;
+  for (size_t begin = 0; begin < matches.size(); begin += tile) {
+    const size_t end = std::min(begin + tile, matches.size());
+    const auto changed = change(layer, {matches.begin() + begin, matches.begin() + end}, rows);
+    counts.tokens += changed.tokens;
+    counts.activations += changed.activations;
+  }
+  return counts;
+}
+
+}  // namespace actsweep

@@ -1,0 +1,50 @@
+// An intervention: activations of the residual stream that are overwritten at a layer's output.
+//
+// In: the owned rows of one micro-batch with their labels. Out: the rows, changed in place, and how
+// many tokens matched and activations were overwritten. Refuses (ErrorKind::kJob) a token for which
+// the means have none.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "corpus/window.h"
+#include "job/job.h"
+#include "job/token_selector.h"
+#include "probe/token_matches.h"
+
+namespace actsweep {
+
+class Intervention {
+ public:
+  struct Counts {
+    int64_t tokens = 0;       // matched
+    int64_t activations = 0;  // overwritten
+  };
+
+  /// `name`: for messages. `layers`: the model's blocks. `means` [layers + 1, token classes or
+  /// registers, C] float32 on the host, NaN where there is none; undefined without `from`.
+  Intervention(std::string name, const Job::Intervention& wanted, int64_t layers, at::Tensor means);
+
+  bool applies_at(int64_t layer) const;
+  /// `rows` [labels.row_count(), C] float32, owned rows, on any device.
+  Counts apply(int64_t layer, const OwnedRows& labels, at::Tensor& rows) const;
+
+ private:
+  Counts change(int64_t layer, std::vector<TokenMatch> matches, at::Tensor& rows) const;
+  at::Tensor channels_of(const at::Tensor& rows, const std::vector<TokenMatch>& matches,
+                         int64_t layer) const;
+  at::Tensor means_of(int64_t layer, const std::vector<TokenMatch>& matches,
+                      const at::Tensor& channels) const;
+
+  std::string name_;
+  Job::Intervention wanted_;
+  TokenSelector selector_;
+  int64_t layers_;
+  at::Tensor means_;
+};
+
+}  // namespace actsweep

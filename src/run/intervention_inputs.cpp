@@ -1,0 +1,153 @@
+#include "run/intervention_inputs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "base/error.h"
+#include "base/h5.h"
+#include "base/sha256.h"
+#include "job/token_selector.h"
+#include "stats/declare.h"
+
+namespace actsweep {
+namespace {
+
+constexpr auto kKind = ErrorKind::kJob;
+using Kind = TokenSelector::Kind;
+
+void check_layer_and_channels(const std::string& name, const Job::Intervention& wanted,
+                              const Architecture& a) {
+  require(wanted.layer.value_or(0) <= a.layers, kKind,
+          "{} layer = {}: expected at most the model's {} layers", name, wanted.layer.value_or(0),
+          a.layers);
+  for (const int64_t channel : wanted.channels) {
+    require(channel < a.channels, kKind, "{} channels: expected channels below {}, found {}", name,
+            a.channels, channel);
+  }
+  const bool is_control = wanted.channel_choice == ChannelChoice::kMedian ||
+                          wanted.channel_choice == ChannelChoice::kRandom;
+  require(!is_control || wanted.count <= a.channels, kKind,
+          "{} count = {}: expected at most the model's {} channels", name, wanted.count,
+          a.channels);
+}
+
+void check_tokens(const std::string& name, const Job& job, const Job::Intervention& wanted,
+                  const Architecture& a, CorpusKind corpus) {
+  const auto selector = parse_tokens(wanted.tokens).value();
+  require(selector.kind != Kind::kRegisters || a.image.registers > 0, kKind,
+          "{} tokens = \"registers\": expected a model with registers, found one of type \"{}\" "
+          "without",
+          name, a.family);
+  require(selector.kind != Kind::kFirstOfClass || corpus == CorpusKind::kText, kKind,
+          "{} tokens = \"{}\": expected a corpus of text, found one of images", name,
+          wanted.tokens);
+  require(selector.kind != Kind::kPosition || selector.position < job.corpus.sequence_length, kKind,
+          "{} tokens = \"{}\": expected a position below the {} tokens of a window", name,
+          wanted.tokens, job.corpus.sequence_length);
+}
+
+template <typename T>
+std::vector<T> read_sums(const H5File& file, const std::string& name, const std::string& path,
+                         hid_t type, const std::vector<hsize_t>& shape) {
+  require(file.contains(path), kKind, "{} from = \"{}\": it has no dataset /{}", name, file.file(),
+          path);
+  const auto dataset = file.dataset(path);
+  require(dataset.shape() == shape, kKind, "{} from = \"{}\": /{} has another shape", name,
+          file.file(), path);
+  hsize_t count = 1;
+  for (const auto length : shape) count *= length;
+  std::vector<T> values(count);
+  dataset.read_all(type, values.data());
+  return values;
+}
+
+H5File open_source(const std::string& name, const std::string& path,
+                   const std::string& model_fingerprint) {
+  H5File file = H5File::open(path, kKind);
+  require(file.has_attribute("complete") && file.has_attribute("model_fingerprint"), kKind,
+          "{} from = \"{}\": expected a complete sweep file, found another file", name, path);
+  const auto found = file.read_text("model_fingerprint");
+  require(found == model_fingerprint, kKind,
+          "{} from = \"{}\": expected a sweep of this model, with model_fingerprint {}, found {}",
+          name, path, model_fingerprint, found);
+  return file;
+}
+
+std::string content_fingerprint(const H5File& file) {
+  Sha256 hash;
+  for (const char* attribute : {"identity", "model_fingerprint", "corpus_fingerprint"}) {
+    hash.add(file.read_text(attribute));
+  }
+  return hash.hex();
+}
+
+/// float32 of sum / count; one count serves `per_count` sums.
+std::vector<float> divide(const std::vector<double>& sums, const std::vector<int64_t>& counts,
+                          size_t per_count) {
+  std::vector<float> means(sums.size());
+  for (size_t i = 0; i < sums.size(); ++i) {
+    const int64_t count = counts[i / per_count];
+    means[i] = count > 0 ? static_cast<float>(sums[i] / static_cast<double>(count))
+                         : std::numeric_limits<float>::quiet_NaN();
+  }
+  return means;
+}
+
+InterventionMeans read_means(const std::string& name, const Job::Intervention& wanted,
+                             const Architecture& a, const std::string& model_fingerprint) {
+  const auto file = open_source(name, *wanted.from, model_fingerprint);
+  const bool is_by_register = parse_tokens(wanted.tokens)->kind == Kind::kRegisters;
+  const int64_t groups = is_by_register ? a.image.registers : kClasses;
+  const auto layers = static_cast<hsize_t>(a.layers + 1), g = static_cast<hsize_t>(groups);
+  const auto c = static_cast<hsize_t>(a.channels);
+  const auto sums =
+      read_sums<double>(file, name, is_by_register ? "registers/sum" : "residual/class_sum",
+                        H5T_NATIVE_DOUBLE, {layers, g, c});
+  const auto counts =
+      is_by_register
+          ? read_sums<int64_t>(file, name, "registers/count", H5T_NATIVE_INT64, {layers})
+          : read_sums<int64_t>(file, name, "residual/class_count", H5T_NATIVE_INT64, {layers, g});
+  return {groups, divide(sums, counts, sums.size() / counts.size()), content_fingerprint(file)};
+}
+
+}  // namespace
+
+std::string intervention_name(size_t number) {
+  return fmt::format("[[intervention]] {}", number + 1);
+}
+
+std::vector<InterventionMeans> open_interventions(const Job& job, const Architecture& architecture,
+                                                  CorpusKind corpus,
+                                                  const std::string& model_fingerprint) {
+  std::vector<InterventionMeans> means;
+  for (size_t i = 0; i < job.interventions.size(); ++i) {
+    const auto& wanted = job.interventions[i];
+    const auto name = intervention_name(i);
+    check_layer_and_channels(name, wanted, architecture);
+    check_tokens(name, job, wanted, architecture, corpus);
+    means.push_back(wanted.from ? read_means(name, wanted, architecture, model_fingerprint)
+                                : InterventionMeans{});
+  }
+  return means;
+}
+
+void refuse_unmatched(const Job& job, const MergedFields& fields) {
+  if (job.interventions.empty()) return;
+  const auto& bytes = fields.values.at("interventions/changed_activations");
+  std::vector<int64_t> changed(job.interventions.size());
+  ensure(bytes.size() == changed.size() * sizeof(int64_t), "each intervention has its count");
+  std::memcpy(changed.data(), bytes.data(), bytes.size());
+  for (size_t i = 0; i < changed.size(); ++i) {
+    auto toml = to_toml({job.interventions[i]});
+    std::replace(toml.begin(), toml.end(), '\n', ' ');
+    require(changed[i] > 0, kKind,
+            "{}: matched no activation in the whole sweep, whose results would be those of no "
+            "intervention; the file is not finished, and its segments can be removed: {}",
+            intervention_name(i), toml);
+  }
+}
+
+}  // namespace actsweep

@@ -1,0 +1,36 @@
+// What interventions read beside the job: means from sweep files; and whether they fit the model.
+//
+// Refuses (ErrorKind::kJob) layers, channels and tokens that the model or its sequences lack, and
+// sweep files of another model or without the sums that are asked for.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "corpus/corpus.h"
+#include "job/job.h"
+#include "model/architecture.h"
+#include "stats/derive.h"
+
+namespace actsweep {
+
+/// The means of one intervention; empty where it reads none.
+struct InterventionMeans {
+  int64_t groups = 0;         // token classes or registers
+  std::vector<float> values;  // [layers + 1, groups, C], NaN where nothing was counted
+  std::string fingerprint;    // of the sweep file's content, wherever it lies
+};
+
+/// "[[intervention]] 2", as messages call it.
+std::string intervention_name(size_t number);
+
+/// One entry an intervention of the job.
+std::vector<InterventionMeans> open_interventions(const Job& job, const Architecture& architecture,
+                                                  CorpusKind corpus,
+                                                  const std::string& model_fingerprint);
+
+/// Refuses (ErrorKind::kJob) the sums of a whole sweep in which an intervention overwrote nothing.
+void refuse_unmatched(const Job& job, const MergedFields& fields);
+
+}  // namespace actsweep

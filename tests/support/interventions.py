@@ -1,0 +1,167 @@
+"""Interventions on transformers, by forward hooks, and their selections in numpy.
+
+Definitions are those of docs/interventions.md, written straight down. A table has the keys of the
+job file's [[intervention]] tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+Table = Mapping[str, Any]
+CLASSES = {"delimiter": 1, "weak_semantic": 2, "other": 3}
+REGISTER = 1
+MASK = (1 << 64) - 1
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What an intervention knows of a sequence."""
+
+    classes: np.ndarray  # [T]
+    number: int = 0  # among the sweep's windows; 0 of a captured prompt
+
+
+@dataclass(frozen=True)
+class Means:
+    """The sums of a sweep file, as an intervention with `from` reads them."""
+
+    by_class: np.ndarray  # float32 [layers + 1, classes, C]
+    by_register: np.ndarray | None = None  # float32 [layers + 1, registers, C]
+
+    @staticmethod
+    def of(datasets: Mapping[str, np.ndarray]) -> Means:
+        with np.errstate(invalid="ignore"):
+            count = datasets["residual/class_count"][..., None]
+            by_class = (datasets["residual/class_sum"] / count).astype(np.float32)
+            if "registers/sum" not in datasets:
+                return Means(by_class)
+            count = datasets["registers/count"][:, None, None]
+            return Means(by_class, (datasets["registers/sum"] / count).astype(np.float32))
+
+
+def splitmix64(x: int) -> int:
+    x = (x + 0x9E3779B97F4A7C15) & MASK
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & MASK
+    return x ^ (x >> 31)
+
+
+def random_channels(seed: int, sequence: int, layer: int, channels: int, count: int) -> list[int]:
+    key = splitmix64(splitmix64(splitmix64(seed) ^ sequence) ^ layer)
+    chosen: list[int] = []
+    draw = 0
+    while len(chosen) < count:
+        channel = splitmix64((key + draw) & MASK) % channels
+        if channel not in chosen:
+            chosen.append(channel)
+        draw += 1
+    return chosen
+
+
+def median_channels(row: np.ndarray, count: int) -> list[int]:
+    magnitude = np.abs(row)
+    median = np.sort(magnitude)[(len(row) - 1) // 2]
+    return list(np.argsort(np.abs(magnitude - median), kind="stable")[:count])
+
+
+def matched_tokens(table: Table, x: np.ndarray, classes: np.ndarray) -> list[int]:
+    """Positions in x [T, C]."""
+    kind, *rest = table["tokens"].split(":")
+    if kind == "position":
+        return [int(rest[0])] if int(rest[0]) < len(x) else []
+    if kind == "class":
+        return list(np.flatnonzero(classes == CLASSES[rest[0]])[:1])
+    if kind == "registers":
+        return list(np.flatnonzero(classes == REGISTER))
+    if kind == "all":
+        return list(range(len(x)))
+    assert kind == "argmax"
+    is_listed = isinstance(table["channels"], list)
+    magnitude = np.abs(x[:, table["channels"]] if is_listed else x).max(axis=1)
+    finite = np.isfinite(x).all(axis=1)
+    return [int(np.argmax(np.where(finite, magnitude, -1)))] if finite.any() else []
+
+
+def chosen_channels(table: Table, layer: int, row: np.ndarray, labels: Labels) -> list[int]:
+    count = table.get("count", 2)
+    if table["channels"] == "median":
+        return median_channels(row, count)
+    if table["channels"] == "random":
+        return random_channels(table.get("seed", 0), labels.number, layer, len(row), count)
+    if table["channels"] == "all":
+        return list(range(len(row)))
+    return table["channels"]
+
+
+def intervene(
+    table: Table, layer: int, x: np.ndarray, labels: Labels, means: Means | None = None
+) -> tuple[np.ndarray, int, int]:
+    """x [T, C] as it is behind the intervention, tokens matched, activations overwritten."""
+    tokens = matched_tokens(table, x, labels.classes)
+    changed, count = x.copy(), 0
+    for ordinal, token in enumerate(tokens):
+        channels = chosen_channels(table, layer, x[token], labels)
+        count += len(channels)
+        if table["action"] == "scale":
+            changed[token, channels] = x[token, channels] * np.float32(table["value"])
+        elif table["action"] == "zero":
+            changed[token, channels] = 0
+        elif "from" in table:
+            assert means is not None
+            is_by_register = table["tokens"] == "registers"
+            of = means.by_register if is_by_register else means.by_class
+            group = ordinal if is_by_register else labels.classes[token]
+            changed[token, channels] = of[layer, group, channels]
+        else:
+            changed[token, channels] = np.float32(table["value"])
+    return changed, len(tokens), count
+
+
+def applies(table: Table, layer: int, layers: int) -> bool:
+    return layer < layers if table["layer"] == "all" else table["layer"] == layer
+
+
+@contextmanager
+def intervened(
+    blocks: nn.ModuleList, tables: Sequence[Table], labels: Labels, means: Means | None = None
+) -> Iterator[None]:
+    """Within it, one sequence passes the blocks with the interventions, in their order."""
+
+    def change(hidden: torch.Tensor, layer: int) -> torch.Tensor:
+        x = hidden[0].float().numpy()
+        for table in tables:
+            if applies(table, layer, len(blocks)):
+                x, _, _ = intervene(table, layer, x, labels, means)
+        return torch.from_numpy(x)[None].to(hidden.dtype)
+
+    def change_input(_block: nn.Module, inputs: tuple, named: dict) -> tuple[tuple, dict]:
+        if inputs:
+            return (change(inputs[0], 0), *inputs[1:]), named
+        return inputs, named | {"hidden_states": change(named["hidden_states"], 0)}
+
+    def changer_of_output(layer: int):
+        def change_output(_block: nn.Module, _inputs: object, output: object) -> object:
+            if isinstance(output, tuple):
+                return (change(output[0], layer), *output[1:])
+            assert isinstance(output, torch.Tensor)
+            return change(output, layer)
+
+        return change_output
+
+    # Before the hooks by which the oracles keep the stream.
+    handles = [blocks[0].register_forward_pre_hook(change_input, with_kwargs=True, prepend=True)]
+    for i, block in enumerate(blocks):
+        handles.append(block.register_forward_hook(changer_of_output(i + 1), prepend=True))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
