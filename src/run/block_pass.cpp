@@ -222,7 +222,7 @@ void BlockPass::pass_stage(const BlockLabels& labels, const Stage& stage, int64_
                            const Listeners& listeners, SiteTaps& taps) {
   const auto& own = labels.own[batch];
   auto rows = rows_of(residual_, labels, batch);
-  if (listeners.before_stage) listeners.before_stage(batch);
+  if (listeners.before_stage) listeners.before_stage(batch, stage);
   taps.begin(own);
   {
     const Timer timer(times_.model_s);

@@ -73,7 +73,10 @@ BlockPass::Listeners Measurements::listeners() {
   taps.on_slice = [this](Site site, int64_t layer, const at::Tensor& rows) {
     see_slice(site, layer, rows);
   };
-  listeners.before_stage = [this](size_t batch) { begin_stage(batch); };
+  listeners.before_stage = [this](size_t batch, const Stage& stage) {
+    batch_ = batch;
+    if (stage.is_first && key_sets_.has_events()) gather_events(batch);
+  };
   if (loss_) {
     listeners.on_loss = [this](const OwnedRows& own, const at::Tensor& nll) {
       loss_->update(own, nll, *rows_);
@@ -102,11 +105,6 @@ void Measurements::tap(const Tap& tap) {
   statistics.update(batch, *rows_, events_);
   if (tap.site != Site::kResidual) return;
   fresh_events_[&tap.labels - labels_->own.data()] = {before, events_.size()};
-}
-
-void Measurements::begin_stage(size_t batch) {
-  batch_ = batch;
-  if (key_sets_.has_events()) gather_events(batch);
 }
 
 /// Marks the rows with an event in the input of the layer, over all members.

@@ -40,7 +40,6 @@ class Measurements {
  private:
   void listen_to_interventions(BlockPass::Listeners& listeners);
   void tap(const Tap& tap);
-  void begin_stage(size_t batch);
   void see_attention(const AttentionView& view);
   void see_slice(Site site, int64_t layer, const at::Tensor& rows);
   void gather_events(size_t batch);

@@ -33,13 +33,19 @@ Job unusual_job() {
                   .weights = WeightMode::kStreamed,
                   .block_tokens = 7777,
                   .microbatch_tokens = 999};
-  job.statistics = {.sites = {},
+  job.statistics = {.sites = {Site::kGate, Site::kResidual},
                     .top_k = 5,
                     .loss = true,
+                    .attention = {"events", "from"},
+                    .attention_from = "earlier.h5",
+                    .value_updates = true,
+                    .query_key = true,
+                    .experts = true,
                     .criterion_magnitude = 0.1,
                     .criterion_ratio = 1e22,
                     .max_events = 2};
   job.capture.prompts = {"war", "Peace_2-b"};
+  job.capture.attention = true;
   job.output = {.path = "o.h5", .per_token = PerToken::kNone, .segment_tokens = 4096};
   return job;
 }
@@ -112,14 +118,15 @@ TEST(Identity, HoldsEveryKeyThatCanChangeANumberAndNoOther) {
   std::set<std::string> names;
   const auto identity = identity_of(unusual_job());
   for (const auto& [name, value] : identity.items()) names.insert(name);
-  EXPECT_THAT(
-      names,
-      ElementsAre("capture.prompts", "corpus.bos", "corpus.max_sequences", "corpus.sequence_length",
-                  "corpus.windows", "model.dtype", "model.residual_dtype", "output.per_token",
-                  "output.segment_tokens", "parallel.microbatch_tokens", "parallel.tensor",
-                  "parallel.threads", "statistics.criterion_magnitude",
-                  "statistics.criterion_ratio", "statistics.loss", "statistics.max_events",
-                  "statistics.sites", "statistics.top_k"));
+  EXPECT_THAT(names, ElementsAre("capture.attention", "capture.prompts", "corpus.bos",
+                                 "corpus.max_sequences", "corpus.sequence_length", "corpus.windows",
+                                 "model.dtype", "model.residual_dtype", "output.per_token",
+                                 "output.segment_tokens", "parallel.microbatch_tokens",
+                                 "parallel.tensor", "parallel.threads", "statistics.attention",
+                                 "statistics.criterion_magnitude", "statistics.criterion_ratio",
+                                 "statistics.experts", "statistics.loss", "statistics.max_events",
+                                 "statistics.query_key", "statistics.sites", "statistics.top_k",
+                                 "statistics.value_updates"));
 }
 
 TEST(Identity, ChangesExactlyWithItsKeys) {
