@@ -15,8 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers import AutoConfig
 
-from support.attention_reference import AttentionReference, KeySet, class_first, in_file_order
+from support.attention_reference import (
+    AttentionReference,
+    KeySet,
+    class_first,
+    in_file_order,
+    visible,
+)
 from support.family_sweeps import run_jobs
 from support.inner_oracle import Inner, InnerOracle
 from support.random_models import MASSIVE_IDS, MODELS, SMALL_ID, RandomModel, make_random, save
@@ -48,6 +55,7 @@ ALL_SITES = (
 )  # fmt: skip
 WITHOUT_GATE = ("phi", "gpt2")
 WITHOUT_DENSE = ("gpt_oss", "mixtral")
+PROMPT = 37  # tokens of the captured prompt
 NEAR = 1e-4  # of the largest value of a layer and dataset
 
 
@@ -59,6 +67,7 @@ class Made:
     corpus: Corpus
     windows: list[Window]
     inners: list[Inner]
+    prompt: Inner  # of the captured prompt
     directory: Path
 
     @property
@@ -67,9 +76,13 @@ class Made:
         left_out += ["up", "mlp_hidden"] if self.model.family in WITHOUT_DENSE else []
         return [site for site in ALL_SITES if site not in left_out]
 
+    def module_config(self) -> Any:
+        """As transformers reads it."""
+        return AutoConfig.from_pretrained(self.directory)
+
     def layer_windows(self) -> list[int | None]:
         """The sliding window of each layer."""
-        config = InnerConfig(self.directory).config
+        config = self.module_config()
         kinds = getattr(config, "layer_types", None)
         window = getattr(config, "sliding_window", None)
         if kinds is None:
@@ -86,19 +99,12 @@ class Made:
                 "attention": list(SETS),
                 "value_updates": True,
                 "query_key": True,
+                "experts": self.model.family in WITHOUT_DENSE,
                 **CRITERION,
             },
+            "capture": {"prompts": ["prompt"], "attention": True},
             "output": {"path": str(output)},
         }
-
-
-class InnerConfig:
-    """A checkpoint's configuration as transformers reads it."""
-
-    def __init__(self, directory: Path) -> None:
-        from transformers import AutoConfig
-
-        self.config = AutoConfig.from_pretrained(directory)
 
 
 def selected_names(request: pytest.FixtureRequest) -> list[str]:
@@ -142,12 +148,14 @@ def make(name: str, folder: Path) -> Made:
     model = next(model for model in MODELS if model.name == name)
     directory = save(make_random(model), model, folder)
     corpus = random_corpus(model.vocabulary, LENGTHS, seed=7, often=(*MASSIVE_IDS, SMALL_ID))
-    write_token_file(folder / "corpus.h5", corpus, {})
+    prompt = random_corpus(model.vocabulary, [PROMPT], seed=8).documents[0]
+    write_token_file(folder / "corpus.h5", corpus, {"prompt": prompt})
     windows = corpus.windows(CUT)
     with pytest.MonkeyPatch.context() as patch:
         oracle = InnerOracle(directory, patch)
         inners = [oracle.run(window.ids) for window in windows]
-    return Made(model, corpus, windows, inners, directory)
+        captured = oracle.run(prompt)
+    return Made(model, corpus, windows, inners, captured, directory)
 
 
 def assert_near(name: str, found: np.ndarray, expected: np.ndarray, near: float = NEAR) -> None:
@@ -268,6 +276,49 @@ def test_query_key_moments(name: str, m: int, sweeps: Sweeps) -> None:
         assert_near(f"qk/{site}", found, expected)
     tokens = sum(len(window.ids) for window in made.windows)
     np.testing.assert_array_equal(datasets["qk/token_count"], [0] + [tokens] * layers)
+
+
+@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_captured_attention(name: str, m: int, sweeps: Sweeps) -> None:
+    """In full: logits NaN and probabilities 0 where a key is hidden, NaN in the layer without."""
+    made = sweeps.made[name]
+    datasets = sweeps.datasets(name, m)
+    logits, found = (datasets[f"capture/prompt/{x}"] for x in ("attention_logit", "attention"))
+    assert np.isnan(logits[0]).all() and np.isnan(found[0]).all()
+    for layer, attention in enumerate(made.prompt.attention):
+        seen = visible(attention, made.layer_windows()[layer])
+        hidden = np.broadcast_to(~seen, found[layer + 1].shape)
+        assert (np.isnan(logits[layer + 1]) == hidden).all()
+        assert (found[layer + 1][hidden] == 0).all()
+        np.testing.assert_allclose(found[layer + 1], attention.probability, rtol=0, atol=1e-4)
+        scale = np.abs(attention.logit).max()
+        error = np.abs(logits[layer + 1] - attention.logit)[~hidden].max()
+        assert error <= NEAR * max(scale, 1)
+
+
+EXPERT_NAMES = [name for name in NAMES if name.startswith(WITHOUT_DENSE)]
+
+
+@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("name", EXPERT_NAMES)
+def test_experts(name: str, m: int, sweeps: Sweeps) -> None:
+    """Tokens of each expert and its largest output, from what transformers' experts were given."""
+    made = sweeps.made[name]
+    datasets = sweeps.datasets(name, m)
+    counts = datasets["experts/token_count"]
+    chosen = made.module_config().num_experts_per_tok
+    tokens = sum(len(window.ids) for window in made.windows)
+    np.testing.assert_array_equal(counts[1:].sum(axis=1), tokens * chosen)
+    assert (counts[0] == 0).all() and (counts[1:] > 0).any()
+    assert ((datasets["experts/max_output"] > 0) == (counts > 0)).all()
+    expected = [sum(inner.expert_counts[i] for inner in made.inners) for i in range(len(counts) - 1)]
+    np.testing.assert_array_equal(counts[1:], np.stack(expected))
+    largest = [
+        np.max([inner.expert_largest[i] for inner in made.inners], axis=0)
+        for i in range(len(counts) - 1)
+    ]
+    assert_near("experts/max_output", datasets["experts/max_output"][1:], np.stack(largest))
 
 
 @pytest.mark.parametrize("name", NAMES)

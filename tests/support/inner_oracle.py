@@ -45,6 +45,9 @@ class Inner:
 
     sites: dict[str, list[np.ndarray]] = field(default_factory=dict)
     attention: list[LayerAttention] = field(default_factory=list)
+    # Of the layers with routed experts, [experts]: tokens, and the largest output before its weight.
+    expert_counts: list[np.ndarray] = field(default_factory=list)
+    expert_largest: list[np.ndarray] = field(default_factory=list)
 
     def see(self, site: str, rows: torch.Tensor) -> None:
         flat = rows.detach().double().numpy()
@@ -127,6 +130,8 @@ class InnerOracle:
         mlp = part_of(block, MLP)
         self._on_input(mlp, "mlp_input")
         self._on_output(mlp, "mlp_output")
+        if hasattr(mlp, "experts"):
+            mlp.experts.register_forward_hook(self._see_experts)
         down = part_of(mlp, DOWN_PROJECTION)
         if down is None:
             return
@@ -134,6 +139,20 @@ class InnerOracle:
         if hasattr(mlp, "gate_proj"):
             self._on_output(mlp.gate_proj, "gate")
         self._on_output(part_of(mlp, ("up_proj", "fc1", "c_fc")), "up")
+
+    def _see_experts(self, experts: nn.Module, inputs: tuple, _output: object) -> None:
+        """Asks each expert alone, with a weight of 1, for the tokens that chose it."""
+        rows, chosen = inputs[0].reshape(-1, inputs[0].shape[-1]), inputs[1]
+        counts, largest = np.zeros(experts.num_experts), np.zeros(experts.num_experts)
+        for expert in range(experts.num_experts):
+            mine = rows[(chosen == expert).any(dim=1)]
+            counts[expert] = len(mine)
+            if len(mine) > 0:
+                only = torch.full((len(mine), 1), expert)
+                output = experts.forward(mine, only, torch.ones(len(mine), 1))
+                largest[expert] = output.abs().max()
+        self._inner.expert_counts.append(counts)
+        self._inner.expert_largest.append(largest)
 
     def _wrap_attention(self, monkeypatch: Any) -> None:
         """Records what the family's eager attention takes and gives."""
