@@ -8,6 +8,8 @@
 #include "model/share.h"
 #include "model/stage_list.h"
 #include "model/workspace.h"
+#include "probe/site.h"
+#include "stats/declare_statistics.h"
 
 namespace actsweep {
 namespace {
@@ -66,6 +68,37 @@ int64_t weight_bytes(const SweepFacts& facts, const ModelShare& share) {
     largest = std::max(largest, bytes);
   }
   return job.parallel.weights == WeightMode::kResident ? sum : 2 * largest;
+}
+
+/// What a rank keeps beside the work space of a micro-batch to look inside the layers: a site's
+/// rows on their way to their owner, the summary of attention, value updates.
+int64_t observed_bytes(const SweepFacts& facts, const ModelShare& share,
+                       const WorkspaceShape& shape) {
+  const auto& a = facts.architecture;
+  const auto& statistics = facts.job.statistics;
+  int64_t owned = 0, slice = 0;  // elements of a row
+  for (const Site site : statistics.sites) {
+    if (site == Site::kResidual) continue;
+    owned = std::max(owned, axis_length(facts, group_of(site).channel));
+    const auto layout = facts_of(site).layout;
+    if (layout == SiteLayout::kNeurons) {
+      slice = std::max({slice, share.ffn.size(), share.shared_ffn.size()});
+    } else if (layout != SiteLayout::kOwned) {
+      slice = std::max(slice, share.query_heads.size() * a.head_width);
+    }
+  }
+  int64_t bytes = shape.owned_rows * owned * 4;
+  if (shape.members > 1) bytes += 2 * shape.gathered_rows() * slice * 4;
+  if (facts.job.sees_gathered_rows()) {
+    // Log-sum-exp and entropy; one sequence's queries, keys and values in float32 and their copies.
+    const int64_t heads = share.query_heads.size();
+    bytes += shape.gathered_rows() * heads * 2 * 4;
+    bytes += 6 * facts.job.corpus.sequence_length * heads * a.head_width * 4;
+  }
+  if (statistics.value_updates) {
+    bytes += shape.gathered_rows() * a.channels * 4 + shape.owned_rows * a.channels * (4 + 8 + 8);
+  }
+  return bytes;
 }
 
 /// Operations of one token's products in a layer: two per weight that the token meets.
@@ -154,11 +187,12 @@ MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t thr
   demand.weights = weight_bytes(facts, share);
   const auto streams = 1 + static_cast<int64_t>(facts.job.variants().size());
   demand.residual = streams * owned_tokens * a.channels * 4;
-  demand.workspace =
-      workspace_bytes(a, share, {owned_rows, members, scalar_type(facts.job.model.dtype)});
+  const WorkspaceShape shape = {owned_rows, members, scalar_type(facts.job.model.dtype)};
+  demand.workspace = workspace_bytes(a, share, shape) + observed_bytes(facts, share, shape);
   const bool is_streamed = facts.job.parallel.weights == WeightMode::kStreamed;
-  demand.workspace += streams * expert_block_bytes(a, members * (is_streamed ? owned_tokens : owned_rows),
-                                         scalar_type(facts.job.model.dtype));
+  demand.workspace +=
+      streams * expert_block_bytes(a, members * (is_streamed ? owned_tokens : owned_rows),
+                                   scalar_type(facts.job.model.dtype));
   if (facts.job.statistics.loss) {
     // Logits, their exponentials in the log-sum-exp, and a quarter for gathered rows and the
     // product's own (measured).

@@ -34,8 +34,12 @@ std::string plan_table(const Job& job, const PlanRequest& request) {
 
 Job schema_job() {
   Job job;
+  job.statistics.sites = {Site::kResidual, Site::kMlpHidden, Site::kMlpOutput};
   job.statistics.loss = true;
+  job.statistics.attention = {"position:0"};
+  job.statistics.value_updates = job.statistics.query_key = job.statistics.experts = true;
   job.capture.prompts = {"NAME"};
+  job.capture.attention = true;
   job.interventions.emplace_back().variant = "NAME";
   return job;
 }

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 from transformers import AutoConfig
 
 from support.attention_reference import (
@@ -27,7 +28,7 @@ from support.attention_reference import (
 from support.family_sweeps import run_jobs
 from support.inner_oracle import Inner, InnerOracle
 from support.random_models import MASSIVE_IDS, MODELS, SMALL_ID, RandomModel, make_random, save
-from support.sweeps import read_datasets, to_toml
+from support.sweeps import is_inner, read_datasets, schema, to_toml
 from support.token_files import Corpus, Cut, Window, random_corpus, write_token_file
 
 RANKS = (1, 2, 3, 4)
@@ -55,6 +56,7 @@ ALL_SITES = (
 )  # fmt: skip
 WITHOUT_GATE = ("phi", "gpt2")
 WITHOUT_DENSE = ("gpt_oss", "mixtral")
+EXPERT_NAMES = [name for name in NAMES if name.startswith(WITHOUT_DENSE)]
 PROMPT = 37  # tokens of the captured prompt
 NEAR = 1e-4  # of the largest value of a layer and dataset
 
@@ -108,8 +110,13 @@ class Made:
 
 
 def selected_names(request: pytest.FixtureRequest) -> list[str]:
+    """What the selected tests name, and what those without a name look at."""
     items = [item for item in request.session.items if item.path == request.path]
-    return sorted({item.callspec.params["name"] for item in items if hasattr(item, "callspec")})
+    parameters = [item.callspec.params if hasattr(item, "callspec") else {} for item in items]
+    named = {each["name"] for each in parameters if "name" in each}
+    if any("name" not in each for each in parameters):
+        named |= {NAMES[0], EXPERT_NAMES[0]}
+    return sorted(named)
 
 
 @dataclass
@@ -297,9 +304,6 @@ def test_captured_attention(name: str, m: int, sweeps: Sweeps) -> None:
         assert error <= NEAR * max(scale, 1)
 
 
-EXPERT_NAMES = [name for name in NAMES if name.startswith(WITHOUT_DENSE)]
-
-
 @pytest.mark.parametrize("m", RANKS)
 @pytest.mark.parametrize("name", EXPERT_NAMES)
 def test_experts(name: str, m: int, sweeps: Sweeps) -> None:
@@ -319,6 +323,35 @@ def test_experts(name: str, m: int, sweeps: Sweeps) -> None:
         for i in range(len(counts) - 1)
     ]
     assert_near("experts/max_output", datasets["experts/max_output"][1:], np.stack(largest))
+
+
+def test_file_holds_what_the_schema_lists(sweeps: Sweeps, program: Path) -> None:
+    """The dense model's file has everything but experts, which the others' have."""
+    listed = {path: kind for path, kind in schema(program).items() if is_inner(path)}
+    assert len(listed) > 60
+    dense, routed = (sweeps.datasets(name, 1) for name in (NAMES[0], EXPERT_NAMES[0]))
+    for path, kind in listed.items():
+        datasets = routed if path.startswith("experts/") else dense
+        assert str(datasets[path.replace("NAME", "prompt")].dtype) == kind, path
+
+
+@pytest.mark.parametrize("m", RANKS)
+def test_super_weights_are_those_of_the_checkpoint(m: int, sweeps: Sweeps) -> None:
+    """Largest input and output of each down projection, and the weight between them."""
+    made = sweeps.made[NAMES[0]]
+    found = {name: values for name, values in sweeps.datasets(NAMES[0], m).items()}
+    weights = load_file(made.directory / "model.safetensors")
+    assert found["super_weights/neuron"][0] == -1 and np.isnan(found["super_weights/weight"][0])
+    for layer in range(1, len(found["super_weights/neuron"])):
+        matrix = weights[f"model.layers.{layer - 1}.mlp.down_proj.weight"]
+        hidden = np.abs(rows_of_site(made, "mlp_hidden")[layer]).max(axis=0)
+        output = np.abs(rows_of_site(made, "mlp_output")[layer]).max(axis=0)
+        neuron, channel = hidden.argmax(), output.argmax()
+        assert found["super_weights/neuron"][layer] == neuron
+        assert found["super_weights/channel"][layer] == channel
+        assert found["super_weights/weight"][layer] == matrix[channel, neuron]
+        np.testing.assert_allclose(found["super_weights/input"][layer], hidden[neuron], rtol=NEAR)
+        np.testing.assert_allclose(found["super_weights/output"][layer], output[channel], rtol=NEAR)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -23,6 +23,12 @@ OTHER_TESTS = (
     "jobs with variants",
 )  # fmt: skip
 
+# What is measured inside the layers: oracle.inner has its references.
+INNER_GROUPS = (
+    "mlp_hidden", "mlp_output", "super_weights", "attention", "value_update", "qk", "experts",
+)  # fmt: skip
+INNER_DATASETS = ("epsilon", "capture/NAME/attention", "capture/NAME/attention_logit")
+
 Keys = Mapping[str, Any]  # sections of keys; lists of tables
 
 
@@ -70,8 +76,17 @@ def to_toml(job: Keys) -> str:
     return "\n".join(lines) + "\n"
 
 
+def is_inner(path: str) -> bool:
+    return path.split("/")[0] in INNER_GROUPS or path in INNER_DATASETS
+
+
 def schema_types(program: Path) -> dict[str, str]:
-    """The datasets that `actsweep schema` lists for any text, by path; of prompts as capture/NAME/..."""
+    """What `actsweep schema` lists for any text of which the residual stream is measured."""
+    return {path: name for path, name in schema(program).items() if not is_inner(path)}
+
+
+def schema(program: Path) -> dict[str, str]:
+    """The same and what is inside the layers, by path; of prompts as capture/NAME/..."""
     listing = subprocess.run(
         [str(program), "schema"], check=True, capture_output=True, text=True, env=environment()
     ).stdout

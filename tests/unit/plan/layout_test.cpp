@@ -120,6 +120,21 @@ TEST(Layout, EachVariantHasAStreamAndItsOwnLayers) {
   EXPECT_EQ(axis_length(facts, Axis::kIntervention), 3);
 }
 
+TEST(Layout, LookingInsideALayerTakesItsRows) {
+  auto facts = llama_70b();
+  const auto workspace = [&](int64_t members) {
+    return memory_demand(facts, members, 1, members).workspace;
+  };
+  const int64_t alone = workspace(1), two = workspace(2);
+  facts.job.statistics.sites.push_back(Site::kMlpHidden);
+  const int64_t rows = facts.segments.windows_per_microbatch * facts.job.corpus.sequence_length;
+  EXPECT_EQ(workspace(1) - alone, rows * 28672 * 4);
+  // Half of the rows whole, and all rows of half of the neurons, sent and received.
+  EXPECT_EQ(workspace(2) - two, rows / 2 * 28672 * 4 + 2 * rows * 28672 / 2 * 4);
+  facts.job.statistics.attention = {"position:0"};
+  EXPECT_GT(workspace(1) - alone, rows * 28672 * 4 + rows * 64 * 8);
+}
+
 TEST(Layout, WhatARefusalProposesFits) {
   auto facts = llama_70b();
   const auto machine = with_memory(24);
