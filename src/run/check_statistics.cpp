@@ -41,6 +41,10 @@ void check_attention(const Job& job, const Architecture& a) {
           "expected it in [statistics] sites");
   require(!names(job, "registers") || a.image.registers > 0, ErrorKind::kJob,
           "[statistics] attention: \"registers\": {} has no register tokens", a.family);
+  for (const auto& set : statistics.attention) {
+    require(!a.reads_images() || !set.starts_with("class:"), ErrorKind::kJob,
+            "[statistics] attention: \"{}\": expected a corpus of text, found one of images", set);
+  }
   require(!statistics.value_updates || !statistics.attention.empty(), ErrorKind::kJob,
           "[statistics] value_updates = true: expected sets of keys in [statistics] attention");
 }
