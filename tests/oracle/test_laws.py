@@ -36,6 +36,14 @@ WITH_EXPERTS = [
 ]
 LOW = {"criterion_magnitude": 3.0, "criterion_ratio": 4.0}  # a criterion that many pass
 
+# What looks inside the layers is held to the same law.
+INNER = {
+    "sites": ["residual", "key", "attention_output", "mlp_output", "final_norm"],
+    "attention": ["position:0", "events"],
+    "value_updates": True,
+    "query_key": True,
+}
+
 # Replicas, tokens of a block (of one, two, all micro-batches of a segment), weight mode.
 ARRANGEMENTS = [
     pytest.param(m, replicas, block, weights, id=f"m{m}-replicas{replicas}-block{block}-{weights}")
@@ -61,6 +69,10 @@ class Inputs:
         prompts = {"first": corpus.documents[0], "short": corpus.documents[4]}
         self.program = program
         self.folder = folder
+        self.is_exact = model is EXACT
+        self.statistics = {"loss": True, **LOW}
+        if not self.is_exact:
+            self.statistics |= INNER | {"experts": model in WITH_EXPERTS}
         self.model = save(module, model, folder / "model")
         self.corpus = write_token_file(folder / "corpus.h5", corpus, prompts)
 
@@ -75,8 +87,8 @@ class Inputs:
             "model": {"path": str(self.model)},
             "corpus": {"path": str(self.corpus), **CUT.job_keys()},
             "parallel": {"tensor": m, "threads": 1, "microbatch_tokens": 80, **keys},
-            "statistics": {"loss": True, **LOW},
-            "capture": {"prompts": ["first", "short"]},
+            "statistics": self.statistics,
+            "capture": {"prompts": ["first", "short"], "attention": not self.is_exact},
             "output": {"path": str(self.folder / f"{name}.h5"), "segment_tokens": 320},
         }
 
