@@ -3,10 +3,11 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 MODEL := models/smollm2-135m-instruct
 RANKS ?= 2
+PROGRAM ?= build/actsweep
 export OMPI_ALLOW_RUN_AS_ROOT := 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 
-.PHONY: demo test build build-cuda build-asan bench bootstrap weights corpus docs study-packages study-weights findings
+.PHONY: demo test build build-cuda build-asan bench bootstrap weights corpus docs study-packages study-weights findings study
 
 demo: build weights corpus
 	rm -rf results/demo.h5 results/demo.h5.segments
@@ -69,6 +70,27 @@ corpora/photographs.h5: models/dinov2-small-focus/config.json
 	mkdir -p corpora
 	$(PYTHON) data/prepare_images.py --model models/dinov2-small-focus --output $@ \
 	  .venv/lib/python3*/site-packages/skimage/data/{astronaut,chelsea,coffee,hubble_deep_field,rocket}.*
+
+# The whole study: its sweeps in the order of what they need of each other, and one report about all of them. A finished
+# sweep is not run again; `rm -r results/study` begins anew.
+STUDY_TEXT := smollm2 gemma-3-270m
+STUDY := $(STUDY_TEXT:%=%-location) dinov2-small-focus-location $(STUDY_TEXT:%=%-attention) $(STUDY_TEXT:%=%-interventions)
+study: $(if $(filter build/actsweep,$(PROGRAM)),build) weights study-weights \
+  corpora/study-smollm2.h5 corpora/study-gemma-3-270m.h5 corpora/photographs.h5
+	mkdir -p results/study
+	for name in $(STUDY); do mpirun -n $(RANKS) $(PROGRAM) run jobs/study/$$name.toml || exit; done
+	$(PYTHON) -m actsweep report $(STUDY:%=results/study/%.h5) -o results/study/report
+	$(PYTHON) scripts/write_findings --study results/study
+	@echo "The report: results/study/report/index.html"
+
+corpora/study-smollm2.h5: STUDY_MODEL := $(MODEL)
+corpora/study-gemma-3-270m.h5: STUDY_MODEL := models/gemma-3-270m
+corpora/study-smollm2.h5: | $(MODEL)/config.json
+corpora/study-gemma-3-270m.h5: | models/gemma-3-270m/config.json
+corpora/study-smollm2.h5 corpora/study-gemma-3-270m.h5: jobs/demo-prompts.txt data/fetch_study_corpus.sh
+	texts=$$(PYTHON=$(PYTHON) data/fetch_study_corpus.sh corpora) && \
+	mapfile -t prompts < jobs/demo-prompts.txt && \
+	$(PYTHON) data/prepare_corpus.py --tokenizer $(STUDY_MODEL) --output $@ "$${prompts[@]/#/--prompt=}" $$texts
 
 weights: $(MODEL)/config.json
 corpus: corpora/demo.h5
