@@ -85,11 +85,13 @@ study: $(if $(filter build/actsweep,$(PROGRAM)),build) weights study-weights \
 
 corpora/study-smollm2.h5: STUDY_MODEL := $(MODEL)
 corpora/study-gemma-3-270m.h5: STUDY_MODEL := models/gemma-3-270m
+# Prompts are captured as they are, so Gemma's begin with the BOS that its windows have.
+corpora/study-gemma-3-270m.h5: PROMPT_BEGIN := <bos>
 corpora/study-smollm2.h5: | $(MODEL)/config.json
 corpora/study-gemma-3-270m.h5: | models/gemma-3-270m/config.json
 corpora/study-smollm2.h5 corpora/study-gemma-3-270m.h5: jobs/demo-prompts.txt data/fetch_study_corpus.sh
 	texts=$$(PYTHON=$(PYTHON) data/fetch_study_corpus.sh corpora) && \
-	mapfile -t prompts < jobs/demo-prompts.txt && \
+	mapfile -t prompts < jobs/demo-prompts.txt && prompts=("$${prompts[@]/=/=$(PROMPT_BEGIN)}") && \
 	$(PYTHON) data/prepare_corpus.py --tokenizer $(STUDY_MODEL) --output $@ "$${prompts[@]/#/--prompt=}" $$texts
 
 weights: $(MODEL)/config.json

@@ -130,9 +130,8 @@ std::vector<JobKey> capture_and_output_keys() {
        .kind = ValueKind::kNames,
        .access = member(&Job::capture, &Job::Capture::prompts),
        .in_identity = true,
-       .meaning = "named sequences of the corpus file, or numbers of its images, whose whole "
-                  "residual stream is "
-                  "stored"},
+       .meaning = "named sequences of the corpus file, taken as they are (a BOS is part of their "
+                  "text), or numbers of its images, whose whole residual stream is stored"},
       {.section = "output",
        .name = "path",
        .kind = ValueKind::kText,

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <string_view>
 
+#include "base/error.h"
+
 namespace actsweep {
 namespace {
 
@@ -21,6 +23,23 @@ std::optional<int64_t> parse_position(std::string_view digits) {
 }
 
 }  // namespace
+
+bool TokenSelector::matches(int64_t position_of_token, uint8_t class_of_token) const {
+  switch (kind) {
+    case Kind::kPosition:
+      return position_of_token == position;
+    case Kind::kFirstOfClass:
+      return class_of_token == token_class;
+    case Kind::kRegisters:
+      return class_of_token == kRegisterClass;
+    case Kind::kAll:
+      return true;
+    case Kind::kArgmax:
+      break;
+  }
+  ensure(false, "a token is not the largest by its place and class");
+  return false;
+}
 
 std::optional<TokenSelector> parse_tokens(const std::string& text) {
   using Kind = TokenSelector::Kind;

@@ -4,19 +4,9 @@
 
 #include <algorithm>
 
+#include "base/splitmix.h"
+
 namespace actsweep {
-namespace {
-
-/// One step of SplitMix64 (Steele, Lea, Flood 2014) from the state x.
-uint64_t splitmix64(uint64_t x) {
-  x += 0x9e3779b97f4a7c15;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
-  return x ^ (x >> 31);
-}
-
-}  // namespace
-
 at::Tensor median_channels(const at::Tensor& rows, int64_t count) {
   const auto magnitude = rows.abs();
   const auto median = std::get<0>(magnitude.median(1, /*keepdim=*/true));

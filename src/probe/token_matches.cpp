@@ -3,9 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <functional>
-
-#include "corpus/kind.h"
 
 namespace actsweep {
 namespace {
@@ -24,21 +21,17 @@ at::Tensor largest_magnitudes(const at::Tensor& rows, const at::Tensor& channels
   return at::cat(tiles).cpu();
 }
 
-/// Whether the token in a row, at a position of a window, matches.
-using Predicate = std::function<bool(int64_t row, int64_t position)>;
-
 /// All matches of a sequence, or its first.
-std::vector<TokenMatch> match_each(const OwnedRows& labels, bool only_first,
-                                   const Predicate& matches) {
+std::vector<TokenMatch> match_each(const OwnedRows& labels, const TokenSelector& selector) {
   std::vector<TokenMatch> found;
   for (size_t i = 0; i < labels.windows.size(); ++i) {
     const auto first = static_cast<int64_t>(i) * labels.padded_length;
     int64_t ordinal = 0;
     for (int64_t p = 0; p < labels.windows[i].length(); ++p) {
       const int64_t row = first + p;
-      if (!matches(row, p)) continue;
+      if (!selector.matches(p, labels.token_class[row])) continue;
       found.push_back({row, labels.windows[i].sequence, labels.token_class[row], ordinal++});
-      if (only_first) break;
+      if (selector.is_single()) break;
     }
   }
   return found;
@@ -67,22 +60,7 @@ int64_t tile_rows(const at::Tensor& rows) {
 
 std::vector<TokenMatch> match_tokens(const TokenSelector& selector, const OwnedRows& labels,
                                      const at::Tensor& rows, const at::Tensor& channels) {
-  using Kind = TokenSelector::Kind;
-  const auto has_class = [&](uint8_t wanted) {
-    return [&labels, wanted](int64_t row, int64_t) { return labels.token_class[row] == wanted; };
-  };
-  switch (selector.kind) {
-    case Kind::kPosition:
-      return match_each(labels, true, [&](int64_t, int64_t p) { return p == selector.position; });
-    case Kind::kFirstOfClass:
-      return match_each(labels, true, has_class(selector.token_class));
-    case Kind::kRegisters:
-      return match_each(labels, false, has_class(kRegisterClass));
-    case Kind::kAll:
-      return match_each(labels, false, [](int64_t, int64_t) { return true; });
-    case Kind::kArgmax:
-      break;
-  }
+  if (selector.kind != TokenSelector::Kind::kArgmax) return match_each(labels, selector);
   return match_argmax(labels, largest_magnitudes(rows, channels));
 }
 

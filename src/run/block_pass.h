@@ -34,8 +34,8 @@ class BlockPass {
  public:
   struct Listeners {
     SiteTaps::Listeners taps;
-    /// Where it is not empty: before a micro-batch of the block passes a stage of a layer. Only that
-    /// of a layer's first stage may be collective: ranks have different numbers of stages.
+    /// Where it is not empty: before a micro-batch of the block passes a stage of a layer. Only
+    /// that of a layer's first stage may be collective: ranks have different numbers of stages.
     std::function<void(size_t batch, const Stage& stage)> before_stage;
     /// Empty where no loss is asked for. [row_count] float32 on the host; NaN where a row has no
     /// target.

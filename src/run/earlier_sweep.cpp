@@ -1,14 +1,13 @@
 #include "run/earlier_sweep.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "base/sha256.h"
-#include "output/sweep_file.h"
 
 namespace actsweep {
 namespace {
+
+constexpr const char* kKey = "[statistics] attention_from";
 
 /// Of an identity: what decides which token stands where in which sequence.
 constexpr const char* kWindowKeys[] = {"corpus.fingerprint", "corpus.sequence_length",
@@ -19,8 +18,7 @@ void check_same_windows(const H5File& file, const nlohmann::json& identity) {
   for (const auto* key : kWindowKeys) {
     const auto found = theirs.value(key, nlohmann::json());
     require(found == identity.at(key), ErrorKind::kJob,
-            "{}: [statistics] attention_from: expected a sweep file of the same windows, with {} = "
-            "{}, found {}",
+            "{} = \"{}\": expected a sweep file of the same windows, with {} = {}, found {}", kKey,
             file.file(), key, identity.at(key).dump(), found.dump());
   }
 }
@@ -34,27 +32,35 @@ std::vector<int64_t> column(const H5File& file, const std::string& name) {
 
 }  // namespace
 
-PositionsBySequence positions_with_events(const std::string& path, const nlohmann::json& identity) {
-  const auto file = open_sweep(path);
+H5File open_earlier_sweep(const std::string& key, const std::string& path) {
+  H5File file = H5File::open(path, ErrorKind::kJob);
+  require(file.has_attribute("complete") && file.has_attribute("model_fingerprint"),
+          ErrorKind::kJob, "{} = \"{}\": expected a complete sweep file, found another file", key,
+          path);
+  return file;
+}
+
+std::string content_fingerprint(const H5File& file) {
+  Sha256 hash;
+  for (const char* attribute : {"identity", "model_fingerprint", "corpus_fingerprint"}) {
+    hash.add(file.read_text(attribute));
+  }
+  return hash.hex();
+}
+
+EarlierEvents read_earlier_events(const std::string& path, const nlohmann::json& identity) {
+  const auto file = open_earlier_sweep(kKey, path);
   check_same_windows(file, identity);
   require(file.contains("massive/position"), ErrorKind::kJob,
-          "{}: [statistics] attention_from: expected a sweep of the site residual, found no "
-          "/massive",
-          path);
+          "{} = \"{}\": expected a sweep of the site residual, found no /massive", kKey, path);
   const auto sequence = column(file, "sequence"), position = column(file, "position");
-  PositionsBySequence positions;
-  for (size_t i = 0; i < sequence.size(); ++i) positions[sequence[i]].push_back(position[i]);
-  for (auto& [number, found] : positions) {
+  EarlierEvents events{{}, content_fingerprint(file)};
+  for (size_t i = 0; i < sequence.size(); ++i) events.positions[sequence[i]].push_back(position[i]);
+  for (auto& [number, found] : events.positions) {
     std::sort(found.begin(), found.end());
     found.erase(std::unique(found.begin(), found.end()), found.end());
   }
-  return positions;
-}
-
-std::string fingerprint_of_sweep(const std::string& path) {
-  Sha256 digest;
-  digest.add(open_sweep(path).read_text("identity"));
-  return digest.hex();
+  return events;
 }
 
 }  // namespace actsweep

@@ -9,7 +9,6 @@
 #include "corpus/token_file.h"
 #include "model/tokenizer.h"
 #include "run/check_statistics.h"
-#include "run/earlier_sweep.h"
 
 namespace actsweep {
 
@@ -95,7 +94,7 @@ SweepInputs::SweepInputs(const Job& wanted)
   check_lengths();
   check_statistics(job, checkpoint.architecture(), checkpoint.rows());
   if (const auto& from = job.statistics.attention_from) {
-    earlier_events = positions_with_events(*from, identity(1));
+    earlier_events = read_earlier_events(*from, identity(1));
   }
 }
 
@@ -154,8 +153,8 @@ nlohmann::json SweepInputs::identity(int64_t threads) const {
   identity["model.fingerprint"] = model_fingerprint;
   identity["corpus.fingerprint"] = corpus.fingerprint();
   identity["tokenizer.fingerprint"] = corpus.tokenizer_fingerprint();
-  if (const auto& from = job.statistics.attention_from) {
-    identity["statistics.attention_from"] = fingerprint_of_sweep(*from);
+  if (const auto& fingerprint = earlier_events.fingerprint; !fingerprint.empty()) {
+    identity["statistics.attention_from"] = fingerprint;
   }
   for (size_t i = 0; i < intervention_means.size(); ++i) {
     const auto& fingerprint = intervention_means[i].fingerprint;

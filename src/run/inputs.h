@@ -17,8 +17,8 @@
 #include "job/job.h"
 #include "model/checkpoint.h"
 #include "plan/demand.h"
+#include "run/earlier_sweep.h"
 #include "run/intervention_inputs.h"
-#include "stats/key_sets.h"
 
 namespace actsweep {
 
@@ -38,7 +38,7 @@ struct SweepInputs {
   std::map<std::string, Prompt> prompts;  // those to capture, by name
   std::string model_fingerprint;
   std::vector<InterventionMeans> intervention_means;  // one an intervention of the job
-  PositionsBySequence earlier_events;                 // of [statistics] attention_from
+  EarlierEvents earlier_events;                       // of [statistics] attention_from
 
   /// The bytes of each id, end to end, and where they begin: the corpus' vocabulary, and behind it
   /// the model's sink token where it has one.

@@ -7,9 +7,8 @@
 #include <limits>
 
 #include "base/error.h"
-#include "base/h5.h"
-#include "base/sha256.h"
 #include "job/token_selector.h"
+#include "run/earlier_sweep.h"
 #include "stats/declare.h"
 
 namespace actsweep {
@@ -66,22 +65,12 @@ std::vector<T> read_sums(const H5File& file, const std::string& name, const std:
 
 H5File open_source(const std::string& name, const std::string& path,
                    const std::string& model_fingerprint) {
-  H5File file = H5File::open(path, kKind);
-  require(file.has_attribute("complete") && file.has_attribute("model_fingerprint"), kKind,
-          "{} from = \"{}\": expected a complete sweep file, found another file", name, path);
+  H5File file = open_earlier_sweep(name + " from", path);
   const auto found = file.read_text("model_fingerprint");
   require(found == model_fingerprint, kKind,
           "{} from = \"{}\": expected a sweep of this model, with model_fingerprint {}, found {}",
           name, path, model_fingerprint, found);
   return file;
-}
-
-std::string content_fingerprint(const H5File& file) {
-  Sha256 hash;
-  for (const char* attribute : {"identity", "model_fingerprint", "corpus_fingerprint"}) {
-    hash.add(file.read_text(attribute));
-  }
-  return hash.hex();
 }
 
 /// float32 of sum / count; one count serves `per_count` sums.

@@ -22,30 +22,27 @@ Measurements::Measurements(const SweepInputs& inputs, const Group& group, at::De
     : inputs_(inputs),
       group_(group),
       device_(device),
-      key_sets_(inputs.job.statistics.attention, inputs.earlier_events) {
+      key_sets_(inputs.job.statistics.attention, inputs.earlier_events.positions) {
   const auto& statistics = inputs.job.statistics;
   const auto extents = all_extents(inputs);
   const HeadPlace place = {share_of(inputs.checkpoint.architecture(), group.size(), group.rank()),
                            group.rank() == 0};
+  const auto add = [&](auto& slot, const auto&... arguments) {
+    all_.push_back(&slot.emplace(arguments...));
+  };
   for (const Site site : statistics.sites) {
-    sites_.try_emplace(site, site, inputs.job, extents, device);
+    all_.push_back(&sites_.try_emplace(site, site, inputs.job, extents, device).first->second);
   }
-  if (statistics.loss) loss_.emplace(inputs.job, device);
-  if (!inputs.job.interventions.empty()) interventions_.emplace(inputs.job, device);
-  if (key_sets_.count() > 0) attention_.emplace(key_sets_, place, extents, device);
-  if (statistics.value_updates) value_updates_.emplace(key_sets_, group, place, extents, device);
-  if (statistics.query_key) query_key_.emplace(place, extents, device);
-  if (statistics.experts) experts_.emplace(extents, device);
+  if (statistics.loss) add(loss_, inputs.job, device);
+  if (!inputs.job.interventions.empty()) add(interventions_, inputs.job, device);
+  if (key_sets_.count() > 0) add(attention_, key_sets_, place, extents, device);
+  if (statistics.value_updates) add(value_updates_, key_sets_, group, place, extents, device);
+  if (statistics.query_key) add(query_key_, place, extents, device);
+  if (statistics.experts) add(experts_, extents, device);
 }
 
 void Measurements::begin_segment() {
-  for (auto& [name, statistics] : sites_) statistics.begin_segment();
-  if (loss_) loss_->begin_segment();
-  if (interventions_) interventions_->begin_segment();
-  if (attention_) attention_->begin_segment();
-  if (value_updates_) value_updates_->begin_segment();
-  if (query_key_) query_key_->begin_segment();
-  if (experts_) experts_->begin_segment();
+  for (auto* statistics : all_) statistics->begin_segment();
 }
 
 void Measurements::begin_block(const BlockLabels& labels, RowCollector& rows) {
@@ -136,18 +133,11 @@ void Measurements::see_slice(Site site, int64_t layer, const at::Tensor& rows) {
   }
 }
 
-std::vector<Field> Measurements::fields() {
+std::vector<Field> Measurements::fields() const {
   std::vector<Field> all;
-  const auto add = [&](std::vector<Field> fields) {
-    all.insert(all.end(), fields.begin(), fields.end());
-  };
-  for (auto& [name, statistics] : sites_) add(statistics.fields());
-  if (loss_) add(loss_->fields());
-  if (interventions_) add(interventions_->fields());
-  if (attention_) add(attention_->fields());
-  if (value_updates_) add(value_updates_->fields());
-  if (query_key_) add(query_key_->fields());
-  if (experts_) add(experts_->fields());
+  for (const auto* statistics : all_) {
+    for (auto& field : statistics->fields()) all.push_back(field);
+  }
   return all;
 }
 

@@ -35,7 +35,7 @@ class Measurements {
   BlockPass::Listeners listeners();
   /// Of the block, in the order of the layers.
   const std::vector<Event>& events() const { return events_; }
-  std::vector<Field> fields();
+  std::vector<Field> fields() const;
 
  private:
   void listen_to_interventions(BlockPass::Listeners& listeners);
@@ -55,6 +55,7 @@ class Measurements {
   std::optional<ValueUpdates> value_updates_;
   std::optional<QueryKeyMoments> query_key_;
   std::optional<ExpertStatistics> experts_;
+  std::vector<SegmentFields*> all_;  // of these, those that the job asks for
 
   const BlockLabels* labels_ = nullptr;
   RowCollector* rows_ = nullptr;

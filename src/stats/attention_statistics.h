@@ -22,17 +22,17 @@ struct HeadPlace {
   bool is_first = true;  // member 0
 };
 
-class AttentionStatistics {
+class AttentionStatistics : public SegmentFields {
  public:
   /// `sets` must outlive it. `extents` has the lengths of all axes.
   AttentionStatistics(const KeySets& sets, const HeadPlace& place, const Extents& extents,
                       at::Device device);
 
-  void begin_segment() { fields_.clear(); }
+  void begin_segment() override { fields_.clear(); }
   /// `is_event` as KeySets::positions takes it.
   void update(const AttentionView& view, const std::vector<GatheredSequence>& sequences,
               const int64_t* is_event);
-  std::vector<Field> fields() const { return fields_.fields(); }
+  std::vector<Field> fields() const override { return fields_.fields(); }
 
  private:
   struct Sequence;

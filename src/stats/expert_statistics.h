@@ -12,13 +12,13 @@
 
 namespace actsweep {
 
-class ExpertStatistics {
+class ExpertStatistics : public SegmentFields {
  public:
   ExpertStatistics(const Extents& extents, at::Device device);
 
-  void begin_segment() { fields_.clear(); }
+  void begin_segment() override { fields_.clear(); }
   void update(const ExpertView& view, const std::vector<GatheredSequence>& sequences);
-  std::vector<Field> fields() const { return fields_.fields(); }
+  std::vector<Field> fields() const override { return fields_.fields(); }
 
  private:
   FieldSet fields_;

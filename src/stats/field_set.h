@@ -21,6 +21,16 @@ struct Field {
   at::Tensor values;  // [declared axes] of the dataset's type, on the statistics' device
 };
 
+/// What adds up fields over a segment.
+class SegmentFields {
+ public:
+  virtual ~SegmentFields() = default;
+  /// Sets all fields to their neutral value.
+  virtual void begin_segment() = 0;
+  /// The fields as they stand, to be reduced over the model group by their merge rules.
+  virtual std::vector<Field> fields() const = 0;
+};
+
 class FieldSet {
  public:
   FieldSet(std::vector<Dataset> datasets, const Extents& extents, at::Device device);

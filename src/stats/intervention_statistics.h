@@ -14,20 +14,18 @@
 
 namespace actsweep {
 
-class InterventionStatistics {
+class InterventionStatistics : public SegmentFields {
  public:
   /// Fields live on `device`.
   InterventionStatistics(const Job& job, at::Device device);
 
-  /// Sets all fields to their neutral value.
-  void begin_segment();
+  void begin_segment() override;
   /// `intervention`: its number in the job.
   void add_matches(size_t intervention, int64_t tokens, int64_t activations);
   /// The losses of variants come variant by variant, each with all of a block's micro-batches.
   void add_loss(size_t variant, const OwnedRows& labels, const at::Tensor& token_nll,
                 RowSink& sink);
-  /// The fields as they stand, to be reduced over the model group by their merge rules.
-  std::vector<Field> fields() const;
+  std::vector<Field> fields() const override;
 
  private:
   std::vector<int64_t> variant_of_;  // [intervention] or -1

@@ -1,16 +1,17 @@
 // Sets of keys: the tokens of a sequence to which attention is measured.
 //
 // In: the words of [statistics] attention. Out: a sequence's positions, rising; none where the set
-// is empty there. "position:0"; "class:X:first", the first token of a class; "registers", all of an
-// image's; "events", the tokens with an event in the input of the layer at hand; "from", those with
-// an event in any layer of an earlier sweep.
+// is empty there. A token selector of the job; "events", the tokens with an event in the input of
+// the layer at hand; "from", those with an event in any layer of an earlier sweep.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "job/token_selector.h"
 #include "stats/gathered_sequences.h"
 
 namespace actsweep {
@@ -21,16 +22,22 @@ using PositionsBySequence = std::map<int64_t, std::vector<int64_t>>;
 class KeySets {
  public:
   /// `from` are the positions of the set "from".
-  KeySets(std::vector<std::string> names, PositionsBySequence from);
+  KeySets(const std::vector<std::string>& names, PositionsBySequence from);
 
-  size_t count() const { return names_.size(); }
+  size_t count() const { return sets_.size(); }
   bool has_events() const;
   /// `is_event` marks the gathered rows with an event; null where no set asks for them.
-  std::vector<int64_t> positions(size_t set, const GatheredSequence& sequence,
+  std::vector<int64_t> positions(size_t number, const GatheredSequence& sequence,
                                  const int64_t* is_event) const;
 
  private:
-  std::vector<std::string> names_;
+  enum class Source { kEvents, kEarlier };
+  struct Set {
+    std::optional<TokenSelector> selector;  // else the source says
+    Source source;
+  };
+
+  std::vector<Set> sets_;
   PositionsBySequence from_;
 };
 

@@ -28,17 +28,15 @@ struct LossSums {
 LossSums sum_losses(const OwnedRows& labels, const at::Tensor& token_nll,
                     std::vector<float>& real_nll);
 
-class LossStatistics {
+class LossStatistics : public SegmentFields {
  public:
   /// Fields live on `device`.
   LossStatistics(const Job& job, at::Device device);
 
-  /// Sets all fields to their neutral value.
-  void begin_segment() { fields_.clear(); }
+  void begin_segment() override { fields_.clear(); }
   /// `token_nll` as of sum_losses.
   void update(const OwnedRows& labels, const at::Tensor& token_nll, RowSink& sink);
-  /// The fields as they stand, to be reduced over the model group by their merge rules.
-  std::vector<Field> fields() const { return fields_.fields(); }
+  std::vector<Field> fields() const override { return fields_.fields(); }
 
  private:
   std::vector<Dataset> rows_;  // empty where the job keeps no rows per token

@@ -11,17 +11,17 @@
 
 namespace actsweep {
 
-class QueryKeyMoments {
+class QueryKeyMoments : public SegmentFields {
  public:
   QueryKeyMoments(const HeadPlace& place, const Extents& extents, at::Device device);
 
-  void begin_segment() { fields_.clear(); }
+  void begin_segment() override { fields_.clear(); }
   /// Queries, keys or values before rotary positions: [gathered rows, heads * D].
   void update(Site site, int64_t layer, const at::Tensor& rows,
               const std::vector<GatheredSequence>& sequences);
   /// Queries and keys after them.
   void update_rotated(const AttentionView& view, const std::vector<GatheredSequence>& sequences);
-  std::vector<Field> fields() const { return fields_.fields(); }
+  std::vector<Field> fields() const override { return fields_.fields(); }
 
  private:
   void add(const std::string& name, bool is_query, int64_t layer, const at::Tensor& rows,

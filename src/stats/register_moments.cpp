@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "corpus/kind.h"
+#include "job/token_selector.h"
 #include "stats/declare_statistics.h"
 
 namespace actsweep {

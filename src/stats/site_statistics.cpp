@@ -79,7 +79,7 @@ void SiteStatistics::skip(const SiteBatch& batch, RowSink& sink) {
   for (auto& statistic : state_->statistics) statistic->skip(batch, state_->nothing, outputs);
 }
 
-std::vector<Field> SiteStatistics::fields() {
+std::vector<Field> SiteStatistics::fields() const {
   std::vector<Field> fields;
   for (const auto& statistic : state_->statistics) {
     for (auto& field : statistic->fields()) fields.push_back(std::move(field));

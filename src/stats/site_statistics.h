@@ -27,23 +27,21 @@ enum class MeasuredBy {
   kAten
 };  // default: kernels for a CPU device, else ATen
 
-class SiteStatistics {
+class SiteStatistics : public SegmentFields {
  public:
   /// `extents` has the lengths of the site's layer and channel axes, and that of the registers
   /// where the model has them. Fields live on `device`.
   SiteStatistics(Site site, const Job& job, const Extents& extents, at::Device device,
                  MeasuredBy measured_by = MeasuredBy::kDefault);
-  ~SiteStatistics();
+  ~SiteStatistics() override;
 
-  /// Sets all fields to their neutral value.
-  void begin_segment();
+  void begin_segment() override;
   /// Measures one micro-batch. Appends its rows to `sink` and its events, in the file's order
   /// (sequence, falling magnitude), to `events`.
   void update(const SiteBatch& batch, RowSink& sink, std::vector<Event>& events);
   /// A layer without the site: rows as of tokens that are not finite, and nothing else.
   void skip(const SiteBatch& batch, RowSink& sink);
-  /// The fields as they stand, to be reduced over the model group by their merge rules.
-  std::vector<Field> fields();
+  std::vector<Field> fields() const override;
 
  private:
   struct State;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/splitmix.h"
 #include "stats/attention_scores.h"
 #include "stats/declare_statistics.h"
 
@@ -11,14 +12,6 @@ namespace actsweep {
 namespace {
 
 constexpr int64_t kSelections = 2;  // the set itself, a random set
-
-/// The splitmix64 generator (Steele, Lea, Flood 2014): its i-th number, counted from 0.
-uint64_t splitmix64(uint64_t seed, uint64_t i) {
-  uint64_t z = seed + (i + 1) * 0x9e3779b97f4a7c15ull;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-  return z ^ (z >> 31);
-}
 
 }  // namespace
 

@@ -19,19 +19,19 @@ namespace actsweep {
 std::vector<int64_t> draw_positions(uint64_t seed, int64_t count, int64_t total,
                                     const std::vector<int64_t>& taken);
 
-class ValueUpdates {
+class ValueUpdates : public SegmentFields {
  public:
   /// All must outlive it.
   ValueUpdates(const KeySets& sets, const Group& group, const HeadPlace& place,
                const Extents& extents, at::Device device);
 
-  void begin_segment() { fields_.clear(); }
+  void begin_segment() override { fields_.clear(); }
   /// Collective over the model group.
   void update(const AttentionView& view, const std::vector<GatheredSequence>& sequences,
               const int64_t* is_event);
   /// The attention output of the same layer and micro-batch: [owned rows, C] of any dtype.
   void finish(int64_t layer, const at::Tensor& attention_output);
-  std::vector<Field> fields() const { return fields_.fields(); }
+  std::vector<Field> fields() const override { return fields_.fields(); }
 
  private:
   void add_selection(const AttentionView& view, const std::vector<GatheredSequence>& sequences,

@@ -8,7 +8,7 @@ only what it selects.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -124,12 +124,15 @@ class Sweeps:
     made: dict[str, Made]
     messages: dict[Path, str]
     folder: Path
+    read: dict[Path, dict[str, np.ndarray]] = field(default_factory=dict)
 
     def datasets(self, name: str, m: int) -> dict[str, np.ndarray]:
         path = self.folder / f"{name}-m{m}.h5"
         message = self.messages[path.with_suffix(".toml")]
         assert not message, message
-        return read_datasets(path)
+        if path not in self.read:
+            self.read[path] = read_datasets(path)
+        return self.read[path]
 
 
 @pytest.fixture(scope="module")
@@ -339,7 +342,7 @@ def test_file_holds_what_the_schema_lists(sweeps: Sweeps, program: Path) -> None
 def test_super_weights_are_those_of_the_checkpoint(m: int, sweeps: Sweeps) -> None:
     """Largest input and output of each down projection, and the weight between them."""
     made = sweeps.made[NAMES[0]]
-    found = {name: values for name, values in sweeps.datasets(NAMES[0], m).items()}
+    found = sweeps.datasets(NAMES[0], m)
     weights = load_file(made.directory / "model.safetensors")
     assert found["super_weights/neuron"][0] == -1 and np.isnan(found["super_weights/weight"][0])
     for layer in range(1, len(found["super_weights/neuron"])):

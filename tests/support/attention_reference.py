@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .inner_oracle import Inner, LayerAttention
+from .splitmix import splitmix64
 from .token_files import Window
 
 EPSILONS = (0.2, 0.3, 0.8)
 CLASSES = {"delimiter": 1, "weak_semantic": 2, "other": 3}
-MASK = 2**64 - 1
 
 KeySet = Callable[[int, int], list[int]]  # (window, layer from 0) -> positions
 Fields = dict[str, np.ndarray]
@@ -28,13 +28,6 @@ def class_first(windows: Sequence[Window], name: str) -> KeySet:
         return np.flatnonzero(windows[window].classes == CLASSES[name])[:1].tolist()
 
     return positions
-
-
-def splitmix64(seed: int, i: int) -> int:
-    z = (seed + (i + 1) * 0x9E3779B97F4A7C15) & MASK
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
-    return z ^ (z >> 31)
 
 
 def draw(seed: int, count: int, total: int, taken: list[int]) -> list[int]:

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from .splitmix import MASK, splitmix64
+
 Table = Mapping[str, Any]
 CLASSES = {"delimiter": 1, "weak_semantic": 2, "other": 3}
 REGISTER = 1
-MASK = (1 << 64) - 1
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,6 @@ class Means:
                 return Means(by_class)
             count = datasets["registers/count"][:, None, None]
             return Means(by_class, (datasets["registers/sum"] / count).astype(np.float32))
-
-
-def splitmix64(x: int) -> int:
-    x = (x + 0x9E3779B97F4A7C15) & MASK
-    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & MASK
-    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & MASK
-    return x ^ (x >> 31)
 
 
 def random_channels(seed: int, sequence: int, layer: int, channels: int, count: int) -> list[int]:

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "corpus/kind.h"
+#include "job/token_selector.h"
 #include "reference.h"
 
 namespace actsweep::testing {
