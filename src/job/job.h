@@ -23,22 +23,21 @@ enum class PerToken { kAll, kMassive, kNone };
 enum class Action { kZero, kMean, kValue, kScale };
 /// The channels of a matched token: listed, all, or one of the controls.
 enum class ChannelChoice { kListed, kAll, kMedian, kRandom };
-/// Where in a layer activations are measured: the groups of the sweep file. probe/site.h says what
-/// each is.
+/// Where activations are measured: the groups of the sweep file (docs/statistics.md).
 enum class Site {
-  kResidual,
-  kAttentionInput,
-  kQuery,
+  kResidual,        // the embedding output and the output of each block
+  kAttentionInput,  // input of the query, key and value projections
+  kQuery,           // before rotary positions, as are keys
   kKey,
   kValue,
-  kAttentionHeads,
-  kAttentionOutput,
-  kMlpInput,
-  kGate,
-  kUp,
-  kMlpHidden,
-  kMlpOutput,
-  kFinalNorm,
+  kAttentionHeads,   // outputs of the heads: input of the output projection
+  kAttentionOutput,  // of the output projection, its bias included
+  kMlpInput,         // of the MLP and of the router
+  kGate,             // gate projection of the dense MLP before the activation
+  kUp,               // up projection of the dense MLP; without a gate, before the activation
+  kMlpHidden,        // input of the dense MLP's down projection
+  kMlpOutput,        // of the MLP, its bias and routed experts included
+  kFinalNorm,        // output of the norm before the head
 };
 
 /// The words of the job file: "float32", "per_document", "each_window", "streamed", "massive", ...

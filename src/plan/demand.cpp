@@ -80,7 +80,7 @@ int64_t observed_bytes(const SweepFacts& facts, const ModelShare& share,
   for (const Site site : statistics.sites) {
     if (site == Site::kResidual) continue;
     owned = std::max(owned, axis_length(facts, group_of(site).channel));
-    const auto layout = facts_of(site).layout;
+    const auto layout = layout_of(site);
     if (layout == SiteLayout::kNeurons) {
       slice = std::max({slice, share.ffn.size(), share.shared_ffn.size()});
     } else if (layout != SiteLayout::kOwned) {

@@ -1,13 +1,10 @@
-// Sites: where in a layer activations are measured. One row per site.
+// How the rows of a site lie over the model group. Mentions no tensor.
 #pragma once
-
-#include <vector>
 
 #include "job/job.h"
 
 namespace actsweep {
 
-/// How a site's rows lie over the model group.
 enum class SiteLayout {
   kOwned,    // whole rows of the sequences that the rank owns
   kHeads,    // all gathered rows, the rank's query heads
@@ -15,14 +12,21 @@ enum class SiteLayout {
   kNeurons,  // all gathered rows, the rank's neurons
 };
 
-struct SiteFacts {
-  Site site;
-  SiteLayout layout;
-  const char* long_name;
-};
-
-/// All sites, in the order of the documentation.
-const std::vector<SiteFacts>& site_facts();
-const SiteFacts& facts_of(Site site);
+inline SiteLayout layout_of(Site site) {
+  switch (site) {
+    case Site::kQuery:
+    case Site::kAttentionHeads:
+      return SiteLayout::kHeads;
+    case Site::kKey:
+    case Site::kValue:
+      return SiteLayout::kKeys;
+    case Site::kGate:
+    case Site::kUp:
+    case Site::kMlpHidden:
+      return SiteLayout::kNeurons;
+    default:
+      return SiteLayout::kOwned;
+  }
+}
 
 }  // namespace actsweep

@@ -15,7 +15,7 @@ bool lacks(const Architecture& a, int64_t layer, Site site) {
   if (site == Site::kResidual || site == Site::kFinalNorm) return false;
   if (layer < 0) return true;
   const bool is_dense = !a.has_experts(layer) || a.experts.shared_width > 0;
-  return facts_of(site).layout == SiteLayout::kNeurons && !is_dense;
+  return layout_of(site) == SiteLayout::kNeurons && !is_dense;
 }
 
 }  // namespace
@@ -38,8 +38,7 @@ bool SiteTaps::wants(Site site) const {
 void SiteTaps::see(Site site, int64_t layer, const at::Tensor& rows) {
   if (has(listeners_.slices, site)) listeners_.on_slice(site, layer, rows);
   if (!listeners_.wants(site)) return;
-  listeners_.on_tap(
-      {site, layer + 1, own_rows_.take(facts_of(site).layout, layer, rows), *labels_});
+  listeners_.on_tap({site, layer + 1, own_rows_.take(layout_of(site), layer, rows), *labels_});
 }
 
 }  // namespace actsweep

@@ -1,5 +1,7 @@
 #include "stats/declare_statistics.h"
 
+#include "probe/site.h"
+
 namespace actsweep {
 
 namespace {
@@ -13,28 +15,18 @@ Axis token_axis(PerToken per_token) { return per_token == PerToken::kMassive ? k
 }  // namespace
 
 SiteGroup group_of(Site site) {
-  SiteGroup group{name_of(site)};
-  switch (site) {
-    case Site::kQuery:
-    case Site::kAttentionHeads:
-      group.channel = kQueryChannel;
-      break;
-    case Site::kKey:
-    case Site::kValue:
-      group.channel = kKeyChannel;
-      break;
-    case Site::kGate:
-    case Site::kUp:
-    case Site::kMlpHidden:
-      group.channel = kNeuron;
-      break;
-    case Site::kFinalNorm:
-      group.layer = kFinalLayer;
-      break;
-    default:
+  const Axis layer = site == Site::kFinalNorm ? kFinalLayer : kLayer;
+  switch (layout_of(site)) {
+    case SiteLayout::kHeads:
+      return {name_of(site), layer, kQueryChannel};
+    case SiteLayout::kKeys:
+      return {name_of(site), layer, kKeyChannel};
+    case SiteLayout::kNeurons:
+      return {name_of(site), layer, kNeuron};
+    case SiteLayout::kOwned:
       break;
   }
-  return group;
+  return {name_of(site), layer, kChannel};
 }
 
 std::vector<Dataset> declare_token_extrema(const SiteGroup& site, PerToken per_token) {
