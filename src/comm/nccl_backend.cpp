@@ -57,6 +57,8 @@ class NcclBackend : public GroupBackend {
   void abort() override;
 
  private:
+  void exchange(const at::Tensor& in, at::Tensor& out, const char* operation);
+  void exchange_and_add(const at::Tensor& in, at::Tensor& out);
   void require_alive(const char* operation) const;
   void check(ncclResult_t result, const char* operation);
   std::string trouble_with(ncclResult_t result, const char* operation);
@@ -141,18 +143,32 @@ void NcclBackend::all_gather(const at::Tensor& in, at::Tensor& out) {
 void NcclBackend::reduce_scatter(const at::Tensor& in, at::Tensor& out) {
   require_alive("reduce_scatter");
   if (in.numel() == 0) return;
-  // NCCL would round the partial sums of a half type at every rank, and overflow float16 where
-  // activations are massive: the sum runs in float32, as on the MPI backend. A float32 input is
-  // taken as it is.
-  const at::Tensor summands = in.to(at::kFloat);  // [m * n, ...] float32
-  check(ncclReduceScatter(summands.const_data_ptr(), out.mutable_data_ptr(), out.numel(),
-                          ncclFloat32, ncclSum, communicator_, current_stream(in)),
+  if (in.scalar_type() != at::kFloat) return exchange_and_add(in, out);
+  check(ncclReduceScatter(in.const_data_ptr(), out.mutable_data_ptr(), out.numel(), ncclFloat32,
+                          ncclSum, communicator_, current_stream(in)),
         "reduce_scatter");
+}
+
+/// The reduce-scatter of a half type: its pieces go to their owners as they are, and are added
+/// there in float32, in rank order. NCCL's own would round the partial sums at every rank, and
+/// overflow float16 where activations are massive; a cast before it would double what is sent.
+void NcclBackend::exchange_and_add(const at::Tensor& in, at::Tensor& out) {
+  at::Tensor pieces = at::empty_like(in);  // [m * n, ...] in the half type, rank order
+  exchange(in, pieces, "reduce_scatter");
+  const auto parts = pieces.view({size_, -1});
+  auto sum = out.view({-1});
+  sum.copy_(parts[0]);
+  for (int member = 1; member < size_; ++member) sum.add_(parts[member]);
 }
 
 void NcclBackend::all_to_all(const at::Tensor& in, at::Tensor& out) {
   require_alive("all_to_all");
   if (in.numel() == 0) return;
+  exchange(in, out, "all_to_all");
+}
+
+/// Piece p of `in` goes to rank p, as piece `rank_` of its `out`.
+void NcclBackend::exchange(const at::Tensor& in, at::Tensor& out, const char* operation) {
   const size_t part_bytes = in.nbytes() / size_;
   const auto* sent = static_cast<const std::byte*>(in.const_data_ptr());
   auto* received = static_cast<std::byte*>(out.mutable_data_ptr());
@@ -166,7 +182,7 @@ void NcclBackend::all_to_all(const at::Tensor& in, at::Tensor& out) {
   }
   // The group is ended even after a failure: an open one would swallow the next operations.
   const ncclResult_t ended = ncclGroupEnd();
-  check(is_good(result) ? ended : result, "all_to_all");
+  check(is_good(result) ? ended : result, operation);
 }
 
 void NcclBackend::all_reduce(at::Tensor& values, Reduction reduction) {
