@@ -165,6 +165,45 @@ def test_sigterm_to_the_script_alone(cluster: Cluster, job: Path, expected: Path
     assert_went_on(cluster, job, number, expected)
 
 
+def test_sigterm_to_the_script_and_srun_too(cluster: Cluster, job: Path, expected: Path) -> None:
+    """srun kills the ranks at once; what they have committed stays."""
+    number = submit(cluster, job)
+    wait_for_segment(job)
+    cluster.run("scancel", "--full", "--signal=TERM", number)
+    cluster.wait_for_state(number, "COMPLETED", "FAILED")
+    log = log_of(job)
+    assert cluster.facts(number)["Restarts"] == "1", log
+    assert log.count("requeueing job") == 1 and "0 segments committed" not in log, log
+    assert_complete(job, expected)
+
+
+# The program, whose rank 1 lives on for seconds after it was stopped.
+LINGERING = """\
+#!/bin/bash
+trap : TERM USR1  # as the program takes them
+"{program}" "$@"
+code=$?
+[ "$code,$SLURM_PROCID" != {stopped},1 ] || {{ sleep 3 && touch "{mark}"; }}
+exit "$code"
+"""
+
+
+def test_first_rank_to_stop_has_no_other_killed(
+    cluster: Cluster, job: Path, expected: Path
+) -> None:
+    """Under KillOnBadExit, which sites may have set."""
+    mark, program = job.parent / "log-lingered", job.parent / "log-program"
+    program.write_text(LINGERING.format(program=PROGRAM, stopped=STOPPED, mark=mark))
+    program.chmod(0o755)
+    number = submit(cluster, job, f"--export=ALL,ACTSWEEP={program}")
+    wait_for_segment(job)
+    pids = freeze(number)
+    cluster.run("scancel", "--signal=TERM", number)
+    thaw_with(pids, signal.SIGTERM)
+    assert_went_on(cluster, job, number, expected)
+    assert mark.exists(), log_of(job)
+
+
 def test_cancelled_is_not_requeued(cluster: Cluster, job: Path) -> None:
     number = submit(cluster, job)
     wait_for_segment(job)
