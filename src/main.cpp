@@ -152,6 +152,8 @@ int main(int argc, char** argv) {
                "actsweep");
   Arguments arguments;
   describe(app, arguments);
+  // A write beyond the limit on the size of files fails instead, as on a full disk.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

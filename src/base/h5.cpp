@@ -6,11 +6,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
 namespace actsweep {
 namespace {
+
+std::atomic<bool> holds_unclosed_file = false;
 
 /// HDF5 prints its error stack by default; the stack goes into our message instead.
 void silence_hdf5() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
@@ -28,6 +31,8 @@ H5Id make_space(const std::vector<hsize_t>& shape) {
 }
 
 }  // namespace
+
+bool hdf5_cannot_end() { return holds_unclosed_file; }
 
 H5Id H5Dataset::space() const {
   H5Id space(H5Dget_space(id()), H5Sclose);
@@ -165,7 +170,7 @@ void H5File::abandon() {
     return;
   }
   // What HDF5 writes while it closes goes to memory: on a full disk it would fail, and then crash
-  // at exit. A limit on the size of files holds for memory too.
+  // at exit. A limit on the size of files holds for memory too; a hard one cannot be lifted.
   rlimit limit{};
   ::getrlimit(RLIMIT_FSIZE, &limit);
   const rlimit lifted{limit.rlim_max, limit.rlim_max};
@@ -175,7 +180,7 @@ void H5File::abandon() {
     ::dup2(memory, descriptor());
     ::close(memory);
   }
-  id_.close();
+  if (id_.close() < 0) holds_unclosed_file = true;
   ::setrlimit(RLIMIT_FSIZE, &limit);
 }
 

@@ -54,6 +54,10 @@ struct Hyperslab {
   std::vector<hsize_t> count;
 };
 
+/// Whether HDF5 still holds a file that it could not close. Its own end, which MPI_Finalize and
+/// exit run, would then crash.
+bool hdf5_cannot_end();
+
 /// An open file, group or dataset, with its name for messages.
 class H5Object {
  public:

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/h5.h"
 
 namespace actsweep {
 
@@ -38,7 +39,10 @@ MpiSession::MpiSession(int* argc, char*** argv) {
   MPI_Comm_free(&node);
 }
 
-MpiSession::~MpiSession() { MPI_Finalize(); }
+MpiSession::~MpiSession() {
+  if (hdf5_cannot_end()) abort(static_cast<int>(ErrorKind::kOutput));
+  MPI_Finalize();
+}
 
 void MpiSession::abort(int exit_code) const {
   MPI_Abort(MPI_COMM_WORLD, exit_code);

@@ -106,11 +106,16 @@ def test_place_that_takes_no_file(name: str, job: Path, tmp_path: Path) -> None:
     refuse(job, OUTPUT_ERROR, str(path), sets=[f"output.path={path}"])
 
 
-# Under this command a file takes 1 MiB (2048 blocks of 512 bytes) by a soft limit, without SIGXFSZ.
-LIMITED = ["sh", "-c", 'trap "" XFSZ; ulimit -S -f 2048; exec "$0" "$@"']
+def limiting_files(kind: str) -> list[str]:
+    """The command under which a file takes 1 MiB (2048 blocks of 512 bytes); `kind`: "-S" or both
+    limits."""
+    return ["sh", "-c", f'ulimit {kind} -f 2048; exec "$0" "$@"']
 
 
-def test_limit_on_the_size_of_files(model: Path, corpus: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["-S", ""], ids=["soft", "hard"])
+def test_limit_on_the_size_of_files(
+    kind: str, model: Path, corpus: Path, tmp_path: Path
+) -> None:
     """On one rank, which needs no shared memory: that would be a file too."""
     output = tmp_path / "sweep.h5"
     keys = {"parallel": {"tensor": 1}}
@@ -118,7 +123,7 @@ def test_limit_on_the_size_of_files(model: Path, corpus: Path, tmp_path: Path) -
     run = Run(job, 1, under=stopping_at("segment 1: layer 1"))
     assert run.finish() == STOPPED, run.log()
     before = segments_of(output)
-    run = Run(job, 1, under=LIMITED, OMPI_MCA_btl="self")
+    run = Run(job, 1, under=limiting_files(kind), OMPI_MCA_btl="self")
     assert run.finish() == OUTPUT_ERROR, run.log()
     errors = [line for line in run.lines if "] error: " in line]
     assert len(errors) == 1 and "segment-000002.h5" in errors[0] and "too large" in errors[0]
