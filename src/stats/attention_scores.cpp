@@ -23,13 +23,20 @@ SequenceHeads sequence_heads(const AttentionView& view, int64_t first_row, int64
   const auto& shape = view.call.shape;
   const auto rows = view.qkv.narrow(0, first_row, length).view({length, -1, shape.width});
   const auto part = [&](int64_t first, int64_t heads) {
-    return rows.narrow(1, first, heads).to(at::kFloat).transpose(0, 1).contiguous();
+    return rows.narrow(1, first, heads).transpose(0, 1);
   };
-  const auto of_query = key_of_head(view.call, view.qkv.device());
   const int64_t queries = shape.query_heads, keys = shape.key_heads;
-  return {part(0, queries), part(queries, keys).index_select(0, of_query),
-          part(queries + keys, keys).index_select(0, of_query),
+  return {part(0, queries).to(at::kFloat), part(queries, keys), part(queries + keys, keys),
+          key_of_head(view.call, view.qkv.device()),
           view.summary.log_sum_exp.narrow(0, first_row, length).t()};
+}
+
+at::Tensor SequenceHeads::keys_at(const at::Tensor& positions) const {
+  return key.index_select(1, positions).index_select(0, key_of).to(at::kFloat);
+}
+
+at::Tensor SequenceHeads::values_at(const at::Tensor& positions) const {
+  return value.index_select(1, positions).index_select(0, key_of).to(at::kFloat);
 }
 
 at::Tensor visible_keys(const AttentionShape& shape, int64_t length, const at::Tensor& positions) {
@@ -47,16 +54,16 @@ at::Tensor queries_of(const AttentionShape& shape, int64_t length, const at::Ten
 }
 
 KeyScores scores_on(const AttentionView& view, const SequenceHeads& heads,
-                    const at::Tensor& positions) {
+                    const at::Tensor& positions, int64_t first) {
   const auto& facts = view.call.scores;
-  const int64_t length = heads.query.size(1);
-  const auto key = heads.key.index_select(1, positions);
-  auto score = at::bmm(heads.query, key.transpose(1, 2)) * facts.scale;
+  const int64_t length = heads.query.size(1), queries = length - first;
+  const auto key = heads.keys_at(positions);
+  auto score = at::bmm(heads.query.narrow(1, first, queries), key.transpose(1, 2)) * facts.scale;
   if (facts.cap > 0) score = at::tanh(score / facts.cap) * facts.cap;
   if (facts.key_bias.defined()) score += facts.key_bias.index_select(1, positions).unsqueeze(1);
-  auto probability = (score - heads.log_sum_exp.unsqueeze(2)).exp();
-  probability.masked_fill_(
-      visible_keys(view.call.shape, length, positions).logical_not().unsqueeze(0), 0);
+  auto probability = (score - heads.log_sum_exp.narrow(1, first, queries).unsqueeze(2)).exp();
+  const auto visible = visible_keys(view.call.shape, length, positions).narrow(0, first, queries);
+  probability.masked_fill_(visible.logical_not().unsqueeze(0), 0);
   return {score, probability};
 }
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "stats/attention_scores.h"
 #include "stats/declare_statistics.h"
 
 namespace actsweep {
@@ -19,6 +18,7 @@ struct AttentionStatistics::Sequence {
   const GatheredSequence& labels;
   int64_t layer;  // of the file
   SequenceHeads heads;
+  at::Tensor value_norms;  // [n, key/value heads that this rank counts] float64
 
   int64_t length() const { return labels.length; }
   at::Device device() const { return view.qkv.device(); }
@@ -58,8 +58,8 @@ void AttentionStatistics::update(const AttentionView& view,
   if (place_.share.query_heads.size() == 0) return;
   for (const auto& labels : sequences) {
     if (labels.length == 0) continue;
-    const Sequence sequence{view, labels, view.layer + 1,
-                            sequence_heads(view, labels.first_row, labels.length)};
+    const auto heads = sequence_heads(view, labels.first_row, labels.length);
+    const Sequence sequence{view, labels, view.layer + 1, heads, value_norms(heads)};
     add_sets(sequence, is_event);
     add_sink(sequence);
     add_entropy(sequence);
@@ -92,7 +92,7 @@ void AttentionStatistics::add_set(const Sequence& sequence, int64_t set,
   count("sequence_count", layer, 1, set);
   mine_of_keys("set_value_norm_sum", layer)
       .select(1, set)
-      .add_(value_norms(sequence).index_select(0, positions).sum(0));
+      .add_(sequence.value_norms.index_select(0, positions).sum(0));
 }
 
 /// alpha_0 = sum over i of A[i, 0] / T (arXiv 2410.10781).
@@ -131,19 +131,14 @@ void AttentionStatistics::add_entropy(const Sequence& sequence) const {
   count("entropy_rows", sequence.layer, is_counted.sum().item<int64_t>());
 }
 
-/// [n, key/value heads that this rank counts] float64.
-at::Tensor AttentionStatistics::value_norms(const Sequence& sequence) const {
-  const auto& shape = sequence.view.call.shape;
+at::Tensor AttentionStatistics::value_norms(const SequenceHeads& heads) const {
   const int64_t repeated = place_.share.repeats_first_key ? 1 : 0;
-  return sequence.view.qkv.narrow(0, sequence.labels.first_row, sequence.length())
-      .view({sequence.length(), -1, shape.width})
-      .narrow(1, shape.query_heads + shape.key_heads + repeated, shape.key_heads - repeated)
-      .to(at::kDouble)
-      .norm(2, 2);
+  const auto values = heads.value.narrow(0, repeated, heads.value.size(0) - repeated);
+  return at::norm(values.to(at::kFloat), 2, 2).t().to(at::kDouble);
 }
 
 void AttentionStatistics::add_values(const Sequence& sequence) const {
-  mine_of_keys("value_norm_sum", sequence.layer).add_(value_norms(sequence).sum(0));
+  mine_of_keys("value_norm_sum", sequence.layer).add_(sequence.value_norms.sum(0));
   count("token_count", sequence.layer, sequence.length());
 }
 

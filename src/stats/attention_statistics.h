@@ -11,6 +11,7 @@
 #include "model/architecture.h"
 #include "model/observer.h"
 #include "model/share.h"
+#include "stats/attention_scores.h"
 #include "stats/field_set.h"
 #include "stats/key_sets.h"
 
@@ -44,7 +45,7 @@ class AttentionStatistics : public SegmentFields {
   void add_sink(const Sequence& sequence) const;
   void add_entropy(const Sequence& sequence) const;
   void add_values(const Sequence& sequence) const;
-  at::Tensor value_norms(const Sequence& sequence) const;
+  at::Tensor value_norms(const SequenceHeads& heads) const;
 
   const KeySets& sets_;
   HeadPlace place_;

@@ -59,56 +59,74 @@ void ValueUpdates::add_selection(const AttentionView& view,
                                  const int64_t* is_event, int64_t set, int64_t selection) {
   const auto weight = view.output_weight.to(at::kFloat);  // [C, H D]
   const auto options = weight.options();
-  const int64_t positions = view.call.shape.positions;
-  const auto rows = static_cast<int64_t>(sequences.size()) * positions;
+  const auto rows = static_cast<int64_t>(sequences.size()) * view.call.shape.positions;
+  const auto& share = place_.share.query_heads;
   auto partial = at::zeros({rows, weight.size(0)}, options);
+  Sums sums = {at::zeros({share.size(), view.call.shape.width}, options.dtype(at::kDouble)),
+               at::zeros({share.size()}, options.dtype(at::kDouble)),
+               at::zeros({}, options.dtype(at::kLong))};
   for (const auto& sequence : sequences) {
     auto keys = sets_.positions(set, sequence, is_event);
     if (selection == 1) {
       keys = draw_positions(static_cast<uint64_t>(sequence.sequence),
                             static_cast<int64_t>(keys.size()), sequence.length / 2, keys);
     }
-    if (keys.empty() || place_.share.query_heads.size() == 0) continue;
-    const auto updates = add_sequence(view, sequence, keys, set, selection);  // [n, H D]
-    auto target = partial.narrow(0, sequence.first_row, sequence.length);
-    at::mm_out(target, updates, weight.t());
+    if (keys.empty() || share.size() == 0) continue;
+    const int64_t first = sequence.length / 2, queries = sequence.length - first;
+    auto target = partial.narrow(0, sequence.first_row + first, queries);
+    add_sequence(view, sequence, keys, weight, target, sums);
+  }
+  const auto field = [&](const char* name) {
+    return place_of(name, view.layer + 1, set, selection);
+  };
+  if (share.size() > 0) {
+    field("head_sum").narrow(0, share.begin, share.size()).add_(sums.update);
+    field("head_square_sum").narrow(0, share.begin, share.size()).add_(sums.square);
+    field("sum").add_(at::mv(weight, sums.update.to(at::kFloat).view({-1})));
+    if (place_.is_first) field("query_count").add_(sums.queries);
   }
   auto sum = at::empty({rows / group_.size(), weight.size(0)}, options);
   group_.reduce_scatter(partial, sum);
-  const auto exact = sum.to(at::kDouble);
-  const auto square = exact.square().sum(1);
-  place_of("sum", view.layer + 1, set, selection).add_(exact.sum(0));
-  place_of("square_sum", view.layer + 1, set, selection).add_(square.sum());
-  norms_.push_back(square.sqrt());
+  norms_.push_back(at::norm(sum, 2, 1).to(at::kDouble));
+  field("square_sum").add_(norms_.back().square().sum());
 }
 
-/// One sequence's updates [n, H D], 0 for queries that do not count.
-at::Tensor ValueUpdates::add_sequence(const AttentionView& view, const GatheredSequence& sequence,
-                                      const std::vector<int64_t>& keys, int64_t set,
-                                      int64_t selection) {
-  const int64_t layer = view.layer + 1, length = sequence.length;
+/// One sequence's updates behind the output projection, into `target` [queries of the second half,
+/// C]: 0 for those that do not count.
+void ValueUpdates::add_sequence(const AttentionView& view, const GatheredSequence& sequence,
+                                const std::vector<int64_t>& keys, const at::Tensor& weight,
+                                at::Tensor& target, Sums& sums) {
+  const int64_t length = sequence.length, first = length / 2;
   const auto positions = at::tensor(keys, at::kLong).to(view.qkv.device());
   const auto heads = sequence_heads(view, sequence.first_row, length);
-  auto queries = queries_of(view.call.shape, length, positions);
-  queries.narrow(0, 0, length / 2).fill_(false);
-  auto probability = scores_on(view, heads, positions).probability;
+  const auto queries =
+      queries_of(view.call.shape, length, positions).narrow(0, first, length - first);
+  auto probability = scores_on(view, heads, positions, first).probability;  // [H, queries, keys]
   probability.masked_fill_(queries.logical_not().view({1, -1, 1}), 0);
-  const auto updates = at::bmm(probability, heads.value.index_select(1, positions));  // [H, n, D]
-  const auto exact = updates.to(at::kDouble);
-  const auto& share = place_.share.query_heads;
-  const auto mine = [&](const char* name) {
-    return place_of(name, layer, set, selection).narrow(0, share.begin, share.size());
-  };
-  mine("head_sum").add_(exact.sum(1));
-  mine("head_square_sum").add_(exact.square().sum({1, 2}));
-  if (place_.is_first) {
-    place_of("query_count", layer, set, selection).add_(queries.sum());
+  const auto value = heads.values_at(positions);  // [H, keys, D]
+  sums.queries.add_(queries.sum());
+  if (positions.size(0) > value.size(2)) {
+    const auto updates = at::bmm(probability, value);  // [H, queries, D]
+    const auto exact = updates.to(at::kDouble);
+    sums.update.add_(exact.sum(1));
+    sums.square.add_(exact.square().sum({1, 2}));
+    at::mm_out(target, updates.transpose(0, 1).reshape({target.size(0), -1}), weight.t());
+    return;
   }
-  return updates.transpose(0, 1).reshape({length, -1});
+  // A few keys are projected before they are weighted, and their products with each other give the
+  // updates' norms.
+  const auto share = probability.to(at::kDouble), exact = value.to(at::kDouble);
+  sums.update.add_(at::bmm(share.sum(1, /*keepdim=*/true), exact).squeeze(1));
+  const auto products = at::bmm(exact, exact.transpose(1, 2));  // [H, keys, keys]
+  sums.square.add_((at::bmm(share, products) * share).sum({1, 2}));
+  const auto of_head = weight.view({weight.size(0), value.size(0), -1}).permute({1, 2, 0});
+  const auto projected = at::bmm(value, of_head);  // [H, keys, C]
+  at::mm_out(target, probability.transpose(0, 1).reshape({target.size(0), -1}),
+             projected.view({-1, weight.size(0)}));
 }
 
 void ValueUpdates::finish(int64_t layer, const at::Tensor& attention_output) {
-  const auto norm = attention_output.to(at::kDouble).norm(2, 1);
+  const auto norm = at::norm(attention_output.to(at::kFloat), 2, 1).to(at::kDouble);
   for (size_t i = 0; i < norms_.size(); ++i) {
     const auto sets = static_cast<int64_t>(sets_.count()), at = static_cast<int64_t>(i);
     const auto share = at::where(norms_[i].gt(0), norms_[i] / norm, at::zeros_like(norm));

@@ -34,10 +34,18 @@ class ValueUpdates : public SegmentFields {
   std::vector<Field> fields() const override { return fields_.fields(); }
 
  private:
+  /// Over the queries of a micro-batch, in this rank's heads.
+  struct Sums {
+    at::Tensor update;   // [H, D] float64
+    at::Tensor square;   // [H] float64
+    at::Tensor queries;  // int64
+  };
+
   void add_selection(const AttentionView& view, const std::vector<GatheredSequence>& sequences,
                      const int64_t* is_event, int64_t set, int64_t selection);
-  at::Tensor add_sequence(const AttentionView& view, const GatheredSequence& sequence,
-                          const std::vector<int64_t>& keys, int64_t set, int64_t selection);
+  void add_sequence(const AttentionView& view, const GatheredSequence& sequence,
+                    const std::vector<int64_t>& keys, const at::Tensor& weight, at::Tensor& target,
+                    Sums& sums);
   at::Tensor place_of(const char* name, int64_t layer, int64_t set, int64_t selection) const;
 
   const KeySets& sets_;
