@@ -1,5 +1,7 @@
 #include "stats/gathered_sequences.h"
 
+#include <ATen/ATen.h>
+
 namespace actsweep {
 
 std::vector<GatheredSequence> gathered_sequences(const std::vector<OwnedRows>& members) {
@@ -15,6 +17,24 @@ std::vector<GatheredSequence> gathered_sequences(const std::vector<OwnedRows>& m
       }
       sequences.push_back(sequence);
     }
+  }
+  return sequences;
+}
+
+std::vector<GatheredSequence> finite_sequences(std::vector<GatheredSequence> sequences,
+                                               const at::Tensor& rows, const Group& group) {
+  // A float64 sum of narrower numbers does not overflow, so it is finite where all of them are.
+  const auto is_finite = at::sum(rows, at::IntArrayRef{1}, false, at::kDouble).isfinite().cpu();
+  auto is_left_out = at::zeros({static_cast<int64_t>(sequences.size())}, at::kLong);
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const auto mine = is_finite.narrow(0, sequences[i].first_row, sequences[i].length);
+    is_left_out[static_cast<int64_t>(i)] = mine.all().item<bool>() ? 0 : 1;
+  }
+  auto agreed = is_left_out.to(rows.device());
+  group.all_reduce(agreed, Reduction::kMax);
+  agreed = agreed.cpu();
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    if (agreed[static_cast<int64_t>(i)].item<int64_t>() != 0) sequences[i].length = 0;
   }
   return sequences;
 }
