@@ -39,9 +39,11 @@ def draw(seed: int, count: int, total: int, taken: list[int]) -> list[int]:
     return sorted(drawn)
 
 
-def visible(attention: LayerAttention, window: int | None) -> np.ndarray:
+def visible(attention: LayerAttention, window: int | None, is_causal: bool = True) -> np.ndarray:
     """bool [n, n]: which keys a query sees."""
     n = attention.probability.shape[1]
+    if not is_causal:
+        return np.ones((n, n), bool)
     i, j = np.arange(n)[:, None], np.arange(n)
     return (j <= i) & (j > i - (window or n))
 
@@ -62,12 +64,14 @@ class AttentionReference:
         sets: Sequence[KeySet],
         layer_windows: Sequence[int | None],
         has_slot: bool = False,
+        is_causal: bool = True,
     ) -> None:
         """`layer_windows`: the sliding window of each layer; `has_slot`: a sink or an extra key."""
         self._inners = inners
         self._sets = sets
         self._layer_windows = layer_windows
         self._slot = int(has_slot)
+        self._is_causal = is_causal
         self._fields: Fields = {}
 
     def _add(self, name: str, layer: int, value: object, *place: int) -> None:
@@ -84,7 +88,7 @@ class AttentionReference:
     def fields(self) -> Fields:
         for number, inner in enumerate(self._inners):
             for layer, attention in enumerate(inner.attention):
-                seen = visible(attention, self._layer_windows[layer])
+                seen = visible(attention, self._layer_windows[layer], self._is_causal)
                 self._add_window(layer, attention, seen)
                 for at, keys_of in enumerate(self._sets):
                     keys = keys_of(number, layer)

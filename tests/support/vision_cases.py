@@ -66,17 +66,23 @@ class ExpectedImages:
     def labels(self) -> dict[str, np.ndarray]:
         """The columns of /tokens that one image has: [T] each."""
         rows, columns = self.model.grid
-        prefix = [CLASS_TOKEN] * self.model.has_class_token + [REGISTER] * self.model.registers
-        outside = np.full(len(prefix), NO_PATCH)
+        outside = np.full(self.model.has_class_token + self.model.registers, NO_PATCH)
         row, column = np.indices((rows, columns)).astype(np.uint32)
         count = self.model.tokens
         return {
             "id": np.arange(count, dtype=np.uint32),
             "position": np.arange(count, dtype=np.uint32),
-            "class": np.array(prefix + [PATCH] * (rows * columns), np.uint8),
+            "class": label_classes(self.model),
             "grid_row": np.concatenate([outside, row.ravel()]),
             "grid_column": np.concatenate([outside, column.ravel()]),
         }
+
+
+def label_classes(model: VisionModel) -> np.ndarray:
+    """uint8 [T]: the kind of each token of an image."""
+    rows, columns = model.grid
+    prefix = [CLASS_TOKEN] * model.has_class_token + [REGISTER] * model.registers
+    return np.array(prefix + [PATCH] * (rows * columns), np.uint8)
 
 
 def make_expected_images(model: VisionModel, folder: Path) -> ExpectedImages:

@@ -30,8 +30,8 @@ class VisionOracle:
         assert not missing, missing
         for key in ("unexpected_keys", "mismatched_keys"):
             assert not information[key], (key, information[key])
-        self._encoder = encoder_of(module.eval())
-        self._config = self._encoder.config
+        self.encoder = encoder_of(module.eval())
+        self._config = self.encoder.config
         assert self._config._attn_implementation == "eager"
         if self._config.model_type == "vit_mae":
             self._config.mask_ratio = 0.0
@@ -60,8 +60,8 @@ class VisionOracle:
             options["interpolate_pos_encoding"] = self._has_other_size(image.shape[1:])
         if self._config.model_type == "vit_mae":
             options["noise"] = torch.arange(self._count_patches(image.shape[1:]))[None].float()
-        dtype = next(self._encoder.parameters()).dtype
-        self._encoder(torch.from_numpy(image)[None].to(dtype), **options)
+        dtype = next(self.encoder.parameters()).dtype
+        self.encoder(torch.from_numpy(image)[None].to(dtype), **options)
         assert len(self._layers) == self._config.num_hidden_layers + 1
         return torch.stack(self._layers).numpy()
 

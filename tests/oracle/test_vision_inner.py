@@ -1,0 +1,103 @@
+"""Inside the layers of Vision Transformers: sites, attention, value updates, queries and keys.
+
+Tensors of transformers come from hooks (support/inner_oracle); every query sees every key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from support.attention_reference import AttentionReference, in_file_order
+from support.image_files import random_images, write_image_file
+from support.inner_oracle import ImageInnerOracle, Inner
+from support.inner_references import assert_near, assert_site
+from support.sweeps import Sweep, read_datasets
+from support.vision_cases import label_classes
+from support.vision_models import MODELS, VisionModel, make_random, save
+
+NAMES = (
+    "clip_vision_model-5heads",
+    "vit-5heads-pooler",
+    "vit_mae-5heads",
+    "dinov2-5heads",
+    "dinov2_with_registers-7heads-1register-swiglu-unbiased-9x7of4x4",
+    "siglip_vision_model-5heads-head",
+)
+IMAGES = 3
+SITES = (
+    "attention_input", "query", "key", "value", "attention_heads", "attention_output", "mlp_input",
+    "up", "mlp_hidden", "mlp_output", "final_norm",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Made:
+    model: VisionModel
+    directory: Path
+    corpus: Path
+    inners: list[Inner]
+
+    @property
+    def sites(self) -> list[str]:
+        return [*SITES, "gate"] if "swiglu" in self.model.name else list(SITES)
+
+    @property
+    def sets(self) -> list[str]:
+        return ["position:0", "registers"] if self.model.registers else ["position:0"]
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    torch.set_num_threads(1)
+    model = next(model for model in MODELS if model.name == request.param)
+    folder = tmp_path_factory.mktemp(model.name)
+    pixels = random_images(IMAGES, *model.image, seed=6)
+    directory = save(make_random(model), model, folder / "model")
+    corpus = write_image_file(folder / "images.h5", pixels)
+    with pytest.MonkeyPatch.context() as patch:
+        oracle = ImageInnerOracle(directory, patch)
+        inners = [oracle.run(image) for image in pixels]
+    return Made(model, directory, corpus, inners)
+
+
+@pytest.mark.parametrize("m", (1, 3))
+def test_inside_the_layers(m: int, made: Made, program: Path, tmp_path: Path) -> None:
+    job = {
+        "model": {"path": str(made.directory)},
+        "corpus": {"path": str(made.corpus)},
+        "parallel": {"tensor": m, "threads": 1},
+        "statistics": {
+            "sites": ["residual", *made.sites],
+            "attention": made.sets,
+            "value_updates": True,
+            "query_key": True,
+        },
+        "output": {"path": str(tmp_path / "sweep.h5")},
+    }
+    found = read_datasets(Sweep(program, job, m).run())
+    classes = [label_classes(made.model)] * IMAGES
+    for site in made.sites:
+        assert_site(found, site, made.inners, classes)
+
+    layers = len(made.inners[0].attention)
+    registers = list(range(1, 1 + made.model.registers))
+    sets = [lambda _image, _layer: [0], lambda _image, _layer: registers][: len(made.sets)]
+    reference = AttentionReference(made.inners, sets, [None] * layers, is_causal=False)
+    expected = reference.fields()
+    written = {path for path in found if path.startswith(("attention/", "value_update/"))}
+    assert expected.keys() == written
+    for path, values in expected.items():
+        assert_near(path, found[path], in_file_order(path, values))
+    for site in ("query", "key"):  # no rotary positions
+        squares = [
+            sum((getattr(inner.attention[layer], site) ** 2).sum(axis=1) for inner in made.inners)
+            for layer in range(layers)
+        ]
+        values = np.stack([np.zeros_like(squares[0]), *squares])
+        for name in (site, f"rotated_{site}"):
+            assert_near(f"qk/{name}", found[f"qk/{name}_square_sum"], values)
