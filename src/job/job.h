@@ -85,13 +85,15 @@ struct Job {
     bool value_updates = false;                 // of the sets of keys
     bool query_key = false;
     bool experts = false;
+    bool expert_inputs = false;  // of each expert's linear layers, by channel
     double criterion_magnitude = 100;
     double criterion_ratio = 1000;
     int64_t max_events = 10;  // per layer and sequence
   } statistics;
   struct Capture {
-    std::vector<std::string> prompts;  // names of the corpus file's named sequences
-    bool attention = false;            // whether their attention is stored in full
+    std::vector<std::string> prompts;             // names of the corpus file's named sequences
+    std::vector<Site> sites = {Site::kResidual};  // whose activations of them are stored
+    bool attention = false;                       // whether their attention is stored in full
   } capture;
   struct Output {
     std::string path;
@@ -114,12 +116,16 @@ struct Job {
   std::vector<Intervention> interventions;  // applied in this order
 
   bool measures(Site site) const;
+  /// Whether the site's activations of any prompt are stored.
+  bool captures(Site site) const;
   /// Whether any statistic takes the gathered rows of all members of a model group.
   bool sees_gathered_rows() const {
     return !statistics.attention.empty() || statistics.query_key || statistics.experts;
   }
   /// Whether what stands behind the last layer is computed.
-  bool needs_head() const { return statistics.loss || measures(Site::kFinalNorm); }
+  bool needs_head() const {
+    return statistics.loss || measures(Site::kFinalNorm) || captures(Site::kFinalNorm);
+  }
   /// The names of the variants, in the order in which the file begins them.
   std::vector<std::string> variants() const;
 };

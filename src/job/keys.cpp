@@ -131,7 +131,14 @@ std::vector<JobKey> capture_and_output_keys() {
        .access = member(&Job::capture, &Job::Capture::prompts),
        .in_identity = true,
        .meaning = "named sequences of the corpus file, taken as they are (a BOS is part of their "
-                  "text), or numbers of its images, whose whole residual stream is stored"},
+                  "text), or numbers of its images, whose activations are stored in full"},
+      {.section = "capture",
+       .name = "sites",
+       .kind = ValueKind::kWords,
+       .access = member(&Job::capture, &Job::Capture::sites),
+       .in_identity = true,
+       .words = all_words<Site>(),
+       .meaning = "where the prompts' activations are stored"},
       {.section = "output",
        .name = "path",
        .kind = ValueKind::kText,
@@ -167,6 +174,11 @@ const char* name_of(Site site) { return word_of(site); }
 bool Job::measures(Site site) const {
   return std::find(statistics.sites.begin(), statistics.sites.end(), site) !=
          statistics.sites.end();
+}
+
+bool Job::captures(Site site) const {
+  return !capture.prompts.empty() &&
+         std::find(capture.sites.begin(), capture.sites.end(), site) != capture.sites.end();
 }
 
 int64_t size_of(Dtype dtype) { return dtype == Dtype::kFloat32 ? 4 : 2; }

@@ -59,6 +59,13 @@ std::vector<JobKey> statistics_keys() {
        .in_identity = true,
        .meaning = "whether tokens and largest outputs of routed experts are measured"},
       {.section = "statistics",
+       .name = "expert_inputs",
+       .kind = ValueKind::kFlag,
+       .access = member(&Job::statistics, &Statistics::expert_inputs),
+       .in_identity = true,
+       .meaning = "whether the inputs of each routed expert's projections are measured by channel, "
+                  "for exports (with experts = true)"},
+      {.section = "statistics",
        .name = "criterion_magnitude",
        .kind = ValueKind::kNumber,
        .access = member(&Job::statistics, &Statistics::criterion_magnitude),

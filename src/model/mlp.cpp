@@ -30,20 +30,15 @@ at::Tensor clamped_gate(const at::Tensor& gate_up, int64_t width, const ExpertFa
   return ((ups + 1) * gated).to(gate_up.scalar_type());
 }
 
-/// rows [n, C] -> [n, C].
-at::Tensor output_of(const Architecture& a, const Expert& expert, const at::Tensor& rows) {
+/// rows [n, C] -> [n, neurons of an expert].
+at::Tensor hidden_of(const Architecture& a, const Expert& expert, const at::Tensor& rows) {
   const int64_t width = a.experts.ffn_width, count = rows.size(0);
   auto gate_up = at::empty({count, 2 * width}, rows.options());
   project(rows, expert.gate_up, expert.gate_up_bias, gate_up);
+  if (a.experts.clamp > 0) return clamped_gate(gate_up, width, a.experts);
   auto hidden = at::empty({count, width}, rows.options());
-  if (a.experts.clamp > 0) {
-    hidden = clamped_gate(gate_up, width, a.experts);
-  } else {
-    gate(gate_up, a.activation, hidden);
-  }
-  auto out = at::empty({count, a.channels}, rows.options());
-  project(hidden, expert.down, expert.down_bias, out);
-  return out;
+  gate(gate_up, a.activation, hidden);
+  return hidden;
 }
 
 }  // namespace
@@ -81,8 +76,11 @@ void add_expert_outputs(const Architecture& a, Share experts, const StageWeights
     const auto row = chosen.select(1, 0), place = chosen.select(1, 1);
     const auto weight = rows.routing.weight.index({row, place}).unsqueeze(1);
     const auto expert = expert_of(weights, number - experts.begin, a.experts.ffn_width, a.channels);
-    const auto output = output_of(a, expert, rows.input.index_select(0, row));
-    if (is_seen) view.observer->see_expert({view.layer, number, row, output});
+    const auto input = rows.input.index_select(0, row);
+    const auto hidden = hidden_of(a, expert, input);
+    auto output = at::empty_like(input);
+    project(hidden, expert.down, expert.down_bias, output);
+    if (is_seen) view.observer->see_expert({view.layer, number, row, input, hidden, output});
     rows.sum.index_add_(0, row, output.to(at::kFloat) * weight);
   }
 }

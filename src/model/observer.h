@@ -22,6 +22,8 @@ struct ExpertView {
   int64_t layer;             // 0-based
   int64_t expert;            // of all of the layer
   const at::Tensor& row;     // [rows] int64: which of the gathered rows
+  const at::Tensor& input;   // [rows, C]
+  const at::Tensor& hidden;  // [rows, neurons of an expert], input of its down projection
   const at::Tensor& output;  // [rows, C], before its weight
 };
 

@@ -56,6 +56,7 @@ const std::vector<Axis>& all_axes() {
       Axis::kSelection,
       Axis::kEpsilon,
       Axis::kExpert,
+      Axis::kExpertNeuron,
       Axis::kRegister,
       Axis::kPromptKey,
       Axis::kVariant,

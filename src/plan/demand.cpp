@@ -77,7 +77,11 @@ int64_t observed_bytes(const SweepFacts& facts, const ModelShare& share,
   const auto& a = facts.architecture;
   const auto& statistics = facts.job.statistics;
   int64_t owned = 0, slice = 0;  // elements of a row
-  for (const Site site : statistics.sites) {
+  auto sites = statistics.sites;
+  if (!facts.job.capture.prompts.empty()) {
+    sites.insert(sites.end(), facts.job.capture.sites.begin(), facts.job.capture.sites.end());
+  }
+  for (const Site site : sites) {
     if (site == Site::kResidual) continue;
     owned = std::max(owned, axis_length(facts, group_of(site).channel));
     const auto layout = layout_of(site);
@@ -164,6 +168,8 @@ int64_t axis_length(const SweepFacts& facts, Axis axis) {
       return static_cast<int64_t>(kSinkThresholds.size());
     case Axis::kExpert:
       return facts.architecture.experts.count;
+    case Axis::kExpertNeuron:
+      return facts.architecture.experts.ffn_width;
     case Axis::kRegister:
       return facts.architecture.image.registers;
     case Axis::kVariant:

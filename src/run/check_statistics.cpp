@@ -14,7 +14,8 @@ bool names(const Job& job, const std::string& set) {
 
 void check_sites(const Job& job, const Architecture& a, const std::vector<TensorRow>& rows) {
   const auto refuse = [&](Site site, const std::string& reason) {
-    require(!job.measures(site), ErrorKind::kJob, "[statistics] sites: \"{}\": {} {}",
+    require(!job.measures(site) && !job.captures(site), ErrorKind::kJob,
+            "[{}] sites: \"{}\": {} {}", job.measures(site) ? "statistics" : "capture",
             name_of(site), a.family, reason);
   };
   if (!a.is_gated) refuse(Site::kGate, "has no gate projection; its MLP's projection is \"up\"");
@@ -57,6 +58,8 @@ void check_statistics(const Job& job, const Architecture& architecture,
   check_attention(job, architecture);
   require(!job.statistics.experts || architecture.experts.count > 0, ErrorKind::kJob,
           "[statistics] experts = true: {} has no routed experts", architecture.family);
+  require(!job.statistics.expert_inputs || job.statistics.experts, ErrorKind::kJob,
+          "[statistics] expert_inputs = true: expected experts = true, whose tokens it counts");
 }
 
 }  // namespace actsweep

@@ -38,7 +38,7 @@ Measurements::Measurements(const SweepInputs& inputs, const Group& group, at::De
   if (key_sets_.count() > 0) add(attention_, key_sets_, place, extents, device);
   if (statistics.value_updates) add(value_updates_, key_sets_, group, place, extents, device);
   if (statistics.query_key) add(query_key_, place, extents, device);
-  if (statistics.experts) add(experts_, extents, device);
+  if (statistics.experts) add(experts_, statistics.expert_inputs, extents, device);
 }
 
 void Measurements::begin_segment() {
@@ -118,7 +118,7 @@ void Measurements::gather_events(size_t batch) {
 }
 
 void Measurements::see_attention(const AttentionView& view) {
-  const auto& sequences = sequences_[batch_];
+  const auto sequences = finite_sequences(sequences_[batch_], view.qkv, group_);
   const auto* is_event = is_event_.defined() ? is_event_.const_data_ptr<int64_t>() : nullptr;
   if (attention_) attention_->update(view, sequences, is_event);
   if (value_updates_) value_updates_->update(view, sequences, is_event);
@@ -129,7 +129,7 @@ void Measurements::see_slice(Site site, int64_t layer, const at::Tensor& rows) {
   if (site == Site::kAttentionOutput) {
     if (value_updates_) value_updates_->finish(layer, rows);
   } else {
-    query_key_->update(site, layer, rows, sequences_[batch_]);
+    query_key_->update(site, layer, rows, finite_sequences(sequences_[batch_], rows, group_));
   }
 }
 

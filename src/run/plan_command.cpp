@@ -37,7 +37,8 @@ Job schema_job() {
   job.statistics.sites = {Site::kResidual, Site::kMlpHidden, Site::kMlpOutput};
   job.statistics.loss = true;
   job.statistics.attention = {"position:0"};
-  job.statistics.value_updates = job.statistics.query_key = job.statistics.experts = true;
+  job.statistics.value_updates = job.statistics.query_key = true;
+  job.statistics.experts = job.statistics.expert_inputs = true;
   job.capture.prompts = {"NAME"};
   job.capture.attention = true;
   job.interventions.emplace_back().variant = "NAME";

@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <span>
 #include <tuple>
 
 #include "base/error.h"
 #include "run/captured_attention.h"
+#include "stats/declare_statistics.h"
 
 namespace actsweep {
 namespace {
@@ -146,6 +148,22 @@ Verdict SegmentRunner::run_segment(int64_t number, bool is_last) {
   return verdict_;
 }
 
+/// Has the sites' rows of a prompt written, which member 0 owns.
+void SegmentRunner::capture_sites(const std::string& group, int64_t tokens,
+                                  BlockPass::Listeners& listeners) {
+  listeners.taps.sites = environment_.inputs.job.capture.sites;
+  listeners.taps.on_tap = [this, group, tokens](const Tap& tap) {
+    if (!output_) return;
+    const int64_t channels = axis_length(environment_.inputs.facts(), group_of(tap.site).channel);
+    const auto rows =
+        tap.rows.defined()
+            ? tap.rows.narrow(0, 0, tokens)
+            : at::full({tokens, channels}, std::numeric_limits<float>::quiet_NaN(), at::kFloat);
+    output_->write(group + "/" + name_of(tap.site), {tap.layer, 0, 0}, {1, tokens, channels},
+                   bytes_of(rows));
+  };
+}
+
 /// Has every layer's attention on a prompt of member 0 written whole.
 void SegmentRunner::capture_attention(const std::string& group, int64_t tokens,
                                       BlockPass::Listeners& listeners) {
@@ -178,13 +196,7 @@ Verdict SegmentRunner::run_prompt(const std::string& name, int64_t number, bool 
     output_->write(group + "/id", {0}, {labels.tokens}, {bytes.begin(), bytes.end()});
   }
   BlockPass::Listeners listeners;
-  // Member 0 owns the prompt and writes.
-  listeners.taps.sites = {Site::kResidual};
-  listeners.taps.on_tap = [&](const Tap& tap) {
-    if (!output_) return;
-    output_->write(group + "/residual", {tap.layer, 0, 0}, {1, labels.tokens, tap.rows.size(1)},
-                   bytes_of(tap.rows));
-  };
+  capture_sites(group, labels.tokens, listeners);
   const int64_t choices = inputs.checkpoint.architecture().experts.chosen;
   const auto write_experts = [&](int64_t layer, const at::Tensor& chosen) {
     if (!output_) return;

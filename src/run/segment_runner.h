@@ -40,6 +40,7 @@ class SegmentRunner {
  private:
   bool measure_block(const BlockLabels& labels, RowCollector& rows, bool is_last);
   BlockPass::Listeners listeners(const BlockLabels& labels, RowCollector& rows);
+  void capture_sites(const std::string& group, int64_t tokens, BlockPass::Listeners& listeners);
   void capture_attention(const std::string& group, int64_t tokens, BlockPass::Listeners& listeners);
   void write_labels(WindowRange windows, const BlockLabels& labels);
   void write_fields();

@@ -91,17 +91,23 @@ std::vector<Dataset> declare_vocabulary() {
   };
 }
 
-std::vector<Dataset> declare_capture(const std::string& prompt) {
+std::vector<Dataset> declare_capture(const std::string& prompt, const std::vector<Site>& sites) {
   const std::string group = "capture/" + prompt;
-  return {
+  std::vector<Dataset> datasets = {
       {group + "/id", kUInt32, {kPromptToken}, "1", "ids of the prompt's tokens", Merge::kConstant},
-      {group + "/residual",
-       kFloat32,
-       {kLayer, kPromptToken, kChannel},
-       "1",
-       "residual stream of the prompt",
-       Merge::kConstant},
   };
+  for (const Site site : sites) {
+    const auto [name, layer, channel] = group_of(site);
+    datasets.push_back(
+        {group + "/" + name,
+         kFloat32,
+         {layer, kPromptToken, channel},
+         "1",
+         "activations of the prompt at the site, one dataset for each of [capture] sites (NaN: a "
+         "layer without it)",
+         Merge::kConstant});
+  }
+  return datasets;
 }
 
 std::vector<Dataset> declare_captured_experts(const std::string& prompt) {
@@ -166,6 +172,7 @@ std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) 
   if (job.statistics.value_updates) append(datasets, declare_value_updates());
   if (job.statistics.query_key) append(datasets, declare_query_key());
   if (job.statistics.experts) append(datasets, declare_experts());
+  if (job.statistics.expert_inputs) append(datasets, declare_expert_inputs());
   if (job.statistics.loss) {
     append(datasets, declare_loss_rows(per_token));
     append(datasets, declare_loss_sums());
@@ -177,7 +184,7 @@ std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) 
     append(datasets, declare_variant_perplexities());
   }
   for (const auto& prompt : job.capture.prompts) {
-    append(datasets, declare_capture(prompt));
+    append(datasets, declare_capture(prompt, job.capture.sites));
     if (inputs.has_experts) append(datasets, declare_captured_experts(prompt));
     if (job.capture.attention) append(datasets, declare_captured_attention(prompt));
   }

@@ -47,6 +47,7 @@ enum class Axis {
   kSelection,     // 0: the set itself, 1: a random set of equal size
   kEpsilon,       // thresholds of the sink metric
   kExpert,        // routed experts
+  kExpertNeuron,  // of one routed expert
   kRegister,      // register tokens of an image
   kPromptKey,     // tokens of one captured prompt, as keys
   kVariant,       // variants of the job's interventions

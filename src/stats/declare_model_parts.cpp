@@ -72,4 +72,25 @@ std::vector<Dataset> declare_experts() {
   };
 }
 
+std::vector<Dataset> declare_expert_inputs() {
+  std::vector<Dataset> datasets;
+  const auto declare = [&](const std::string& part, Axis channel, const std::string& whose) {
+    datasets.push_back({"experts/" + part + "_max_magnitude",
+                        kFloat32,
+                        {kLayer, kExpert, channel},
+                        "1",
+                        "largest magnitude over the expert's tokens of the input of " + whose,
+                        Merge::kMax});
+    datasets.push_back({"experts/" + part + "_sum_square",
+                        kFloat64,
+                        {kLayer, kExpert, channel},
+                        "1",
+                        "sum over the expert's tokens of the square of the input of " + whose,
+                        Merge::kSum});
+  };
+  declare("input", kChannel, "its gate and up projections");
+  declare("hidden", kExpertNeuron, "its down projection");
+  return datasets;
+}
+
 }  // namespace actsweep

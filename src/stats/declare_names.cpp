@@ -60,6 +60,8 @@ const char* name_of(Axis axis) {
       return "epsilon";
     case kExpert:
       return "expert";
+    case kExpertNeuron:
+      return "expert_neuron";
     case kRegister:
       return "register";
     case kPromptKey:

@@ -50,6 +50,7 @@ std::vector<Dataset> declare_value_updates();
 std::vector<Dataset> declare_query_key();
 /// Fields: tokens and largest output of each routed expert.
 std::vector<Dataset> declare_experts();
+std::vector<Dataset> declare_expert_inputs();
 /// The loss per token, unless per_token = "none".
 std::vector<Dataset> declare_loss_rows(PerToken per_token);
 /// Fields: the raw sums behind the perplexities.

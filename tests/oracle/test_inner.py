@@ -27,7 +27,10 @@ from support.attention_reference import (
 )
 from support.family_sweeps import run_jobs
 from support.inner_oracle import Inner, InnerOracle
+from support.inner_references import NEAR, assert_near, assert_site, rows_of_site
+from support.measured_windows import Measured, Options
 from support.random_models import MASSIVE_IDS, MODELS, SMALL_ID, RandomModel, make_random, save
+from support.statistics_reference import REFERENCES, compare
 from support.sweeps import is_inner, read_datasets, schema, to_toml
 from support.token_files import Corpus, Cut, Window, random_corpus, write_token_file
 
@@ -58,7 +61,6 @@ WITHOUT_GATE = ("phi", "gpt2")
 WITHOUT_DENSE = ("gpt_oss", "mixtral")
 EXPERT_NAMES = [name for name in NAMES if name.startswith(WITHOUT_DENSE)]
 PROMPT = 37  # tokens of the captured prompt
-NEAR = 1e-4  # of the largest value of a layer and dataset
 
 
 @dataclass(frozen=True)
@@ -102,11 +104,19 @@ class Made:
                 "value_updates": True,
                 "query_key": True,
                 "experts": self.model.family in WITHOUT_DENSE,
+                "expert_inputs": self.model.family in WITHOUT_DENSE,
                 **CRITERION,
             },
             "capture": {"prompts": ["prompt"], "attention": True},
             "output": {"path": str(output)},
         }
+
+    def job_of_one_window(self, m: int, output: Path) -> dict[str, dict[str, Any]]:
+        """Its only window is the captured prompt, in products of the same shape."""
+        job = self.job(m, output)
+        job["corpus"]["max_sequences"] = 1
+        job["capture"] = {"prompts": ["window"], "sites": ["residual", *self.sites]}
+        return job
 
 
 def selected_names(request: pytest.FixtureRequest) -> list[str]:
@@ -126,8 +136,8 @@ class Sweeps:
     folder: Path
     read: dict[Path, dict[str, np.ndarray]] = field(default_factory=dict)
 
-    def datasets(self, name: str, m: int) -> dict[str, np.ndarray]:
-        path = self.folder / f"{name}-m{m}.h5"
+    def datasets(self, name: str, m: int, windows: str = "all") -> dict[str, np.ndarray]:
+        path = self.folder / f"{name}-{windows}-m{m}.h5"
         message = self.messages[path.with_suffix(".toml")]
         assert not message, message
         if path not in self.read:
@@ -147,9 +157,10 @@ def sweeps(
     for m in RANKS:
         jobs = []
         for name in names:
-            path = folder / f"{name}-m{m}.toml"
-            path.write_text(to_toml(made[name].job(m, path.with_suffix(".h5"))))
-            jobs.append(path)
+            for windows, job in (("all", made[name].job), ("one", made[name].job_of_one_window)):
+                path = folder / f"{name}-{windows}-m{m}.toml"
+                path.write_text(to_toml(job(m, path.with_suffix(".h5"))))
+                jobs.append(path)
         messages |= run_jobs(jobs, m, folder / "sweeps.log")
     yield Sweeps(made, messages, folder)
 
@@ -159,52 +170,14 @@ def make(name: str, folder: Path) -> Made:
     directory = save(make_random(model), model, folder)
     corpus = random_corpus(model.vocabulary, LENGTHS, seed=7, often=(*MASSIVE_IDS, SMALL_ID))
     prompt = random_corpus(model.vocabulary, [PROMPT], seed=8).documents[0]
-    write_token_file(folder / "corpus.h5", corpus, {"prompt": prompt})
     windows = corpus.windows(CUT)
+    prompts = {"prompt": prompt, "window": windows[0].ids}
+    write_token_file(folder / "corpus.h5", corpus, prompts)
     with pytest.MonkeyPatch.context() as patch:
         oracle = InnerOracle(directory, patch)
         inners = [oracle.run(window.ids) for window in windows]
         captured = oracle.run(prompt)
     return Made(model, corpus, windows, inners, captured, directory)
-
-
-def assert_near(name: str, found: np.ndarray, expected: np.ndarray, near: float = NEAR) -> None:
-    """By layer, in units of the layer's largest magnitude."""
-    assert found.shape == expected.shape, name
-    axes = tuple(range(1, expected.ndim))
-    with np.errstate(invalid="ignore"):
-        scale = np.nanmax(np.abs(expected), axis=axes, keepdims=True) if axes else np.abs(expected)
-    error = np.abs(found - expected) / np.maximum(scale, 1e-6)
-    assert np.nanmax(error) <= near, f"{name}: {np.nanmax(error)} of a layer's largest"
-    assert (np.isnan(found) == np.isnan(expected)).all(), name
-
-
-def rows_of_site(made: Made, site: str) -> np.ndarray:
-    """float64 [layers of the file, N, channels]; NaN in layer 0."""
-    inner = [np.stack(inner.sites[site]) for inner in made.inners]  # each [layers, n, channels]
-    rows = np.concatenate(inner, axis=1)
-    nothing = np.full((1, *rows.shape[1:]), np.nan)
-    return rows if site == "final_norm" else np.concatenate([nothing, rows])
-
-
-def site_references(made: Made, site: str) -> dict[str, np.ndarray]:
-    rows = rows_of_site(made, site)
-    magnitude = np.abs(rows)
-    zeroed = np.nan_to_num(rows)
-    classes = np.concatenate([window.classes for window in made.windows])
-    order = np.argsort(-magnitude, axis=2, kind="stable")[:, :, :3]
-    middle = (rows.shape[2] - 1) // 2
-    return {
-        "token_top_value": np.take_along_axis(rows, order, axis=2),
-        "token_median_magnitude": np.partition(magnitude, middle, axis=2)[:, :, middle],
-        "token_norm": np.linalg.norm(rows, axis=2),
-        "count": (~np.isnan(rows[:, :, 0])).sum(axis=1),
-        "channel_sum": zeroed.sum(axis=1),
-        "channel_sum_square": (zeroed**2).sum(axis=1),
-        "channel_sum_fourth": (zeroed**4).sum(axis=1),
-        "channel_max_magnitude": np.abs(zeroed).max(axis=1),
-        "class_sum": np.stack([zeroed[:, classes == c].sum(axis=1) for c in range(4)], axis=1),
-    }
 
 
 @pytest.mark.parametrize("m", RANKS)
@@ -216,13 +189,29 @@ def test_site(name: str, site: str, m: int, sweeps: Sweeps) -> None:
     if site not in made.sites:
         assert f"{site}/count" not in datasets
         return
-    for dataset, expected in site_references(made, site).items():
-        # The fourth power has four times the relative error.
-        near = 4 * NEAR if dataset == "channel_sum_fourth" else NEAR
-        assert_near(f"{site}/{dataset}", datasets[f"{site}/{dataset}"], expected, near)
+    assert_site(datasets, site, made.inners, [window.classes for window in made.windows])
     tokens = datasets[f"{site}/count"][-1]
     channels = datasets[f"{site}/channel_sum"].shape[1]
     assert datasets[f"{site}/magnitude_histogram"][-1].sum() == tokens * channels
+
+
+@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_sites_reproduce_numpy_on_captured_tensors(name: str, m: int, sweeps: Sweeps) -> None:
+    """Selections, medians, counts and histograms exactly, sums to 1e-12."""
+    made = sweeps.made[name]
+    datasets = sweeps.datasets(name, m, "one")
+    for site in ("residual", *made.sites):
+        rows = datasets[f"capture/window/{site}"]
+        first = 0 if site in ("residual", "final_norm") else 1  # the embedding has no other site
+        assert np.isnan(rows[:first]).all() and np.isfinite(rows[first:]).all()
+        measured = Measured(made.corpus, made.windows[:1], [rows[first:]], Options())
+        paths = [path for path in datasets if path.startswith(f"{site}/")]
+        assert len(paths) == 19, paths
+        for path in paths:
+            reference = REFERENCES[path.replace(site, "residual", 1)](measured)
+            difference = compare(datasets[path][first:], reference)
+            assert not difference, f"{path}: {difference}"
 
 
 def event_keys(made: Made, datasets: dict[str, np.ndarray]) -> KeySet:
@@ -280,7 +269,7 @@ def test_query_key_moments(name: str, m: int, sweeps: Sweeps) -> None:
         expected = np.stack([np.zeros_like(squares[0]), *squares])
         assert_near(f"qk/{place}", datasets[f"qk/{place}_square_sum"], expected)
     for site in ("query", "key", "value"):
-        rows = np.nan_to_num(rows_of_site(made, site))
+        rows = np.nan_to_num(rows_of_site(made.inners, site))
         found = datasets[f"qk/{site}_square_sum"]
         expected = (rows**2).sum(axis=1).reshape(found.shape)
         assert_near(f"qk/{site}", found, expected)
@@ -326,6 +315,17 @@ def test_experts(name: str, m: int, sweeps: Sweeps) -> None:
         for i in range(len(counts) - 1)
     ]
     assert_near("experts/max_output", datasets["experts/max_output"][1:], np.stack(largest))
+    for part in ("input", "hidden"):
+        rows = [inner.expert_rows for inner in made.inners]  # [window][layer][expert][part]
+        for layer in range(len(expected)):
+            theirs = [
+                np.concatenate([window[layer][expert][part] for window in rows])
+                for expert in range(counts.shape[1])
+            ]
+            square = np.stack([(x**2).sum(axis=0) for x in theirs])
+            assert_near(part, datasets[f"experts/{part}_sum_square"][layer + 1], square)
+            most = np.stack([np.abs(x).max(axis=0, initial=0) for x in theirs])
+            assert_near(part, datasets[f"experts/{part}_max_magnitude"][layer + 1], most)
 
 
 def test_file_holds_what_the_schema_lists(sweeps: Sweeps, program: Path) -> None:
@@ -347,8 +347,8 @@ def test_super_weights_are_those_of_the_checkpoint(m: int, sweeps: Sweeps) -> No
     assert found["super_weights/neuron"][0] == -1 and np.isnan(found["super_weights/weight"][0])
     for layer in range(1, len(found["super_weights/neuron"])):
         matrix = weights[f"model.layers.{layer - 1}.mlp.down_proj.weight"]
-        hidden = np.abs(rows_of_site(made, "mlp_hidden")[layer]).max(axis=0)
-        output = np.abs(rows_of_site(made, "mlp_output")[layer]).max(axis=0)
+        hidden = np.abs(rows_of_site(made.inners, "mlp_hidden")[layer]).max(axis=0)
+        output = np.abs(rows_of_site(made.inners, "mlp_output")[layer]).max(axis=0)
         neuron, channel = hidden.argmax(), output.argmax()
         assert found["super_weights/neuron"][layer] == neuron
         assert found["super_weights/channel"][layer] == channel

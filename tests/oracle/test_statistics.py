@@ -28,7 +28,7 @@ from support.random_models import (
     make_random,
     save,
 )
-from support.statistics_reference import REFERENCES, Near
+from support.statistics_reference import REFERENCES, compare
 from support.sweeps import Sweep, read_datasets, schema_types
 from support.token_files import Corpus, Cut, random_corpus, write_token_file
 
@@ -179,25 +179,6 @@ def test_every_dataset_is_reproduced(swept: Swept) -> None:
             if difference:
                 differing[path] = difference
     assert not differing, "\n".join(f"{path}: {text}" for path, text in differing.items())
-
-
-def compare(found: np.ndarray, expected: np.ndarray | Near) -> str:
-    """What differs, in words; empty where nothing does."""
-    values = expected.values if isinstance(expected, Near) else expected
-    if np.shape(found) != np.shape(values):
-        return f"shape {np.shape(found)}, expected {np.shape(values)}"
-    if not isinstance(expected, Near):
-        is_wrong = ~((found == values) | ((found != found) & (values != values)))
-    else:
-        is_near = np.abs(found.astype(np.float64) - values) <= expected.tolerance
-        is_wrong = ~(is_near | (np.isnan(found) & np.isnan(values)))
-    if not np.any(is_wrong):
-        return ""
-    first = tuple(np.argwhere(is_wrong)[0])
-    return (
-        f"{np.sum(is_wrong)} of {np.size(found)} differ, the first at {first}: "
-        f"{found[first]!r}, expected {values[first]!r}"
-    )
 
 
 def test_file_holds_what_the_schema_lists(swept: Swept, program: Path) -> None:

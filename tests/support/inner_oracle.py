@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,14 @@ from torch import nn
 from transformers import AutoModelForCausalLM
 
 from .random_models.weights import blocks_of, decoder_of
+from .vision_oracle import VisionOracle
 
 # Where a family keeps the parts of a block: the first name that a block has.
-ATTENTION = ("self_attn", "attn")
-OUTPUT_PROJECTION = ("o_proj", "dense", "c_proj")
+ATTENTION = ("self_attn", "attn", "attention")
+OUTPUT_PROJECTION = ("o_proj", "dense", "c_proj", "out_proj")
 MLP = ("mlp",)
 DOWN_PROJECTION = ("down_proj", "fc2", "c_proj")
-FINAL_NORM = ("norm", "final_layernorm", "ln_f")
+FINAL_NORM = ("norm", "final_layernorm", "ln_f", "layernorm", "post_layernorm")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Inner:
     # Of the layers with routed experts, [experts]: tokens, and the largest output before its weight.
     expert_counts: list[np.ndarray] = field(default_factory=list)
     expert_largest: list[np.ndarray] = field(default_factory=list)
+    # [layer][expert]: "input" [tokens, C] and "hidden" [tokens, neurons] of its projections.
+    expert_rows: list[list[dict[str, np.ndarray]]] = field(default_factory=list)
 
     def see(self, site: str, rows: torch.Tensor) -> None:
         flat = rows.detach().double().numpy()
@@ -62,23 +65,25 @@ def first(values: Any) -> torch.Tensor:
     return values[0] if isinstance(values, tuple) else values
 
 
-class InnerOracle:
-    """A checkpoint with hooks on the parts of its blocks."""
+def hidden_of(experts: nn.Module, expert: int, rows: torch.Tensor) -> torch.Tensor:
+    """Input of one routed expert's down projection, by the parts of transformers' module."""
+    weight = experts.gate_up_proj[expert]
+    if hasattr(experts, "gate_up_proj_bias"):
+        return experts._apply_gate(rows @ weight + experts.gate_up_proj_bias[expert])
+    gate, up = nn.functional.linear(rows, weight).chunk(2, dim=-1)
+    return experts.act_fn(gate) * up
 
-    def __init__(self, directory: Path, monkeypatch: Any) -> None:
+
+class InnerHooks:
+    """Hooks on the parts of a model's blocks, which fill `_inner`."""
+
+    def __init__(self, blocks: Sequence[nn.Module], monkeypatch: Any) -> None:
         """`monkeypatch` undoes the wrapping of the family's eager attention."""
-        self.module = AutoModelForCausalLM.from_pretrained(
-            directory,
-            dtype=torch.float32,
-            attn_implementation="eager",
-            experts_implementation="eager",
-        ).eval()
         self._inner = Inner()
-        self._wrap_attention(monkeypatch)
-        for block in blocks_of(self.module):
+        self._wrap_attention(type(blocks[0]).__module__, monkeypatch)
+        for block in blocks:
             self._hook_attention(block)
             self._hook_mlp(block)
-        self._on_output(part_of(decoder_of(self.module), FINAL_NORM), "final_norm")
 
     def _on_input(self, module: nn.Module, site: str) -> None:
         module.register_forward_pre_hook(
@@ -151,12 +156,22 @@ class InnerOracle:
                 only = torch.full((len(mine), 1), expert)
                 output = experts.forward(mine, only, torch.ones(len(mine), 1))
                 largest[expert] = output.abs().max()
+        self._inner.expert_rows.append(
+            [
+                {
+                    "input": mine.double().numpy(),
+                    "hidden": hidden_of(experts, expert, mine).double().numpy(),
+                }
+                for expert in range(experts.num_experts)
+                for mine in [rows[(chosen == expert).any(dim=1)]]
+            ]
+        )
         self._inner.expert_counts.append(counts)
         self._inner.expert_largest.append(largest)
 
-    def _wrap_attention(self, monkeypatch: Any) -> None:
+    def _wrap_attention(self, family: str, monkeypatch: Any) -> None:
         """Records what the family's eager attention takes and gives."""
-        modeling = importlib.import_module(type(self.module).__module__)
+        modeling = importlib.import_module(family)
         eager: Callable = modeling.eager_attention_forward
 
         def record(module, query, key, value, mask, scaling=None, softcap=None, **more):
@@ -181,8 +196,42 @@ class InnerOracle:
 
         monkeypatch.setattr(modeling, "eager_attention_forward", record)
 
+
+class InnerOracle(InnerHooks):
+    """A checkpoint of a language model."""
+
+    def __init__(self, directory: Path, monkeypatch: Any) -> None:
+        self.module = AutoModelForCausalLM.from_pretrained(
+            directory,
+            dtype=torch.float32,
+            attn_implementation="eager",
+            experts_implementation="eager",
+        ).eval()
+        super().__init__(blocks_of(self.module), monkeypatch)
+        self._on_output(part_of(decoder_of(self.module), FINAL_NORM), "final_norm")
+
     @torch.no_grad()
     def run(self, ids: np.ndarray) -> Inner:
         self._inner = Inner()
         self.module.base_model(torch.from_numpy(ids.astype(np.int64))[None], use_cache=False)
+        return self._inner
+
+
+class ImageInnerOracle(InnerHooks):
+    """A checkpoint of a Vision Transformer. Its final norm is applied to every token; CLIP's own
+    code applies it to the class token alone."""
+
+    def __init__(self, directory: Path, monkeypatch: Any) -> None:
+        self._images = VisionOracle(directory)
+        super().__init__(self._images.blocks, monkeypatch)
+        norm = part_of(self._images.encoder, FINAL_NORM)
+        self._images.blocks[-1].register_forward_hook(
+            lambda _module, _inputs, output: self._inner.see("final_norm", norm(first(output)))
+        )
+
+    @torch.no_grad()
+    def run(self, pixels: np.ndarray) -> Inner:
+        """[3, height, width]."""
+        self._inner = Inner()
+        self._images.residual(pixels)
         return self._inner

@@ -30,6 +30,25 @@ Reference = Callable[[Measured], "np.ndarray | Near"]
 REFERENCES: dict[str, Reference] = {}
 
 
+def compare(found: np.ndarray, expected: np.ndarray | Near) -> str:
+    """What differs, in words; empty where nothing does."""
+    values = expected.values if isinstance(expected, Near) else expected
+    if np.shape(found) != np.shape(values):
+        return f"shape {np.shape(found)}, expected {np.shape(values)}"
+    if not isinstance(expected, Near):
+        is_wrong = ~((found == values) | ((found != found) & (values != values)))
+    else:
+        is_near = np.abs(found.astype(np.float64) - values) <= expected.tolerance
+        is_wrong = ~(is_near | (np.isnan(found) & np.isnan(values)))
+    if not np.any(is_wrong):
+        return ""
+    first = tuple(np.argwhere(is_wrong)[0])
+    return (
+        f"{np.sum(is_wrong)} of {np.size(found)} differ, the first at {first}: "
+        f"{found[first]!r}, expected {values[first]!r}"
+    )
+
+
 def references(paths: dict[str, Reference]) -> None:
     REFERENCES.update(paths)
 

@@ -41,10 +41,12 @@ Job unusual_job() {
                     .value_updates = true,
                     .query_key = true,
                     .experts = true,
+                    .expert_inputs = true,
                     .criterion_magnitude = 0.1,
                     .criterion_ratio = 1e22,
                     .max_events = 2};
   job.capture.prompts = {"war", "Peace_2-b"};
+  job.capture.sites = {Site::kMlpHidden, Site::kResidual};
   job.capture.attention = true;
   job.output = {.path = "o.h5", .per_token = PerToken::kNone, .segment_tokens = 4096};
   return job;
@@ -118,15 +120,16 @@ TEST(Identity, HoldsEveryKeyThatCanChangeANumberAndNoOther) {
   std::set<std::string> names;
   const auto identity = identity_of(unusual_job());
   for (const auto& [name, value] : identity.items()) names.insert(name);
-  EXPECT_THAT(names, ElementsAre("capture.attention", "capture.prompts", "corpus.bos",
-                                 "corpus.max_sequences", "corpus.sequence_length", "corpus.windows",
-                                 "model.dtype", "model.residual_dtype", "output.per_token",
-                                 "output.segment_tokens", "parallel.microbatch_tokens",
-                                 "parallel.tensor", "parallel.threads", "statistics.attention",
-                                 "statistics.criterion_magnitude", "statistics.criterion_ratio",
-                                 "statistics.experts", "statistics.loss", "statistics.max_events",
-                                 "statistics.query_key", "statistics.sites", "statistics.top_k",
-                                 "statistics.value_updates"));
+  EXPECT_THAT(
+      names,
+      ElementsAre("capture.attention", "capture.prompts", "capture.sites", "corpus.bos",
+                  "corpus.max_sequences", "corpus.sequence_length", "corpus.windows", "model.dtype",
+                  "model.residual_dtype", "output.per_token", "output.segment_tokens",
+                  "parallel.microbatch_tokens", "parallel.tensor", "parallel.threads",
+                  "statistics.attention", "statistics.criterion_magnitude",
+                  "statistics.criterion_ratio", "statistics.expert_inputs", "statistics.experts",
+                  "statistics.loss", "statistics.max_events", "statistics.query_key",
+                  "statistics.sites", "statistics.top_k", "statistics.value_updates"));
 }
 
 TEST(Identity, ChangesExactlyWithItsKeys) {
