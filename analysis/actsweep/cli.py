@@ -26,7 +26,7 @@ from .compare import (
 from .export import export_imatrix, export_smoothquant
 from .findings import massive_channels
 from .labels import number_label
-from .linear_layers import INPUT_SITES
+from .linear_layers import missing_inputs
 from .pictures import layer_curve, magnitude_3d, save
 from .report import write_report
 from .report.cells import cell_text
@@ -119,9 +119,9 @@ def _export(options: argparse.Namespace) -> None:
     with open_sweep(options.file) as sweep:
         layers = EXPORTS[options.format](sweep, options.output)
         print(f"{options.output}: {layers} linear layers")
-        missing = [site for site in INPUT_SITES if not sweep.has(site)]
+        missing = missing_inputs(sweep)
         if missing:
-            print(f"without the sites {', '.join(missing)}: not in the file", file=sys.stderr)
+            print(f"without {', '.join(missing)}: not in the file", file=sys.stderr)
 
 
 def _draw(options: argparse.Namespace) -> None:

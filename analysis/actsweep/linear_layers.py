@@ -1,8 +1,8 @@
 """Which linear layers read which site, by their names in Hugging Face's models.
 
 In: a sweep file of a language model. Out: for each block the modules and the site that is their
-input. The names of other programs follow from these. Routed experts have no row: each sees the
-tokens that chose it, and no site holds those.
+input, and those of routed experts, each of which reads the tokens that chose it. The names of other
+programs follow from these.
 """
 
 from __future__ import annotations
@@ -16,8 +16,25 @@ ATTENTION = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 
 
 @dataclass(frozen=True)
+class Experts:
+    """Module names of a layer of routed experts.
+
+    "{}" stands for the expert; a name without it is one tensor that holds all experts.
+    """
+
+    router: str = "mlp.gate"
+    input: tuple[str, ...] = ("mlp.experts.{}.gate_proj", "mlp.experts.{}.up_proj")
+    hidden: tuple[str, ...] = ("mlp.experts.{}.down_proj",)
+    shared_input: tuple[str, ...] = ()
+    shared_hidden: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Family:
-    """Module names of one model type; `gguf` is its architecture in llama.cpp, if it has one."""
+    """Module names of one model type; `gguf` is its architecture in llama.cpp, if it has one.
+
+    `experts` is there where layers may have routed experts in the place of the dense MLP.
+    """
 
     gguf: str | None
     block: str = "model.layers.{}."
@@ -25,6 +42,15 @@ class Family:
     attention_heads: tuple[str, ...] = ("self_attn.o_proj",)
     mlp_input: tuple[str, ...] = ("mlp.gate_proj", "mlp.up_proj")
     mlp_hidden: tuple[str, ...] = ("mlp.down_proj",)
+    experts: Experts | None = None
+
+    def reading(self, site: str, routed: bool) -> tuple[str, ...]:
+        """Modules of a block that read a site of all its tokens."""
+        if routed and self.experts is not None and site in ("mlp_input", "mlp_hidden"):
+            if site == "mlp_input":
+                return (self.experts.router, *self.experts.shared_input)
+            return self.experts.shared_hidden
+        return getattr(self, site)
 
 
 INPUT_SITES = ("attention_input", "attention_heads", "mlp_input", "mlp_hidden")
@@ -35,9 +61,9 @@ def _gpt2(gguf: str) -> Family:
     return Family(gguf, block, ("attn.c_attn",), ("attn.c_proj",), ("mlp.c_fc",), ("mlp.c_proj",))
 
 
-def _routed(gguf: str) -> Family:
-    return Family(gguf, mlp_input=(), mlp_hidden=())
-
+SHARED = "mlp.shared_expert"
+MIXTRAL = "block_sparse_moe.experts.{}"
+EXPERT_PARTS = ("input", "hidden")  # of the gate and up projections, and of the down projection
 
 FAMILIES = {
     "llama": Family("llama"),
@@ -86,10 +112,28 @@ FAMILIES = {
         ("ffn.up_proj",),
         ("ffn.down_proj",),
     ),
-    "mixtral": _routed("llama"),
-    "qwen2_moe": _routed("qwen2moe"),
-    "qwen3_moe": _routed("qwen3moe"),
-    "gpt_oss": _routed("gpt-oss"),
+    "mixtral": Family(
+        "llama",
+        mlp_input=(),
+        mlp_hidden=(),
+        experts=Experts(
+            "block_sparse_moe.gate", (f"{MIXTRAL}.w1", f"{MIXTRAL}.w3"), (f"{MIXTRAL}.w2",)
+        ),
+    ),
+    "qwen2_moe": Family(
+        "qwen2moe",
+        experts=Experts(
+            shared_input=(f"{SHARED}_gate", f"{SHARED}.gate_proj", f"{SHARED}.up_proj"),
+            shared_hidden=(f"{SHARED}.down_proj",),
+        ),
+    ),
+    "qwen3_moe": Family("qwen3moe", experts=Experts()),
+    "gpt_oss": Family(
+        "gpt-oss",
+        mlp_input=(),
+        mlp_hidden=(),
+        experts=Experts("mlp.router", ("mlp.experts.gate_up_proj",), ("mlp.experts.down_proj",)),
+    ),
 }
 
 
@@ -102,6 +146,15 @@ class Inputs:
     modules: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class ExpertInputs:
+    """The modules of one block's routed experts that read `part`: "input" or "hidden"."""
+
+    layer: int
+    part: str
+    modules: tuple[str, ...]  # "{}" stands for the expert
+
+
 def family_of(sweep: Sweep) -> Family:
     """The row of the file's model type; refuses those without one."""
     name = str(sweep.attributes["model_family"])
@@ -111,20 +164,54 @@ def family_of(sweep: Sweep) -> Family:
     return FAMILIES[name]
 
 
+def missing_inputs(sweep: Sweep) -> list[str]:
+    """What an export of all linear layers needs, and the file lacks, by the names in the job."""
+    missing = [site for site in INPUT_SITES if not sweep.has(site)]
+    if family_of(sweep).experts and not sweep.has("experts/input_sum_square"):
+        missing.append("expert_inputs")
+    return missing
+
+
 def linear_inputs(sweep: Sweep) -> Iterator[Inputs]:
-    """All blocks and their sites that the file holds, in the order of the model."""
+    """All blocks and their sites that the file holds, in the order of the model.
+
+    Refuses a file without any. Without `/experts` in the file it is not known which blocks of a model
+    with routed experts have a dense MLP; then no MLP is named.
+    """
     family = family_of(sweep)
-    held = [site for site in INPUT_SITES if sweep.has(site) and getattr(family, site)]
-    if not held:
+    held = [site for site in INPUT_SITES if sweep.has(site)]
+    if not held and not sweep.has("experts/input_sum_square"):
         sites = ", ".join(f'"{site}"' for site in INPUT_SITES)
         raise ValueError(
             f"{sweep.path}: expected inputs of linear layers, found none of the sites {sites};"
             " ask for them with the job key [statistics] sites"
         )
+    if family.experts and not sweep.has("experts"):
+        held = [site for site in held if not site.startswith("mlp")]
     counts = {site: sweep.site(site)["count"].values for site in held}
+    routed = _routed_layers(sweep)
     for layer in range(1, int(sweep.attributes["num_layers"]) + 1):
+        block = family.block.format(layer - 1)
         for site in held:
-            if counts[site][layer]:
-                block = family.block.format(layer - 1)
-                modules = tuple(block + module for module in getattr(family, site))
+            modules = tuple(block + name for name in family.reading(site, layer in routed))
+            if counts[site][layer] and modules:
                 yield Inputs(layer, site, modules)
+
+
+def expert_inputs(sweep: Sweep) -> Iterator[ExpertInputs]:
+    """All blocks of routed experts whose inputs the file holds, in the order of the model."""
+    family = family_of(sweep)
+    if family.experts is None or not sweep.has("experts/input_sum_square"):
+        return
+    for layer in sorted(_routed_layers(sweep)):
+        block = family.block.format(layer - 1)
+        for part in EXPERT_PARTS:
+            names = getattr(family.experts, part)
+            yield ExpertInputs(layer, part, tuple(block + name for name in names))
+
+
+def _routed_layers(sweep: Sweep) -> set[int]:
+    if not sweep.has("experts"):
+        return set()
+    tokens = sweep.group("experts")["token_count"].sum("expert").values
+    return {layer for layer, count in enumerate(tokens) if count}

@@ -80,6 +80,9 @@ class Study:
         change = np.stack([self.random.gamma(2, 2, 36), 0.01 * normal(36)]).astype(np.float32)
         self.variant_nll = self.token_nll + change
         self.experts = np.array([[0] * 4, [0] * 4, [9, 0, 3, 24], [1, 2, 30, 3], [36, 0, 0, 0]])
+        # Of the tokens that chose each expert, [layer][expert]: inputs of its projections.
+        self.expert_inputs = [[normal((n, CHANNELS)) for n in counts] for counts in self.experts]
+        self.expert_hidden = [[normal((n, NEURONS)) for n in counts] for counts in self.experts]
         self.expert_output = self.random.gamma(2, 3, (LAYERS, 4)).astype(np.float32)
         self.registers = 3 + normal((LAYERS, 6, 2, CHANNELS))  # [layer, image, register, channel]
         self.captured_score = normal((LAYERS, HEADS, 8, 8)).astype(np.float32)
@@ -125,6 +128,7 @@ def write_study(path: Path, sample: Sample, study: Study) -> Path:
             "variant": len(VARIANTS),
             "intervention": 2,
             "expert": 4,
+            "expert_neuron": NEURONS,
             "register": 2,
             "neuron": NEURONS,
             "final_layer": 1,
@@ -241,6 +245,13 @@ def _parts(file: h5py.File, study: Study) -> None:
     _add(file, "experts/token_count", study.experts, "layer expert")
     output = np.where(study.experts > 0, study.expert_output, 0)
     _add(file, "experts/max_output", output.astype(np.float32), "layer expert")
+    rows_of = {"input": study.expert_inputs, "hidden": study.expert_hidden}
+    for part, axis in (("input", "channel"), ("hidden", "expert_neuron")):
+        axes = f"layer expert {axis}"
+        largest = [[np.abs(x).max(axis=0, initial=0) for x in row] for row in rows_of[part]]
+        squares = [[np.square(x).sum(axis=0) for x in row] for row in rows_of[part]]
+        _add(file, f"experts/{part}_max_magnitude", np.array(largest, np.float32), axes)
+        _add(file, f"experts/{part}_sum_square", np.array(squares), axes)
     images = np.full(LAYERS, study.registers.shape[1])
     _add(file, "registers/count", images, "layer")
     _add(file, "registers/sum", study.registers.sum(axis=1), "layer register channel")

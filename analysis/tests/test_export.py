@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import gguf
@@ -10,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from safetensors import safe_open
+from safetensors.numpy import load_file
 from study_sample import CHANNELS, NEURONS, Study
 
 import actsweep
@@ -71,6 +73,106 @@ def test_imatrix_has_the_sums_of_squares_and_counts(
             assert count.shape.tolist() == [1, 1] and count.data.item() == 36
 
 
+@pytest.fixture
+def routed(study_path: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """Makes the study's file that of another model type: blocks 2 to 4 have routed experts."""
+
+    def make(family: str) -> Path:
+        path = Path(shutil.copy(study_path, tmp_path / f"{family}.h5"))
+        with h5py.File(path, "r+") as file:
+            file.attrs["model_family"] = family
+        return path
+
+    return make
+
+
+def _check_smoothquant_expert(
+    tensors: dict[str, np.ndarray], stem: str, names: tuple[str, str, str], rows: list[np.ndarray]
+) -> None:
+    inputs, hidden = rows
+    for name, states in zip(names, (inputs, inputs, hidden), strict=True):
+        largest = np.abs(states).max(axis=0, initial=0).astype(np.float32)
+        np.testing.assert_array_equal(tensors[f"{stem}.{name}"], largest)
+
+
+@pytest.mark.parametrize(
+    ("family", "stem", "names"),
+    [
+        ("mixtral", "block_sparse_moe.experts", ("w1", "w3", "w2")),
+        ("qwen2_moe", "mlp.experts", ("gate_proj", "up_proj", "down_proj")),
+        ("qwen3_moe", "mlp.experts", ("gate_proj", "up_proj", "down_proj")),
+    ],
+)
+def test_smoothquant_has_a_tensor_for_each_expert(
+    routed: Callable[[str], Path], study: Study, tmp_path: Path, family: str, stem: str,
+    names: tuple[str, str, str],
+) -> None:  # fmt: skip
+    path = tmp_path / "scales.safetensors"
+    with actsweep.open(routed(family)) as sweep:
+        export_smoothquant(sweep, path)
+    tensors = load_file(path)
+    for block in (1, 2, 3):
+        for expert in range(4):
+            rows = [
+                inputs[block + 1][expert] for inputs in (study.expert_inputs, study.expert_hidden)
+            ]
+            prefix = f"model.layers.{block}.{stem}.{expert}"
+            _check_smoothquant_expert(tensors, prefix, names, rows)
+    assert not any(name.startswith(f"model.layers.0.{stem}") for name in tensors)
+    # Block 0 has a dense MLP, where the family has any; mlp_hidden of the others is the shared expert's.
+    dense = {
+        name for name in tensors if name.endswith(("mlp.down_proj", "shared_expert.down_proj"))
+    }
+    shared = {f"model.layers.{block}.mlp.shared_expert.down_proj" for block in (1, 2, 3)}
+    first = {"model.layers.0.mlp.down_proj"}
+    expected = {"mixtral": set(), "qwen2_moe": first | shared, "qwen3_moe": first}
+    assert dense == expected[family]
+
+
+def test_smoothquant_keeps_the_experts_of_one_tensor_together(
+    routed: Callable[[str], Path], study: Study, tmp_path: Path
+) -> None:
+    path = tmp_path / "scales.safetensors"
+    with actsweep.open(routed("gpt_oss")) as sweep:
+        export_smoothquant(sweep, path)
+    tensors = load_file(path)
+    for name, inputs in (("gate_up_proj", study.expert_inputs), ("down_proj", study.expert_hidden)):
+        largest = [np.abs(x).max(axis=0, initial=0).astype(np.float32) for x in inputs[3]]
+        np.testing.assert_array_equal(tensors[f"model.layers.2.mlp.experts.{name}"], largest)
+
+
+@pytest.mark.parametrize("family", ["mixtral", "qwen2_moe", "qwen3_moe", "gpt_oss"])
+def test_imatrix_has_the_sums_of_each_expert(
+    routed: Callable[[str], Path], study: Study, tmp_path: Path, family: str
+) -> None:
+    path = tmp_path / "imatrix.gguf"
+    with actsweep.open(routed(family)) as sweep:
+        export_imatrix(sweep, path)
+    tensors = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
+    inputs = {"ffn_gate_exps": study.expert_inputs, "ffn_up_exps": study.expert_inputs}
+    for name, rows in (inputs | {"ffn_down_exps": study.expert_hidden}).items():
+        for block in (1, 2, 3):
+            squares = tensors[f"blk.{block}.{name}.weight.in_sum2"]
+            expected = [np.square(x).sum(axis=0) for x in rows[block + 1]]
+            assert squares.shape.tolist() == [NEURONS if "down" in name else CHANNELS, 4]
+            np.testing.assert_allclose(squares.data, expected, rtol=1e-7)
+            counts = tensors[f"blk.{block}.{name}.weight.counts"]
+            assert counts.data.tolist() == study.experts[block + 1][:, None].tolist()
+        assert f"blk.0.{name}.weight.counts" not in tensors
+
+
+def test_a_routed_model_without_expert_inputs_says_so(
+    routed: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = routed("mixtral")
+    with h5py.File(path, "r+") as file:
+        del file["experts"]
+    assert main(["export", "imatrix", str(path), str(tmp_path / "imatrix.gguf")]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.endswith(": 12 linear layers\n")
+    assert printed.err == "without attention_heads, mlp_input, expert_inputs: not in the file\n"
+
+
 def test_the_command_says_which_sites_are_missing(
     study_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -78,7 +180,7 @@ def test_the_command_says_which_sites_are_missing(
     assert main(["export", "imatrix", str(study_path), str(path)]) == 0
     printed = capsys.readouterr()
     assert printed.out == f"{path}: 16 linear layers\n"
-    assert "without the sites attention_heads, mlp_input: not in the file" in printed.err
+    assert printed.err == "without attention_heads, mlp_input: not in the file\n"
 
 
 def test_a_file_without_inputs_of_linear_layers_is_refused(
