@@ -16,7 +16,7 @@ demo: build weights corpus
 	$(PYTHON) -m actsweep pictures results/demo.h5 -o results/demo
 
 test: build weights corpus study-weights
-	ctest --test-dir build --output-on-failure $(CTEST_FLAGS)
+	ctest --test-dir build --output-on-failure -j 2 $(CTEST_FLAGS)
 
 build: bootstrap
 	cmake --preset cpu
@@ -32,6 +32,7 @@ build-asan: bootstrap
 
 bench: build weights corpus
 	$(PYTHON) tests/bench/bench.py --program build/actsweep --output results/bench.json
+	$(PYTHON) tests/bench/statistics_cost.py --program build/actsweep --output results/statistics_cost.json
 
 # The generated parts of docs/, checked by a test.
 docs: build

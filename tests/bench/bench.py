@@ -57,13 +57,13 @@ class Sample(NamedTuple):
 class Sweeps:
     """Runs the program on one job, whose output is removed after each run."""
 
-    def __init__(self, program: Path, directory: Path, windows: int) -> None:
+    def __init__(self, program: Path, directory: Path, windows: int, model: Path = MODEL) -> None:
         self.program = program
         self.tokens = windows * WINDOW_TOKENS
-        self.output = directory / "bench.h5"
-        self.job = directory / "bench.toml"
+        self.output = directory / f"bench-{model.name}.h5"
+        self.job = self.output.with_suffix(".toml")
         self.job.write_text(
-            f'[model]\npath = "{MODEL}"\n'
+            f'[model]\npath = "{model}"\n'
             f'[corpus]\npath = "{CORPUS}"\nsequence_length = {WINDOW_TOKENS}\n'
             f"max_sequences = {windows}\n"
             f'[output]\npath = "{self.output}"\nsegment_tokens = {self.tokens}\n')

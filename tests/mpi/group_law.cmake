@@ -13,8 +13,8 @@ function(actsweep_group_law_test name label filter)
              COMMAND "${MPIEXEC_EXECUTABLE}" ${MPIEXEC_NUMPROC_FLAG} ${ranks}
                      $<TARGET_FILE:${name}> --gtest_filter=${filter})
     set_tests_properties(mpi.${name}.${ranks} PROPERTIES
-                         LABELS "${label}" TIMEOUT 120 PROCESSORS ${ranks} ENVIRONMENT
-                         "OMPI_MCA_rmaps_base_oversubscribe=1;OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1;OMP_NUM_THREADS=1")
+                         LABELS "${label}" TIMEOUT 120 ENVIRONMENT
+                         "${ACTSWEEP_TEST_ENVIRONMENT};OMPI_MCA_rmaps_base_oversubscribe=1;OMP_NUM_THREADS=1")
   endforeach()
 endfunction()
 
