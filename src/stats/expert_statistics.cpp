@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "stats/channel_squares.h"
 #include "stats/declare_statistics.h"
 
 namespace actsweep {
@@ -39,19 +40,17 @@ void ExpertStatistics::update(const ExpertView& view,
   const auto output = view.output.index_select(0, kept).to(at::kFloat);
   largest.copy_(at::maximum(largest, output.abs().amax()));
   if (!measures_inputs_) return;
-  add_input("input", view, view.input.index_select(0, kept));
-  add_input("hidden", view, view.hidden.index_select(0, kept));
+  add_input("input", view, view.input, kept);
+  add_input("hidden", view, view.hidden, kept);
 }
 
-/// `rows`: [kept, channels of the part], not empty.
+/// `rows`: [rows, channels of the part].
 void ExpertStatistics::add_input(const std::string& part, const ExpertView& view,
-                                 const at::Tensor& rows) const {
+                                 const at::Tensor& rows, const at::Tensor& kept) const {
   const auto field = [&](const char* statistic) {
     return fields_.layer(part + statistic, view.layer + 1).select(0, view.expert);
   };
-  auto largest = field("_max_magnitude"), squares = field("_sum_square");
-  largest.copy_(at::maximum(largest, rows.to(at::kFloat).abs().amax(0)));
-  squares.add_(rows.to(at::kDouble).square().sum(0));
+  add_channel_squares(rows, kept, field("_max_magnitude"), field("_sum_square"));
 }
 
 }  // namespace actsweep

@@ -23,7 +23,8 @@ class ExpertStatistics : public SegmentFields {
   std::vector<Field> fields() const override { return fields_.fields(); }
 
  private:
-  void add_input(const std::string& part, const ExpertView& view, const at::Tensor& rows) const;
+  void add_input(const std::string& part, const ExpertView& view, const at::Tensor& rows,
+                 const at::Tensor& kept) const;
 
   bool measures_inputs_;
   FieldSet fields_;
