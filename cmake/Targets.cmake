@@ -13,11 +13,25 @@ endif()
 set(ACTSWEEP_TEST_ENVIRONMENT OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
     OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none)
 
+# actsweep_reuse_precompiled(TARGET LINKS...): gives a target that links a folder that uses LibTorch the header that
+# src/comm/ precompiles.
+function(actsweep_reuse_precompiled target)
+  set(users actsweep_comm actsweep_model actsweep_probe actsweep_stats actsweep_run)
+  list(REMOVE_ITEM users ${target})
+  foreach(user ${users})
+    if(user IN_LIST ARGN)
+      target_precompile_headers(${target} REUSE_FROM actsweep_comm)
+      return()
+    endif()
+  endforeach()
+endfunction()
+
 # actsweep_folder(NAME SOURCES ... LINKS ...): the static library of one folder of src/.
 function(actsweep_folder name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
   add_library(actsweep_${name} STATIC ${ARG_SOURCES})
   target_link_libraries(actsweep_${name} PUBLIC actsweep_options ${ARG_LINKS})
+  actsweep_reuse_precompiled(actsweep_${name} ${ARG_LINKS})
 endfunction()
 
 # actsweep_unit_test(NAME SOURCES ... LINKS ...): a GoogleTest program with the label unit.
@@ -25,6 +39,7 @@ function(actsweep_unit_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE actsweep_options ${ARG_LINKS} GTest::gtest_main GTest::gmock)
+  actsweep_reuse_precompiled(${name} ${ARG_LINKS})
   add_test(NAME unit.${name} COMMAND ${name})
   set_tests_properties(unit.${name} PROPERTIES LABELS unit TIMEOUT 300)
 endfunction()

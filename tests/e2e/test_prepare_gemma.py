@@ -13,7 +13,14 @@ import pytest
 import torch
 from pydoc_data.topics import topics
 from safetensors import safe_open
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from tokenizers import Tokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedTokenizerBase,
+)
 from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
 from preparing import run_well
@@ -46,6 +53,22 @@ def gemma(stored: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
+def config(stored: Path) -> PretrainedConfig:
+    return AutoConfig.from_pretrained(stored.parent, gguf_file=FILE)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(gemma: Path) -> PreTrainedTokenizerBase:
+    return AutoTokenizer.from_pretrained(gemma)
+
+
+@pytest.fixture(scope="module")
+def alone(gemma: Path) -> Tokenizer:
+    """Without transformers, as prepare_corpus.py reads it."""
+    return load_tokenizer(gemma)
+
+
+@pytest.fixture(scope="module")
 def oracle(stored: Path) -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(stored.parent, gguf_file=FILE)
 
@@ -57,8 +80,7 @@ def fields(stored: Path) -> dict[str, Any]:
     return {name: reader.fields[f"tokenizer.ggml.{name}"].contents() for name in names}
 
 
-def test_weights_are_transformers(gemma: Path, stored: Path) -> None:
-    config = AutoConfig.from_pretrained(stored.parent, gguf_file=FILE)
+def test_weights_are_transformers(gemma: Path, stored: Path, config: PretrainedConfig) -> None:
     with torch.device("meta"):
         empty = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     expected = load_gguf_checkpoint(str(stored), return_tensors=True, model_to_load=empty)[
@@ -76,12 +98,10 @@ def test_weights_are_transformers(gemma: Path, stored: Path) -> None:
     assert tied.lm_head.weight is tied.model.embed_tokens.weight
 
 
-def test_config_is_transformers(gemma: Path, stored: Path) -> None:
-    config = AutoConfig.from_pretrained(gemma).to_dict()
-    assert config["model_type"] == "gemma3_text"
-    for key, expected in (
-        AutoConfig.from_pretrained(stored.parent, gguf_file=FILE).to_dict().items()
-    ):
+def test_config_is_transformers(gemma: Path, config: PretrainedConfig) -> None:
+    prepared = AutoConfig.from_pretrained(gemma).to_dict()
+    assert prepared["model_type"] == "gemma3_text"
+    for key, expected in config.to_dict().items():
         if key in (
             "architectures",
             "_name_or_path",
@@ -90,26 +110,26 @@ def test_config_is_transformers(gemma: Path, stored: Path) -> None:
             "dtype",
         ):
             continue  # not facts of the model
-        assert config[key] == (pytest.approx(expected) if key == "rms_norm_eps" else expected), key
+        assert prepared[key] == (pytest.approx(expected) if key == "rms_norm_eps" else expected), key
     assert json.loads((gemma / "config.json").read_text())["rope_local_base_freq"] == 10000.0
 
 
-def test_text_is_predicted(gemma: Path) -> None:
+def test_text_is_predicted(gemma: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     """The weights, the norms and the tokenizer fit each other: real English is no surprise."""
     model = AutoModelForCausalLM.from_pretrained(gemma, dtype=torch.float32).eval()
-    ids = AutoTokenizer.from_pretrained(gemma)(LONG_ENGLISH, return_tensors="pt").input_ids[:, :512]
+    ids = tokenizer(LONG_ENGLISH, return_tensors="pt").input_ids[:, :512]
     with torch.inference_mode():
         assert model(ids, labels=ids).loss.item() < 3.5
 
 
 @pytest.mark.parametrize("name", [*TEXTS, "long"])
-def test_ids_are_transformers(name: str, gemma: Path, oracle: PreTrainedTokenizerBase) -> None:
+def test_ids_are_transformers(
+    name: str, alone: Tokenizer, tokenizer: PreTrainedTokenizerBase, oracle: PreTrainedTokenizerBase
+) -> None:
     text = TEXTS.get(name, LONG_ENGLISH)
-    tokenizer = AutoTokenizer.from_pretrained(gemma)
     ids = tokenizer(text).input_ids
     assert ids == oracle(text).input_ids
     assert ids[0] == tokenizer.bos_token_id == 2 and tokenizer.eos_token_id == 1
-    alone = load_tokenizer(gemma)  # as prepare_corpus.py reads it
     assert alone.encode(text).ids == ids
     expected = text.replace("\u2581", " ")  # which SentencePiece cannot tell apart
     assert alone.decode(ids[1:], skip_special_tokens=False) == expected
@@ -156,19 +176,17 @@ def sentencepiece_ids(text: str, fields: dict[str, Any]) -> list[int]:
 
 
 @pytest.mark.parametrize("name", ["english", "german", "japanese", "python"])
-def test_ids_follow_the_scores(name: str, gemma: Path, fields: dict[str, Any]) -> None:
-    tokenizer = load_tokenizer(gemma)
+def test_ids_follow_the_scores(name: str, alone: Tokenizer, fields: dict[str, Any]) -> None:
     for line in TEXTS[name].splitlines():
         text = " ".join(line.split())  # runs of spaces and tabs are tokens of their own
         expected = sentencepiece_ids(text, fields)
-        assert tokenizer.encode(text, add_special_tokens=False).ids == expected, text
+        assert alone.encode(text, add_special_tokens=False).ids == expected, text
 
 
-def test_vocabulary_bytes_spell_the_text(gemma: Path) -> None:
-    tokenizer = load_tokenizer(gemma)
-    vocabulary = load_vocabulary(gemma, tokenizer)
+def test_vocabulary_bytes_spell_the_text(gemma: Path, alone: Tokenizer) -> None:
+    vocabulary = load_vocabulary(gemma, alone)
     assert (len(vocabulary.spellings), vocabulary.bos_id, vocabulary.eos_id) == (262144, 2, 1)
     for text in TEXTS.values():
-        ids = tokenizer.encode(text, add_special_tokens=False).ids
+        ids = alone.encode(text, add_special_tokens=False).ids
         expected = text.replace("\u2581", " ")
         assert b"".join(vocabulary.spellings[i] for i in ids).decode() == expected
