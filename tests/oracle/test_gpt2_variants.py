@@ -1,12 +1,7 @@
-"""GPT-2 with k' and v' in each head, and with a sink token, agrees with transformers at any m.
-
-transformers has neither: its GPT-2 gets an attention with one more key and value, or embeddings that
-begin with the sink, less the position that it would be given (arXiv 2402.17762, section 5).
-"""
+"""GPT-2 with k' and v' in each head, and with a sink token, agrees with transformers at any m."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +9,9 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from torch.nn import functional
 from transformers import GPT2LMHeadModel
 
-import support.gpt2_variants  # noqa: F401 (registers "extra_key")
 from support.bounds import (
     BOUND,
     assert_no_worse,
@@ -26,13 +19,13 @@ from support.bounds import (
     largest_error,
     token_errors,
 )
-from support.random_models import MASSIVE_IDS, MODELS, RandomModel, make_random, save
+from support.gpt2_variants import VARIANTS, VariantModel, make_variant
+from support.random_models import MASSIVE_IDS, MODELS, RandomModel
 from support.sweeps import Sweep, read_datasets
 from support.token_files import Cut, random_corpus, write_token_file
 
 CONFIGURATIONS = [model for model in MODELS if model.family == "gpt2"]
 CUT = Cut(40, "per_document")
-VARIANTS = ("attention_bias_kv", "sink_token")
 CASES = [
     pytest.param((name, model), id=f"{name}-{model.name}")
     for name in VARIANTS
@@ -46,45 +39,37 @@ ARRANGEMENTS = [
 
 @dataclass(frozen=True)
 class Variant:
-    """A checkpoint of one variant, as data/prepare_model.py writes it, and a token file."""
+    """A model of one variant, and a token file."""
 
-    name: str
-    model: RandomModel
-    directory: Path
+    made: VariantModel
     corpus: Path
     prompts: dict[str, np.ndarray]
     windows: list[np.ndarray]
 
     @property
-    def extra(self) -> dict[str, torch.Tensor]:
-        return load_file(self.directory / "model.safetensors")
+    def name(self) -> str:
+        return self.made.name
+
+    @property
+    def model(self) -> RandomModel:
+        return self.made.model
+
+    @property
+    def directory(self) -> Path:
+        return self.made.directory
 
     def forward(
         self, ids: np.ndarray, dtype: torch.dtype = torch.float32
     ) -> tuple[np.ndarray, np.ndarray]:
         """[layers + 1, T (+ 1), C] with the sink's row, and [T - 1] losses of the tokens."""
-        module = GPT2LMHeadModel.from_pretrained(self.directory, dtype=dtype).eval()
-        tokens = torch.from_numpy(ids.astype(np.int64))
-        embedding, places = module.transformer.wte(tokens), torch.arange(len(ids))
-        sinks = 0
-        if self.name == "attention_bias_kv":
-            module.set_attn_implementation("extra_key")
-            for layer, block in enumerate(module.transformer.h):
-                begin = f"transformer.h.{layer}.attn."
-                block.attn.k_bias = self.extra[begin + "k_bias"].to(dtype)
-                block.attn.v_bias = self.extra[begin + "v_bias"].to(dtype)
-        else:
-            own = self.extra["transformer.sink_token"].to(dtype) - module.transformer.wpe.weight[0]
-            embedding = torch.cat([own[None], embedding])
-            places = torch.cat([places[:1], places])
-            sinks = 1
+        module = self.made.load(dtype)
         states: list[torch.Tensor] = []
         for block in (*module.transformer.h, module.transformer.ln_f):
             block.register_forward_pre_hook(lambda _, inputs: states.append(inputs[0][0].float()))
         with torch.no_grad():
-            output = module(inputs_embeds=embedding[None], position_ids=places[None])
-            logits = output.logits[0, sinks:-1].double()
-            nll = functional.cross_entropy(logits, tokens[1:], reduction="none")
+            logits = module(**self.made.inputs(module, ids)).logits[0, self.made.sinks : -1]
+            targets = torch.from_numpy(ids[1:].astype(np.int64))
+            nll = functional.cross_entropy(logits.double(), targets, reduction="none")
         return torch.stack(states).numpy(), nll.numpy()
 
 
@@ -92,28 +77,13 @@ class Variant:
 def variant(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Variant:
     name, model = request.param
     folder = tmp_path_factory.mktemp(name)
-    directory = save(make_random(model), model, folder / "model")
-    weights = load_file(directory / "model.safetensors")
-    dtype = weights["transformer.wte.weight"].dtype
-    generator = torch.Generator().manual_seed(3)
-    heads, channels = model.heads, model.config["n_embd"]
-    if name == "attention_bias_kv":
-        for layer in range(model.config["n_layer"]):
-            for part in ("k_bias", "v_bias"):
-                values = 2 * torch.randn((heads, channels // heads), generator=generator)
-                weights[f"transformer.h.{layer}.attn.{part}"] = values.to(dtype)
-    else:
-        values = 20 * torch.randn(channels, generator=generator)
-        weights["transformer.sink_token"] = values.to(dtype)
-    save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
-    config = json.loads((directory / "config.json").read_text())
-    (directory / "config.json").write_text(json.dumps(config | {name: True}))
+    made = make_variant(name, model, folder / "model")
     text = random_corpus(model.vocabulary, (57, 2, 47, 83, 39), seed=1, often=MASSIVE_IDS)
     prompts = {"long": text.documents[3], "short": text.documents[0][:5]}
     corpus = write_token_file(folder / "corpus.h5", text, prompts)
-    text_length = CUT.sequence_length - (name == "sink_token")
-    windows = [window.ids for window in text.windows(Cut(text_length, "per_document"))]
-    return Variant(name, model, directory, corpus, prompts, windows)
+    cut = Cut(CUT.sequence_length - made.sinks, "per_document")
+    windows = [window.ids for window in text.windows(cut)]
+    return Variant(made, corpus, prompts, windows)
 
 
 def sweep(program: Path, variant: Variant, output: Path, m: int, mode: str, dtype: str) -> Path:

@@ -1,0 +1,101 @@
+"""Attention and sites of GPT-2 with k' and v' in each head, and with a sink token, by the textbook.
+
+k' is a slot of the softmax that belongs to no set of keys; the sink token is a token, at position 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from support.attention_reference import AttentionReference, class_first, in_file_order
+from support.gpt2_variants import VARIANTS, VariantInnerOracle, make_variant
+from support.inner_oracle import Inner
+from support.inner_references import assert_near, assert_site
+from support.random_models import MODELS
+from support.sweeps import Sweep, read_datasets
+from support.token_files import Cut, Window, random_corpus, write_token_file
+
+(MODEL,) = (model for model in MODELS if model.name == "gpt2-7heads-unscaled-gelu-untied")
+RANKS = (1, 2, 3)
+LENGTH = 80
+LENGTHS = (79, 33, 70, 5, 64)
+SETS = ("position:0", "class:delimiter:first", "class:other:first")
+SITES = (
+    "attention_input", "query", "key", "value", "attention_heads", "attention_output", "mlp_input",
+    "up", "mlp_hidden", "mlp_output", "final_norm",
+)  # fmt: skip
+POSITION_0 = 0  # the class of what stands there
+
+
+@dataclass(frozen=True)
+class Swept:
+    variant: str
+    datasets: dict[str, np.ndarray]
+    windows: list[Window]  # with the sink's row
+    inners: list[Inner]
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def measured(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path, list[Window], list[Inner]]:
+    """What transformers computes of each window."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("variant")
+    variant = make_variant(request.param, MODEL, folder / "model")
+    text = random_corpus(MODEL.vocabulary, LENGTHS, seed=9)
+    write_token_file(folder / "corpus.h5", text, {})
+    windows = text.windows(Cut(LENGTH - variant.sinks, "per_document"))
+    with pytest.MonkeyPatch.context() as patch:
+        oracle = VariantInnerOracle(variant, patch)
+        inners = [oracle.run(window.ids) for window in windows]
+    if variant.sinks:  # which is at position 0, so that the first token has the class of its id
+        classes = [np.insert(text.classes[window.ids], 0, POSITION_0) for window in windows]
+        windows = [replace(w, classes=c) for w, c in zip(windows, classes, strict=True)]
+    return request.param, folder, windows, inners
+
+
+@pytest.fixture(scope="module", params=RANKS)
+def swept(
+    request: pytest.FixtureRequest,
+    program: Path,
+    measured: tuple[str, Path, list[Window], list[Inner]],
+) -> Swept:
+    variant, folder, windows, inners = measured
+    job = {
+        "model": {"path": str(folder / "model"), "dtype": "float32"},
+        "corpus": {
+            "path": str(folder / "corpus.h5"),
+            **Cut(LENGTH, "per_document").job_keys(),
+        },
+        "parallel": {"tensor": request.param, "threads": 1, "microbatch_tokens": 240},
+        "statistics": {"sites": list(SITES), "attention": list(SETS), "value_updates": True},
+        "output": {"path": str(folder / f"sweep-m{request.param}.h5")},
+    }
+    datasets = read_datasets(Sweep(program, job, request.param).run())
+    return Swept(variant, datasets, windows, inners)
+
+
+def test_attention_and_value_updates(swept: Swept) -> None:
+    classes = [class_first(swept.windows, name) for name in ("delimiter", "other")]
+    has_slot = swept.variant == "attention_bias_kv"
+    layers = len(swept.inners[0].attention)
+    reference = AttentionReference(
+        swept.inners, [lambda _window, _layer: [0], *classes], [None] * layers, has_slot
+    )
+    on_slot = 1 - swept.inners[0].attention[0].probability.sum(axis=2)
+    assert (on_slot.max() > 0.01) == has_slot
+    for name, values in reference.fields().items():
+        assert_near(name, swept.datasets[name], in_file_order(name, values))
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_site(site: str, swept: Swept) -> None:
+    classes = [window.classes for window in swept.windows]
+    np.testing.assert_array_equal(swept.datasets["tokens/class"], np.concatenate(classes))
+    assert_site(swept.datasets, site, swept.inners, classes)
