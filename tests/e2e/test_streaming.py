@@ -1,53 +1,24 @@
-"""Streamed weights: a model of any size in the memory of two layers, or of two experts, at nearly
-the resident speed.
+"""Streamed weights: a model of any size in the memory of two layers, or of two experts.
 
 Checkpoints leave the page cache before each run, so that reads are reads from the disk.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from large_models import HUGE, RANKS, drop_from_cache, large_job, waited_s
 from memory import PeakMemory, planned_bytes
 from running import (
     GIB,
     Run,
     assert_same_files,
-    make_corpus,
     make_job,
-    make_model,
     run_alone,
     run_well,
     write_job,
 )
-
-RANKS = 2
-# 8.4 GB in bfloat16: 18 layers of 218 million weights, two tables of 131 million.
-HUGE = {
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "num_hidden_layers": 18,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "vocab_size": 32000,
-    "initializer_range": 0.02,
-}
-# 0.7 GB in bfloat16.
-FITTING = {
-    **HUGE,
-    "hidden_size": 1536,
-    "intermediate_size": 6144,
-    "num_hidden_layers": 10,
-    "num_attention_heads": 12,
-    "num_key_value_heads": 4,
-    "vocab_size": 8000,
-}
 
 # 1.6 GB in bfloat16: 3 layers of 8 experts of 31 million weights, 10 million beside them.
 ROUTED = {
@@ -63,47 +34,6 @@ ROUTED = {
     "initializer_range": 0.02,
 }
 EXPERT_BYTES = 4 * 3 * ROUTED["hidden_size"] * ROUTED["intermediate_size"]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder whose checkpoints do not outlive the test."""
-    yield tmp_path
-    shutil.rmtree(tmp_path / "model", ignore_errors=True)
-
-
-def large_job(
-    folder: Path, sizes: dict[str, Any], tokens: int, dtype: str, **parallel: Any
-) -> tuple[Path, dict[str, Any]]:
-    """A bfloat16 checkpoint of these sizes, and a job over one segment of a corpus."""
-    model = make_model(folder / "model", "bfloat16", **sizes)
-    corpus = make_corpus(folder / "corpus.h5", tokens, vocabulary=sizes["vocab_size"])
-    job = make_job(
-        model,
-        corpus,
-        folder / "sweep.h5",
-        model={"dtype": dtype},
-        corpus={"sequence_length": 256},
-        parallel={"block_tokens": tokens, **parallel},
-        statistics={"loss": False},
-        output={"segment_tokens": tokens},
-        capture={"prompts": []},
-    )
-    return model, job
-
-
-def drop_from_cache(model: Path) -> None:
-    for path in model.iterdir():
-        descriptor = os.open(path, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(descriptor)
-
-
-def waited_s(log: str) -> float:
-    found = re.search(r"waiting for weights ([\d.]+) s \((streamed|resident)\)", log)
-    assert found, log
-    return float(found[1])
 
 
 def test_both_modes_give_the_same_file(model: Path, corpus: Path, tmp_path: Path) -> None:
@@ -161,22 +91,3 @@ def test_experts_of_a_layer_come_one_by_one(folder: Path) -> None:
               f"one expert {EXPERT_BYTES / GIB:.3f}, waited {waited_s(run.log())} s")
         assert abs(own - planned["memory"]) <= 0.1 * planned["memory"]
         assert own < 0.4 * 2 * (ROUTED["num_local_experts"] // RANKS) * EXPERT_BYTES
-
-
-@pytest.mark.slow
-def test_reads_hide_behind_a_large_block(folder: Path) -> None:
-    """The faster of two interleaved runs each: streamed takes at most a tenth longer."""
-    model, job = large_job(folder, FITTING, 16384, "bfloat16", microbatch_tokens=2048)
-    path = write_job(folder / "job.toml", job)
-    taken_s: dict[str, list[float]] = {"resident": [], "streamed": []}
-    for _ in range(2):
-        for weights, times in taken_s.items():
-            drop_from_cache(model)
-            output = folder / f"{weights}-{len(times)}.h5"
-            log = run_well(path, RANKS, f"parallel.weights={weights}", f"output.path={output}")
-            assert (waited_s(log) == 0) == (weights == "resident")
-            found = re.search(r"measured 16384 tokens in ([\d.]+) s", log)
-            assert found, log
-            times.append(float(found[1]))
-            print(f"{weights}: {found[1]} s, of which waiting for weights {waited_s(log)} s")
-    assert min(taken_s["streamed"]) <= 1.1 * min(taken_s["resident"])
