@@ -37,6 +37,10 @@ WITH_EXPERTS = [
 LOW = {"criterion_magnitude": 3.0, "criterion_ratio": 4.0}  # a criterion that many pass
 
 # What looks inside the layers is held to the same law.
+ALL_SITES = [
+    "residual", "attention_input", "query", "key", "value", "attention_heads", "attention_output",
+    "mlp_input", "gate", "up", "mlp_hidden", "mlp_output", "final_norm",
+]  # fmt: skip
 INNER = {
     "sites": ["residual", "key", "attention_output", "mlp_output", "final_norm"],
     "attention": ["position:0", "events"],
@@ -71,8 +75,11 @@ class Inputs:
         self.folder = folder
         self.is_exact = model is EXACT
         self.statistics = {"loss": True, **LOW}
-        if not self.is_exact:
-            self.statistics |= INNER | {"experts": model in WITH_EXPERTS}
+        if self.is_exact:
+            self.statistics |= {"sites": ALL_SITES}
+        else:
+            routed = model in WITH_EXPERTS
+            self.statistics |= INNER | {"experts": routed, "expert_inputs": routed}
         self.model = save(module, model, folder / "model")
         self.corpus = write_token_file(folder / "corpus.h5", corpus, prompts)
 
@@ -181,7 +188,7 @@ def test_exact_model_gives_equal_statistics_at_any_m(
     for path, values in expected.items():
         name = path.rpartition("/")[2]
         if name in SUMS:
-            bound = 1e-12 * cauchy_schwarz(expected, name)
+            bound = 1e-12 * cauchy_schwarz(expected, path.partition("/")[0], name)
             assert (np.abs(found[path] - values) <= bound).all(), path
         elif path.startswith("loss/"):  # logits are products over all channels
             np.testing.assert_allclose(found[path], values, rtol=1e-5, atol=1e-5, err_msg=path)
@@ -189,13 +196,13 @@ def test_exact_model_gives_equal_statistics_at_any_m(
             assert found[path].tobytes() == values.tobytes(), path
 
 
-def cauchy_schwarz(datasets: dict[str, np.ndarray], name: str) -> np.ndarray:
+def cauchy_schwarz(datasets: dict[str, np.ndarray], site: str, name: str) -> np.ndarray:
     """A bound of the sum of the terms' magnitudes; sums of squares are their own."""
     if not name.endswith("sum"):
-        return datasets[f"residual/{name}"]
+        return datasets[f"{site}/{name}"]
     is_by_class = name == "class_sum"
-    count = datasets["residual/class_count" if is_by_class else "residual/count"][..., None]
-    return np.sqrt(count * datasets[f"residual/{name}_square"])
+    count = datasets[f"{site}/class_count" if is_by_class else f"{site}/count"][..., None]
+    return np.sqrt(count * datasets[f"{site}/{name}_square"])
 
 
 @pytest.mark.parametrize("m", [2, 3, 4])
@@ -216,5 +223,5 @@ def test_random_model_gives_near_statistics_at_any_m(
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, err_msg=name)
     for name in SUMS:
         mine, theirs = found[f"residual/{name}"], expected[f"residual/{name}"]
-        bound = 1e-4 * cauchy_schwarz(expected, name)
+        bound = 1e-4 * cauchy_schwarz(expected, "residual", name)
         assert (np.abs(mine - theirs) <= bound).all(), name
