@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import NoReturn
 
 CORPUS = 3
@@ -31,13 +32,34 @@ class PreparationError(Exception):
         return PreparationError, (self.exit_code, str(self))
 
 
+def unwind_on_sigterm() -> None:
+    """Lets SIGTERM raise SystemExit with 128 + SIGTERM, wherever it meets the main thread.
+
+    Python drops what is raised in a destructor or in a weak reference's callback, and hands it to
+    `sys.unraisablehook` alone: there the exit is put off until the main thread has left that code.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> NoReturn:
+        sys.exit(128 + signal.SIGTERM)
+
+    def put_off(dropped: sys.UnraisableHookArgs) -> None:
+        if dropped.exc_type is SystemExit:
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
+        else:
+            sys.__unraisablehook__(dropped)
+
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGALRM, leave)
+    sys.unraisablehook = put_off
+
+
 def run_program(name: str, program: Callable[[], None]) -> NoReturn:
     """Runs `program` and exits: 0, the code of its PreparationError, or OUTPUT for a failed write.
 
     Reads of input files raise PreparationError where they happen, so an OSError that arrives here
     is the output's. SIGTERM unwinds like an error, so that temporary files are removed.
     """
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    unwind_on_sigterm()
     try:
         program()
     except PreparationError as error:
