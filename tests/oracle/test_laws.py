@@ -76,7 +76,7 @@ class Inputs:
         self.is_exact = model is EXACT
         self.statistics = {"loss": True, **LOW}
         if self.is_exact:
-            self.statistics |= {"sites": ALL_SITES}
+            self.statistics |= INNER | {"sites": ALL_SITES}
         else:
             routed = model in WITH_EXPERTS
             self.statistics |= INNER | {"experts": routed, "expert_inputs": routed}
