@@ -43,6 +43,12 @@ struct ModelShare {
   std::vector<HeadRun> runs;
 };
 
+/// Whether it has the first query head, and so counts what is the same for all heads. With fewer
+/// heads than ranks this need not be rank 0.
+inline bool has_first_head(const ModelShare& share) {
+  return share.query_heads.begin == 0 && share.query_heads.size() > 0;
+}
+
 ModelShare share_of(const Architecture& architecture, int64_t parts, int64_t index);
 
 /// The units of a row's cut axis that a rank reads: heads, neurons, elements where nothing is cut;

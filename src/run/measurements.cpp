@@ -25,8 +25,7 @@ Measurements::Measurements(const SweepInputs& inputs, const Group& group, at::De
       key_sets_(inputs.job.statistics.attention, inputs.earlier_events.positions) {
   const auto& statistics = inputs.job.statistics;
   const auto extents = all_extents(inputs);
-  const HeadPlace place = {share_of(inputs.checkpoint.architecture(), group.size(), group.rank()),
-                           group.rank() == 0};
+  const auto share = share_of(inputs.checkpoint.architecture(), group.size(), group.rank());
   const auto add = [&](auto& slot, const auto&... arguments) {
     all_.push_back(&slot.emplace(arguments...));
   };
@@ -35,9 +34,9 @@ Measurements::Measurements(const SweepInputs& inputs, const Group& group, at::De
   }
   if (statistics.loss) add(loss_, inputs.job, device);
   if (!inputs.job.interventions.empty()) add(interventions_, inputs.job, device);
-  if (key_sets_.count() > 0) add(attention_, key_sets_, place, extents, device);
-  if (statistics.value_updates) add(value_updates_, key_sets_, group, place, extents, device);
-  if (statistics.query_key) add(query_key_, place, extents, device);
+  if (key_sets_.count() > 0) add(attention_, key_sets_, share, extents, device);
+  if (statistics.value_updates) add(value_updates_, key_sets_, group, share, extents, device);
+  if (statistics.query_key) add(query_key_, share, extents, device);
   if (statistics.experts) add(experts_, statistics.expert_inputs, extents, device);
 }
 

@@ -27,27 +27,27 @@ struct AttentionStatistics::Sequence {
   }
 };
 
-AttentionStatistics::AttentionStatistics(const KeySets& sets, const HeadPlace& place,
+AttentionStatistics::AttentionStatistics(const KeySets& sets, const ModelShare& share,
                                          const Extents& extents, at::Device device)
-    : sets_(sets), place_(place), fields_(declare_attention(), extents, device) {}
+    : sets_(sets), share_(share), fields_(declare_attention(), extents, device) {}
 
 /// This rank's query heads of a field of one layer.
 at::Tensor AttentionStatistics::mine(const char* name, int64_t layer) const {
-  const auto& heads = place_.share.query_heads;
+  const auto& heads = share_.query_heads;
   return fields_.layer(name, layer).narrow(0, heads.begin, heads.size());
 }
 
 /// Its key/value heads, without one that the rank before holds as well.
 at::Tensor AttentionStatistics::mine_of_keys(const char* name, int64_t layer) const {
-  const auto& heads = place_.share.key_heads;
-  const int64_t repeated = place_.share.repeats_first_key ? 1 : 0;
+  const auto& heads = share_.key_heads;
+  const int64_t repeated = share_.repeats_first_key ? 1 : 0;
   return fields_.layer(name, layer).narrow(0, heads.begin + repeated, heads.size() - repeated);
 }
 
 /// Adds to what all heads have in common, at one place of the axis behind the layer's or to its
 /// only value.
 void AttentionStatistics::count(const char* name, int64_t layer, int64_t value, int64_t at) const {
-  if (!place_.is_first) return;
+  if (!has_first_head(share_)) return;
   auto field = fields_.layer(name, layer);
   (at < 0 ? field : field.select(0, at)).add_(value);
 }
@@ -55,7 +55,7 @@ void AttentionStatistics::count(const char* name, int64_t layer, int64_t value, 
 void AttentionStatistics::update(const AttentionView& view,
                                  const std::vector<GatheredSequence>& sequences,
                                  const int64_t* is_event) {
-  if (place_.share.query_heads.size() == 0) return;
+  if (share_.query_heads.size() == 0) return;
   for (const auto& labels : sequences) {
     if (labels.length == 0) continue;
     const auto heads = sequence_heads(view, labels.first_row, labels.length);
@@ -132,7 +132,7 @@ void AttentionStatistics::add_entropy(const Sequence& sequence) const {
 }
 
 at::Tensor AttentionStatistics::value_norms(const SequenceHeads& heads) const {
-  const int64_t repeated = place_.share.repeats_first_key ? 1 : 0;
+  const int64_t repeated = share_.repeats_first_key ? 1 : 0;
   const auto values = heads.value.narrow(0, repeated, heads.value.size(0) - repeated);
   return at::norm(values.to(at::kFloat), 2, 2).t().to(at::kDouble);
 }

@@ -3,7 +3,7 @@
 //
 // In: what a layer shows of its attention, for this rank's heads of all gathered rows. Out: fields
 // over all heads, with this rank's part filled in; what is the same for all heads is counted by
-// member 0.
+// the member that has the first one.
 #pragma once
 
 #include <vector>
@@ -17,16 +17,10 @@
 
 namespace actsweep {
 
-/// This rank's place in the model group.
-struct HeadPlace {
-  ModelShare share;
-  bool is_first = true;  // member 0
-};
-
 class AttentionStatistics : public SegmentFields {
  public:
   /// `sets` must outlive it. `extents` has the lengths of all axes.
-  AttentionStatistics(const KeySets& sets, const HeadPlace& place, const Extents& extents,
+  AttentionStatistics(const KeySets& sets, const ModelShare& share, const Extents& extents,
                       at::Device device);
 
   void begin_segment() override { fields_.clear(); }
@@ -48,7 +42,7 @@ class AttentionStatistics : public SegmentFields {
   at::Tensor value_norms(const SequenceHeads& heads) const;
 
   const KeySets& sets_;
-  HeadPlace place_;
+  ModelShare share_;
   FieldSet fields_;
 };
 

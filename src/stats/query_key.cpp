@@ -6,13 +6,13 @@
 
 namespace actsweep {
 
-QueryKeyMoments::QueryKeyMoments(const HeadPlace& place, const Extents& extents, at::Device device)
-    : place_(place), fields_(declare_query_key(), extents, device) {}
+QueryKeyMoments::QueryKeyMoments(const ModelShare& share, const Extents& extents, at::Device device)
+    : share_(share), fields_(declare_query_key(), extents, device) {}
 
 void QueryKeyMoments::update(Site site, int64_t layer, const at::Tensor& rows,
                              const std::vector<GatheredSequence>& sequences) {
   add(name_of(site), site == Site::kQuery, layer, rows, sequences);
-  if (site != Site::kQuery || !place_.is_first) return;
+  if (site != Site::kQuery || !has_first_head(share_)) return;
   for (const auto& sequence : sequences) {
     fields_.layer("token_count", layer + 1).add_(sequence.length);
   }
@@ -29,8 +29,8 @@ void QueryKeyMoments::update_rotated(const AttentionView& view,
 void QueryKeyMoments::add(const std::string& name, bool is_query, int64_t layer,
                           const at::Tensor& rows,
                           const std::vector<GatheredSequence>& sequences) const {
-  const auto& heads = is_query ? place_.share.query_heads : place_.share.key_heads;
-  const int64_t repeated = !is_query && place_.share.repeats_first_key ? 1 : 0;
+  const auto& heads = is_query ? share_.query_heads : share_.key_heads;
+  const int64_t repeated = !is_query && share_.repeats_first_key ? 1 : 0;
   if (heads.size() == 0) return;
   auto field = fields_.layer(name + "_square_sum", layer + 1)
                    .narrow(0, heads.begin + repeated, heads.size() - repeated);

@@ -7,13 +7,16 @@
 #include <string>
 #include <vector>
 
-#include "stats/attention_statistics.h"
+#include "model/observer.h"
+#include "model/share.h"
+#include "stats/field_set.h"
+#include "stats/gathered_sequences.h"
 
 namespace actsweep {
 
 class QueryKeyMoments : public SegmentFields {
  public:
-  QueryKeyMoments(const HeadPlace& place, const Extents& extents, at::Device device);
+  QueryKeyMoments(const ModelShare& share, const Extents& extents, at::Device device);
 
   void begin_segment() override { fields_.clear(); }
   /// Queries, keys or values before rotary positions: [gathered rows, heads * D].
@@ -27,7 +30,7 @@ class QueryKeyMoments : public SegmentFields {
   void add(const std::string& name, bool is_query, int64_t layer, const at::Tensor& rows,
            const std::vector<GatheredSequence>& sequences) const;
 
-  HeadPlace place_;
+  ModelShare share_;
   FieldSet fields_;
 };
 

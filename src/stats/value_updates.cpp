@@ -31,11 +31,11 @@ std::vector<int64_t> draw_positions(uint64_t seed, int64_t count, int64_t total,
   return drawn;
 }
 
-ValueUpdates::ValueUpdates(const KeySets& sets, const Group& group, const HeadPlace& place,
+ValueUpdates::ValueUpdates(const KeySets& sets, const Group& group, const ModelShare& share,
                            const Extents& extents, at::Device device)
     : sets_(sets),
       group_(group),
-      place_(place),
+      share_(share),
       fields_(declare_value_updates(), extents, device) {}
 
 at::Tensor ValueUpdates::place_of(const char* name, int64_t layer, int64_t set,
@@ -60,7 +60,7 @@ void ValueUpdates::add_selection(const AttentionView& view,
   const auto weight = view.output_weight.to(at::kFloat);  // [C, H D]
   const auto options = weight.options();
   const auto rows = static_cast<int64_t>(sequences.size()) * view.call.shape.positions;
-  const auto& share = place_.share.query_heads;
+  const auto& share = share_.query_heads;
   auto partial = at::zeros({rows, weight.size(0)}, options);
   Sums sums = {at::zeros({share.size(), view.call.shape.width}, options.dtype(at::kDouble)),
                at::zeros({share.size()}, options.dtype(at::kDouble)),
@@ -83,7 +83,7 @@ void ValueUpdates::add_selection(const AttentionView& view,
     field("head_sum").narrow(0, share.begin, share.size()).add_(sums.update);
     field("head_square_sum").narrow(0, share.begin, share.size()).add_(sums.square);
     field("sum").add_(at::mv(weight, sums.update.to(at::kFloat).view({-1})));
-    if (place_.is_first) field("query_count").add_(sums.queries);
+    if (has_first_head(share_)) field("query_count").add_(sums.queries);
   }
   auto sum = at::empty({rows / group_.size(), weight.size(0)}, options);
   group_.reduce_scatter(partial, sum);

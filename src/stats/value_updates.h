@@ -9,7 +9,10 @@
 #include <vector>
 
 #include "comm/group.h"
-#include "stats/attention_statistics.h"
+#include "model/observer.h"
+#include "model/share.h"
+#include "stats/field_set.h"
+#include "stats/key_sets.h"
 
 namespace actsweep {
 
@@ -22,7 +25,7 @@ std::vector<int64_t> draw_positions(uint64_t seed, int64_t count, int64_t total,
 class ValueUpdates : public SegmentFields {
  public:
   /// All must outlive it.
-  ValueUpdates(const KeySets& sets, const Group& group, const HeadPlace& place,
+  ValueUpdates(const KeySets& sets, const Group& group, const ModelShare& share,
                const Extents& extents, at::Device device);
 
   void begin_segment() override { fields_.clear(); }
@@ -50,7 +53,7 @@ class ValueUpdates : public SegmentFields {
 
   const KeySets& sets_;
   const Group& group_;
-  HeadPlace place_;
+  ModelShare share_;
   FieldSet fields_;
   std::vector<at::Tensor> norms_;  // [selections * sets] of [owned rows] float64, of this layer
 };
