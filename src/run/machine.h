@@ -14,8 +14,8 @@ namespace actsweep {
 int64_t available_memory_bytes(at::Device device);
 /// Bytes free for this user where `path` lies or will lie.
 int64_t free_disk_bytes(const std::string& path);
-/// Floating-point operations per second of a square product in this dtype, over about a tenth of a
-/// second.
+/// Floating-point operations per second of a square product in this dtype, over a few
+/// hundredths of a second.
 double measure_product_rate(Dtype dtype, at::Device device);
 
 }  // namespace actsweep
