@@ -15,7 +15,8 @@ void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out,
     summary->entropy = at::empty_like(summary->log_sum_exp);
   }
   if (!qkv.is_cpu()) return aten::attend(qkv, call, out, summary);
-  cpu::attend(qkv, call, *cpu::attention_kernels().front(), out, summary);
+  const auto kernels = cpu::attention_kernels(qkv.scalar_type(), call.shape.width);
+  cpu::attend(qkv, call, *kernels.front(), out, summary);
 }
 
 namespace aten {

@@ -51,11 +51,12 @@ struct AttentionSummary {
 void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out,
             AttentionSummary* summary = nullptr);
 
-/// The same on a CPU, in float32 whatever the dtype of the rows, by a kernel of choice.
+/// The same on a CPU, by a kernel of choice: sums and the softmax are float32 whatever the dtype of
+/// the rows.
 namespace cpu {
 struct AttentionKernel;
-/// Those that this machine can run, the fastest first.
-const std::vector<const AttentionKernel*>& attention_kernels();
+/// Those that this machine can run on heads of D = `width` channels, the fastest first.
+std::vector<const AttentionKernel*> attention_kernels(at::ScalarType dtype, int64_t width);
 void attend(const at::Tensor& qkv, const AttentionCall& call, const AttentionKernel& kernel,
             at::Tensor& out, AttentionSummary* summary = nullptr);
 }  // namespace cpu

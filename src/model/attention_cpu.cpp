@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstddef>
+#include <type_traits>
+#include <vector>
 
 #include "model/attention.h"
 #include "model/attention_kernel.h"
@@ -29,20 +32,23 @@ struct HeadRows {
   int64_t width;
 };
 
-/// out [width, lanes] = the rows transposed and scaled; lanes beyond the last row are 0. Widened by
-/// tiles, so that what goes to far places is only moved.
-template <typename T>
-ACTSWEEP_INLINE void transpose(const HeadRows<const T>& rows, int64_t lanes, float scale,
-                               float* out) {
+using cpu::widen;
+/// A word of two bfloat16, which is moved as it is.
+ACTSWEEP_INLINE uint32_t widen(uint32_t word) { return word; }
+
+/// out [width, lanes] = the rows transposed; lanes beyond the last row are 0. Widened by tiles, so
+/// that what goes to far places is only moved.
+template <typename T, typename Word>
+ACTSWEEP_INLINE void transpose(const HeadRows<const T>& rows, int64_t lanes, Word* out) {
   constexpr int64_t kTile = 16;
-  float tile[kMostLanes][kTile] = {};
+  Word tile[kMostLanes][kTile] = {};
   for (int64_t begin = 0; begin < rows.width; begin += kTile) {
     const int64_t width = std::min(kTile, rows.width - begin);
     for (int64_t row = 0; row < rows.count; ++row) {
       const T* from = rows.first + row * rows.stride + begin;
-      for (int64_t i = 0; i < width; ++i) tile[row][i] = widen(from[i]) * scale;
+      for (int64_t i = 0; i < width; ++i) tile[row][i] = widen(from[i]);
     }
-    float* to = out + begin * lanes;
+    Word* to = out + begin * lanes;
     for (int64_t i = 0; i < width; ++i) {
       for (int64_t lane = 0; lane < lanes; ++lane) to[i * lanes + lane] = tile[lane][i];
     }
@@ -62,6 +68,30 @@ ACTSWEEP_INLINE void split_panels(const HeadRows<const T>& rows, int64_t lanes, 
   }
 }
 
+/// The same in words of two rows, the first in the lower half: each panel is [count / 2 rounded up,
+/// lanes].
+ACTSWEEP_CLONES void pack_values(const HeadRows<const at::BFloat16>& rows, int64_t lanes,
+                                 uint32_t* out) {
+  for (int64_t begin = 0; begin < rows.width; begin += lanes) {
+    const int64_t width = std::min(lanes, rows.width - begin);
+    for (int64_t row = 0; row < rows.count; row += 2, out += lanes) {
+      const auto* low = rows.first + row * rows.stride + begin;
+      const bool is_last = row + 1 == rows.count;
+      const auto* high = is_last ? low : low + rows.stride;
+      const uint32_t kept = is_last ? 0 : 0xffff0000u;
+      for (int64_t i = 0; i < width; ++i) {
+        out[i] = low[i].x | (static_cast<uint32_t>(high[i].x) << 16 & kept);
+      }
+      for (int64_t i = width; i < lanes; ++i) out[i] = 0;
+    }
+  }
+}
+
+ACTSWEEP_CLONES void pack_transposed(const HeadRows<const uint32_t>& rows, int64_t lanes,
+                                     uint32_t* out) {
+  transpose(rows, lanes, out);
+}
+
 template <typename T>
 ACTSWEEP_INLINE void place_rows(const float* from, int64_t from_stride, const HeadRows<T>& rows) {
   for (int64_t row = 0; row < rows.count; ++row) {
@@ -71,42 +101,56 @@ ACTSWEEP_INLINE void place_rows(const float* from, int64_t from_stride, const He
   }
 }
 
-#define ACTSWEEP_FOR_TYPE(T)                                                                      \
-  ACTSWEEP_CLONES void pack_transposed(const HeadRows<const T>& rows, int64_t lanes, float scale, \
-                                       float* out) {                                              \
-    transpose(rows, lanes, scale, out);                                                           \
-  }                                                                                               \
-  ACTSWEEP_CLONES void pack_values(const HeadRows<const T>& rows, int64_t lanes, float* out) {    \
-    split_panels(rows, lanes, out);                                                               \
-  }                                                                                               \
-  ACTSWEEP_CLONES void place(const float* from, int64_t from_stride, const HeadRows<T>& rows) {   \
-    place_rows(from, from_stride, rows);                                                          \
+#define ACTSWEEP_FOR_TYPE(T)                                                                       \
+  ACTSWEEP_CLONES void pack_transposed(const HeadRows<const T>& rows, int64_t lanes, float* out) { \
+    transpose(rows, lanes, out);                                                                   \
+  }                                                                                                \
+  ACTSWEEP_CLONES void pack_values(const HeadRows<const T>& rows, int64_t lanes, float* out) {     \
+    split_panels(rows, lanes, out);                                                                \
+  }                                                                                                \
+  ACTSWEEP_CLONES void place(const float* from, int64_t from_stride, const HeadRows<T>& rows) {    \
+    place_rows(from, from_stride, rows);                                                           \
   }
 ACTSWEEP_FOR_TYPE(float)
 ACTSWEEP_FOR_TYPE(at::BFloat16)
 ACTSWEEP_FOR_TYPE(at::Half)
 #undef ACTSWEEP_FOR_TYPE
 
-/// out: panels of `lanes` positions, each [width, lanes].
-template <typename T>
-void pack_keys(const HeadRows<const T>& rows, int64_t lanes, float* out) {
-  for (int64_t begin = 0; begin < rows.count; begin += lanes) {
-    const int64_t count = std::min(lanes, rows.count - begin);
-    pack_transposed(
-        HeadRows<const T>{rows.first + begin * rows.stride, rows.stride, count, rows.width}, lanes,
-        1.0f, out + begin * rows.width);
+/// The rows as what a kernel's words are made of: elements that are widened, or pairs of them.
+template <typename Word, typename T>
+auto parts_of(const HeadRows<const T>& rows) {
+  if constexpr (std::is_same_v<Word, float>) {
+    return rows;
+  } else {
+    return HeadRows<const Word>{reinterpret_cast<const Word*>(rows.first), rows.stride / 2,
+                                rows.count, rows.width / 2};
   }
 }
 
-/// One thread's work space; kept from call to call.
+/// out: panels of `lanes` positions, each [width in words, lanes].
+template <typename T, typename Word>
+void pack_keys(const HeadRows<const T>& rows, int64_t lanes, Word* out) {
+  const auto parts = parts_of<Word>(rows);
+  for (int64_t begin = 0; begin < parts.count; begin += lanes) {
+    auto panel = parts;
+    panel.first += begin * parts.stride;
+    panel.count = std::min(lanes, parts.count - begin);
+    pack_transposed(panel, lanes, out + begin * parts.width);
+  }
+}
+
+/// One thread's work space; kept from call to call. Words are float32 or uint32_t.
 struct Scratch {
-  std::vector<float> keys, values, query, scores, out, key_bias, extra_value, summary;
+  std::vector<std::byte> keys, values, query;
+  std::vector<float> scores, out, key_bias, extra_value, summary;
 
   void reserve(const AttentionKernel& kernel, const AttentionShape& shape) {
+    constexpr int64_t kWordBytes = 4;
     const int64_t panel_width = padded(shape.width, kernel.lanes);
-    keys.resize(padded(shape.positions, kernel.lanes) * shape.width);
-    values.resize(panel_width * shape.positions);
-    query.resize(shape.width * kernel.rows);
+    const int64_t words = padded(shape.positions, kernel.depths) / kernel.depths;
+    keys.resize(padded(shape.positions, kernel.lanes) * shape.width / kernel.depths * kWordBytes);
+    values.resize(panel_width * words * kWordBytes);
+    query.resize(shape.width / kernel.depths * kernel.rows * kWordBytes);
     scores.resize(kernel.rows * kernel.score_stride);
     out.resize(kernel.rows * panel_width);
     summary.resize(kernel.rows * 3);
@@ -163,7 +207,7 @@ void place_summary(const float* summary, const Task& task, const AttentionShape&
   }
 }
 
-template <typename T>
+template <typename Word, typename T>
 void run_task(const Task& task, const AttentionCall& call, const T* qkv, T* out,
               const AttentionKernel& kernel, Scratch& scratch, AttentionSummary* summary) {
   const auto& shape = call.shape;
@@ -176,10 +220,9 @@ void run_task(const Task& task, const AttentionCall& call, const T* qkv, T* out,
   const int64_t seen = shape.is_causal ? task.end : shape.positions;  // keys
   const HeadRows<const T> keys = {rows + key_at, stride, seen, width};
   const HeadRows<const T> values = {keys.first + shape.key_heads * width, stride, seen, width};
-  pack_keys(keys, kernel.lanes, scratch.keys.data());
-  pack_values(values, kernel.lanes, scratch.values.data());
+  pack_keys(keys, kernel.lanes, reinterpret_cast<Word*>(scratch.keys.data()));
+  pack_values(values, kernel.lanes, reinterpret_cast<Word*>(scratch.values.data()));
 
-  const auto scale = static_cast<float>(facts.scale);
   HeadQueries queries = {.query = scratch.query.data(),
                          .keys = scratch.keys.data(),
                          .values = scratch.values.data(),
@@ -189,6 +232,7 @@ void run_task(const Task& task, const AttentionCall& call, const T* qkv, T* out,
                          .positions = seen,
                          .window = shape.window,
                          .is_causal = shape.is_causal,
+                         .scale = static_cast<float>(facts.scale),
                          .cap = static_cast<float>(facts.cap),
                          .summary = summary != nullptr ? scratch.summary.data() : nullptr};
   for (int64_t head = task.query_begin; head < task.query_end; ++head) {
@@ -206,8 +250,9 @@ void run_task(const Task& task, const AttentionCall& call, const T* qkv, T* out,
     if (facts.sinks.defined()) queries.sink = facts.sinks.const_data_ptr<float>() + head;
     for (int64_t begin = task.begin; begin < task.end; begin += kernel.rows) {
       const int64_t count = std::min(kernel.rows, task.end - begin);
-      pack_transposed(HeadRows<const T>{rows + begin * stride + head * width, stride, count, width},
-                      kernel.rows, scale, scratch.query.data());
+      const HeadRows<const T> chunk = {rows + begin * stride + head * width, stride, count, width};
+      pack_transposed(parts_of<Word>(chunk), kernel.rows,
+                      reinterpret_cast<Word*>(scratch.query.data()));
       queries.first = begin;
       kernel.attend(queries);
       if (summary != nullptr) {
@@ -219,37 +264,47 @@ void run_task(const Task& task, const AttentionCall& call, const T* qkv, T* out,
   }
 }
 
+template <typename Word, typename T>
+void run_tasks(const std::vector<Task>& tasks, const AttentionCall& call, const at::Tensor& qkv,
+               const AttentionKernel& kernel, at::Tensor& out, AttentionSummary* summary) {
+  const T* rows = qkv.const_data_ptr<T>();
+  T* out_rows = out.data_ptr<T>();
+  std::atomic<size_t> next = 0;
+  at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t, int64_t) {
+    thread_local Scratch scratch;
+    scratch.reserve(kernel, call.shape);
+    for (size_t task = next++; task < tasks.size(); task = next++) {
+      run_task<Word>(tasks[task], call, rows, out_rows, kernel, scratch, summary);
+    }
+  });
+}
+
 }  // namespace
 
-const std::vector<const AttentionKernel*>& attention_kernels() {
-  static const auto kernels = [] {
-    std::vector<const AttentionKernel*> found;
+std::vector<const AttentionKernel*> attention_kernels(at::ScalarType dtype, int64_t width) {
+  std::vector<const AttentionKernel*> found;
 #ifdef __x86_64__
-    if (__builtin_cpu_supports("x86-64-v4")) found.push_back(&kAttentionV4);
-    if (__builtin_cpu_supports("x86-64-v3")) found.push_back(&kAttentionV3);
+  if (__builtin_cpu_supports("x86-64-v4")) {
+    const bool has_pairs = __builtin_cpu_supports("avx512bf16") && width % 2 == 0;
+    if (has_pairs && dtype == at::kBFloat16) found.push_back(&kAttentionBfloat16);
+    found.push_back(&kAttentionV4);
+  }
+  if (__builtin_cpu_supports("x86-64-v3")) found.push_back(&kAttentionV3);
 #endif
-    found.push_back(&kAttentionBaseline);
-    return found;
-  }();
-  return kernels;
+  found.push_back(&kAttentionBaseline);
+  return found;
 }
 
 void attend(const at::Tensor& qkv, const AttentionCall& call, const AttentionKernel& kernel,
             at::Tensor& out, AttentionSummary* summary) {
   const auto& shape = call.shape;
   const auto tasks = tasks_of(shape, call.runs, qkv.size(0) / shape.positions, kernel.rows);
+  if (kernel.depths == 2) {
+    return run_tasks<uint32_t, at::BFloat16>(tasks, call, qkv, kernel, out, summary);
+  }
   with_type(qkv.scalar_type(), [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    const T* rows = qkv.const_data_ptr<T>();
-    T* out_rows = out.data_ptr<T>();
-    std::atomic<size_t> next = 0;
-    at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t, int64_t) {
-      thread_local Scratch scratch;
-      scratch.reserve(kernel, shape);
-      for (size_t task = next++; task < tasks.size(); task = next++) {
-        run_task(tasks[task], call, rows, out_rows, kernel, scratch, summary);
-      }
-    });
+    run_tasks<float, T>(tasks, call, qkv, kernel, out, summary);
   });
 }
 

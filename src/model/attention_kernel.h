@@ -1,5 +1,6 @@
 // The inner kernel of attention on a CPU: a few queries of one head against its packed keys and
-// values, with the softmax in one pass over blocks of keys (arXiv 2205.14135). float32 throughout.
+// values, with the softmax in one pass over blocks of keys (arXiv 2205.14135). Sums and the softmax
+// are float32; products are of float32, or of pairs of bfloat16 where a machine has them.
 //
 // Includes nothing but integers: its sources are compiled for instruction sets that the machine may
 // lack, and must not leave inline functions behind that others would link.
@@ -12,11 +13,13 @@ namespace actsweep::cpu {
 /// Keys in one block of scores.
 inline constexpr int64_t kKeyBlock = 512;
 
-/// In and out of one call. `rows` and `lanes` are the kernel's own; panels are padded to `lanes`.
+/// In and out of one call. `rows`, `lanes` and `depths` are the kernel's own; panels are padded to
+/// `lanes`. Operands are words of 32 bits: a float32, or for two depths a word two bfloat16, the
+/// first in the lower half. T is rounded up to whole words with zeros; the width is even then.
 struct HeadQueries {
-  const float* query = nullptr;      // [width, rows], scaled
-  const float* keys = nullptr;       // [panels of T][width, lanes]
-  const float* values = nullptr;     // [panels of width][T, lanes]
+  const void* query = nullptr;       // [width / depths, rows]
+  const void* keys = nullptr;        // [panels of T][width / depths, lanes]
+  const void* values = nullptr;      // [panels of width][T / depths, lanes]
   float* scores = nullptr;           // [rows, score_stride]: work space
   float* out = nullptr;              // [rows, panels of width * lanes]
   int64_t width = 0;                 // D
@@ -24,6 +27,7 @@ struct HeadQueries {
   int64_t first = 0;                 // position of the first query; the others follow
   int64_t window = 0;                // query i sees key j where i - window < j <= i; 0: all j <= i
   bool is_causal = true;             // else every query sees all T keys
+  float scale = 1;                   // of products of queries and keys
   float cap = 0;                     // above 0: scores become cap * tanh(score / cap)
   const float* key_bias = nullptr;   // [T, padded to lanes], added to scores, or null
   const float* extra_key = nullptr;  // [width]: a key that every query sees, or null
@@ -38,6 +42,7 @@ struct AttentionKernel {
   int64_t rows;          // queries of one call
   int64_t lanes;         // columns of one panel
   int64_t score_stride;  // floats
+  int64_t depths;        // channels or positions in one word of an operand
   void (*attend)(const HeadQueries& queries);
 };
 
@@ -45,6 +50,9 @@ extern const AttentionKernel kAttentionBaseline;
 #ifdef __x86_64__
 extern const AttentionKernel kAttentionV3;  // x86-64-v3: AVX2 and FMA
 extern const AttentionKernel kAttentionV4;  // x86-64-v4: AVX-512
+/// AVX-512 with AVX512_BF16, two depths a word: products of bfloat16 rows are exact, and
+/// probabilities are rounded to bfloat16 before they weight values, as ATen's attention does.
+extern const AttentionKernel kAttentionBfloat16;
 #endif
 
 }  // namespace actsweep::cpu

@@ -11,6 +11,6 @@ constexpr int kRows = 4;
 
 namespace actsweep::cpu {
 
-const AttentionKernel kAttentionBaseline = {kRows, kLanes, kScoreStride, attend};
+const AttentionKernel kAttentionBaseline = {kRows, kLanes, kScoreStride, 1, attend<Float32Words>};
 
 }  // namespace actsweep::cpu

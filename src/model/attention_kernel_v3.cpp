@@ -11,6 +11,6 @@ constexpr int kRows = 6;
 
 namespace actsweep::cpu {
 
-const AttentionKernel kAttentionV3 = {kRows, kLanes, kScoreStride, attend};
+const AttentionKernel kAttentionV3 = {kRows, kLanes, kScoreStride, 1, attend<Float32Words>};
 
 }  // namespace actsweep::cpu

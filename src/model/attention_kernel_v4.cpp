@@ -11,6 +11,6 @@ constexpr int kRows = 12;
 
 namespace actsweep::cpu {
 
-const AttentionKernel kAttentionV4 = {kRows, kLanes, kScoreStride, attend};
+const AttentionKernel kAttentionV4 = {kRows, kLanes, kScoreStride, 1, attend<Float32Words>};
 
 }  // namespace actsweep::cpu
