@@ -4,4 +4,4 @@ execute_process(COMMAND git -C "${PROJECT_SOURCE_DIR}" rev-parse HEAD
 if(NOT ACTSWEEP_COMMIT)
   set(ACTSWEEP_COMMIT "unknown")
 endif()
-configure_file("${PROJECT_SOURCE_DIR}/cmake/version.h.in" "${PROJECT_BINARY_DIR}/generated/version.h")
+configure_file("${PROJECT_SOURCE_DIR}/cmake/version.cpp.in" "${PROJECT_BINARY_DIR}/generated/version.cpp")

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/version.h"
 #include "comm/agreement.h"
 #include "comm/device.h"
 #include "comm/session.h"
@@ -22,7 +23,6 @@
 #include "run/plan_command.h"
 #include "run/stop.h"
 #include "run/sweep.h"
-#include "version.h"
 
 namespace actsweep {
 namespace {

@@ -8,10 +8,10 @@
 #include <set>
 #include <span>
 
+#include "base/version.h"
 #include "comm/device.h"
 #include "comm/nccl_backend.h"
 #include "comm/session.h"
-#include "version.h"
 
 namespace actsweep {
 namespace {

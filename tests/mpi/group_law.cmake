@@ -20,6 +20,7 @@ endfunction()
 
 add_executable(group_law_test group_law_test.cpp)
 target_link_libraries(group_law_test PRIVATE actsweep_gtest_mpi_main actsweep_comm GTest::gmock)
+actsweep_reuse_precompiled(group_law_test actsweep_comm)
 
 if(NCCL_INCLUDE_DIR AND CUDA_RUNTIME_INCLUDE_DIR)
   # An object library: its definitions go before those of actsweep_comm (no_nccl.cpp) and of NCCL itself.
@@ -32,6 +33,7 @@ if(NCCL_INCLUDE_DIR AND CUDA_RUNTIME_INCLUDE_DIR)
   target_include_directories(actsweep_fake_nccl PUBLIC "${PROJECT_SOURCE_DIR}/tests")
   target_include_directories(actsweep_fake_nccl SYSTEM PUBLIC "${NCCL_INCLUDE_DIR}" "${CUDA_RUNTIME_INCLUDE_DIR}")
   target_link_libraries(actsweep_fake_nccl PUBLIC actsweep_comm)
+  actsweep_reuse_precompiled(actsweep_fake_nccl actsweep_comm)
 
   target_sources(group_law_test PRIVATE nccl_fake_test.cpp)
   target_compile_definitions(group_law_test PRIVATE ACTSWEEP_NCCL_DEVICE="cpu")
