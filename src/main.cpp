@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -143,6 +144,14 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_subcommand("schema", "the datasets of the format, as docs/output-format.md lists them");
 }
 
+/// Ends the process when all files are closed and MPI is at its end, without what LibTorch would
+/// destroy one by one: 60 ms.
+[[noreturn]] void leave(int code) {
+  spdlog::shutdown();
+  std::fflush(nullptr);
+  std::_Exit(code);
+}
+
 }  // namespace
 }  // namespace actsweep
 
@@ -159,6 +168,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
-  if (app.got_subcommand("run")) return run_under_mpi(arguments, &argc, &argv);
-  return run_alone(app, arguments, &argc, &argv);
+  const bool is_sweep = app.got_subcommand("run");
+  leave(is_sweep ? run_under_mpi(arguments, &argc, &argv)
+                 : run_alone(app, arguments, &argc, &argv));
 }

@@ -220,7 +220,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3, help="rounds over all cases")
     parser.add_argument("--tokens", type=int, default=4 * WINDOW_TOKENS,
                         help="tokens of one call of transformers")
-    parser.add_argument("--windows", type=int, default=16,
+    parser.add_argument("--windows", type=int, default=32,
                         help=f"windows of {WINDOW_TOKENS} tokens that each case passes")
     return parser.parse_args()
 
