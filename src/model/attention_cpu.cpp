@@ -223,6 +223,9 @@ void run_task(const Task& task, const AttentionCall& call, const T* qkv, T* out,
   pack_keys(keys, kernel.lanes, reinterpret_cast<Word*>(scratch.keys.data()));
   pack_values(values, kernel.lanes, reinterpret_cast<Word*>(scratch.values.data()));
 
+  // float32 queries are scaled as they are packed; bfloat16 ones would be rounded.
+  constexpr bool kScalesQueries = std::is_same_v<Word, float>;
+  const auto scale = static_cast<float>(facts.scale);
   HeadQueries queries = {.query = scratch.query.data(),
                          .keys = scratch.keys.data(),
                          .values = scratch.values.data(),
@@ -232,7 +235,7 @@ void run_task(const Task& task, const AttentionCall& call, const T* qkv, T* out,
                          .positions = seen,
                          .window = shape.window,
                          .is_causal = shape.is_causal,
-                         .scale = static_cast<float>(facts.scale),
+                         .scale = kScalesQueries ? 1.0f : scale,
                          .cap = static_cast<float>(facts.cap),
                          .summary = summary != nullptr ? scratch.summary.data() : nullptr};
   for (int64_t head = task.query_begin; head < task.query_end; ++head) {
@@ -251,8 +254,11 @@ void run_task(const Task& task, const AttentionCall& call, const T* qkv, T* out,
     for (int64_t begin = task.begin; begin < task.end; begin += kernel.rows) {
       const int64_t count = std::min(kernel.rows, task.end - begin);
       const HeadRows<const T> chunk = {rows + begin * stride + head * width, stride, count, width};
-      pack_transposed(parts_of<Word>(chunk), kernel.rows,
-                      reinterpret_cast<Word*>(scratch.query.data()));
+      auto* packed = reinterpret_cast<Word*>(scratch.query.data());
+      pack_transposed(parts_of<Word>(chunk), kernel.rows, packed);
+      if constexpr (kScalesQueries) {
+        for (int64_t i = 0; i < width * kernel.rows; ++i) packed[i] *= scale;
+      }
       queries.first = begin;
       kernel.attend(queries);
       if (summary != nullptr) {
