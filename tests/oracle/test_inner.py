@@ -71,7 +71,6 @@ class Made:
     corpus: Corpus
     windows: list[Window]
     inners: list[Inner]
-    precise: list[Inner]  # the same in float64
     prompt: Inner  # of the captured prompt
     directory: Path
 
@@ -178,8 +177,7 @@ def make(name: str, folder: Path) -> Made:
         oracle = InnerOracle(directory, patch)
         inners = [oracle.run(window.ids) for window in windows]
         captured = oracle.run(prompt)
-        precise = [oracle.run(window.ids, torch.float64) for window in windows]
-    return Made(model, corpus, windows, inners, precise, captured, directory)
+    return Made(model, corpus, windows, inners, captured, directory)
 
 
 @pytest.mark.parametrize("m", RANKS)
@@ -191,8 +189,7 @@ def test_site(name: str, site: str, m: int, sweeps: Sweeps) -> None:
     if site not in made.sites:
         assert f"{site}/count" not in datasets
         return
-    classes = [window.classes for window in made.windows]
-    assert_site(datasets, site, made.inners, classes, made.precise)
+    assert_site(datasets, site, made.inners, [window.classes for window in made.windows])
     tokens = datasets[f"{site}/count"][-1]
     channels = datasets[f"{site}/channel_sum"].shape[1]
     assert datasets[f"{site}/magnitude_histogram"][-1].sum() == tokens * channels

@@ -211,9 +211,8 @@ class InnerOracle(InnerHooks):
         self._on_output(part_of(decoder_of(self.module), FINAL_NORM), "final_norm")
 
     @torch.no_grad()
-    def run(self, ids: np.ndarray, dtype: torch.dtype = torch.float32) -> Inner:
+    def run(self, ids: np.ndarray) -> Inner:
         self._inner = Inner()
-        self.module.to(dtype)
         self.module.base_model(torch.from_numpy(ids.astype(np.int64))[None], use_cache=False)
         return self._inner
 

@@ -12,19 +12,14 @@ CLASSES = 4
 NEAR = 1e-4  # of the largest value of a layer and dataset
 
 
-def largest_error(found: np.ndarray, expected: np.ndarray) -> float:
+def assert_near(name: str, found: np.ndarray, expected: np.ndarray, near: float = NEAR) -> None:
     """By layer, in units of the layer's largest magnitude."""
+    assert found.shape == expected.shape, name
     axes = tuple(range(1, expected.ndim))
     with np.errstate(invalid="ignore"):
         scale = np.nanmax(np.abs(expected), axis=axes, keepdims=True) if axes else np.abs(expected)
-    return float(np.nanmax(np.abs(found - expected) / np.maximum(scale, 1e-6)))
-
-
-def assert_near(name: str, found: np.ndarray, expected: np.ndarray, near: float = NEAR) -> None:
-    """`near`: of the layer's largest magnitude."""
-    assert found.shape == expected.shape, name
-    error = largest_error(found, expected)
-    assert error <= near, f"{name}: {error} of a layer's largest"
+    error = np.abs(found - expected) / np.maximum(scale, 1e-6)
+    assert np.nanmax(error) <= near, f"{name}: {np.nanmax(error)} of a layer's largest"
     assert (np.isnan(found) == np.isnan(expected)).all(), name
 
 
@@ -65,17 +60,10 @@ def assert_site(
     site: str,
     inners: Sequence[Inner],
     classes: Sequence[np.ndarray],
-    precise: Sequence[Inner] | None = None,
 ) -> None:
-    """`precise`: the inners in float64. A median is of small values, whose error is that of the
-    large ones they were made of: where float32 costs transformers more than NEAR / 4, four times
-    that is allowed, up to 5 NEAR."""
-    exact = site_references(precise, site, classes) if precise is not None else {}
     for dataset, expected in site_references(inners, site, classes).items():
         # The fourth power has four times the relative error.
         near = 4 * NEAR if dataset == "channel_sum_fourth" else NEAR
-        if dataset == "token_median_magnitude" and precise is not None:
-            near = min(max(near, 4 * largest_error(expected, exact[dataset])), 5 * NEAR)
         found = datasets[f"{site}/{dataset}"]
         if dataset == "token_top_value":  # near ties may stand in either order
             found, expected = np.abs(found), np.abs(expected)
