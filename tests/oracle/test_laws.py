@@ -156,13 +156,13 @@ def expert_inputs(program: Path, tmp_path_factory: pytest.TempPathFactory) -> li
 def test_streamed_experts_give_an_identical_file(
     m: int, expert_inputs: list[Inputs], tmp_path: Path
 ) -> None:
-    """One stage for each expert or few of them, one or four micro-batches that pass it."""
+    """One stage for each expert or few of them, one to four micro-batches that pass it."""
     jobs: list[Path] = []
     pairs: list[tuple[Path, Path]] = []
     for inputs in expert_inputs:
         base = inputs.write_job(f"resident-{m}", m, weights="resident", block_tokens=80)
         jobs.append(base)
-        for block in (80, 320):
+        for block in (80, 160, 320):
             streamed = inputs.write_job(
                 f"streamed-{m}-{block}", m, weights="streamed", block_tokens=block
             )
