@@ -48,15 +48,27 @@ class GroupLaw : public testing::TestWithParam<Under> {
     MPI_Comm_rank(MPI_COMM_WORLD, &world_rank_);
     if (GetParam().device == at::kCUDA) {
       const int gpus = at::hasCUDA() ? at::detail::getCUDAHooks().getNumGPUs() : 0;
-      int world = 0;
-      MPI_Comm_size(MPI_COMM_WORLD, &world);
-      if (gpus < world) GTEST_SKIP() << world << " ranks need a GPU each, found " << gpus;
+      const int wanted = find_place_on_node();
+      int is_short = gpus < wanted;  // on any node, so that all ranks skip or none
+      MPI_Allreduce(MPI_IN_PLACE, &is_short, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
+      if (is_short) GTEST_SKIP() << wanted << " ranks need a GPU each, found " << gpus;
     }
+  }
+
+  /// Sets this rank's number on its node; returns the ranks that the node has.
+  int find_place_on_node() {
+    MPI_Comm node = MPI_COMM_NULL;
+    int ranks = 0;
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+    MPI_Comm_rank(node, &local_rank_);
+    MPI_Comm_size(node, &ranks);
+    MPI_Comm_free(&node);
+    return ranks;
   }
 
   at::Device device() const {
     if (GetParam().device == at::kCPU) return at::Device(at::kCPU);
-    return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(world_rank_));
+    return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(local_rank_));
   }
 
   Group group_over(MPI_Comm communicator) const {
@@ -85,6 +97,7 @@ class GroupLaw : public testing::TestWithParam<Under> {
   at::Tensor on_device(const at::Tensor& values) const { return values.to(device(), false, true); }
 
   int world_rank_ = 0;
+  int local_rank_ = 0;
 };
 
 #define EXPECT_SAME(found, expected) \
