@@ -90,6 +90,13 @@ void H5Dataset::write(hid_t memory_type, const Hyperslab& part, const void* valu
         "write a part");
 }
 
+void H5Dataset::write_chunk(const std::vector<hsize_t>& offset,
+                            std::span<const std::byte> bytes) const {
+  constexpr uint32_t kAllFilters = 0;  // none is left out
+  check(H5Dwrite_chunk(id(), H5P_DEFAULT, kAllFilters, offset.data(), bytes.size(), bytes.data()),
+        "write a chunk");
+}
+
 void H5Dataset::read_all(hid_t memory_type, void* values) const {
   check(H5Dread(id(), memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values), "read the values");
 }

@@ -150,10 +150,15 @@ Extents final_extents(const Assembly& assembly, const std::vector<PartLengths>& 
 /// Collective. The concatenated datasets, one after the other.
 void write_rows(const Assembly& assembly, RowWriter writer, const std::string& path,
                 const Extents& extents, MPI_Comm comm) {
+  int ranks = 1;
+  MPI_Comm_size(comm, &ranks);
   const H5Id access = make_property_list(H5P_FILE_ACCESS);
   H5Pset_fapl_mpio(access.get(), comm, MPI_INFO_NULL);
   H5File file;
-  agree(comm, [&] { file = H5File::open_in_parallel(path, ErrorKind::kOutput, access.get()); });
+  agree(comm, [&] {
+    file = ranks == 1 ? H5File::open_for_writing(path, ErrorKind::kOutput)
+                      : H5File::open_in_parallel(path, ErrorKind::kOutput, access.get());
+  });
   for (const auto& dataset : assembly.datasets) {
     if (concatenation_axis(dataset)) writer.write(file, dataset, extents);
   }

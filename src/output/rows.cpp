@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "comm/agreement.h"
+#include "comm/session.h"
+#include "output/chunk_writer.h"
 
 namespace actsweep {
 namespace {
@@ -79,7 +81,11 @@ std::vector<RowTile> cut_tiles(int64_t layers, int64_t rows, int64_t row_bytes, 
 
 RowWriter::RowWriter(Parts& parts, std::vector<PartLengths> lengths, bool adds_offsets,
                      MPI_Comm comm)
-    : parts_(parts), lengths_(std::move(lengths)), adds_offsets_(adds_offsets), comm_(comm) {}
+    : parts_(parts),
+      lengths_(std::move(lengths)),
+      adds_offsets_(adds_offsets),
+      comm_(comm),
+      threads_(threads_per_rank(comm)) {}
 
 void RowWriter::add_offset(const Dataset& dataset, size_t part,
                            std::vector<std::byte>& values) const {
@@ -122,6 +128,35 @@ std::vector<std::byte> RowWriter::read(const Dataset& dataset, const Extents& ex
   return values;
 }
 
+void RowWriter::write_alone(const H5Dataset& target, const Dataset& dataset, const Extents& extents,
+                            const std::vector<RowTile>& tiles) {
+  const RowView view = view_of(dataset, extents);
+  const auto chunk = chunk_shape(dataset, view.shape);
+  for (const auto& tile : tiles) {
+    const auto values = read(dataset, extents, tile);
+    const auto slab = slab_of(view, tile);
+    if (chunk.empty()) {
+      target.write(memory_type(dataset.type), slab, values.data());
+      continue;
+    }
+    const auto chunk_rows = static_cast<int64_t>(chunk[view.axis]);
+    std::vector<Chunk> chunks;
+    for (int64_t layer = 0; layer < tile.layers; ++layer) {
+      for (int64_t row = 0; row < tile.rows; row += chunk_rows) {
+        const int64_t first = (layer * tile.rows + row) * view.row_bytes;
+        const int64_t rows = std::min(chunk_rows, tile.rows - row);
+        auto offset = slab.offset;
+        if (view.has_layers) offset[0] += static_cast<hsize_t>(layer);
+        offset[view.axis] += static_cast<hsize_t>(row);
+        chunks.push_back({std::move(offset),
+                          std::span(values).subspan(static_cast<size_t>(first),
+                                                    static_cast<size_t>(rows * view.row_bytes))});
+      }
+    }
+    write_chunks(target, chunks, chunk_rows * view.row_bytes, size_of(dataset.type), threads_);
+  }
+}
+
 void RowWriter::write(const H5File& target, const Dataset& dataset, const Extents& extents) {
   const RowView view = view_of(dataset, extents);
   int rank = 0, ranks = 1;
@@ -131,6 +166,7 @@ void RowWriter::write(const H5File& target, const Dataset& dataset, const Extent
   if (tiles.empty()) return;
   H5Dataset opened;
   agree(comm_, [&] { opened = target.dataset(dataset.path); });
+  if (ranks == 1) return write_alone(opened, dataset, extents, tiles);
   const H5Id transfer = make_property_list(H5P_DATASET_XFER);
   H5Pset_dxpl_mpio(transfer.get(), H5FD_MPIO_COLLECTIVE);
   for (size_t round = 0; round < tiles.size(); round += static_cast<size_t>(ranks)) {

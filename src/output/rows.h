@@ -2,7 +2,7 @@
 //
 // In: parts with their lengths, an open target. Out: the values of one concatenated dataset. Each
 // round every rank reads one tile of whole chunks and all ranks write together (MPI-IO, collective,
-// compressed by the ranks that write).
+// compressed by the ranks that write). A rank alone compresses on all of its threads.
 #pragma once
 
 #include <mpi.h>
@@ -29,12 +29,16 @@ class RowWriter {
  public:
   /// `adds_offsets`: values that count along an axis of their file get the lengths of the files
   /// before.
+  /// Collective.
   RowWriter(Parts& parts, std::vector<PartLengths> lengths, bool adds_offsets, MPI_Comm comm);
 
-  /// Collective over the communicator. An error on one rank is an error on all.
+  /// Collective over the communicator. An error on one rank is an error on all. The target is open
+  /// on all ranks, without MPI-IO where there is one.
   void write(const H5File& target, const Dataset& dataset, const Extents& extents);
 
  private:
+  void write_alone(const H5Dataset& target, const Dataset& dataset, const Extents& extents,
+                   const std::vector<RowTile>& tiles);
   std::vector<std::byte> read(const Dataset& dataset, const Extents& extents, const RowTile& tile);
   void add_offset(const Dataset& dataset, size_t part, std::vector<std::byte>& values) const;
 
@@ -42,6 +46,7 @@ class RowWriter {
   std::vector<PartLengths> lengths_;
   bool adds_offsets_;
   MPI_Comm comm_;
+  int threads_;
 };
 
 }  // namespace actsweep

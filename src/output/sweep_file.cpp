@@ -5,10 +5,11 @@
 
 #include <map>
 
+#include "output/chunk_writer.h"
+
 namespace actsweep {
 namespace {
 
-constexpr unsigned kDeflateLevel = 1;
 /// The words by which netCDF readers know a scale that has a length but no values.
 constexpr const char* kScaleWithoutValues = "This is a netCDF dimension but not a netCDF variable.";
 
