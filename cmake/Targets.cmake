@@ -1,7 +1,11 @@
 # Interface targets for how our own sources are compiled, and the two functions that add them.
 add_library(actsweep_options INTERFACE)
-target_compile_options(actsweep_options INTERFACE -Wall -Wextra -Wshadow
-                       -Wno-array-bounds)  # gcc 12 sees bounds in std::vector<std::string> that are not there
+# gcc 12 sees bounds in std::vector<std::string> that are not there.
+target_compile_options(actsweep_options INTERFACE
+                       $<$<COMPILE_LANGUAGE:C,CXX>:-Wall -Wextra -Wshadow -Wno-array-bounds>)
+if(ACTSWEEP_WITH_CUDA)
+  target_compile_definitions(actsweep_options INTERFACE ACTSWEEP_WITH_CUDA)
+endif()
 target_include_directories(actsweep_options INTERFACE "${PROJECT_SOURCE_DIR}/src")
 if(ACTSWEEP_SANITIZE)
   target_compile_options(actsweep_options INTERFACE -fsanitize=address,undefined
@@ -39,10 +43,22 @@ endfunction()
 function(actsweep_unit_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
+  target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests/unit")
   target_link_libraries(${name} PRIVATE actsweep_options ${ARG_LINKS} GTest::gtest_main GTest::gmock)
   actsweep_reuse_precompiled(${name} ${ARG_LINKS})
   add_test(NAME unit.${name} COMMAND ${name})
   set_tests_properties(unit.${name} PROPERTIES LABELS unit TIMEOUT 300)
+endfunction()
+
+# actsweep_gpu_test(NAME SOURCES ... LINKS ...): tests that also run on the CPU, once more for CUDA tensors. With CUDA only.
+function(actsweep_gpu_test name)
+  if(NOT ACTSWEEP_WITH_CUDA)
+    return()
+  endif()
+  actsweep_unit_test(${name} ${ARGN})
+  target_sources(${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests/unit/gpu_environment.cpp")
+  target_compile_definitions(${name} PRIVATE ACTSWEEP_TEST_DEVICE="cuda")
+  set_tests_properties(unit.${name} PROPERTIES LABELS gpu SKIP_REGULAR_EXPRESSION "no GPU")
 endfunction()
 
 # actsweep_pytest(LABEL FILES...): each file of Python tests as one ctest entry, LABEL.<file without test_ and .py>. Tests

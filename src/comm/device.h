@@ -11,14 +11,14 @@
 
 namespace actsweep {
 
-/// The GPU of this local rank where this build and machine have any, else the CPU. Refuses
-/// (kDevice) more ranks than GPUs.
+/// The GPU of this local rank, made current, where this build and machine have any, else the CPU.
+/// Refuses (kDevice) more ranks than GPUs.
 at::Device choose_device(int local_rank);
 
 /// The backend for tensors on `device`. Collective over `communicator`.
 std::shared_ptr<GroupBackend> make_backend(MPI_Comm communicator, at::Device device);
 
-/// The device's name and, for a CPU, the instruction set that decides its kernels' last bits.
+/// What decides the last bits of its kernels: for a CPU the instruction set, for a GPU its name.
 std::string describe_device(at::Device device);
 
 }  // namespace actsweep

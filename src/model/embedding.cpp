@@ -28,6 +28,15 @@ at::Tensor index_of(int64_t rows, const Value& value) {
   return index;
 }
 
+/// Rows of a table of the map, on a device. A GPU is sent them as the file holds them, without
+/// waiting: the next ones are gathered meanwhile.
+at::Tensor rows_on(at::Device device, const at::Tensor& table, const at::Tensor& id) {
+  if (device.is_cpu()) return table.index_select(0, id);
+  auto rows = at::empty({id.size(0), table.size(1)}, table.options().pinned_memory(true));
+  at::index_select_out(rows, table, 0, id);
+  return rows.to(device, /*non_blocking=*/true);
+}
+
 }  // namespace
 
 void embed(const Checkpoint& checkpoint, std::span<const uint32_t> ids, int64_t positions,
@@ -46,15 +55,17 @@ void embed(const Checkpoint& checkpoint, std::span<const uint32_t> ids, int64_t 
     // The id of a sink token is the one behind the vocabulary.
     const auto id = index_of(
         rows, [&](int64_t row) { return std::min<int64_t>(ids[begin + row], a.vocabulary - 1); });
-    auto embedded = table.index_select(0, id);
-    if (projection.defined()) embedded = at::mm(embedded.to(at::kFloat), projection.t());
+    auto embedded = rows_on(target.device(), table, id);
+    if (projection.defined()) {
+      embedded = at::mm(embedded.to(at::kFloat), projection.to(target.device()).t());
+    }
     target.copy_(embedded);
     if (a.embedding_scale != 1) target.mul_(a.embedding_scale);
     if (!position_table.defined()) continue;
     const auto position = index_of(rows, [&](int64_t row) {
       return std::max<int64_t>((begin + row) % positions - sinks, 0) + a.position_offset;
     });
-    target.add_(position_table.index_select(0, position).to(target.options()));
+    target.add_(rows_on(target.device(), position_table, position).to(at::kFloat));
   }
   if (!a.has_sink_token) return;
   residual.view({-1, positions, a.channels})

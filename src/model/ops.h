@@ -1,8 +1,8 @@
 // The element-wise steps of a layer, each in one pass over its rows.
 //
-// On CPU tensors: vectorised kernels, threaded over rows. On other devices, and under `aten` for
-// any: ATen operators with the same results up to rounding. Arithmetic is float32 whatever the
-// dtype of the rows.
+// On CPU tensors: vectorised kernels, threaded over rows. On CUDA tensors: CUDA kernels. Under
+// `aten`, for any device: ATen's operators with the same results up to rounding, which both are
+// tested against. Arithmetic is float32 whatever the dtype of the rows.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -79,5 +79,17 @@ void rotate(at::Tensor& qkv, const RotaryHeads& heads, const RotaryTable& table)
 void gate(const at::Tensor& gate_up, Activation activation, at::Tensor& hidden);
 void activate(at::Tensor& hidden, Activation activation);
 }  // namespace cpu
+
+namespace cuda {
+void normalise(const at::Tensor& residual, const Norm& norm, at::Tensor& out);
+void add_and_normalise(at::Tensor& residual, const at::Tensor& partial, const Norm& norm,
+                       at::Tensor& out);
+void add_rows(at::Tensor& residual, const at::Tensor& partial);
+void add_normalised(at::Tensor& residual, const at::Tensor& partial, const Norm& norm);
+void normalise_heads(at::Tensor& qkv, const HeadRange& heads, const Norm& norm);
+void rotate(at::Tensor& qkv, const RotaryHeads& heads, const RotaryTable& table);
+void gate(const at::Tensor& gate_up, Activation activation, at::Tensor& hidden);
+void activate(at::Tensor& hidden, Activation activation);
+}  // namespace cuda
 
 }  // namespace actsweep

@@ -80,8 +80,8 @@ void WeightStore::start_reading(int64_t stage, int64_t current) {
   // The slot's last computation is enqueued by now; the copy into it waits for that.
   copy_stream_.wait_for_current();
   reading_ = std::async(std::launch::async, [this, slot, stage] {
-    at::get_num_threads();   // ATen sets a new thread's OpenMP width at its first question,
-    omp_set_num_threads(1);  // so that only this comes after it: the cores belong to the products
+    at::get_num_threads();  // ATen sets a new thread's OpenMP width at its first question
+    if (options_.device.is_cpu()) omp_set_num_threads(1);  // the cores belong to the products
     load(*slot, stage);
     copy_stream_.finish_on_host();
   });

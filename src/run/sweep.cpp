@@ -1,5 +1,6 @@
 #include "run/sweep.h"
 
+#include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>
 #include <spdlog/spdlog.h>
 
@@ -126,6 +127,7 @@ Verdict measure(const SweepInputs& inputs, const SweepLayout& layout, const Grou
       verdict = prompt < 0 ? runner.run_segment(unit, is_last)
                            : runner.run_prompt(inputs.job.capture.prompts[prompt], unit, is_last);
     }
+    if (!place.device.is_cpu()) at::accelerator::synchronizeDevice(place.device.index());
     if (place.session.rank() == 0 && verdict == Verdict::kGoOn) {
       log_summary(inputs, pass, progress, tokens, assignment.replicas);
     }

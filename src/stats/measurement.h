@@ -1,9 +1,10 @@
 // What one pass over a micro-batch measures, from which the statistics take what they write.
 //
 // In: the owned rows of one micro-batch at one layer, with labels. Out: rows per real token and per
-// window on the host, and sums over the finite tokens on the statistics' device. Two
-// implementations give the same values: vectorised kernels on the host, and ATen operators on any
-// device (selections, medians and counts equal, sums to 1e-12).
+// window on the host, and sums over the finite tokens on the statistics' device. Three
+// implementations give the same values (selections, medians and counts equal, sums to 1e-12):
+// vectorised kernels on the host, CUDA kernels on a GPU, and ATen's operators on any device, which
+// are the yardstick of the other two.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -59,6 +60,8 @@ class Measurement {
 
 /// Vectorised kernels for host tensors, on at::get_num_threads() threads.
 std::unique_ptr<Measurement> make_kernel_measurement(int64_t channels, int64_t top_k);
+/// CUDA kernels for CUDA tensors; only in the build with CUDA.
+std::unique_ptr<Measurement> make_cuda_measurement(int64_t channels, int64_t top_k);
 /// ATen operators for tensors of any device.
 std::unique_ptr<Measurement> make_aten_measurement(int64_t channels, int64_t top_k);
 

@@ -14,6 +14,18 @@
 
 namespace actsweep {
 
+namespace {
+
+std::unique_ptr<Measurement> make_measurement(int64_t channels, int64_t top_k, at::Device device) {
+  if (device.is_cpu()) return make_kernel_measurement(channels, top_k);
+#ifdef ACTSWEEP_WITH_CUDA
+  if (device.is_cuda()) return make_cuda_measurement(channels, top_k);
+#endif
+  return make_aten_measurement(channels, top_k);
+}
+
+}  // namespace
+
 struct SiteStatistics::State {
   int64_t layers = 0;
   int64_t channels = 0;
@@ -27,16 +39,13 @@ SiteStatistics::SiteStatistics(Site site, const Job& job, const Extents& extents
                                MeasuredBy measured_by)
     : state_(std::make_unique<State>()) {
   const int64_t top_k = job.statistics.top_k;
-  if (measured_by == MeasuredBy::kDefault) {
-    measured_by = device.is_cpu() ? MeasuredBy::kKernels : MeasuredBy::kAten;
-  }
   const SiteGroup group = group_of(site);
   const int64_t channels = extents.at(group.channel);
   state_->layers = extents.at(group.layer);
   state_->channels = channels;
   state_->top_k = top_k;
-  state_->measurement = measured_by == MeasuredBy::kKernels
-                            ? make_kernel_measurement(channels, top_k)
+  state_->measurement = measured_by == MeasuredBy::kDefault
+                            ? make_measurement(channels, top_k, device)
                             : make_aten_measurement(channels, top_k);
   Extents lengths = extents;
   lengths[Axis::kClass] = kClasses;

@@ -2,8 +2,8 @@
 //
 // In: the rows of one micro-batch that this rank owns, with their labels. Out: rows per token and
 // per sequence (handed to a RowSink at once), events, and per-layer fields that add up over a
-// segment. CPU tensors go through the vectorised kernels, tile by tile; tensors on another device
-// through ATen operators, with the same results.
+// segment. CPU tensors go through the vectorised kernels, tile by tile; CUDA tensors through CUDA
+// kernels; tensors of any device can go through ATen's operators. All give the same results.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -20,12 +20,9 @@
 
 namespace actsweep {
 
-/// What measures a micro-batch.
-enum class MeasuredBy {
-  kDefault,
-  kKernels,
-  kAten
-};  // default: kernels for a CPU device, else ATen
+/// What measures a micro-batch. By default its device's kernels; ATen's operators where a device
+/// has none.
+enum class MeasuredBy { kDefault, kAten };
 
 class SiteStatistics : public SegmentFields {
  public:

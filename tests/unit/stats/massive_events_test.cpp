@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "device.h"
 #include "reference.h"
 
 namespace actsweep::testing {
@@ -17,12 +18,12 @@ struct Found {
 
 Found find(const Batch& batch, const Job& job, MeasuredBy measured_by = MeasuredBy::kDefault) {
   SiteStatistics statistics(Site::kResidual, job,
-                            {{Axis::kLayer, 3}, {Axis::kChannel, batch.rows.size(1)}}, at::kCPU,
-                            measured_by);
+                            {{Axis::kLayer, 3}, {Axis::kChannel, batch.rows.size(1)}},
+                            test_device(), measured_by);
   statistics.begin_segment();
   CollectingSink sink;
   Found found;
-  statistics.update(batch.at_layer(2), sink, found.events);
+  statistics.update({batch.rows.to(test_device()), 2, &batch.labels}, sink, found.events);
   found.left_out = values_of(statistics.fields(), 2).at("massive/events_left_out")[0];
   return found;
 }
@@ -82,7 +83,7 @@ TEST(MassiveEvents, BeyondTheLimitAreCountedPerSequence) {
   row_of(batch, 0, 30)[2] = 5000.0f;
   row_of(batch, 0, 35)[0] = 9000.0f;
   row_of(batch, 1, 29)[8] = 4000.0f;
-  for (const MeasuredBy measured_by : {MeasuredBy::kKernels, MeasuredBy::kAten}) {
+  for (const MeasuredBy measured_by : {MeasuredBy::kDefault, MeasuredBy::kAten}) {
     const Found found = find(batch, job, measured_by);
     EXPECT_EQ(found.left_out, 4);
     std::vector<std::tuple<int64_t, int64_t, uint32_t>> places;

@@ -227,7 +227,7 @@ void CollectingSink::append(const Dataset& dataset, std::span<const std::byte> b
 Values values_of(const std::vector<Field>& fields, int64_t layer) {
   Values values;
   for (const Field& field : fields) {
-    const at::Tensor one = field.values.select(0, layer).to(at::kDouble).contiguous();
+    const at::Tensor one = field.values.select(0, layer).cpu().to(at::kDouble).contiguous();
     const double* first = one.const_data_ptr<double>();
     values[field.dataset->path].assign(first, first + one.numel());
   }

@@ -11,6 +11,7 @@
 #include <random>
 
 #include "base/error.h"
+#include "device.h"
 #include "reference.h"
 
 namespace actsweep::testing {
@@ -28,11 +29,13 @@ struct Result {
 Result measure(const std::vector<Batch>& batches, const Job& job, MeasuredBy measured_by) {
   const int64_t channels = batches[0].rows.size(1);
   SiteStatistics statistics(Site::kResidual, job, {{Axis::kLayer, 2}, {Axis::kChannel, channels}},
-                            at::kCPU, measured_by);
+                            test_device(), measured_by);
   statistics.begin_segment();
   CollectingSink sink;
   Result result;
-  for (const Batch& batch : batches) statistics.update(batch.at_layer(1), sink, result.events);
+  for (const Batch& batch : batches) {
+    statistics.update({batch.rows.to(test_device()), 1, &batch.labels}, sink, result.events);
+  }
   result.values = values_of(statistics.fields(), 1);
   result.values.merge(sink.values);
   for (const auto& [path, untouched] : values_of(statistics.fields(), 0)) {
@@ -160,7 +163,7 @@ TEST_P(EveryConfiguration, PaddingReachesNothing) {
 
 std::vector<Configuration> configurations() {
   std::vector<Configuration> all;
-  for (const MeasuredBy measured_by : {MeasuredBy::kKernels, MeasuredBy::kAten}) {
+  for (const MeasuredBy measured_by : {MeasuredBy::kDefault, MeasuredBy::kAten}) {
     for (const int threads : {1, 2, 5}) {
       for (const auto& [channels, top_k] :
            {std::pair<int64_t, int64_t>{1, 3}, {2, 1}, {37, 3}, {64, 40}, {577, 5}, {2304, 3}}) {
@@ -174,7 +177,7 @@ std::vector<Configuration> configurations() {
 std::string name_of(const ::testing::TestParamInfo<Configuration>& test) {
   const Configuration& c = test.param;
   return fmt::format("{}_C{}_k{}_threads{}",
-                     c.measured_by == MeasuredBy::kKernels ? "kernels" : "aten", c.channels,
+                     c.measured_by == MeasuredBy::kDefault ? "kernels" : "aten", c.channels,
                      c.top_k, c.threads);
 }
 
