@@ -1,9 +1,11 @@
-"""What all tests in Python share: the marker `slow`, and the program under test.
+"""What all tests in Python share: the marker `slow`, the program under test, and its GPUs.
 
-ACTSWEEP_PROGRAM names the program; without it, it is build/actsweep.
+ACTSWEEP_PROGRAM names the program; without it, it is build/actsweep. ACTSWEEP_GPUS says that it
+computes on GPUs, one for each rank: how many there are, or "auto". Tests on more ranks are skipped.
 """
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,32 @@ import pytest
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes minutes; ctest runs it under the label slow")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    wanted = os.environ.get("ACTSWEEP_GPUS")
+    if wanted is None:
+        return
+    gpus = count_gpus() if wanted == "auto" else int(wanted)
+    for item in items:
+        if (ranks := ranks_of(item)) > gpus:
+            reason = f"{ranks} ranks need a GPU each, found {gpus}" if gpus else "no GPU"
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def count_gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def ranks_of(item: pytest.Item) -> int:
+    """The parameter `m` of a test, or what its name says: NAME-m3."""
+    parameters = getattr(item, "callspec", None)
+    if parameters is not None and "m" in parameters.params:
+        return int(parameters.params["m"])
+    found = re.search(r"-m(\d+)", item.name)
+    return int(found[1]) if found else 1
 
 
 @pytest.fixture(scope="session")
