@@ -103,8 +103,8 @@ class H5Dataset : public H5Object {
   void read(hid_t memory_type, const Hyperslab& part, void* values) const;
   void write(hid_t memory_type, const Hyperslab& part, const void* values,
              hid_t transfer = H5P_DEFAULT) const;
-  /// Writes one chunk, which begins at `offset`, past the filters: `bytes` are what they would have
-  /// made. Only in a file that one rank writes alone.
+  /// Writes one chunk, which begins at `offset`, past the filters: `bytes` have passed them. Only in
+  /// a file that one rank writes alone.
   void write_chunk(const std::vector<hsize_t>& offset, std::span<const std::byte> bytes) const;
   /// All values at once.
   void read_all(hid_t memory_type, void* values) const;

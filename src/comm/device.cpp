@@ -21,6 +21,9 @@ at::Device choose_device(int local_rank) {
   const at::Device device(at::kCUDA, static_cast<at::DeviceIndex>(local_rank));
   // What names no device, page-locked memory for one, would else open a context on the first GPU.
   at::accelerator::setDeviceIndex(device.index());
+  // Partial sums of half types stay float32, as on the CPU.
+  at::globalContext().setAllowBF16ReductionCuBLAS(false);
+  at::globalContext().setAllowFP16ReductionCuBLAS(false);
   return device;
 }
 

@@ -7,6 +7,8 @@
 #include <cstdio>
 
 #include "comm/agreement.h"
+#include "comm/session.h"
+#include "output/chunk_writer.h"
 #include "output/durable.h"
 #include "output/fields.h"
 #include "output/parts.h"
@@ -25,8 +27,12 @@ bool is_capture(const Dataset& dataset) { return dataset.path.starts_with("captu
 class Beginning {
  public:
   Beginning(const Assembly& assembly, Parts& parts, const std::vector<PartLengths>& lengths,
-            Extents& extents)
-      : assembly_(assembly), parts_(parts), lengths_(lengths), extents_(extents) {}
+            Extents& extents, int threads)
+      : assembly_(assembly),
+        parts_(parts),
+        lengths_(lengths),
+        extents_(extents),
+        threads_(threads) {}
 
   void write(const std::string& path) {
     fields_ = merge_fields(parts_, lengths_, assembly_.datasets, extents_);
@@ -89,9 +95,11 @@ class Beginning {
         is_capture(dataset) ? read_capture(planned) : find_values(dataset);
     ensure(static_cast<int64_t>(values.size()) == byte_count(dataset, planned.shape),
            "an assembly's values fill their dataset");
-    if (!values.empty()) {
-      file.dataset(dataset.path).write_all(memory_type(dataset.type), values.data());
-    }
+    if (values.empty()) return;
+    const H5Dataset target = file.dataset(dataset.path);
+    if (planned.shape.empty()) return target.write_all(memory_type(dataset.type), values.data());
+    const std::vector<hsize_t> begin(planned.shape.size(), 0);
+    write_chunks(target, planned, {begin, planned.shape}, values, threads_);
   }
 
   /// The bytes of rows and events if nothing can be compressed.
@@ -117,6 +125,7 @@ class Beginning {
   Parts& parts_;
   const std::vector<PartLengths>& lengths_;
   Extents& extents_;
+  int threads_;
   MergedFields fields_;
   Derived derived_;
 };
@@ -188,14 +197,15 @@ void assemble(const Assembly& assembly, MPI_Comm comm) {
     if (assembly.on_step) assembly.on_step(word);
   };
 
+  const int threads = threads_per_rank(comm);
   Parts parts(assembly.parts);
   const std::vector<PartLengths> lengths = measure_parts(assembly, parts, comm);
   Extents extents = final_extents(assembly, lengths);
   try {
-    on_first_rank([&] { Beginning(assembly, parts, lengths, extents).write(partial); });
+    on_first_rank([&] { Beginning(assembly, parts, lengths, extents, threads).write(partial); });
     step("created");
-    write_rows(assembly, RowWriter(parts, lengths, assembly.offset_indices, comm), partial, extents,
-               comm);
+    write_rows(assembly, RowWriter(parts, lengths, assembly.offset_indices, comm, threads), partial,
+               extents, comm);
     step("rows written");
     on_first_rank([&] {
       mark_complete(partial);

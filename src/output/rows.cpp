@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "comm/agreement.h"
-#include "comm/session.h"
 #include "output/chunk_writer.h"
 
 namespace actsweep {
@@ -80,12 +79,12 @@ std::vector<RowTile> cut_tiles(int64_t layers, int64_t rows, int64_t row_bytes, 
 }
 
 RowWriter::RowWriter(Parts& parts, std::vector<PartLengths> lengths, bool adds_offsets,
-                     MPI_Comm comm)
+                     MPI_Comm comm, int threads)
     : parts_(parts),
       lengths_(std::move(lengths)),
       adds_offsets_(adds_offsets),
       comm_(comm),
-      threads_(threads_per_rank(comm)) {}
+      threads_(threads) {}
 
 void RowWriter::add_offset(const Dataset& dataset, size_t part,
                            std::vector<std::byte>& values) const {
@@ -131,29 +130,9 @@ std::vector<std::byte> RowWriter::read(const Dataset& dataset, const Extents& ex
 void RowWriter::write_alone(const H5Dataset& target, const Dataset& dataset, const Extents& extents,
                             const std::vector<RowTile>& tiles) {
   const RowView view = view_of(dataset, extents);
-  const auto chunk = chunk_shape(dataset, view.shape);
   for (const auto& tile : tiles) {
     const auto values = read(dataset, extents, tile);
-    const auto slab = slab_of(view, tile);
-    if (chunk.empty()) {
-      target.write(memory_type(dataset.type), slab, values.data());
-      continue;
-    }
-    const auto chunk_rows = static_cast<int64_t>(chunk[view.axis]);
-    std::vector<Chunk> chunks;
-    for (int64_t layer = 0; layer < tile.layers; ++layer) {
-      for (int64_t row = 0; row < tile.rows; row += chunk_rows) {
-        const int64_t first = (layer * tile.rows + row) * view.row_bytes;
-        const int64_t rows = std::min(chunk_rows, tile.rows - row);
-        auto offset = slab.offset;
-        if (view.has_layers) offset[0] += static_cast<hsize_t>(layer);
-        offset[view.axis] += static_cast<hsize_t>(row);
-        chunks.push_back({std::move(offset),
-                          std::span(values).subspan(static_cast<size_t>(first),
-                                                    static_cast<size_t>(rows * view.row_bytes))});
-      }
-    }
-    write_chunks(target, chunks, chunk_rows * view.row_bytes, size_of(dataset.type), threads_);
+    write_chunks(target, {dataset, view.shape}, slab_of(view, tile), values, threads_);
   }
 }
 

@@ -28,9 +28,9 @@ std::vector<RowTile> cut_tiles(int64_t layers, int64_t rows, int64_t row_bytes, 
 class RowWriter {
  public:
   /// `adds_offsets`: values that count along an axis of their file get the lengths of the files
-  /// before.
-  /// Collective.
-  RowWriter(Parts& parts, std::vector<PartLengths> lengths, bool adds_offsets, MPI_Comm comm);
+  /// before. `threads` compress where one rank writes alone.
+  RowWriter(Parts& parts, std::vector<PartLengths> lengths, bool adds_offsets, MPI_Comm comm,
+            int threads);
 
   /// Collective over the communicator. An error on one rank is an error on all. The target is open
   /// on all ranks, without MPI-IO where there is one.

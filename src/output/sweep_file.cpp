@@ -5,8 +5,6 @@
 
 #include <map>
 
-#include "output/chunk_writer.h"
-
 namespace actsweep {
 namespace {
 

@@ -17,6 +17,8 @@ namespace actsweep {
 inline constexpr const char* kSchema = "actsweep";
 inline constexpr int64_t kSchemaVersion = 1;
 
+inline constexpr unsigned kDeflateLevel = 1;  // of chunks, after their bytes are shuffled
+
 struct PlannedDataset {
   Dataset dataset;
   std::vector<hsize_t> shape;

@@ -48,7 +48,6 @@ void Measurements::begin_block(const BlockLabels& labels, RowCollector& rows) {
   labels_ = &labels;
   rows_ = &rows;
   events_.clear();
-  fresh_events_.assign(labels.own.size(), {0, 0});
   sequences_.clear();
   for (const auto& members : labels.members) sequences_.push_back(gathered_sequences(members));
 }
@@ -71,7 +70,7 @@ BlockPass::Listeners Measurements::listeners() {
   };
   listeners.before_stage = [this](size_t batch, const Stage& stage) {
     batch_ = batch;
-    if (stage.is_first && key_sets_.has_events()) gather_events(batch);
+    if (stage.is_first && key_sets_.has_events()) gather_events(batch, stage.layer);
   };
   if (loss_) {
     listeners.on_loss = [this](const OwnedRows& own, const at::Tensor& nll) {
@@ -97,20 +96,23 @@ void Measurements::tap(const Tap& tap) {
   auto& statistics = sites_.at(tap.site);
   const SiteBatch batch = {tap.rows, tap.layer, &tap.labels};
   if (!tap.rows.defined()) return statistics.skip(batch, *rows_);
-  const size_t before = events_.size();
   statistics.update(batch, *rows_, events_);
-  if (tap.site != Site::kResidual) return;
-  fresh_events_[&tap.labels - labels_->own.data()] = {before, events_.size()};
+}
+
+void Measurements::end_layer() {
+  for (auto& [site, statistics] : sites_) statistics.finish(*rows_, events_);
 }
 
 /// Marks the rows with an event in the input of the layer, over all members.
-void Measurements::gather_events(size_t batch) {
+void Measurements::gather_events(size_t batch, int64_t layer) {
   const auto& own = labels_->own[batch];
+  const auto windows = static_cast<int64_t>(own.windows.size());
   auto mine = at::zeros({own.row_count()}, at::kLong);
-  const auto [begin, end] = fresh_events_[batch];
-  for (size_t i = begin; i < end; ++i) {
-    const auto window = events_[i].sequence - own.windows.front().sequence;
-    mine[window * own.padded_length + events_[i].position] = 1;
+  // Behind those of the layer's input stand at most those of its output.
+  for (auto event = events_.rbegin(); event != events_.rend() && event->layer >= layer; ++event) {
+    const auto window = windows > 0 ? event->sequence - own.windows.front().sequence : -1;
+    if (event->layer > layer || window < 0 || window >= windows) continue;
+    mine[window * own.padded_length + event->position] = 1;
   }
   auto all = at::empty({own.row_count() * group_.size()}, mine.options().device(device_));
   is_event_ = group_.all_gather(mine.to(device_), all).to(at::kCPU);

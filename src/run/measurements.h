@@ -33,6 +33,8 @@ class Measurements {
   void begin_block(const BlockLabels& labels, RowCollector& rows);
   /// What the pass calls; whoever runs it adds what ends a layer.
   BlockPass::Listeners listeners();
+  /// To be called when all micro-batches have passed a layer, before its rows are written.
+  void end_layer();
   /// Of the block, in the order of the layers.
   const std::vector<Event>& events() const { return events_; }
   std::vector<Field> fields() const;
@@ -42,7 +44,7 @@ class Measurements {
   void tap(const Tap& tap);
   void see_attention(const AttentionView& view);
   void see_slice(Site site, int64_t layer, const at::Tensor& rows);
-  void gather_events(size_t batch);
+  void gather_events(size_t batch, int64_t layer);
 
   const SweepInputs& inputs_;
   const Group& group_;
@@ -60,8 +62,7 @@ class Measurements {
   const BlockLabels* labels_ = nullptr;
   RowCollector* rows_ = nullptr;
   std::vector<Event> events_;
-  std::vector<std::pair<size_t, size_t>> fresh_events_;  // [micro-batch] of the last residual tap
-  size_t batch_ = 0;                                     // whose layer runs
+  size_t batch_ = 0;  // whose layer runs
   std::vector<std::vector<GatheredSequence>>
       sequences_;        // [micro-batch] where all members' are needed
   at::Tensor is_event_;  // [gathered rows] int64 on the host

@@ -63,6 +63,7 @@ Verdict SegmentRunner::check_stop(int64_t token_layers_left) {
 BlockPass::Listeners SegmentRunner::listeners(const BlockLabels& labels, RowCollector& rows) {
   auto listeners = measurements_.listeners();
   listeners.after_layer = [&](int64_t layer) {
+    measurements_.end_layer();
     rows.flush_layer(layer);
     token_layers_left_ -= labels.tokens;
     environment_.progress.layer_done(labels.tokens);

@@ -6,6 +6,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <span>
 
@@ -48,7 +49,9 @@ void scatter_rows(const at::Tensor& from, std::span<const int64_t> token, std::v
 class AtenMeasurement : public Measurement {
  public:
   AtenMeasurement(int64_t channels, int64_t top_k) : channels_(channels), top_k_(top_k) {}
-  const Measured& measure(const SiteBatch& batch) override;
+  size_t depth() const override { return of_batch_.size(); }
+  void start(const SiteBatch& batch) override;
+  const Measured& finish() override { return of_batch_[finished_++ % of_batch_.size()]; }
 
  private:
   FiniteTokens find_finite(const SiteBatch& batch);
@@ -58,11 +61,15 @@ class AtenMeasurement : public Measurement {
 
   int64_t channels_;
   int64_t top_k_;
-  Measured measured_;
+  std::array<Measured, 2> of_batch_;
+  Measured* measured_ = nullptr;  // of the micro-batch that starts
+  size_t started_ = 0;
+  size_t finished_ = 0;
 };
 
-const Measured& AtenMeasurement::measure(const SiteBatch& batch) {
-  measured_.prepare_rows(*batch.labels, top_k_);
+void AtenMeasurement::start(const SiteBatch& batch) {
+  measured_ = &of_batch_[started_++ % of_batch_.size()];
+  measured_->prepare_rows(*batch.labels, top_k_);
   clear_sums(batch.rows.device());
   const FiniteTokens finite = find_finite(batch);
   const auto count = static_cast<int64_t>(finite.row.size());
@@ -84,9 +91,8 @@ const Measured& AtenMeasurement::measure(const SiteBatch& batch) {
     window.push_back(static_cast<int64_t>(i));
   }
   if (!median.empty()) {
-    scatter_rows<float, float>(at::stack(median), window, measured_.sequence_median, 1);
+    scatter_rows<float, float>(at::stack(median), window, measured_->sequence_median, 1);
   }
-  return measured_;
 }
 
 FiniteTokens AtenMeasurement::find_finite(const SiteBatch& batch) {
@@ -96,14 +102,14 @@ FiniteTokens AtenMeasurement::find_finite(const SiteBatch& batch) {
   const bool* row_is_finite = is_finite.const_data_ptr<bool>();
   FiniteTokens finite;
   int64_t token = 0;
-  measured_.nonfinite_tokens = 0;
+  measured_->nonfinite_tokens = 0;
   finite.window_begin.push_back(0);
   for (size_t i = 0; i < labels.windows.size(); ++i) {
     const int64_t first = static_cast<int64_t>(i) * labels.padded_length;
     for (int64_t row = first; row < first + labels.windows[i].length(); ++row, ++token) {
-      measured_.is_finite[token] = row_is_finite[row];
+      measured_->is_finite[token] = row_is_finite[row];
       if (!row_is_finite[row]) {
-        ++measured_.nonfinite_tokens;
+        ++measured_->nonfinite_tokens;
         continue;
       }
       finite.row.push_back(row);
@@ -119,13 +125,13 @@ void AtenMeasurement::clear_sums(at::Device device) {
   const auto zeros = [&](at::IntArrayRef sizes, at::ScalarType type) {
     return at::zeros(sizes, at::TensorOptions(device).dtype(type));
   };
-  measured_.class_count = zeros({kClasses}, at::kLong);
-  measured_.class_sum = zeros({kClasses, channels_}, at::kDouble);
-  measured_.class_sum_square = zeros({kClasses, channels_}, at::kDouble);
-  measured_.sum_fourth = zeros({channels_}, at::kDouble);
-  measured_.max_magnitude = zeros({channels_}, at::kFloat);
-  measured_.count_above_6 = zeros({channels_}, at::kLong);
-  measured_.histogram = zeros({kMagnitudeBins}, at::kLong);
+  measured_->class_count = zeros({kClasses}, at::kLong);
+  measured_->class_sum = zeros({kClasses, channels_}, at::kDouble);
+  measured_->class_sum_square = zeros({kClasses, channels_}, at::kDouble);
+  measured_->sum_fourth = zeros({channels_}, at::kDouble);
+  measured_->max_magnitude = zeros({channels_}, at::kFloat);
+  measured_->count_above_6 = zeros({channels_}, at::kLong);
+  measured_->histogram = zeros({kMagnitudeBins}, at::kLong);
 }
 
 /// The rows of the tokens whose activations are `x` [n, C].
@@ -139,11 +145,11 @@ void AtenMeasurement::measure_tokens(const at::Tensor& x, std::span<const int64_
   const int64_t kept = std::min(top_k_, channels_);
   const at::Tensor top = std::get<0>(key.topk(kept, 1));  // [n, kept], falling
   const at::Tensor top_channel = top.bitwise_and(int64_t{kNoIndex}).neg().add(int64_t{kNoIndex});
-  scatter_rows<uint32_t, int64_t>(top_channel, token, measured_.token_top_channel, top_k_);
-  scatter_rows<float, float>(x.gather(1, top_channel), token, measured_.token_top_value, top_k_);
-  scatter_rows<float, float>(std::get<0>(magnitude.median(1)), token, measured_.token_median, 1);
+  scatter_rows<uint32_t, int64_t>(top_channel, token, measured_->token_top_channel, top_k_);
+  scatter_rows<float, float>(x.gather(1, top_channel), token, measured_->token_top_value, top_k_);
+  scatter_rows<float, float>(std::get<0>(magnitude.median(1)), token, measured_->token_median, 1);
   const at::Tensor norm = x.to(at::kDouble).square().sum(1).sqrt().to(at::kFloat);
-  scatter_rows<float, float>(norm, token, measured_.token_norm, 1);
+  scatter_rows<float, float>(norm, token, measured_->token_norm, 1);
 }
 
 /// Adds the finite rows `x` [n, C] to the sums.
@@ -153,17 +159,17 @@ void AtenMeasurement::add_sums(const at::Tensor& x, std::span<const int64_t> tok
   const at::Tensor number = at::arange(kClasses, class_index.options());
   const at::Tensor is_of_class = number.unsqueeze(1).eq(class_index.unsqueeze(0));  // [classes, n]
   const at::Tensor weight = is_of_class.to(at::kDouble);
-  measured_.class_count.add_(is_of_class.sum(1));
+  measured_->class_count.add_(is_of_class.sum(1));
   const at::Tensor value = x.to(at::kDouble);
-  measured_.class_sum.add_(weight.mm(value));
+  measured_->class_sum.add_(weight.mm(value));
   const at::Tensor square = value.square();
-  measured_.class_sum_square.add_(weight.mm(square));
-  measured_.sum_fourth.add_(square.square().sum(0));
+  measured_->class_sum_square.add_(weight.mm(square));
+  measured_->sum_fourth.add_(square.square().sum(0));
   const at::Tensor magnitude = x.abs();
-  measured_.max_magnitude = at::maximum(measured_.max_magnitude, magnitude.amax(0));
-  measured_.count_above_6.add_(magnitude.ge(6).sum(0));
+  measured_->max_magnitude = at::maximum(measured_->max_magnitude, magnitude.amax(0));
+  measured_->count_above_6.add_(magnitude.ge(6).sum(0));
   const at::Tensor bin = magnitude.view(at::kInt).bitwise_right_shift(16).flatten();
-  measured_.histogram.add_(at::bincount(bin, {}, kMagnitudeBins));
+  measured_->histogram.add_(at::bincount(bin, {}, kMagnitudeBins));
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 // The measurement by CUDA kernels, for tensors of a GPU.
 //
-// The host waits once: for the rows of the tokens, at the end. Which token is finite is known to
-// the kernels alone until then. Work space of windows is bounded by measuring some at a time.
+// The host waits once: for the rows of the tokens, when a micro-batch is finished; by then the next
+// one is enqueued. Which token is finite is known to the kernels alone until then. Work space of
+// windows is bounded by measuring some at a time.
 #include <ATen/ATen.h>
+#include <ATen/cuda/CUDAEvent.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAStream.h>
@@ -58,7 +60,9 @@ struct TokenLists {
 class CudaMeasurement : public Measurement {
  public:
   CudaMeasurement(int64_t channels, int64_t top_k) : channels_(channels), top_k_(top_k) {}
-  const Measured& measure(const SiteBatch& batch) override;
+  size_t depth() const override { return batches_.size(); }
+  void start(const SiteBatch& batch) override;
+  const Measured& finish() override;
 
  private:
   /// Where the rows of the tokens lie in the buffer that goes to the host.
@@ -73,11 +77,21 @@ class CudaMeasurement : public Measurement {
                     cudaStream_t stream);
   void measure_windows(const cuda::TokenRows& rows, const TokenLists& lists,
                        const uint8_t* is_finite, float* median, cudaStream_t stream);
-  void take_rows(const at::Tensor& results, const Columns& places, int64_t tokens);
+  struct Batch {
+    Measured measured;
+    at::Tensor rows;  // of the tokens, on their way to the host
+    Columns places;
+    int64_t tokens = 0;
+    at::cuda::CUDAEvent arrived;
+  };
+  void take_rows(Batch& batch) const;
 
   int64_t channels_;
   int64_t top_k_;
-  Measured measured_;
+  std::array<Batch, 2> batches_;
+  size_t started_ = 0;
+  size_t finished_ = 0;
+  Measured* measured_ = nullptr;  // of the micro-batch that starts
 };
 
 at::TensorOptions bytes_on(at::Device device) {
@@ -89,12 +103,15 @@ at::Tensor host_buffer(int64_t bytes) {
   return at::empty({bytes}, at::TensorOptions().dtype(at::kByte).pinned_memory(true));
 }
 
-const Measured& CudaMeasurement::measure(const SiteBatch& batch) {
+void CudaMeasurement::start(const SiteBatch& batch) {
   ensure(batch.rows.is_cuda(), "CUDA kernels measure CUDA tensors");
   const auto device = batch.rows.device();
   const c10::DeviceGuard on_device(device);
-  const cudaStream_t stream = c10::cuda::getCurrentCUDAStream(device.index()).stream();
-  measured_.prepare_rows(*batch.labels, top_k_);
+  const auto current = c10::cuda::getCurrentCUDAStream(device.index());
+  const cudaStream_t stream = current.stream();
+  auto& started = batches_[started_++ % batches_.size()];
+  measured_ = &started.measured;
+  measured_->prepare_rows(*batch.labels, top_k_);
   clear_sums(device);
   const auto lists = list_tokens(*batch.labels, device);
   const auto places = place_columns(lists);
@@ -111,11 +128,18 @@ const Measured& CudaMeasurement::measure(const SiteBatch& batch) {
   C10_CUDA_KERNEL_LAUNCH_CHECK();
   sum_channels(rows, lists, is_finite, stream);
   measure_windows(rows, lists, is_finite, piece_of<float>(results, places.window_median), stream);
-  auto host = host_buffer(places.bytes);
-  host.copy_(results, /*non_blocking=*/true);
-  C10_CUDA_CHECK(cudaStreamSynchronize(stream));
-  take_rows(host, places, lists.tokens);
-  return measured_;
+  started.places = places;
+  started.tokens = lists.tokens;
+  started.rows = host_buffer(places.bytes);
+  started.rows.copy_(results, /*non_blocking=*/true);
+  started.arrived.record(current);
+}
+
+const Measured& CudaMeasurement::finish() {
+  auto& first = batches_[finished_++ % batches_.size()];
+  first.arrived.synchronize();
+  take_rows(first);
+  return first.measured;
 }
 
 TokenLists CudaMeasurement::list_tokens(const OwnedRows& labels, at::Device device) const {
@@ -172,13 +196,13 @@ void CudaMeasurement::clear_sums(at::Device device) {
   const auto zeros = [&](at::IntArrayRef sizes, at::ScalarType type) {
     return at::zeros(sizes, at::TensorOptions(device).dtype(type));
   };
-  measured_.class_count = zeros({kClasses}, at::kLong);
-  measured_.class_sum = zeros({kClasses, channels_}, at::kDouble);
-  measured_.class_sum_square = zeros({kClasses, channels_}, at::kDouble);
-  measured_.sum_fourth = zeros({channels_}, at::kDouble);
-  measured_.max_magnitude = zeros({channels_}, at::kFloat);
-  measured_.count_above_6 = zeros({channels_}, at::kLong);
-  measured_.histogram = zeros({kMagnitudeBins}, at::kLong);
+  measured_->class_count = zeros({kClasses}, at::kLong);
+  measured_->class_sum = zeros({kClasses, channels_}, at::kDouble);
+  measured_->class_sum_square = zeros({kClasses, channels_}, at::kDouble);
+  measured_->sum_fourth = zeros({channels_}, at::kDouble);
+  measured_->max_magnitude = zeros({channels_}, at::kFloat);
+  measured_->count_above_6 = zeros({channels_}, at::kLong);
+  measured_->histogram = zeros({kMagnitudeBins}, at::kLong);
 }
 
 CudaMeasurement::Columns CudaMeasurement::place_columns(const TokenLists& lists) const {
@@ -201,7 +225,7 @@ void CudaMeasurement::sum_channels(const cuda::TokenRows& rows, const TokenLists
   const int64_t sum = pieces.add<double>(values), square = pieces.add<double>(values);
   const int64_t fourth = pieces.add<double>(values), largest = pieces.add<float>(values);
   const int64_t above = pieces.add<int32_t>(values), count = pieces.add<int32_t>(lists.runs);
-  const auto work = at::empty({pieces.bytes()}, bytes_on(measured_.class_sum.device()));
+  const auto work = at::empty({pieces.bytes()}, bytes_on(measured_->class_sum.device()));
   cuda::sum_channels(rows,
                      {piece_of<int32_t>(lists.buffer, lists.order),
                       piece_of<int32_t>(lists.buffer, lists.run_begin),
@@ -209,12 +233,12 @@ void CudaMeasurement::sum_channels(const cuda::TokenRows& rows, const TokenLists
                      {piece_of<double>(work, sum), piece_of<double>(work, square),
                       piece_of<double>(work, fourth), piece_of<float>(work, largest),
                       piece_of<int32_t>(work, above), piece_of<int32_t>(work, count)},
-                     {measured_.class_count.mutable_data_ptr<int64_t>(),
-                      measured_.class_sum.mutable_data_ptr<double>(),
-                      measured_.class_sum_square.mutable_data_ptr<double>(),
-                      measured_.sum_fourth.mutable_data_ptr<double>(),
-                      measured_.max_magnitude.mutable_data_ptr<float>(),
-                      measured_.count_above_6.mutable_data_ptr<int64_t>()},
+                     {measured_->class_count.mutable_data_ptr<int64_t>(),
+                      measured_->class_sum.mutable_data_ptr<double>(),
+                      measured_->class_sum_square.mutable_data_ptr<double>(),
+                      measured_->sum_fourth.mutable_data_ptr<double>(),
+                      measured_->max_magnitude.mutable_data_ptr<float>(),
+                      measured_->count_above_6.mutable_data_ptr<int64_t>()},
                      stream);
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
@@ -223,7 +247,7 @@ void CudaMeasurement::measure_windows(const cuda::TokenRows& rows, const TokenLi
                                       const uint8_t* is_finite, float* median,
                                       cudaStream_t stream) {
   const int64_t together = std::min(kWindowsTogether, lists.windows);
-  const auto options = at::TensorOptions(measured_.histogram.device());
+  const auto options = at::TensorOptions(measured_->histogram.device());
   for (int64_t first = 0; first < lists.windows; first += together) {
     const int64_t windows = std::min(together, lists.windows - first);
     const auto histogram = at::zeros({windows, kMagnitudeBins}, options.dtype(at::kLong));
@@ -238,37 +262,38 @@ void CudaMeasurement::measure_windows(const cuda::TokenRows& rows, const TokenLi
         {reinterpret_cast<unsigned long long*>(histogram.data_ptr()),
          reinterpret_cast<uint32_t*>(low.data_ptr()), reinterpret_cast<uint32_t*>(bin.data_ptr()),
          reinterpret_cast<unsigned long long*>(rank.data_ptr())},
-        kMagnitudeBins, median + first, measured_.histogram.mutable_data_ptr<int64_t>(), stream);
+        kMagnitudeBins, median + first, measured_->histogram.mutable_data_ptr<int64_t>(), stream);
     C10_CUDA_KERNEL_LAUNCH_CHECK();
   }
 }
 
-/// Fills the rows of the tokens that are finite; the others have their values already. The GPU
-/// waits for this.
-void CudaMeasurement::take_rows(const at::Tensor& results, const Columns& places, int64_t tokens) {
-  const auto* is_finite = piece_of<uint8_t>(results, places.is_finite);
-  const auto* value = piece_of<float>(results, places.value);
-  const auto* channel = piece_of<uint32_t>(results, places.channel);
-  const auto* median = piece_of<float>(results, places.median);
-  const auto* norm = piece_of<float>(results, places.norm);
-  std::copy_n(is_finite, tokens, measured_.is_finite.begin());
-  measured_.nonfinite_tokens = std::count(is_finite, is_finite + tokens, 0);
+/// Fills the rows of the tokens that are finite; the others have their values already.
+void CudaMeasurement::take_rows(Batch& batch) const {
+  auto& to = batch.measured;
+  const auto& places = batch.places;
+  const auto* is_finite = piece_of<uint8_t>(batch.rows, places.is_finite);
+  const auto* value = piece_of<float>(batch.rows, places.value);
+  const auto* channel = piece_of<uint32_t>(batch.rows, places.channel);
+  const auto* median = piece_of<float>(batch.rows, places.median);
+  const auto* norm = piece_of<float>(batch.rows, places.norm);
+  std::copy_n(is_finite, batch.tokens, to.is_finite.begin());
+  to.nonfinite_tokens = std::count(is_finite, is_finite + batch.tokens, 0);
   const auto take = [&](int64_t first, int64_t count) {
     const int64_t place = first * top_k_;
-    std::copy_n(value + place, count * top_k_, measured_.token_top_value.begin() + place);
-    std::copy_n(channel + place, count * top_k_, measured_.token_top_channel.begin() + place);
-    std::copy_n(median + first, count, measured_.token_median.begin() + first);
-    std::copy_n(norm + first, count, measured_.token_norm.begin() + first);
+    std::copy_n(value + place, count * top_k_, to.token_top_value.begin() + place);
+    std::copy_n(channel + place, count * top_k_, to.token_top_channel.begin() + place);
+    std::copy_n(median + first, count, to.token_median.begin() + first);
+    std::copy_n(norm + first, count, to.token_norm.begin() + first);
   };
-  if (measured_.nonfinite_tokens == 0) {
-    take(0, tokens);
+  if (to.nonfinite_tokens == 0) {
+    take(0, batch.tokens);
   } else {
-    for (int64_t token = 0; token < tokens; ++token) {
+    for (int64_t token = 0; token < batch.tokens; ++token) {
       if (is_finite[token] != 0) take(token, 1);
     }
   }
-  std::copy_n(piece_of<float>(results, places.window_median), measured_.sequence_median.size(),
-              measured_.sequence_median.begin());
+  std::copy_n(piece_of<float>(batch.rows, places.window_median), to.sequence_median.size(),
+              to.sequence_median.begin());
 }
 
 }  // namespace

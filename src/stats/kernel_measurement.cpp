@@ -22,7 +22,8 @@ namespace {
 class KernelMeasurement : public Measurement {
  public:
   KernelMeasurement(int64_t channels, int64_t top_k);
-  const Measured& measure(const SiteBatch& batch) override;
+  void start(const SiteBatch& batch) override;
+  const Measured& finish() override { return measured_; }
 
  private:
   void view_windows(const SiteBatch& batch);
@@ -53,7 +54,7 @@ KernelMeasurement::KernelMeasurement(int64_t channels, int64_t top_k)
   measured_.histogram = at::zeros({kMagnitudeBins}, at::kLong);
 }
 
-const Measured& KernelMeasurement::measure(const SiteBatch& batch) {
+void KernelMeasurement::start(const SiteBatch& batch) {
   ensure(batch.rows.is_cpu(), "kernels measure host tensors");
   threads_ = at::get_num_threads();
   while (static_cast<int>(workers_.size()) < threads_) workers_.emplace_back(channels_, top_k_);
@@ -61,7 +62,6 @@ const Measured& KernelMeasurement::measure(const SiteBatch& batch) {
   view_windows(batch);
   measure_windows();
   add_sums();
-  return measured_;
 }
 
 void KernelMeasurement::view_windows(const SiteBatch& batch) {

@@ -54,8 +54,12 @@ struct Measured {
 class Measurement {
  public:
   virtual ~Measurement() = default;
-  /// The result lasts until the next call.
-  virtual const Measured& measure(const SiteBatch& batch) = 0;
+  /// How many micro-batches may be started and not finished: more than one where the device goes on
+  /// while the host takes the rows of the one before.
+  virtual size_t depth() const { return 1; }
+  virtual void start(const SiteBatch& batch) = 0;
+  /// Of the micro-batch that was started first. The result lasts until depth() more are started.
+  virtual const Measured& finish() = 0;
 };
 
 /// Vectorised kernels for host tensors, on at::get_num_threads() threads.

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <deque>
+
 #include "base/error.h"
 #include "stats/channel_moments.h"
 #include "stats/class_moments.h"
@@ -31,6 +33,7 @@ struct SiteStatistics::State {
   int64_t channels = 0;
   int64_t top_k = 0;
   std::unique_ptr<Measurement> measurement;
+  std::deque<SiteBatch> started;                       // and not finished, in order
   Measured nothing;                                    // of a layer without the site
   std::vector<std::unique_ptr<Statistic>> statistics;  // in the order of the declarations
 };
@@ -68,6 +71,10 @@ SiteStatistics::~SiteStatistics() = default;
 
 void SiteStatistics::begin_segment() {
   for (auto& statistic : state_->statistics) statistic->begin_segment();
+  while (!state_->started.empty()) {  // of a segment that was left
+    state_->measurement->finish();
+    state_->started.pop_front();
+  }
 }
 
 void SiteStatistics::update(const SiteBatch& batch, RowSink& sink, std::vector<Event>& events) {
@@ -76,12 +83,24 @@ void SiteStatistics::update(const SiteBatch& batch, RowSink& sink, std::vector<E
   ensure(rows.dim() == 2 && rows.size(0) == batch.labels->row_count(), "every row has labels");
   ensure(rows.size(1) == state_->channels, "rows have the site's channels");
   ensure(rows.scalar_type() == at::kFloat && rows.is_contiguous(), "rows are contiguous float32");
-  const Measured& measured = state_->measurement->measure(batch);
-  const Outputs outputs = {sink, events};
+  state_->measurement->start(batch);
+  state_->started.push_back(batch);
+  if (state_->started.size() == state_->measurement->depth()) finish_first({sink, events});
+}
+
+void SiteStatistics::finish(RowSink& sink, std::vector<Event>& events) {
+  while (!state_->started.empty()) finish_first({sink, events});
+}
+
+void SiteStatistics::finish_first(const Outputs& outputs) {
+  const Measured& measured = state_->measurement->finish();
+  const SiteBatch batch = std::move(state_->started.front());
+  state_->started.pop_front();
   for (auto& statistic : state_->statistics) statistic->update(batch, measured, outputs);
 }
 
 void SiteStatistics::skip(const SiteBatch& batch, RowSink& sink) {
+  ensure(state_->started.empty(), "a layer is finished before the next one");
   std::vector<Event> none;
   const Outputs outputs = {sink, none};
   state_->nothing.prepare_rows(*batch.labels, state_->top_k);

@@ -17,6 +17,7 @@
 #include "stats/field_set.h"
 #include "stats/measurement.h"
 #include "stats/row_sink.h"
+#include "stats/statistic.h"
 
 namespace actsweep {
 
@@ -34,13 +35,18 @@ class SiteStatistics : public SegmentFields {
 
   void begin_segment() override;
   /// Measures one micro-batch. Appends its rows to `sink` and its events, in the file's order
-  /// (sequence, falling magnitude), to `events`.
+  /// (sequence, falling magnitude), to `events`: at once, or where the device still works on it in
+  /// a later call. Until then its labels and the residual stream's rows must stay as they are.
   void update(const SiteBatch& batch, RowSink& sink, std::vector<Event>& events);
   /// A layer without the site: rows as of tokens that are not finite, and nothing else.
   void skip(const SiteBatch& batch, RowSink& sink);
+  /// Appends what is outstanding.
+  void finish(RowSink& sink, std::vector<Event>& events);
   std::vector<Field> fields() const override;
 
  private:
+  void finish_first(const Outputs& outputs);
+
   struct State;
   std::unique_ptr<State> state_;
 };

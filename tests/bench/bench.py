@@ -57,14 +57,17 @@ class Sample(NamedTuple):
 class Sweeps:
     """Runs the program on one job, whose output is removed after each run."""
 
-    def __init__(self, program: Path, directory: Path, windows: int, model: Path = MODEL) -> None:
+    def __init__(self, program: Path, directory: Path, windows: int, model: Path = MODEL,
+                 corpus: Path = CORPUS, window_tokens: int = WINDOW_TOKENS,
+                 cores: int = CORES) -> None:
         self.program = program
-        self.tokens = windows * WINDOW_TOKENS
+        self.cores = cores
+        self.tokens = windows * window_tokens
         self.output = directory / f"bench-{model.name}.h5"
         self.job = self.output.with_suffix(".toml")
         self.job.write_text(
             f'[model]\npath = "{model}"\n'
-            f'[corpus]\npath = "{CORPUS}"\nsequence_length = {WINDOW_TOKENS}\n'
+            f'[corpus]\npath = "{corpus}"\nsequence_length = {window_tokens}\n'
             f"max_sequences = {windows}\n"
             f'[output]\npath = "{self.output}"\nsegment_tokens = {self.tokens}\n')
 
@@ -72,7 +75,7 @@ class Sweeps:
         """One sweep, from "weights are ready" to the end of the process: computing, writing the
         segments, consolidating and leaving MPI."""
         settings = (f"model.dtype={dtype}", f"parallel.tensor={ranks}",
-                    f"parallel.threads={CORES // ranks}", *settings)
+                    f"parallel.threads={self.cores // ranks}", *settings)
         launcher = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
         command = [*launcher, str(self.program), "run", str(self.job),
                    *(word for setting in settings for word in ("--set", setting))]
@@ -87,7 +90,7 @@ class Sweeps:
         self.output.unlink()
         ready_s = datetime.strptime(ready[1], "%Y-%m-%d %H:%M:%S.%f").timestamp()
         return Sample(self.tokens / (end_s - ready_s),
-                      (children_cpu_s() - cpu_before_s) / (end_s - start_s) / CORES)
+                      (children_cpu_s() - cpu_before_s) / (end_s - start_s) / self.cores)
 
 
 def children_cpu_s() -> float:

@@ -22,13 +22,13 @@ Hook = Callable[[int, torch.Tensor], None]
 
 
 class Baselines:
-    """One checkpoint in one element type, on this process's threads."""
+    """One checkpoint in one element type, on this process's threads or on a GPU."""
 
     def __init__(self, model_dir: Path, dtype: torch.dtype, windows: torch.Tensor,
-                 windows_per_call: int) -> None:
+                 windows_per_call: int, device: str = "cpu") -> None:
         self.model = AutoModelForCausalLM.from_pretrained(
-            model_dir, dtype=dtype, attn_implementation="sdpa").eval()
-        self.batches = windows.split(windows_per_call)
+            model_dir, dtype=dtype, attn_implementation="sdpa").to(device).eval()
+        self.batches = windows.to(device).split(windows_per_call)
         # Block outputs by hooks: the model's own last hidden state includes the final norm.
         self.taps = [self.model.model.embed_tokens, *self.model.model.layers]
 
@@ -57,7 +57,7 @@ class Baselines:
                     for layer in range(len(self.taps))]
 
             def append(layer: int, state: torch.Tensor) -> None:
-                values = token_statistics(state).flatten(0, 1).numpy()
+                values = token_statistics(state).flatten(0, 1).cpu().numpy()
                 rows[layer].resize(len(rows[layer]) + len(values), axis=0)
                 rows[layer][-len(values):] = values
 
@@ -112,14 +112,22 @@ def sorted_statistics(state: torch.Tensor) -> tuple[float, ...]:
     return (*descending[:TOP_K].tolist(), descending[len(descending) // 2].item())
 
 
-def matrix_product_gflops(dtype: torch.dtype) -> float:
-    """The machine's rate on square products of MATRIX_EDGE, in 10^9 operations per second."""
-    left = torch.randn(MATRIX_EDGE, MATRIX_EDGE).to(dtype)
-    right = torch.randn(MATRIX_EDGE, MATRIX_EDGE).to(dtype)
+def matrix_product_gflops(dtype: torch.dtype, device: str = "cpu",
+                          edge: int = MATRIX_EDGE) -> float:
+    """The machine's rate on square products, in 10^9 operations per second."""
+    left = torch.randn(edge, edge).to(device, dtype)
+    right = torch.randn(edge, edge).to(device, dtype)
     product = torch.empty_like(left)
     torch.mm(left, right, out=product)
+    wait_for(device)
     start_s = perf_counter()
     for _ in range(MATRIX_PRODUCTS):
         torch.mm(left, right, out=product)
+    wait_for(device)
     elapsed_s = perf_counter() - start_s
-    return 2 * MATRIX_EDGE**3 * MATRIX_PRODUCTS / elapsed_s / 1e9
+    return 2 * edge**3 * MATRIX_PRODUCTS / elapsed_s / 1e9
+
+
+def wait_for(device: str) -> None:
+    if device != "cpu":
+        torch.cuda.synchronize()

@@ -24,6 +24,7 @@ Found find(const Batch& batch, const Job& job, MeasuredBy measured_by = Measured
   CollectingSink sink;
   Found found;
   statistics.update({batch.rows.to(test_device()), 2, &batch.labels}, sink, found.events);
+  statistics.finish(sink, found.events);
   found.left_out = values_of(statistics.fields(), 2).at("massive/events_left_out")[0];
   return found;
 }

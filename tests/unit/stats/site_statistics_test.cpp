@@ -36,6 +36,7 @@ Result measure(const std::vector<Batch>& batches, const Job& job, MeasuredBy mea
   for (const Batch& batch : batches) {
     statistics.update({batch.rows.to(test_device()), 1, &batch.labels}, sink, result.events);
   }
+  statistics.finish(sink, result.events);
   result.values = values_of(statistics.fields(), 1);
   result.values.merge(sink.values);
   for (const auto& [path, untouched] : values_of(statistics.fields(), 0)) {
