@@ -158,7 +158,8 @@ void measure_windows(const TokenRows& rows, const WindowRuns& windows, const Win
   const auto count = static_cast<unsigned>(windows.windows);
   // About as many blocks as run at a time, and no more than there are tokens for a block's warps.
   const unsigned wanted = blocks_of(gpu.multiprocessors, windows.windows);
-  const unsigned most = blocks_of(windows.most_tokens, kWindowThreads / 32);
+  const unsigned most =
+      blocks_of(windows.most_tokens > 0 ? windows.most_tokens : 1, kWindowThreads / 32);
   const dim3 grid(wanted < most ? wanted : most, count);
   const int shared_bytes = static_cast<int>(bins) * static_cast<int>(sizeof(uint32_t));
   const int bin_count = static_cast<int>(bins);
