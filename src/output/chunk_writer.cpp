@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <new>
 #include <thread>
 
 #include "output/layout.h"
@@ -90,7 +91,10 @@ void write_chunks(const H5Dataset& target, const PlannedDataset& planned, const 
   std::atomic<size_t> next = 0;
   const auto work = [&] {
     for (size_t i = next++; i < chunks.size(); i = next++) {
-      compressed[i] = deflate(shuffle(chunks[i].values, chunk_bytes, element_bytes));
+      try {
+        compressed[i] = deflate(shuffle(chunks[i].values, chunk_bytes, element_bytes));
+      } catch (const std::bad_alloc&) {  // which a thread must not let go; seen below
+      }
     }
   };
   {
