@@ -17,14 +17,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-
 from bench import Sample, Sweeps, spread, table, timed
 from transformers_baselines import Baselines, matrix_product_gflops, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support.token_files import Corpus, write_token_file  # noqa: E402
+from support.token_files import Corpus, write_token_file
 
 WINDOW_TOKENS = 4096
 CALL_WINDOWS = 4  # of transformers
