@@ -27,7 +27,7 @@ from running import (
 RANKS = 2
 SEGMENT_TOKENS = 1024
 UNITS = 20  # 19 segments and a captured prompt
-LONG_UNITS = 200  # mpirun waits a second before it passes SIGTERM on: the sweep must last longer
+LONG_UNITS = 120  # mpirun waits a second before it passes SIGTERM on: the sweep must last longer
 FIRST_TWO = ["segment-000000.h5", "segment-000001.h5"]
 
 
