@@ -12,8 +12,10 @@
 
 namespace actsweep {
 
+int count_gpus() { return at::hasCUDA() ? at::detail::getCUDAHooks().getNumGPUs() : 0; }
+
 at::Device choose_device(int local_rank) {
-  const int gpus = at::hasCUDA() ? at::detail::getCUDAHooks().getNumGPUs() : 0;
+  const int gpus = count_gpus();
   if (gpus == 0) return at::Device(at::kCPU);
   require(local_rank < gpus, ErrorKind::kDevice,
           "expected at most one rank for each of this node's {} GPUs, found rank {} of the node",

@@ -11,6 +11,9 @@
 
 namespace actsweep {
 
+/// GPUs that this build and machine have.
+int count_gpus();
+
 /// The GPU of this local rank, made current, where this build and machine have any, else the CPU.
 /// Refuses (kDevice) more ranks than GPUs.
 at::Device choose_device(int local_rank);

@@ -47,22 +47,6 @@ void run_norm(const NormCall& call, const Rows& in, const Rows* addend, const Ro
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
-Function function_of(Activation activation) {
-  switch (activation) {
-    case Activation::kSilu:
-      return Function::kSilu;
-    case Activation::kGelu:
-      return Function::kGelu;
-    case Activation::kGeluTanh:
-      return Function::kGeluTanh;
-    case Activation::kRelu:
-      return Function::kRelu;
-    case Activation::kQuickGelu:
-      return Function::kQuickGelu;
-  }
-  return Function::kSilu;
-}
-
 }  // namespace
 
 void normalise(const at::Tensor& residual, const Norm& norm, at::Tensor& out) {
@@ -106,13 +90,13 @@ void rotate(at::Tensor& qkv, const RotaryHeads& heads, const RotaryTable& table)
 }
 
 void gate(const at::Tensor& gate_up, Activation activation, at::Tensor& hidden) {
-  const ActivateCall call = {hidden.size(0), hidden.size(1), function_of(activation), true};
+  const ActivateCall call = {hidden.size(0), hidden.size(1), activation, true};
   activate_rows(call, rows_of(gate_up), rows_of(hidden), stream_of(hidden));
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
 void activate(at::Tensor& hidden, Activation activation) {
-  const ActivateCall call = {hidden.size(0), hidden.size(1), function_of(activation), false};
+  const ActivateCall call = {hidden.size(0), hidden.size(1), activation, false};
   activate_rows(call, rows_of(hidden), rows_of(hidden), stream_of(hidden));
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }

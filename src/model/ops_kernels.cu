@@ -210,15 +210,15 @@ void launch_rotate(const RotateCall& call, const Rows& rows, cudaStream_t stream
   rotate_kernel<T, kLength><<<blocks, kThreads, 0, stream>>>(call, rows);
 }
 
-template <Function kFunction>
+template <Activation kActivation>
 __device__ float apply(float x) {
-  if constexpr (kFunction == Function::kSilu) {
+  if constexpr (kActivation == Activation::kSilu) {
     return x / (1 + expf(-x));
-  } else if constexpr (kFunction == Function::kGelu) {
+  } else if constexpr (kActivation == Activation::kGelu) {
     return x * normcdff(x);
-  } else if constexpr (kFunction == Function::kRelu) {
+  } else if constexpr (kActivation == Activation::kRelu) {
     return x < 0 ? 0 : x;  // NaN stays
-  } else if constexpr (kFunction == Function::kQuickGelu) {
+  } else if constexpr (kActivation == Activation::kQuickGelu) {
     return x / (1 + expf(-1.702f * x));
   } else {
     constexpr float kScale = 0.7978845608028654f;  // sqrt(2 / pi)
@@ -226,7 +226,7 @@ __device__ float apply(float x) {
   }
 }
 
-template <typename T, Function kFunction, int kLength>
+template <typename T, Activation kActivation, int kLength>
 __global__ void activate_kernel(ActivateCall call, Rows in_rows, Rows out_rows) {
   using TPack = Pack<T, kLength>;
   const int64_t packs = call.width / kLength;
@@ -241,17 +241,17 @@ __global__ void activate_kernel(ActivateCall call, Rows in_rows, Rows out_rows) 
   if (call.is_gated) {
     const TPack up = in[packs + i];
     for (int j = 0; j < kLength; ++j) {
-      y.value[j] = from_float<T>(apply<kFunction>(to_float(x.value[j])) * to_float(up.value[j]));
+      y.value[j] = from_float<T>(apply<kActivation>(to_float(x.value[j])) * to_float(up.value[j]));
     }
   } else {
     for (int j = 0; j < kLength; ++j) {
-      y.value[j] = from_float<T>(apply<kFunction>(to_float(x.value[j])));
+      y.value[j] = from_float<T>(apply<kActivation>(to_float(x.value[j])));
     }
   }
   out[i] = y;
 }
 
-template <typename T, Function kFunction, int kLength>
+template <typename T, Activation kActivation, int kLength>
 void launch_activate(const ActivateCall& call, const Rows& in, const Rows& out,
                      cudaStream_t stream) {
   constexpr int64_t kMostRows = 65535;  // of a grid's second dimension
@@ -260,32 +260,32 @@ void launch_activate(const ActivateCall& call, const Rows& in, const Rows& out,
   const dim3 grid(static_cast<unsigned>((packs + kThreads - 1) / kThreads),
                   static_cast<unsigned>(rows),
                   static_cast<unsigned>((call.tokens + rows - 1) / rows));
-  activate_kernel<T, kFunction, kLength><<<grid, kThreads, 0, stream>>>(call, in, out);
+  activate_kernel<T, kActivation, kLength><<<grid, kThreads, 0, stream>>>(call, in, out);
 }
 
-template <typename T, Function kFunction>
+template <typename T, Activation kActivation>
 void activate(const ActivateCall& call, const Rows& in, const Rows& out, cudaStream_t stream) {
   constexpr int kLength = 16 / sizeof(T);
   const bool is_packed = call.width % kLength == 0 && in.stride % kLength == 0 &&
                          out.stride % kLength == 0 && is_aligned(in.data, 16) &&
                          is_aligned(out.data, 16);
-  is_packed ? launch_activate<T, kFunction, kLength>(call, in, out, stream)
-            : launch_activate<T, kFunction, 1>(call, in, out, stream);
+  is_packed ? launch_activate<T, kActivation, kLength>(call, in, out, stream)
+            : launch_activate<T, kActivation, 1>(call, in, out, stream);
 }
 
 template <typename T>
 void activate(const ActivateCall& call, const Rows& in, const Rows& out, cudaStream_t stream) {
-  switch (call.function) {
-    case Function::kSilu:
-      return activate<T, Function::kSilu>(call, in, out, stream);
-    case Function::kGelu:
-      return activate<T, Function::kGelu>(call, in, out, stream);
-    case Function::kGeluTanh:
-      return activate<T, Function::kGeluTanh>(call, in, out, stream);
-    case Function::kRelu:
-      return activate<T, Function::kRelu>(call, in, out, stream);
-    case Function::kQuickGelu:
-      return activate<T, Function::kQuickGelu>(call, in, out, stream);
+  switch (call.activation) {
+    case Activation::kSilu:
+      return activate<T, Activation::kSilu>(call, in, out, stream);
+    case Activation::kGelu:
+      return activate<T, Activation::kGelu>(call, in, out, stream);
+    case Activation::kGeluTanh:
+      return activate<T, Activation::kGeluTanh>(call, in, out, stream);
+    case Activation::kRelu:
+      return activate<T, Activation::kRelu>(call, in, out, stream);
+    case Activation::kQuickGelu:
+      return activate<T, Activation::kQuickGelu>(call, in, out, stream);
   }
 }
 

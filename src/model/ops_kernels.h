@@ -9,6 +9,8 @@
 
 #include <cstdint>
 
+#include "model/architecture.h"
+
 namespace actsweep::cuda {
 
 enum class Element { kFloat, kHalf, kBfloat16 };
@@ -53,14 +55,12 @@ struct RotateCall {
 };
 void rotate_rows(const RotateCall& call, const Rows& rows, cudaStream_t stream);
 
-enum class Function { kSilu, kGelu, kGeluTanh, kRelu, kQuickGelu };
-
-/// out [tokens, width] = function(in [:, :width]) * in [:, width:]; without `is_gated`
-/// function(in). `out` may be `in` where it is not gated. Both have one type.
+/// out [tokens, width] = activation(in [:, :width]) * in [:, width:]; without `is_gated`
+/// activation(in). `out` may be `in` where it is not gated. Both have one type.
 struct ActivateCall {
   int64_t tokens;
   int64_t width;
-  Function function;
+  Activation activation;
   bool is_gated;
 };
 void activate_rows(const ActivateCall& call, const Rows& in, const Rows& out, cudaStream_t stream);

@@ -55,7 +55,6 @@ class AtenMeasurement : public Measurement {
 
  private:
   FiniteTokens find_finite(const SiteBatch& batch);
-  void clear_sums(at::Device device);
   void measure_tokens(const at::Tensor& x, std::span<const int64_t> token);
   void add_sums(const at::Tensor& x, std::span<const int64_t> token_class);
 
@@ -70,7 +69,7 @@ class AtenMeasurement : public Measurement {
 void AtenMeasurement::start(const SiteBatch& batch) {
   measured_ = &of_batch_[started_++ % of_batch_.size()];
   measured_->prepare_rows(*batch.labels, top_k_);
-  clear_sums(batch.rows.device());
+  measured_->clear_sums(channels_, batch.rows.device());
   const FiniteTokens finite = find_finite(batch);
   const auto count = static_cast<int64_t>(finite.row.size());
   const at::Tensor row = on_device(finite.row, batch.rows);  // [finite tokens] int64
@@ -119,19 +118,6 @@ FiniteTokens AtenMeasurement::find_finite(const SiteBatch& batch) {
     finite.window_begin.push_back(static_cast<int64_t>(finite.row.size()));
   }
   return finite;
-}
-
-void AtenMeasurement::clear_sums(at::Device device) {
-  const auto zeros = [&](at::IntArrayRef sizes, at::ScalarType type) {
-    return at::zeros(sizes, at::TensorOptions(device).dtype(type));
-  };
-  measured_->class_count = zeros({kClasses}, at::kLong);
-  measured_->class_sum = zeros({kClasses, channels_}, at::kDouble);
-  measured_->class_sum_square = zeros({kClasses, channels_}, at::kDouble);
-  measured_->sum_fourth = zeros({channels_}, at::kDouble);
-  measured_->max_magnitude = zeros({channels_}, at::kFloat);
-  measured_->count_above_6 = zeros({channels_}, at::kLong);
-  measured_->histogram = zeros({kMagnitudeBins}, at::kLong);
 }
 
 /// The rows of the tokens whose activations are `x` [n, C].

@@ -71,7 +71,6 @@ class CudaMeasurement : public Measurement {
   };
 
   TokenLists list_tokens(const OwnedRows& labels, at::Device device) const;
-  void clear_sums(at::Device device);
   Columns place_columns(const TokenLists& lists) const;
   void sum_channels(const cuda::TokenRows& rows, const TokenLists& lists, const uint8_t* is_finite,
                     cudaStream_t stream);
@@ -112,7 +111,7 @@ void CudaMeasurement::start(const SiteBatch& batch) {
   auto& started = batches_[started_++ % batches_.size()];
   measured_ = &started.measured;
   measured_->prepare_rows(*batch.labels, top_k_);
-  clear_sums(device);
+  measured_->clear_sums(channels_, device);
   const auto lists = list_tokens(*batch.labels, device);
   const auto places = place_columns(lists);
   const auto results = at::empty({places.bytes}, bytes_on(device));
@@ -190,19 +189,6 @@ TokenLists CudaMeasurement::list_tokens(const OwnedRows& labels, at::Device devi
   lists.length = std::move(length);
   lists.buffer = host.to(device, /*non_blocking=*/true);
   return lists;
-}
-
-void CudaMeasurement::clear_sums(at::Device device) {
-  const auto zeros = [&](at::IntArrayRef sizes, at::ScalarType type) {
-    return at::zeros(sizes, at::TensorOptions(device).dtype(type));
-  };
-  measured_->class_count = zeros({kClasses}, at::kLong);
-  measured_->class_sum = zeros({kClasses, channels_}, at::kDouble);
-  measured_->class_sum_square = zeros({kClasses, channels_}, at::kDouble);
-  measured_->sum_fourth = zeros({channels_}, at::kDouble);
-  measured_->max_magnitude = zeros({channels_}, at::kFloat);
-  measured_->count_above_6 = zeros({channels_}, at::kLong);
-  measured_->histogram = zeros({kMagnitudeBins}, at::kLong);
 }
 
 CudaMeasurement::Columns CudaMeasurement::place_columns(const TokenLists& lists) const {

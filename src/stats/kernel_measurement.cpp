@@ -45,13 +45,7 @@ class KernelMeasurement : public Measurement {
 KernelMeasurement::KernelMeasurement(int64_t channels, int64_t top_k)
     : channels_(channels), top_k_(top_k) {
   ensure(channels > 0 && channels <= kernels::kMaxChannels, "channels fit the kernels' lanes");
-  measured_.class_count = at::zeros({kClasses}, at::kLong);
-  measured_.class_sum = at::zeros({kClasses, channels}, at::kDouble);
-  measured_.class_sum_square = at::zeros({kClasses, channels}, at::kDouble);
-  measured_.sum_fourth = at::zeros({channels}, at::kDouble);
-  measured_.max_magnitude = at::zeros({channels}, at::kFloat);
-  measured_.count_above_6 = at::zeros({channels}, at::kLong);
-  measured_.histogram = at::zeros({kMagnitudeBins}, at::kLong);
+  measured_.clear_sums(channels, at::kCPU);
 }
 
 void KernelMeasurement::start(const SiteBatch& batch) {

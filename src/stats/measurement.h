@@ -49,6 +49,8 @@ struct Measured {
   /// Sets the lengths for the labels' tokens and windows, and all rows to those of a token that is
   /// not finite.
   void prepare_rows(const OwnedRows& labels, int64_t top_k);
+  /// Sets all sums to new tensors of zeros.
+  void clear_sums(int64_t channels, at::Device device);
 };
 
 class Measurement {

@@ -3,13 +3,13 @@
 // compared with its definition, computed here from the inputs of all members. No ASSERT: a rank
 // that left early would leave the others waiting.
 #include <ATen/ATen.h>
-#include <ATen/detail/CUDAHooksInterface.h>
 #include <gtest/gtest.h>
 
 #include <ostream>
 #include <string>
 #include <vector>
 
+#include "comm/device.h"
 #include "comm/group.h"
 #include "comm/mpi_backend.h"
 #include "comm/nccl_backend.h"
@@ -47,7 +47,7 @@ class GroupLaw : public testing::TestWithParam<Under> {
   void SetUp() override {
     MPI_Comm_rank(MPI_COMM_WORLD, &world_rank_);
     if (GetParam().device == at::kCUDA) {
-      const int gpus = at::hasCUDA() ? at::detail::getCUDAHooks().getNumGPUs() : 0;
+      const int gpus = count_gpus();
       const int wanted = find_place_on_node();
       int is_short = gpus < wanted;  // on any node, so that all ranks skip or none
       MPI_Allreduce(MPI_IN_PLACE, &is_short, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
