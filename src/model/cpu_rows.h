@@ -7,13 +7,8 @@
 #include <bit>
 #include <cstdint>
 
+#include "base/clones.h"
 #include "base/error.h"
-
-/// Compiles a function of plain loops over float lanes for each instruction set. It does not reach
-/// templates: they are inlined into one such function per dtype.
-#define ACTSWEEP_CLONES \
-  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#define ACTSWEEP_INLINE [[gnu::always_inline]] inline
 
 namespace actsweep::cpu {
 

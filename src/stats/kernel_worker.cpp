@@ -4,6 +4,8 @@
 #include <bit>
 #include <limits>
 
+#include "stats/find_kernels.h"
+
 namespace actsweep {
 
 KernelWorker::KernelWorker(int64_t channels, int64_t top_k)
@@ -16,8 +18,7 @@ KernelWorker::KernelWorker(int64_t channels, int64_t top_k)
       channels_(channels),
       top_k_(top_k),
       row_(channels, top_k),
-      window_histogram_(kMagnitudeBins),
-      mark_(channels) {
+      window_histogram_(kMagnitudeBins) {
   for (auto& rows : class_rows_) rows.reserve(kTileTokens);
 }
 
@@ -66,15 +67,17 @@ void KernelWorker::add_tile_sums() {
 }
 
 void KernelWorker::find_magnitudes(const WindowView& window, int64_t tile, int16_t key) {
+  const kernels::KeyBracket of_key = {static_cast<int16_t>(key - 1), key};
   const int64_t begin = tile * kTileTokens;
   const int64_t end = std::min(begin + kTileTokens, window.length);
   for (int64_t token = begin; token < end; ++token) {
     if (!window.is_finite[token]) continue;
-    if (static_cast<int64_t>(found_.size()) < found_count_ + channels_) {
-      found_.resize(2 * found_.size() + channels_);
+    const int64_t room = channels_ + kernels::kFoundMargin;
+    if (static_cast<int64_t>(found_.size()) < found_count_ + room) {
+      found_.resize(2 * found_.size() + room);
     }
-    found_count_ += kernels::find_magnitudes(row_of(window, token), key, mark_.data(),
-                                             found_.data() + found_count_);
+    found_count_ +=
+        kernels::find_magnitudes(row_of(window, token), of_key, found_.data() + found_count_);
   }
 }
 

@@ -87,7 +87,6 @@ class KernelWorker {
   std::vector<uint32_t> window_histogram_;          // [magnitude bins]
   int64_t first_key_ = kMagnitudeBins;  // keys of the window lie in [first_key_, end_key_)
   int64_t end_key_ = 0;
-  std::vector<uint8_t> mark_;  // [C]
   std::vector<uint32_t>
       found_;  // magnitude bits near the window's median; the first found_count_ are valid
   int64_t found_count_ = 0;

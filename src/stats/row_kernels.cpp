@@ -3,16 +3,12 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <limits>
 
-// This file is compiled with -O3 (its loops are written for the auto-vectoriser: gcc lowers vector
-// types before it clones functions) and -ffp-contract=off (a fused multiply-add on one instruction
-// set alone would change bits).
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define ACTSWEEP_CLONES \
-  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define ACTSWEEP_CLONES
-#endif
+#include "base/clones.h"
+
+// This file is compiled with -O3 and with -ffp-contract=off: a fused multiply-add on one
+// instruction set alone would change bits.
 
 namespace actsweep::kernels {
 
@@ -21,33 +17,25 @@ namespace {
 constexpr int64_t kSumLanes = 16;
 constexpr int32_t kMagnitudeMask = 0x7fffffff;
 constexpr int32_t kInterpolatedProbes = 8;
+constexpr int kBounds = 4;                                  // of the first look for a rank
+constexpr int32_t kBoundSpreads[kBounds] = {-3, -1, 1, 3};  // from the guess
 constexpr int32_t kBitsOf6 = std::bit_cast<int32_t>(6.0f);
 
-[[gnu::always_inline]] inline int32_t magnitude_bits(float value) {
+ACTSWEEP_INLINE int32_t magnitude_bits(float value) {
   return std::bit_cast<int32_t>(value) & kMagnitudeMask;
 }
 
-[[gnu::always_inline]] inline double sum_square(const float* row, int64_t channels) {
-  double lane_sum[kSumLanes] = {};
-  const int64_t whole = channels / kSumLanes * kSumLanes;
-  for (int64_t c = 0; c < whole; c += kSumLanes) {
-    for (int64_t lane = 0; lane < kSumLanes; ++lane) {
-      const double x = row[c + lane];
-      lane_sum[lane] += x * x;
-    }
-  }
-  for (int64_t c = whole; c < channels; ++c) {
-    const double x = row[c];
-    lane_sum[c - whole] += x * x;
-  }
-  double total = 0;
-  for (int64_t lane = 0; lane < kSumLanes; ++lane) total += lane_sum[lane];
-  return total;
+ACTSWEEP_INLINE int16_t key_of(float value) {
+  return static_cast<int16_t>(magnitude_bits(value) >> 16);
+}
+
+ACTSWEEP_INLINE double square_of(float value) {
+  const double x = value;
+  return x * x;
 }
 
 /// How many keys are at most `bound`.
-[[gnu::always_inline]] inline int64_t count_up_to(const int16_t* key, int64_t length,
-                                                  int16_t bound) {
+ACTSWEEP_INLINE int64_t count_up_to(const int16_t* key, int64_t length, int16_t bound) {
   int16_t lane_count[kKeyLanes] = {};
   const int64_t whole = length / kKeyLanes * kKeyLanes;
   for (int64_t i = 0; i < whole; i += kKeyLanes) {
@@ -59,24 +47,26 @@ constexpr int32_t kBitsOf6 = std::bit_cast<int32_t>(6.0f);
   return count;
 }
 
-/// Calls `visit(i)` for every mark that is 1, in rising order. Marks are few: 32 are skipped at a
-/// time.
-template <typename Visit>
-[[gnu::always_inline]] inline void visit_marks(const uint8_t* mark, int64_t length, Visit visit) {
-  constexpr int64_t kGroup = 32;
-  const int64_t whole = length / kGroup * kGroup;
-  for (int64_t first = 0; first < whole; first += kGroup) {
-    uint64_t words[kGroup / 8];
-    std::memcpy(words, mark + first, sizeof words);
-    if ((words[0] | words[1] | words[2] | words[3]) == 0) continue;
-    for (int64_t word = 0; word < kGroup / 8; ++word) {
-      for (uint64_t left = words[word]; left != 0; left &= left - 1) {
-        visit(first + 8 * word + std::countr_zero(left) / 8);
-      }
+/// How many keys are at most each of the bounds, in one look at them.
+ACTSWEEP_INLINE void count_up_to_each(const int16_t* key, int64_t length, const int16_t* bound,
+                                      int64_t* count) {
+  int16_t lane_count[kBounds][kKeyLanes] = {};
+  const int64_t whole = length / kKeyLanes * kKeyLanes;
+  const int16_t bound0 = bound[0], bound1 = bound[1], bound2 = bound[2], bound3 = bound[3];
+  for (int64_t i = 0; i < whole; i += kKeyLanes) {
+    const int16_t* from = key + i;
+    for (int64_t lane = 0; lane < kKeyLanes; ++lane) {
+      lane_count[0][lane] += from[lane] <= bound0;
+      lane_count[1][lane] += from[lane] <= bound1;
+      lane_count[2][lane] += from[lane] <= bound2;
+      lane_count[3][lane] += from[lane] <= bound3;
     }
   }
-  for (int64_t i = whole; i < length; ++i) {
-    if (mark[i]) visit(i);
+  for (int b = 0; b < kBounds; ++b) {
+    int32_t sum = 0;
+    for (int64_t i = whole; i < length; ++i) sum += key[i] <= bound[b];
+    for (int64_t lane = 0; lane < kKeyLanes; ++lane) sum += lane_count[b][lane];
+    count[b] = sum;
   }
 }
 
@@ -85,16 +75,16 @@ struct RowPower {
   double sum, square, fourth;
 };
 
-[[gnu::always_inline]] inline RowPower powers_of(float value) {
+ACTSWEEP_INLINE RowPower powers_of(float value) {
   const double x = value;
   const double x2 = x * x;
   return {x, x2, x2 * x2};
 }
 
-[[gnu::always_inline]] inline int32_t larger(int32_t a, int32_t b) { return a > b ? a : b; }
+ACTSWEEP_INLINE int32_t larger(int32_t a, int32_t b) { return a > b ? a : b; }
 
-[[gnu::always_inline]] inline void add_four_rows(const float* const* rows, int64_t channels,
-                                                 const MomentSums& sums) {
+ACTSWEEP_INLINE void add_four_rows(const float* const* rows, int64_t channels,
+                                   const MomentSums& sums) {
   const float *row0 = rows[0], *row1 = rows[1], *row2 = rows[2], *row3 = rows[3];
   double* __restrict sum = sums.sum;
   double* __restrict square = sums.sum_square;
@@ -115,8 +105,7 @@ struct RowPower {
   }
 }
 
-[[gnu::always_inline]] inline void add_row(const float* row, int64_t channels,
-                                           const MomentSums& sums) {
+ACTSWEEP_INLINE void add_row(const float* row, int64_t channels, const MomentSums& sums) {
   double* __restrict sum = sums.sum;
   double* __restrict square = sums.sum_square;
   double* __restrict fourth = sums.sum_fourth;
@@ -138,105 +127,113 @@ struct RowPower {
 ACTSWEEP_CLONES
 KeyScan scan_keys(std::span<const float> row, int16_t* key) {
   const int64_t channels = static_cast<int64_t>(row.size());
-  const float* from = row.data();
-  for (int64_t c = 0; c < channels; ++c) {
-    key[c] = static_cast<int16_t>(magnitude_bits(from[c]) >> 16);
-  }
-  int16_t lane_max[kKeyLanes] = {};
   const int64_t whole = channels / kKeyLanes * kKeyLanes;
+  KeyScan scan;
+  int16_t lane_max[kKeyLanes] = {}, lane_min[kKeyLanes];
+  std::fill_n(lane_min, kKeyLanes, std::numeric_limits<int16_t>::max());
+  int32_t lane_sum[kSumLanes] = {};
+  double lane_square[kSumLanes] = {};
   for (int64_t c = 0; c < whole; c += kKeyLanes) {
+    const float* from = row.data() + c;
+    int16_t* to = key + c;
+    for (int64_t lane = 0; lane < kKeyLanes; ++lane) to[lane] = key_of(from[lane]);
     for (int64_t lane = 0; lane < kKeyLanes; ++lane) {
-      lane_max[lane] = key[c + lane] > lane_max[lane] ? key[c + lane] : lane_max[lane];
+      lane_max[lane] = to[lane] > lane_max[lane] ? to[lane] : lane_max[lane];
+      lane_min[lane] = to[lane] < lane_min[lane] ? to[lane] : lane_min[lane];
+    }
+    for (int64_t half = 0; half < kKeyLanes; half += kSumLanes) {
+      for (int64_t lane = 0; lane < kSumLanes; ++lane) {
+        lane_sum[lane] += key_of(from[half + lane]);
+        lane_square[lane] += square_of(from[half + lane]);
+      }
     }
   }
   for (int64_t c = whole; c < channels; ++c) {
-    int16_t& largest = lane_max[c - whole];
-    largest = key[c] > largest ? key[c] : largest;
+    const int64_t lane = c - whole;
+    key[c] = key_of(row[c]);
+    lane_sum[lane % kSumLanes] += key[c];
+    lane_max[lane] = std::max(lane_max[lane], key[c]);
+    lane_min[lane] = std::min(lane_min[lane], key[c]);
+    lane_square[lane % kSumLanes] += square_of(row[c]);
   }
-  KeyScan scan;
-  scan.smallest = key[0];
-  for (int64_t c = 0; c < channels; ++c)
-    scan.smallest = key[c] < scan.smallest ? key[c] : scan.smallest;
-  for (const int16_t largest : lane_max)
-    scan.largest = largest > scan.largest ? largest : scan.largest;
-  scan.sum_square = sum_square(from, channels);
+  scan.smallest = lane_min[0];
+  for (const int16_t least : lane_min)
+    scan.smallest = least < scan.smallest ? least : scan.smallest;
+  for (const int16_t most : lane_max) scan.largest = most > scan.largest ? most : scan.largest;
+  for (const int32_t sum : lane_sum) scan.sum += sum;
+  for (const double square : lane_square) scan.sum_square += square;
   std::memcpy(scan.lane_max, lane_max, sizeof lane_max);
   return scan;
 }
 
 ACTSWEEP_CLONES
-int16_t key_reached_by(const KeyScan& scan, int64_t lanes) {
-  if (lanes > kKeyLanes) return 0;
-  const int16_t* largest = scan.lane_max;
-  int16_t reached_by[kKeyLanes] = {};
-  for (int64_t other = 0; other < kKeyLanes; ++other) {
-    for (int64_t lane = 0; lane < kKeyLanes; ++lane) {
-      reached_by[lane] += largest[other] >= largest[lane];
-    }
+int16_t key_reached_by(const KeyScan& scan, int64_t count) {
+  constexpr int64_t kPairs = kKeyLanes / 2;
+  if (count > kPairs) return 0;
+  int16_t largest[kPairs], reached_by[kPairs] = {};
+  for (int64_t pair = 0; pair < kPairs; ++pair) {
+    const int16_t a = scan.lane_max[pair], b = scan.lane_max[kPairs + pair];
+    largest[pair] = a > b ? a : b;
+  }
+  for (const int16_t other : largest) {
+    for (int64_t pair = 0; pair < kPairs; ++pair) reached_by[pair] += other >= largest[pair];
   }
   int16_t bound = 0;
-  for (int64_t lane = 0; lane < kKeyLanes; ++lane) {
-    const int16_t key = reached_by[lane] >= lanes ? largest[lane] : int16_t{0};
+  for (int64_t pair = 0; pair < kPairs; ++pair) {
+    const int16_t key = reached_by[pair] >= count ? largest[pair] : int16_t{0};
     bound = key > bound ? key : bound;
   }
   return bound;
 }
 
 ACTSWEEP_CLONES
-KeyRank locate_rank(std::span<const int16_t> key, int64_t rank, int16_t guess) {
-  // Invariant: up_to_low = count_up_to(low) <= rank < count_up_to(high) = up_to_high.
+KeyBracket bracket_rank(std::span<const int16_t> key, int64_t rank, int16_t guess, int16_t spread) {
+  // Invariant: count_up_to(low) = up_to_low <= rank < up_to_high = count_up_to(high).
   int32_t low = -1, high = kNonfiniteKey - 1;
   const int64_t length = static_cast<int64_t>(key.size());
   int64_t up_to_low = 0, up_to_high = length;
-  int32_t probe = guess, step = 16;
-  bool moved_low = false, moved_high = false;
-  for (int32_t probes = 0; high - low > 1; ++probes) {
-    probe = std::clamp(probe, low + 1, high - 1);
-    const int64_t count = count_up_to(key.data(), length, static_cast<int16_t>(probe));
-    if (count > rank) {
-      high = probe;
-      up_to_high = count;
-      moved_high = true;
+  int16_t bound[kBounds];
+  int64_t count[kBounds];
+  for (int b = 0; b < kBounds; ++b) {
+    bound[b] = static_cast<int16_t>(std::clamp(guess + kBoundSpreads[b] * spread, low, high));
+  }
+  count_up_to_each(key.data(), length, bound, count);
+  for (int b = 0; b < kBounds; ++b) {
+    if (count[b] <= rank) {
+      low = bound[b];
+      up_to_low = count[b];
     } else {
-      low = probe;
-      up_to_low = count;
-      moved_low = true;
+      high = bound[b];
+      up_to_high = count[b];
+      break;
     }
+  }
+  bool moved_low = count[0] <= rank, moved_high = count[kBounds - 1] > rank;
+  int32_t step = kBoundSpreads[kBounds - 1] * spread;
+  for (int32_t probes = 0; high - low > 1 && up_to_high - up_to_low > kFewValues; ++probes) {
+    int32_t probe;
     if (!moved_low || !moved_high) {
-      probe += moved_low ? step : -step;
       step *= 4;
+      probe = std::clamp(moved_low ? low + step : high - step, low + 1, high - 1);
     } else if (probes < kInterpolatedProbes) {
       probe = low + static_cast<int32_t>((rank + 1 - up_to_low) * (high - low) /
                                          (up_to_high - up_to_low));
+      probe = std::clamp(probe, low + 1, high - 1);
     } else {
       probe = low + (high - low) / 2;
     }
+    const int64_t up_to_probe = count_up_to(key.data(), length, static_cast<int16_t>(probe));
+    if (up_to_probe > rank) {
+      high = probe;
+      up_to_high = up_to_probe;
+      moved_high = true;
+    } else {
+      low = probe;
+      up_to_low = up_to_probe;
+      moved_low = true;
+    }
   }
-  return {static_cast<int16_t>(high), up_to_low};
-}
-
-ACTSWEEP_CLONES
-int64_t find_keys(std::span<const int16_t> key, int16_t equal, int16_t at_least, uint8_t* mark,
-                  uint32_t* found) {
-  const int64_t length = static_cast<int64_t>(key.size());
-  const int16_t* from = key.data();
-  for (int64_t i = 0; i < length; ++i) mark[i] = (from[i] == equal) | (from[i] >= at_least);
-  int64_t count = 0;
-  visit_marks(mark, length, [&](int64_t i) { found[count++] = static_cast<uint32_t>(i); });
-  return count;
-}
-
-ACTSWEEP_CLONES
-int64_t find_magnitudes(std::span<const float> values, int16_t key, uint8_t* mark,
-                        uint32_t* found) {
-  const int64_t length = static_cast<int64_t>(values.size());
-  const float* from = values.data();
-  const int32_t wanted = key;
-  for (int64_t i = 0; i < length; ++i) mark[i] = (magnitude_bits(from[i]) >> 16) == wanted;
-  int64_t count = 0;
-  visit_marks(mark, length,
-              [&](int64_t i) { found[count++] = static_cast<uint32_t>(magnitude_bits(from[i])); });
-  return count;
+  return {static_cast<int16_t>(low), static_cast<int16_t>(high), up_to_low};
 }
 
 void count_keys(std::span<const int16_t> key, uint32_t* histogram) {

@@ -14,10 +14,11 @@ namespace actsweep::kernels {
 
 inline constexpr int64_t kKeyLanes = 32;
 inline constexpr int16_t kNonfiniteKey = 0x7f80;  // key of infinity; those of NaN are no smaller
-inline constexpr int64_t kMaxChannels = 1 << 20;  // lanes count in 16 bits
+inline constexpr int64_t kMaxChannels = kKeyLanes * 0x7fff;  // lanes count in 16 bits
 
 struct KeyScan {
   double sum_square = 0;
+  int64_t sum = 0;  // of the keys
   int16_t smallest = 0;
   int16_t largest = 0;
   int16_t lane_max[kKeyLanes] =
@@ -27,28 +28,25 @@ struct KeyScan {
 /// Writes the keys of `row` to `key` [C].
 KeyScan scan_keys(std::span<const float> row, int16_t* key);
 
-/// The largest key that at least `lanes` lanes reach, so that as many channels do; 0 if there are
-/// fewer lanes.
-int16_t key_reached_by(const KeyScan& scan, int64_t lanes);
+/// A large key that at least `count` channels reach: the largest that as many pairs of lanes do; 0
+/// if there are fewer pairs.
+int16_t key_reached_by(const KeyScan& scan, int64_t count);
 
-struct KeyRank {
-  int16_t key = 0;    // the key at the rank
-  int64_t below = 0;  // keys smaller than it
+/// Values that a bracket may hold in more than one key.
+inline constexpr int64_t kFewValues = 64;
+
+/// A few neighbouring keys, one of which has the rank.
+struct KeyBracket {
+  int16_t low = -1;  // keys of the bracket are above it
+  int16_t high = kNonfiniteKey - 1;
+  int64_t below = 0;  // keys up to `low`
 };
 
-/// The key of rank `rank` (0-based, rising) among finite keys. Neighbouring rows have neighbouring
-/// medians: the search steps outwards from `guess` until it encloses the rank, then interpolates,
+/// Where the key of rank `rank` (0-based, rising) among finite keys is: the bracket holds few
+/// values, or one key. Most rows need one look, at four bounds, `spread` keys and more from
+/// `guess`; the search for the others steps outwards until it encloses the rank, then interpolates,
 /// and halves where that does not converge.
-KeyRank locate_rank(std::span<const int16_t> key, int64_t rank, int16_t guess);
-
-/// Writes the channels whose key equals `equal` or is at least `at_least` to `found` [C], in rising
-/// order; returns how many. `mark` [C] is work space.
-int64_t find_keys(std::span<const int16_t> key, int16_t equal, int16_t at_least, uint8_t* mark,
-                  uint32_t* found);
-
-/// Writes the magnitude bits of those `values` whose key equals `key` to `found` [C]; returns how
-/// many. `mark` [C] is work space.
-int64_t find_magnitudes(std::span<const float> values, int16_t key, uint8_t* mark, uint32_t* found);
+KeyBracket bracket_rank(std::span<const int16_t> key, int64_t rank, int16_t guess, int16_t spread);
 
 /// Adds one to the bin of each key.
 void count_keys(std::span<const int16_t> key, uint32_t* histogram);

@@ -5,21 +5,30 @@
 #include <cmath>
 #include <functional>
 
+#include "stats/find_kernels.h"
 #include "stats/row_kernels.h"
 
 namespace actsweep {
 
 namespace {
 
-constexpr int16_t kKeyOf1 = 0x3f80;
+constexpr float kPace = 0.125f;  // at which the guess follows the rows
+
+/// How far a guess at the key of a median may be off: it falls as the median's own spread.
+int16_t spread_of(int64_t channels) {
+  constexpr double kOfOneValue = 150;  // measured on SmolLM2's rows
+  return static_cast<int16_t>(1 + std::lround(kOfOneValue / std::sqrt(channels)));
+}
 
 uint32_t magnitude_bits(float value) { return std::bit_cast<uint32_t>(value) & 0x7fffffffu; }
 
 }  // namespace
 
 RowMeasure::RowMeasure(int64_t channels, int64_t top_k)
-    : top_k_(top_k), median_guess_(kKeyOf1), key_(channels), mark_(channels), found_(channels) {
-  median_bits_.reserve(channels);
+    : top_k_(top_k),
+      spread_(spread_of(channels)),
+      key_(channels),
+      found_(channels + kernels::kFoundMargin) {
   top_.reserve(channels);
 }
 
@@ -30,28 +39,27 @@ bool RowMeasure::measure(std::span<const float> row, const RowResult& result) {
   largest_ = scan.largest;
 
   const int64_t rank = (static_cast<int64_t>(row.size()) - 1) / 2;
-  const kernels::KeyRank middle = kernels::locate_rank(key_, rank, median_guess_);
-  median_guess_ = middle.key;
-  const int16_t bound = kernels::key_reached_by(scan, top_k_);
-  const int64_t found = kernels::find_keys(key_, middle.key, bound, mark_.data(), found_.data());
-
-  median_bits_.clear();
-  top_.clear();
-  for (const uint32_t channel : std::span(found_).first(found)) {
-    const uint32_t bits = magnitude_bits(row[channel]);
-    if (key_[channel] == middle.key) median_bits_.push_back(bits);
-    // Falling magnitude, then rising channel, is the falling order of this number.
-    if (key_[channel] >= bound) top_.push_back(static_cast<uint64_t>(bits) << 32 | ~channel);
-  }
-  const auto median = median_bits_.begin() + (rank - middle.below);
-  std::nth_element(median_bits_.begin(), median, median_bits_.end());
-  *result.median = std::bit_cast<float>(*median);
+  const auto mean = static_cast<float>(scan.sum) / static_cast<float>(row.size());
+  const auto guess = static_cast<int16_t>(
+      std::clamp(mean + median_above_mean_, 0.0f, static_cast<float>(largest_)));
+  const kernels::KeyBracket middle = kernels::bracket_rank(key_, rank, guess, spread_);
+  const int64_t near = kernels::find_magnitudes({row, key_}, middle, found_.data());
+  const uint32_t median = kernels::select_rank(std::span(found_).first(near), rank - middle.below);
+  median_above_mean_ += kPace * (static_cast<float>(median >> 16) - mean - median_above_mean_);
+  *result.median = std::bit_cast<float>(median);
   *result.norm = static_cast<float>(std::sqrt(scan.sum_square));
-  select_top(row, result);
+  select_top(row, kernels::key_reached_by(scan, top_k_), result);
   return true;
 }
 
-void RowMeasure::select_top(std::span<const float> row, const RowResult& result) {
+/// The largest of the magnitudes whose key is at least `bound`.
+void RowMeasure::select_top(std::span<const float> row, int16_t bound, const RowResult& result) {
+  const int64_t found = kernels::find_channels({row, key_}, bound, found_.data());
+  top_.clear();
+  for (const uint32_t channel : std::span(found_).first(found)) {
+    // Falling magnitude, then rising channel, is the falling order of this number.
+    top_.push_back(static_cast<uint64_t>(magnitude_bits(row[channel])) << 32 | ~channel);
+  }
   const auto count = std::min<int64_t>(top_k_, static_cast<int64_t>(top_.size()));
   std::partial_sort(top_.begin(), top_.begin() + count, top_.end(), std::greater<>());
   for (int64_t order = 0; order < count; ++order) {

@@ -33,17 +33,19 @@ class RowMeasure {
   int16_t largest_key() const { return largest_; }
 
  private:
-  void select_top(std::span<const float> row, const RowResult& result);
+  void select_top(std::span<const float> row, int16_t bound, const RowResult& result);
 
   int64_t top_k_;
+  int16_t spread_;
   int16_t smallest_ = 0;
   int16_t largest_ = 0;
-  int16_t median_guess_;
-  std::vector<int16_t> key_;           // [C]
-  std::vector<uint8_t> mark_;          // [C]
-  std::vector<uint32_t> found_;        // [C] channels near the median or at the top
-  std::vector<uint32_t> median_bits_;  // magnitude bits of the candidates for the median
-  std::vector<uint64_t> top_;          // selection keys of the candidates for the top
+  /// The median's key less the mean of the keys: of one layer's rows nearly the same, whatever
+  /// their scale.
+  float median_above_mean_ = 0;
+  std::vector<int16_t> key_;  // [C]
+  std::vector<uint32_t>
+      found_;                  // [C + margin] magnitudes near the median, then channels at the top
+  std::vector<uint64_t> top_;  // selection keys of the candidates for the top
 };
 
 }  // namespace actsweep

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <numeric>
 #include <random>
 #include <vector>
 
@@ -41,6 +42,7 @@ TEST(RowKernels, ScanFindsKeysExtremaAndSquares) {
     EXPECT_EQ(key, expected);
     EXPECT_EQ(scan.smallest, *std::min_element(expected.begin(), expected.end()));
     EXPECT_EQ(scan.largest, *std::max_element(expected.begin(), expected.end()));
+    EXPECT_EQ(scan.sum, std::accumulate(expected.begin(), expected.end(), int64_t{0}));
     double sum_square = 0;
     for (const double x : row) sum_square += x * x;
     EXPECT_NEAR(scan.sum_square, sum_square, 1e-13 * sum_square);
@@ -67,57 +69,60 @@ TEST(RowKernels, ValuesThatAreNotFiniteHaveTheLargestKeys) {
   EXPECT_LT(scan_keys(largest, &key).largest, kNonfiniteKey);
 }
 
-TEST(RowKernels, EveryRankIsLocatedFromAnyGuess) {
+TEST(RowKernels, AsManyChannelsAsAskedForReachTheKey) {
+  for (const int64_t length : kLengths) {
+    const auto row = random_row(length, 3);
+    std::vector<int16_t> key(length);
+    const KeyScan scan = scan_keys(row, key.data());
+    for (const int64_t count : {1, 2, 3, 10, 16, 17}) {
+      const int16_t bound = key_reached_by(scan, std::min(count, length));
+      const auto reaching =
+          std::count_if(key.begin(), key.end(), [&](int16_t k) { return k >= bound; });
+      EXPECT_GE(reaching, std::min(count, length));
+      if (length >= 576 && count <= 3) {
+        EXPECT_LE(reaching, 20);
+      }
+    }
+  }
+}
+
+void expect_holds(const KeyBracket& bracket, std::vector<int16_t> sorted, int64_t rank) {
+  std::sort(sorted.begin(), sorted.end());
+  EXPECT_LT(bracket.low, sorted[rank]);
+  EXPECT_GE(bracket.high, sorted[rank]);
+  const auto up_to = [&](int16_t key) {
+    return std::upper_bound(sorted.begin(), sorted.end(), key) - sorted.begin();
+  };
+  EXPECT_EQ(bracket.below, up_to(bracket.low));
+  if (bracket.high - bracket.low > 1) {
+    EXPECT_LE(up_to(bracket.high) - bracket.below, kFewValues);
+  }
+}
+
+TEST(RowKernels, EveryRankIsBracketedFromAnyGuess) {
   for (const int64_t length : kLengths) {
     const auto key = keys_of(random_row(length, 2));
     auto sorted = key;
     std::sort(sorted.begin(), sorted.end());
     const int64_t step = std::max<int64_t>(1, length / 7);
     for (int64_t rank = 0; rank < length; rank += step) {
-      for (const int16_t guess : {0, 1, 0x3f80, 0x4040, 0x7f7f, int{sorted[rank]}}) {
-        const KeyRank found = locate_rank(key, rank, guess);
-        EXPECT_EQ(found.key, sorted[rank]);
-        EXPECT_EQ(found.below,
-                  std::lower_bound(sorted.begin(), sorted.end(), sorted[rank]) - sorted.begin());
+      for (const int guess : {0, 1, 0x3f80, 0x4040, 0x7f7f, int{sorted[rank]}, sorted[rank] + 6}) {
+        expect_holds(bracket_rank(key, rank, static_cast<int16_t>(guess), 7), sorted, rank);
       }
     }
   }
 }
 
-TEST(RowKernels, RanksAtTheEndsOfTheKeysAreLocated) {
-  const std::vector<int16_t> key = {0, 0, 0x7f7f, 0x7f7f};
-  EXPECT_EQ(locate_rank(key, 1, 0x3f80).key, 0);
-  EXPECT_EQ(locate_rank(key, 2, 0x3f80).key, 0x7f7f);
-  EXPECT_EQ(locate_rank(key, 2, 0x3f80).below, 2);
-}
-
-TEST(RowKernels, FoundKeysComeInRisingOrder) {
-  for (const int64_t length : kLengths) {
-    const auto key = keys_of(random_row(length, 3));
-    const int16_t equal = key[0];
-    const int16_t at_least = 0x4080;
-    std::vector<uint32_t> expected;
-    for (int64_t c = 0; c < length; ++c) {
-      if (key[c] == equal || key[c] >= at_least) expected.push_back(static_cast<uint32_t>(c));
+TEST(RowKernels, ManyValuesOfOneKeyAreABracketOfThatKey) {
+  std::vector<int16_t> key(576, 0x4040);
+  std::fill_n(key.begin(), 100, int16_t{0});
+  std::fill_n(key.end() - 100, 100, int16_t{0x7f7f});
+  for (const int64_t rank : {0, 99, 100, 287, 475, 476, 575}) {
+    for (const int16_t guess : {0, 0x403f, 0x4040, 0x4041, 0x7f7f}) {
+      const KeyBracket bracket = bracket_rank(key, rank, guess, 7);
+      expect_holds(bracket, key, rank);
+      EXPECT_EQ(bracket.high - bracket.low, 1);
     }
-    std::vector<uint8_t> mark(length);
-    std::vector<uint32_t> found(length);
-    found.resize(find_keys(key, equal, at_least, mark.data(), found.data()));
-    EXPECT_EQ(found, expected);
-  }
-}
-
-TEST(RowKernels, FoundMagnitudesAreThoseOfTheKey) {
-  for (const int64_t length : kLengths) {
-    const auto row = random_row(length, 4);
-    std::vector<uint32_t> expected;
-    for (const float x : row) {
-      if (key_of(x) == key_of(row[0])) expected.push_back(std::bit_cast<uint32_t>(std::fabs(x)));
-    }
-    std::vector<uint8_t> mark(length);
-    std::vector<uint32_t> found(length);
-    found.resize(find_magnitudes(row, key_of(row[0]), mark.data(), found.data()));
-    EXPECT_EQ(found, expected);
   }
 }
 
