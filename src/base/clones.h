@@ -12,3 +12,15 @@
 #define ACTSWEEP_CLONES
 #endif
 #define ACTSWEEP_INLINE [[gnu::always_inline]] inline
+
+#ifdef ACTSWEEP_X86
+/// A function of AVX-512 intrinsics, to be called where has_avx512().
+#define ACTSWEEP_AVX512 [[gnu::target("arch=x86-64-v4")]]
+
+namespace actsweep {
+inline bool has_avx512() {
+  static const bool has = __builtin_cpu_supports("x86-64-v4");
+  return has;
+}
+}  // namespace actsweep
+#endif

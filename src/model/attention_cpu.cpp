@@ -11,6 +11,7 @@
 
 #include "model/attention.h"
 #include "model/attention_kernel.h"
+#include "model/attention_packing.h"
 #include "model/cpu_rows.h"
 
 namespace actsweep::cpu {
@@ -18,126 +19,6 @@ namespace {
 
 /// Tasks per thread that even out the unequal work of causal rows.
 constexpr int64_t kTasksPerThread = 4;
-/// Of all kernels: rows and lanes.
-constexpr int64_t kMostLanes = 32;
-
-int64_t padded(int64_t count, int64_t lanes) { return (count + lanes - 1) / lanes * lanes; }
-
-/// A head's part of consecutive rows: [count, width] at a row stride.
-template <typename T>
-struct HeadRows {
-  T* first;
-  int64_t stride;
-  int64_t count;
-  int64_t width;
-};
-
-using cpu::widen;
-/// A word of two bfloat16, which is moved as it is.
-ACTSWEEP_INLINE uint32_t widen(uint32_t word) { return word; }
-
-/// out [width, lanes] = the rows transposed; lanes beyond the last row are 0. Widened by tiles, so
-/// that what goes to far places is only moved.
-template <typename T, typename Word>
-ACTSWEEP_INLINE void transpose(const HeadRows<const T>& rows, int64_t lanes, Word* out) {
-  constexpr int64_t kTile = 16;
-  Word tile[kMostLanes][kTile] = {};
-  for (int64_t begin = 0; begin < rows.width; begin += kTile) {
-    const int64_t width = std::min(kTile, rows.width - begin);
-    for (int64_t row = 0; row < rows.count; ++row) {
-      const T* from = rows.first + row * rows.stride + begin;
-      for (int64_t i = 0; i < width; ++i) tile[row][i] = widen(from[i]);
-    }
-    Word* to = out + begin * lanes;
-    for (int64_t i = 0; i < width; ++i) {
-      for (int64_t lane = 0; lane < lanes; ++lane) to[i * lanes + lane] = tile[lane][i];
-    }
-  }
-}
-
-/// out: panels of `lanes` channels, each [count, lanes]; channels beyond the last are 0.
-template <typename T>
-ACTSWEEP_INLINE void split_panels(const HeadRows<const T>& rows, int64_t lanes, float* out) {
-  for (int64_t begin = 0; begin < rows.width; begin += lanes) {
-    const int64_t width = std::min(lanes, rows.width - begin);
-    for (int64_t row = 0; row < rows.count; ++row, out += lanes) {
-      const T* from = rows.first + row * rows.stride + begin;
-      for (int64_t i = 0; i < width; ++i) out[i] = widen(from[i]);
-      for (int64_t i = width; i < lanes; ++i) out[i] = 0;
-    }
-  }
-}
-
-/// The same in words of two rows, the first in the lower half: each panel is [count / 2 rounded up,
-/// lanes].
-ACTSWEEP_CLONES void pack_values(const HeadRows<const at::BFloat16>& rows, int64_t lanes,
-                                 uint32_t* out) {
-  for (int64_t begin = 0; begin < rows.width; begin += lanes) {
-    const int64_t width = std::min(lanes, rows.width - begin);
-    for (int64_t row = 0; row < rows.count; row += 2, out += lanes) {
-      const auto* low = rows.first + row * rows.stride + begin;
-      const bool is_last = row + 1 == rows.count;
-      const auto* high = is_last ? low : low + rows.stride;
-      const uint32_t kept = is_last ? 0 : 0xffff0000u;
-      for (int64_t i = 0; i < width; ++i) {
-        out[i] = low[i].x | (static_cast<uint32_t>(high[i].x) << 16 & kept);
-      }
-      for (int64_t i = width; i < lanes; ++i) out[i] = 0;
-    }
-  }
-}
-
-ACTSWEEP_CLONES void pack_transposed(const HeadRows<const uint32_t>& rows, int64_t lanes,
-                                     uint32_t* out) {
-  transpose(rows, lanes, out);
-}
-
-template <typename T>
-ACTSWEEP_INLINE void place_rows(const float* from, int64_t from_stride, const HeadRows<T>& rows) {
-  for (int64_t row = 0; row < rows.count; ++row) {
-    for (int64_t i = 0; i < rows.width; ++i) {
-      narrow(from[row * from_stride + i], rows.first[row * rows.stride + i]);
-    }
-  }
-}
-
-#define ACTSWEEP_FOR_TYPE(T)                                                                       \
-  ACTSWEEP_CLONES void pack_transposed(const HeadRows<const T>& rows, int64_t lanes, float* out) { \
-    transpose(rows, lanes, out);                                                                   \
-  }                                                                                                \
-  ACTSWEEP_CLONES void pack_values(const HeadRows<const T>& rows, int64_t lanes, float* out) {     \
-    split_panels(rows, lanes, out);                                                                \
-  }                                                                                                \
-  ACTSWEEP_CLONES void place(const float* from, int64_t from_stride, const HeadRows<T>& rows) {    \
-    place_rows(from, from_stride, rows);                                                           \
-  }
-ACTSWEEP_FOR_TYPE(float)
-ACTSWEEP_FOR_TYPE(at::BFloat16)
-ACTSWEEP_FOR_TYPE(at::Half)
-#undef ACTSWEEP_FOR_TYPE
-
-/// The rows as what a kernel's words are made of: elements that are widened, or pairs of them.
-template <typename Word, typename T>
-auto parts_of(const HeadRows<const T>& rows) {
-  if constexpr (std::is_same_v<Word, float>) {
-    return rows;
-  } else {
-    return HeadRows<const Word>{reinterpret_cast<const Word*>(rows.first), rows.stride / 2,
-                                rows.count, rows.width / 2};
-  }
-}
-
-/// out: panels of `lanes` positions, each [width in words, lanes].
-template <typename T, typename Word>
-void pack_keys(const HeadRows<const T>& rows, int64_t lanes, Word* out) {
-  const auto parts = parts_of<Word>(rows);
-  for (int64_t begin = 0; begin < parts.count; begin += lanes) {
-    auto panel = parts;
-    panel.first += begin * parts.stride;
-    panel.count = std::min(lanes, parts.count - begin);
-    pack_transposed(panel, lanes, out + begin * parts.width);
-  }
-}
 
 /// One thread's work space; kept from call to call. Words are float32 or uint32_t.
 struct Scratch {

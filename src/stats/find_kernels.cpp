@@ -90,13 +90,6 @@ ACTSWEEP_INLINE uint32_t select_by_counting(std::span<const uint32_t> bits, int6
 
 #ifdef ACTSWEEP_X86
 
-bool can_compress() {
-  static const bool can = __builtin_cpu_supports("x86-64-v4");
-  return can;
-}
-
-#define ACTSWEEP_V4 [[gnu::target("arch=x86-64-v4")]]
-
 constexpr int64_t kLanes = 16;
 constexpr int kVectors = 4;  // that are skipped together where they hold nothing
 
@@ -108,7 +101,7 @@ struct Lanes {
   __mmask16 in_range;
 };
 
-ACTSWEEP_V4 inline Lanes lanes_of(__m512i values, __mmask16 real, BitRange range) {
+ACTSWEEP_AVX512 inline Lanes lanes_of(__m512i values, __mmask16 real, BitRange range) {
   const __m512i bits = _mm512_and_epi32(values, _mm512_set1_epi32(kMagnitudeMask));
   const __mmask16 reached =
       _mm512_mask_cmpge_epi32_mask(real, bits, _mm512_set1_epi32(range.first));
@@ -117,7 +110,7 @@ ACTSWEEP_V4 inline Lanes lanes_of(__m512i values, __mmask16 real, BitRange range
 
 /// Writes what `lanes`, which begin at `channel`, have in their range; returns how many.
 template <What kWhat>
-ACTSWEEP_V4 inline int64_t store(const Lanes& lanes, int64_t channel, uint32_t* found) {
+ACTSWEEP_AVX512 inline int64_t store(const Lanes& lanes, int64_t channel, uint32_t* found) {
   const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
   const __m512i kept =
       kWhat == What::kChannels
@@ -128,7 +121,7 @@ ACTSWEEP_V4 inline int64_t store(const Lanes& lanes, int64_t channel, uint32_t* 
 }
 
 template <What kWhat>
-ACTSWEEP_V4 int64_t compress(std::span<const float> values, BitRange range, uint32_t* found) {
+ACTSWEEP_AVX512 int64_t compress(std::span<const float> values, BitRange range, uint32_t* found) {
   constexpr __mmask16 kAll = 0xffff;
   const float* from = values.data();
   const int64_t length = static_cast<int64_t>(values.size());
@@ -193,21 +186,21 @@ int64_t find_channels(const KeyedRow& row, int16_t at_least, uint32_t* found) {
 
 int64_t find_magnitudes(std::span<const float> values, const KeyBracket& bracket, uint32_t* found) {
 #ifdef ACTSWEEP_X86
-  if (can_compress()) return compress<What::kMagnitudes>(values, range_of(bracket), found);
+  if (has_avx512()) return compress<What::kMagnitudes>(values, range_of(bracket), found);
 #endif
   return by_marks::find_magnitudes(values, bracket, found);
 }
 
 int64_t find_magnitudes(const KeyedRow& row, const KeyBracket& bracket, uint32_t* found) {
 #ifdef ACTSWEEP_X86
-  if (can_compress()) return compress<What::kMagnitudes>(row.values, range_of(bracket), found);
+  if (has_avx512()) return compress<What::kMagnitudes>(row.values, range_of(bracket), found);
 #endif
   return by_marks::find_magnitudes(row, bracket, found);
 }
 
 int64_t find_channels(const KeyedRow& row, int16_t at_least, uint32_t* found) {
 #ifdef ACTSWEEP_X86
-  if (can_compress()) return compress<What::kChannels>(row.values, range_from(at_least), found);
+  if (has_avx512()) return compress<What::kChannels>(row.values, range_from(at_least), found);
 #endif
   return by_marks::find_channels(row, at_least, found);
 }
