@@ -1,6 +1,6 @@
 #include "model/attention_packing.h"
 
-#include "base/clones.h"
+#include "base/instruction_sets.h"
 #include "model/cpu_rows.h"
 #ifdef ACTSWEEP_X86
 #include <immintrin.h>

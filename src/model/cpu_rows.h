@@ -7,7 +7,7 @@
 #include <bit>
 #include <cstdint>
 
-#include "base/clones.h"
+#include "base/instruction_sets.h"
 #include "base/error.h"
 
 namespace actsweep::cpu {

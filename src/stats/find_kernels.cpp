@@ -4,15 +4,13 @@
 #include <bit>
 #include <cstring>
 
-#include "base/clones.h"
+#include "base/instruction_sets.h"
 #ifdef ACTSWEEP_X86
 #include <immintrin.h>
 #endif
 
 namespace actsweep::kernels {
 namespace {
-
-constexpr int32_t kMagnitudeMask = 0x7fffffff;
 
 /// Magnitudes' bits from `first` to before `end`.
 struct BitRange {
@@ -26,10 +24,6 @@ BitRange range_of(const KeyBracket& bracket) {
 
 constexpr int32_t kNoEnd = kMagnitudeMask;
 BitRange range_from(int16_t key) { return {key << 16, kNoEnd}; }
-
-ACTSWEEP_INLINE int32_t magnitude_bits(float value) {
-  return std::bit_cast<int32_t>(value) & kMagnitudeMask;
-}
 
 /// Marks, each a byte of 0 or 1, as bits.
 ACTSWEEP_INLINE uint64_t bits_of(const uint8_t* mark) {

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <limits>
 
-#include "base/clones.h"
+#include "base/instruction_sets.h"
 
 // This file is compiled with -O3 and with -ffp-contract=off: a fused multiply-add on one
 // instruction set alone would change bits.
@@ -15,15 +15,10 @@ namespace actsweep::kernels {
 namespace {
 
 constexpr int64_t kSumLanes = 16;
-constexpr int32_t kMagnitudeMask = 0x7fffffff;
 constexpr int32_t kInterpolatedProbes = 8;
 constexpr int kBounds = 4;                                  // of the first look for a rank
 constexpr int32_t kBoundSpreads[kBounds] = {-3, -1, 1, 3};  // from the guess
 constexpr int32_t kBitsOf6 = std::bit_cast<int32_t>(6.0f);
-
-ACTSWEEP_INLINE int32_t magnitude_bits(float value) {
-  return std::bit_cast<int32_t>(value) & kMagnitudeMask;
-}
 
 ACTSWEEP_INLINE int16_t key_of(float value) {
   return static_cast<int16_t>(magnitude_bits(value) >> 16);

@@ -7,14 +7,24 @@
 // and are below kNonfiniteKey.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <span>
+
+#include "base/instruction_sets.h"
 
 namespace actsweep::kernels {
 
 inline constexpr int64_t kKeyLanes = 32;
 inline constexpr int16_t kNonfiniteKey = 0x7f80;  // key of infinity; those of NaN are no smaller
 inline constexpr int64_t kMaxChannels = kKeyLanes * 0x7fff;  // lanes count in 16 bits
+
+inline constexpr int32_t kMagnitudeMask = 0x7fffffff;
+
+/// The float32 bits of a magnitude, which order as magnitudes do.
+ACTSWEEP_INLINE int32_t magnitude_bits(float value) {
+  return std::bit_cast<int32_t>(value) & kMagnitudeMask;
+}
 
 struct KeyScan {
   double sum_square = 0;

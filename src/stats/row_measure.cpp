@@ -20,8 +20,6 @@ int16_t spread_of(int64_t channels) {
   return static_cast<int16_t>(1 + std::lround(kOfOneValue / std::sqrt(channels)));
 }
 
-uint32_t magnitude_bits(float value) { return std::bit_cast<uint32_t>(value) & 0x7fffffffu; }
-
 }  // namespace
 
 RowMeasure::RowMeasure(int64_t channels, int64_t top_k)
@@ -58,7 +56,7 @@ void RowMeasure::select_top(std::span<const float> row, int16_t bound, const Row
   top_.clear();
   for (const uint32_t channel : std::span(found_).first(found)) {
     // Falling magnitude, then rising channel, is the falling order of this number.
-    top_.push_back(static_cast<uint64_t>(magnitude_bits(row[channel])) << 32 | ~channel);
+    top_.push_back(static_cast<uint64_t>(kernels::magnitude_bits(row[channel])) << 32 | ~channel);
   }
   const auto count = std::min<int64_t>(top_k_, static_cast<int64_t>(top_.size()));
   std::partial_sort(top_.begin(), top_.begin() + count, top_.end(), std::greater<>());

@@ -42,10 +42,9 @@ class RowMeasure {
   /// The median's key less the mean of the keys: of one layer's rows nearly the same, whatever
   /// their scale.
   float median_above_mean_ = 0;
-  std::vector<int16_t> key_;  // [C]
-  std::vector<uint32_t>
-      found_;                  // [C + margin] magnitudes near the median, then channels at the top
-  std::vector<uint64_t> top_;  // selection keys of the candidates for the top
+  std::vector<int16_t> key_;     // [C]
+  std::vector<uint32_t> found_;  // [C + margin] bits near the median, then channels at the top
+  std::vector<uint64_t> top_;    // selection keys of the candidates for the top
 };
 
 }  // namespace actsweep

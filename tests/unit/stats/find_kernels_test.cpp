@@ -3,40 +3,31 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <limits>
-#include <random>
 #include <vector>
+
+#include "kernel_rows.h"
 
 namespace actsweep::kernels {
 namespace {
 
 constexpr int64_t kLengths[] = {1, 2, 15, 16, 17, 63, 64, 65, 576, 601, 2048};
 
-std::vector<float> random_row(int64_t length, uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::normal_distribution<float> normal(0.0f, 3.0f);
-  std::vector<float> row(length);
-  for (float& x : row) x = normal(random);
-  if (length > 4) row[length / 2] = -row[0];
-  if (length > 8) row[length / 3] = 0;
-  if (length > 8) row[length / 4] = std::numeric_limits<float>::max();
+/// With a zero, an opposite and the largest magnitude.
+std::vector<float> row_of(int64_t length, uint64_t seed) {
+  auto row = random_row(length, seed);
+  if (length > 8) {
+    row[length / 2] = -row[0];
+    row[length / 3] = 0;
+    row[length / 4] = std::numeric_limits<float>::max();
+  }
   return row;
 }
 
-uint32_t bits_of(float x) { return std::bit_cast<uint32_t>(std::fabs(x)); }
-
 std::vector<KeyBracket> brackets_for(const std::vector<float>& row) {
-  const auto key = static_cast<int16_t>(bits_of(row[0]) >> 16);
+  const auto key = key_of(row[0]);
   const auto before = static_cast<int16_t>(key - 1), after = static_cast<int16_t>(key + 40);
   return {{before, key, 0}, {before, after, 0}, {-1, 0, 0}, {-1, kNonfiniteKey - 1, 0}, {5, 5, 0}};
-}
-
-std::vector<int16_t> keys_of(const std::vector<float>& row) {
-  std::vector<int16_t> keys;
-  for (const float x : row) keys.push_back(static_cast<int16_t>(bits_of(x) >> 16));
-  return keys;
 }
 
 /// What `find` writes of a row of `length`.
@@ -49,7 +40,7 @@ std::vector<uint32_t> found_by(int64_t length, Find find) {
 
 TEST(FindKernels, MagnitudesAreThoseOfTheBracketInTheirOrder) {
   for (const int64_t length : kLengths) {
-    const auto row = random_row(length, length);
+    const auto row = row_of(length, length);
     const auto key = keys_of(row);
     const KeyedRow keyed = {row, key};
     for (const auto& bracket : brackets_for(row)) {
@@ -71,7 +62,7 @@ TEST(FindKernels, MagnitudesAreThoseOfTheBracketInTheirOrder) {
 
 TEST(FindKernels, ChannelsAreThoseThatReachTheKeyInRisingOrder) {
   for (const int64_t length : kLengths) {
-    const auto row = random_row(length, 100 + length);
+    const auto row = row_of(length, 100 + length);
     const auto key = keys_of(row);
     for (const int16_t at_least : {0, 0x3f80, 0x4080, 0x7f7f}) {
       std::vector<uint32_t> expected;
@@ -92,7 +83,7 @@ TEST(FindKernels, ChannelsAreThoseThatReachTheKeyInRisingOrder) {
 
 TEST(FindKernels, SelectedRanksAreThoseOfTheSortedBits) {
   for (const int64_t length : {1, 2, 3, 31, 32, 33, 64, 65, 200}) {
-    const auto row = random_row(length, 200 + length);
+    const auto row = row_of(length, 200 + length);
     std::vector<uint32_t> bits;
     for (const float x : row) bits.push_back(bits_of(x));
     if (length > 8) std::fill_n(bits.begin(), length / 4, bits.back());  // ties

@@ -6,32 +6,14 @@
 #include <bit>
 #include <cmath>
 #include <numeric>
-#include <random>
 #include <vector>
+
+#include "kernel_rows.h"
 
 namespace actsweep::kernels {
 namespace {
 
 constexpr int64_t kLengths[] = {1, 2, 15, 16, 31, 32, 33, 63, 64, 65, 576, 601, 2048};
-
-std::vector<float> random_row(int64_t length, uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::normal_distribution<float> normal(0.0f, 3.0f);
-  std::vector<float> row(length);
-  for (float& x : row) x = normal(random);
-  if (length > 4) row[length / 2] = row[0];
-  return row;
-}
-
-int16_t key_of(float x) {
-  return static_cast<int16_t>(std::bit_cast<uint32_t>(std::fabs(x)) / 65536);
-}
-
-std::vector<int16_t> keys_of(const std::vector<float>& row) {
-  std::vector<int16_t> keys;
-  for (const float x : row) keys.push_back(key_of(x));
-  return keys;
-}
 
 TEST(RowKernels, ScanFindsKeysExtremaAndSquares) {
   for (const int64_t length : kLengths) {

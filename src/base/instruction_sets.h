@@ -1,4 +1,4 @@
-// How kernels of plain loops are compiled for each instruction set.
+// How kernels are compiled for each instruction set: plain loops in clones, intrinsics apart.
 #pragma once
 
 /// Compiles a function for each instruction set; the program picks at its start. It does not reach
