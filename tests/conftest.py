@@ -33,11 +33,11 @@ def count_gpus() -> int:
 
 
 def ranks_of(item: pytest.Item) -> int:
-    """The parameter `m` of a test, or what its name says: NAME-m3."""
+    """The parameter `m` of a test, or what its name says: NAME-m3, [m3-NAME]."""
     parameters = getattr(item, "callspec", None)
     if parameters is not None and "m" in parameters.params:
         return int(parameters.params["m"])
-    found = re.search(r"-m(\d+)", item.name)
+    found = re.search(r"[-\[]m(\d+)\b", item.name)
     return int(found[1]) if found else 1
 
 

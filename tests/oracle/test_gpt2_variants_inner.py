@@ -60,7 +60,7 @@ def measured(
     return request.param, folder, windows, inners
 
 
-@pytest.fixture(scope="module", params=RANKS)
+@pytest.fixture(scope="module", params=RANKS, ids=lambda m: f"m{m}")
 def swept(
     request: pytest.FixtureRequest,
     program: Path,

@@ -27,7 +27,13 @@ from support.attention_reference import (
 )
 from support.family_sweeps import run_jobs
 from support.inner_oracle import Inner, InnerOracle
-from support.inner_references import NEAR, assert_near, assert_site, rows_of_site
+from support.inner_references import (
+    NEAR,
+    assert_near,
+    assert_site,
+    median_magnitude,
+    rows_of_site,
+)
 from support.measured_windows import Measured, Options
 from support.random_models import MASSIVE_IDS, MODELS, SMALL_ID, RandomModel, make_random, save
 from support.statistics_reference import REFERENCES, compare
@@ -72,6 +78,7 @@ class Made:
     windows: list[Window]
     inners: list[Inner]
     prompt: Inner  # of the captured prompt
+    exact_medians: dict[str, np.ndarray]  # by site [layers of the file, N]: of float64
     directory: Path
 
     @property
@@ -177,7 +184,11 @@ def make(name: str, folder: Path) -> Made:
         oracle = InnerOracle(directory, patch)
         inners = [oracle.run(window.ids) for window in windows]
         captured = oracle.run(prompt)
-    return Made(model, corpus, windows, inners, captured, directory)
+    with pytest.MonkeyPatch.context() as patch:
+        exact = InnerOracle(directory, patch, torch.float64)
+        runs = [exact.run(window.ids) for window in windows]
+    medians = {site: median_magnitude(rows_of_site(runs, site)) for site in runs[0].sites}
+    return Made(model, corpus, windows, inners, captured, medians, directory)
 
 
 @pytest.mark.parametrize("m", RANKS)
@@ -189,7 +200,8 @@ def test_site(name: str, site: str, m: int, sweeps: Sweeps) -> None:
     if site not in made.sites:
         assert f"{site}/count" not in datasets
         return
-    assert_site(datasets, site, made.inners, [window.classes for window in made.windows])
+    classes = [window.classes for window in made.windows]
+    assert_site(datasets, site, made.inners, classes, made.exact_medians[site])
     tokens = datasets[f"{site}/count"][-1]
     channels = datasets[f"{site}/channel_sum"].shape[1]
     assert datasets[f"{site}/magnitude_histogram"][-1].sum() == tokens * channels

@@ -200,10 +200,12 @@ class InnerHooks:
 class InnerOracle(InnerHooks):
     """A checkpoint of a language model."""
 
-    def __init__(self, directory: Path, monkeypatch: Any) -> None:
+    def __init__(
+        self, directory: Path, monkeypatch: Any, dtype: torch.dtype = torch.float32
+    ) -> None:
         self.module = AutoModelForCausalLM.from_pretrained(
             directory,
-            dtype=torch.float32,
+            dtype=dtype,
             attn_implementation="eager",
             experts_implementation="eager",
         ).eval()
