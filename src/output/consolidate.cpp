@@ -91,8 +91,9 @@ class Beginning {
 
   void write_values(const H5File& file, const PlannedDataset& planned) {
     const Dataset& dataset = planned.dataset;
-    const std::vector<std::byte> values =
-        is_capture(dataset) ? read_capture(planned) : find_values(dataset);
+    std::vector<std::byte> captured;
+    if (is_capture(dataset)) captured = read_capture(planned);
+    const std::vector<std::byte>& values = is_capture(dataset) ? captured : find_values(dataset);
     ensure(static_cast<int64_t>(values.size()) == byte_count(dataset, planned.shape),
            "an assembly's values fill their dataset");
     if (values.empty()) return;
@@ -169,7 +170,9 @@ void write_rows(const Assembly& assembly, RowWriter writer, const std::string& p
                       : H5File::open_in_parallel(path, ErrorKind::kOutput, access.get());
   });
   for (const auto& dataset : assembly.datasets) {
-    if (concatenation_axis(dataset)) writer.write(file, dataset, extents);
+    if (!concatenation_axis(dataset)) continue;
+    writer.write(file, dataset, extents);
+    start_writing(path);
   }
   agree(comm, [&] { file.close(); });
 }

@@ -35,6 +35,13 @@ void make_folder(const std::string& folder) {
   require(!error, ErrorKind::kOutput, "{}: cannot create the folder: {}", folder, error.message());
 }
 
+void start_writing(const std::string& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return;
+  ::sync_file_range(descriptor, 0, 0, SYNC_FILE_RANGE_WRITE);
+  ::close(descriptor);
+}
+
 void sync_path(const std::string& path) {
   const int descriptor = open_or_fail(path, O_RDONLY);
   const int status = ::fsync(descriptor);

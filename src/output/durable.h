@@ -11,6 +11,9 @@ namespace actsweep {
 std::string folder_of(const std::string& path);
 /// Creates the folder and those above it where they are missing.
 void make_folder(const std::string& folder);
+/// Has the system begin to write what it holds of the file, so that a later sync_path waits less.
+/// Where it cannot, nothing happens.
+void start_writing(const std::string& path);
 /// Waits until the file's, or the folder's, contents are on disk.
 void sync_path(const std::string& path);
 /// Gives the file its new name at once; an older file of that name is replaced.

@@ -101,7 +101,7 @@ std::vector<std::byte> RowWriter::read(const Dataset& dataset, const Extents& ex
   const RowView view = view_of(dataset, extents);
   const Axis along = dataset.axes[view.axis];
   const auto tile_row_bytes = static_cast<size_t>(tile.rows * view.row_bytes);
-  std::vector<std::byte> values(static_cast<size_t>(tile.layers) * tile_row_bytes);
+  std::vector<std::byte> values;  // where a tile is made of several parts
   int64_t part_begin = 0;
   for (size_t part = 0; part < parts_.count(); ++part) {
     const int64_t length = lengths_[part].along(along);
@@ -116,6 +116,8 @@ std::vector<std::byte> RowWriter::read(const Dataset& dataset, const Extents& ex
       parts_.dataset(part, dataset, known)
           .read(memory_type(dataset.type), slab_of(view, in_part), piece.data());
       add_offset(dataset, part, piece);
+      if (in_part.rows == tile.rows) return piece;
+      values.resize(static_cast<size_t>(tile.layers) * tile_row_bytes);
       const auto place = static_cast<size_t>((begin - tile.first_row) * view.row_bytes);
       for (size_t layer = 0; layer < static_cast<size_t>(tile.layers); ++layer) {
         std::memcpy(values.data() + layer * tile_row_bytes + place,

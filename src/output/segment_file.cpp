@@ -17,6 +17,7 @@ namespace {
 constexpr const char* kPrefix = "segment-";
 constexpr const char* kSuffix = ".h5";
 constexpr const char* kPartialSuffix = ".partial";
+constexpr int64_t kHeldBytes = 4 * 1024 * 1024;
 
 bool has_unknown_length(const Dataset& dataset) {
   return std::any_of(dataset.axes.begin(), dataset.axes.end(),
@@ -101,7 +102,12 @@ void SegmentFile::write(const std::string& path, const std::vector<int64_t>& off
          "offset and count have one entry for each axis");
   const Hyperslab part{to_sizes(offset), to_sizes(count)};
   target.file.write(memory_type(target.dataset.type), part, values);
-  target.elements_written += element_count(part.count);
+  const int64_t elements = element_count(part.count);
+  target.elements_written += elements;
+  held_bytes_ += elements * size_of(target.dataset.type);
+  if (held_bytes_ < kHeldBytes) return;
+  start_writing(partial_path_);
+  held_bytes_ = 0;
 }
 
 void SegmentFile::append(const std::string& path, int64_t count, const void* values) {

@@ -71,6 +71,7 @@ class SegmentFile {
   std::vector<Attribute> attributes_;
   H5File file_;
   std::map<std::string, Column> columns_;
+  int64_t held_bytes_ = 0;  // written since the disk was last told to begin
   bool is_committed_ = false;
 };
 
