@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
+#include <random>
 
 #include "output/layout.h"
 #include "temporary_folder.h"
@@ -71,6 +73,20 @@ TEST(ChunkWriter, FieldsAndRowsWithoutLayersAreToo) {
   const Shape of_rows = {100000};
   EXPECT_EQ(write_and_read({rows, of_rows}, numbers(of_rows), {{{0}, of_rows}}, 2),
             numbers(of_rows));
+}
+
+TEST(ChunkWriter, WhatCannotBeCompressedIsStored) {
+  const Dataset dataset{
+      "residual/channel_sum", ElementType::kFloat32, {Axis::kChannel}, "1", "", Merge::kSum};
+  for (const hsize_t count : {20000, 1000000}) {
+    std::vector<uint32_t> bits(count);
+    std::mt19937 random(7);
+    for (auto& word : bits) word = random();
+    std::vector<float> values(count);
+    std::memcpy(values.data(), bits.data(), count * sizeof(float));  // NaN among them
+    const auto found = write_and_read({dataset, {count}}, values, {{{0}, {count}}}, 1);
+    EXPECT_EQ(std::memcmp(found.data(), bits.data(), count * sizeof(float)), 0) << count;
+  }
 }
 
 TEST(ChunkWriter, FewValuesHaveNoChunks) {
