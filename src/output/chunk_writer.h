@@ -1,8 +1,8 @@
 // Chunks of a dataset whose file one rank writes alone, compressed on all of its threads.
 //
 // HDF5 compresses one chunk at a time with zlib, which takes longer than a fast sweep. Here ISA-L,
-// more than ten times as fast for a few percent more bytes, compresses several at once, and HDF5
-// is given bytes that its own filters (shuffle, then deflate) can read.
+// eight times as fast for a few percent more bytes, compresses several at once, and HDF5 is given
+// bytes that its own filters (shuffle, then deflate) can read.
 #pragma once
 
 #include <span>
