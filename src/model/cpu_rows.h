@@ -7,8 +7,8 @@
 #include <bit>
 #include <cstdint>
 
-#include "base/instruction_sets.h"
 #include "base/error.h"
+#include "base/instruction_sets.h"
 
 namespace actsweep::cpu {
 

@@ -200,12 +200,10 @@ class InnerHooks:
 class InnerOracle(InnerHooks):
     """A checkpoint of a language model."""
 
-    def __init__(
-        self, directory: Path, monkeypatch: Any, dtype: torch.dtype = torch.float32
-    ) -> None:
+    def __init__(self, directory: Path, monkeypatch: Any) -> None:
         self.module = AutoModelForCausalLM.from_pretrained(
             directory,
-            dtype=dtype,
+            dtype=torch.float32,
             attn_implementation="eager",
             experts_implementation="eager",
         ).eval()
