@@ -20,20 +20,38 @@ struct KeyedRow {
   std::span<const int16_t> key;
 };
 
+/// What is looked for in a row.
+struct RowSearch {
+  KeyBracket near[2];  // magnitude bits of values whose key is in one of them
+  int16_t top = 0;     // channels whose key is at least this
+};
+
+/// Where it goes, in the order of the channels, [C + kFoundMargin] each.
+struct RowFinds {
+  uint32_t* near = nullptr;
+  uint32_t* top = nullptr;
+};
+
+/// How much was found.
+struct FoundCounts {
+  int64_t near = 0;
+  int64_t top = 0;
+};
+
+/// Looks once at a row and its keys.
+FoundCounts search_row(const KeyedRow& row, const RowSearch& search, const RowFinds& finds);
+
 /// Writes the magnitude bits of the values whose key is in the bracket to `found`
 /// [C + kFoundMargin], in their order; returns how many.
 int64_t find_magnitudes(std::span<const float> values, const KeyBracket& bracket, uint32_t* found);
-int64_t find_magnitudes(const KeyedRow& row, const KeyBracket& bracket, uint32_t* found);
-
-/// Writes the channels whose key is at least `at_least` to `found` [C + kFoundMargin], in rising
-/// order; returns how many.
-int64_t find_channels(const KeyedRow& row, int16_t at_least, uint32_t* found);
+/// The same of magnitude bits.
+int64_t find_magnitudes(std::span<const uint32_t> bits, const KeyBracket& bracket, uint32_t* found);
 
 /// The same on any machine.
 namespace by_marks {
+FoundCounts search_row(const KeyedRow& row, const RowSearch& search, const RowFinds& finds);
 int64_t find_magnitudes(std::span<const float> values, const KeyBracket& bracket, uint32_t* found);
-int64_t find_magnitudes(const KeyedRow& row, const KeyBracket& bracket, uint32_t* found);
-int64_t find_channels(const KeyedRow& row, int16_t at_least, uint32_t* found);
+int64_t find_magnitudes(std::span<const uint32_t> bits, const KeyBracket& bracket, uint32_t* found);
 }  // namespace by_marks
 
 /// The bits of rank `rank` (0-based, rising) of magnitudes' bits, which it may reorder.

@@ -127,11 +127,9 @@ void KernelMeasurement::measure_window_together(size_t window) {
       for (int other = 1; other < threads_; ++other) first.take_key_range(workers_[other]);
       place = first.finish_window_histogram();
     }
-    for (int64_t tile = thread; tile < tile_count(view); tile += threads_) {
-      mine.find_magnitudes(view, tile, place.key);
-    }
+    mine.gather_at(view, place.key);
   });
-  for (int other = 1; other < threads_; ++other) first.take_found(workers_[other]);
+  for (int other = 1; other < threads_; ++other) first.take_gathered(workers_[other]);
   measured_.sequence_median[window] = first.finish_window_median(place);
 }
 

@@ -8,6 +8,31 @@
 
 namespace actsweep {
 
+namespace {
+
+constexpr int32_t kNearKeys = 8;             // on both sides of a guess at a window's median
+constexpr int64_t kMostCollected = 1 << 19;  // values of one window
+
+kernels::KeyBracket keys_near(int16_t key) {
+  constexpr int32_t kLast = kernels::kNonfiniteKey - 1;
+  return {static_cast<int16_t>(std::max(key - kNearKeys - 1, -1)),
+          static_cast<int16_t>(std::min(key + kNearKeys, kLast))};
+}
+
+constexpr kernels::KeyBracket kNoKeys = {0, 0};
+
+bool holds(const kernels::KeyBracket& bracket, int16_t key) {
+  return bracket.low < key && key <= bracket.high;
+}
+
+}  // namespace
+
+uint32_t* MagnitudeList::room_for(int64_t count) {
+  const auto needed = static_cast<size_t>(size_ + count + kernels::kFoundMargin);
+  if (bits_.size() < needed) bits_.resize(2 * needed);
+  return bits_.data() + size_;
+}
+
 KernelWorker::KernelWorker(int64_t channels, int64_t top_k)
     : class_sum(kClasses * channels),
       class_sum_square(kClasses * channels),
@@ -37,21 +62,29 @@ void KernelWorker::measure_tile(const WindowView& window, int64_t tile) {
   for (auto& rows : class_rows_) rows.clear();
   const int64_t begin = tile * kTileTokens;
   const int64_t end = std::min(begin + kTileTokens, window.length);
+  const bool collects = near_.size() <= kMostCollected;
+  TileLook look = {tile, collects ? keys_near(median_key_) : kNoKeys, near_.size(), near_.size()};
   for (int64_t token = begin; token < end; ++token) {
     const auto row = row_of(window, token);
     const RowResult result = {window.first.top_value + token * top_k_,
                               window.first.top_channel + token * top_k_,
                               window.first.median + token, window.first.norm + token};
-    window.is_finite[token] = row_.measure(row, result);
+    window.is_finite[token] =
+        row_.measure(row, result, {look.collected, near_.room_for(channels_)});
     if (!window.is_finite[token]) {
       ++nonfinite_tokens;
       continue;
     }
+    if (collects) near_.keep(row_.near_count());
     kernels::count_keys(row_.keys(), window_histogram_.data());
+    key_count_ += channels_;
     first_key_ = std::min<int64_t>(first_key_, row_.smallest_key());
     end_key_ = std::max<int64_t>(end_key_, row_.largest_key() + 1);
     class_rows_[window.token_class[token]].push_back(row.data());
   }
+  look.end = near_.size();
+  looks_.push_back(look);
+  if (key_count_ > 0) median_key_ = find_median().key;
   add_tile_sums();
 }
 
@@ -66,27 +99,35 @@ void KernelWorker::add_tile_sums() {
   }
 }
 
-void KernelWorker::find_magnitudes(const WindowView& window, int64_t tile, int16_t key) {
-  const kernels::KeyBracket of_key = {static_cast<int16_t>(key - 1), key};
+void KernelWorker::look_again(const WindowView& window, int64_t tile,
+                              const kernels::KeyBracket& wanted) {
   const int64_t begin = tile * kTileTokens;
   const int64_t end = std::min(begin + kTileTokens, window.length);
   for (int64_t token = begin; token < end; ++token) {
     if (!window.is_finite[token]) continue;
-    const int64_t room = channels_ + kernels::kFoundMargin;
-    if (static_cast<int64_t>(found_.size()) < found_count_ + room) {
-      found_.resize(2 * found_.size() + room);
-    }
-    found_count_ +=
-        kernels::find_magnitudes(row_of(window, token), of_key, found_.data() + found_count_);
+    at_median_.keep(
+        kernels::find_magnitudes(row_of(window, token), wanted, at_median_.room_for(channels_)));
   }
+}
+
+void KernelWorker::gather_at(const WindowView& window, int16_t key) {
+  const kernels::KeyBracket wanted = {static_cast<int16_t>(key - 1), key};
+  for (const auto& [tile, collected, begin, end] : looks_) {
+    if (holds(collected, key)) {
+      at_median_.keep(kernels::find_magnitudes(near_.part(begin, end), wanted,
+                                               at_median_.room_for(end - begin)));
+    } else {
+      look_again(window, tile, wanted);
+    }
+  }
+  looks_.clear();
+  near_.clear();
 }
 
 float KernelWorker::measure_window(const WindowView& window) {
   for (int64_t tile = 0; tile < tile_count(window); ++tile) measure_tile(window, tile);
   const MedianPlace place = finish_window_histogram();
-  for (int64_t tile = 0; tile < tile_count(window); ++tile) {
-    find_magnitudes(window, tile, place.key);
-  }
+  gather_at(window, place.key);
   return finish_window_median(place);
 }
 
@@ -100,40 +141,48 @@ void KernelWorker::take_window_keys(KernelWorker& other, int64_t first, int64_t 
 void KernelWorker::take_key_range(KernelWorker& other) {
   first_key_ = std::min(first_key_, other.first_key_);
   end_key_ = std::max(end_key_, other.end_key_);
+  key_count_ += other.key_count_;
   other.first_key_ = kMagnitudeBins;
-  other.end_key_ = 0;
+  other.end_key_ = other.key_count_ = 0;
+}
+
+/// From the last known place: the keys below it are counted by a vector loop.
+KernelWorker::MedianPlace KernelWorker::find_median() const {
+  const int64_t rank = (key_count_ - 1) / 2;
+  int64_t key = std::clamp<int64_t>(median_key_, first_key_, end_key_ - 1);
+  int64_t below = kernels::add_up(
+      std::span(window_histogram_).subspan(first_key_, static_cast<size_t>(key - first_key_)));
+  while (below > rank) below -= window_histogram_[--key];
+  while (below + window_histogram_[key] <= rank) below += window_histogram_[key++];
+  return {static_cast<int16_t>(key), rank - below};
 }
 
 KernelWorker::MedianPlace KernelWorker::finish_window_histogram() {
-  int64_t total = 0;
-  for (int64_t key = first_key_; key < end_key_; ++key) total += window_histogram_[key];
-  const int64_t rank = (total - 1) / 2;
-  MedianPlace place;
-  int64_t below = 0;
+  if (key_count_ == 0) return {};
+  const MedianPlace place = find_median();
+  median_key_ = place.key;
   for (int64_t key = first_key_; key < end_key_; ++key) {
-    const int64_t count = window_histogram_[key];
-    if (below <= rank && rank < below + count) place = {static_cast<int16_t>(key), rank - below};
-    below += count;
-    histogram[key] += count;
+    histogram[key] += window_histogram_[key];
     window_histogram_[key] = 0;
   }
   first_key_ = kMagnitudeBins;
-  end_key_ = 0;
+  end_key_ = key_count_ = 0;
   return place;
 }
 
-void KernelWorker::take_found(KernelWorker& other) {
-  found_.resize(found_count_);
-  found_.insert(found_.end(), other.found_.begin(), other.found_.begin() + other.found_count_);
-  found_count_ += other.found_count_;
-  other.found_count_ = 0;
+void KernelWorker::take_gathered(KernelWorker& other) {
+  const auto values = other.at_median_.values();
+  std::copy(values.begin(), values.end(), at_median_.room_for(other.at_median_.size()));
+  at_median_.keep(other.at_median_.size());
+  other.at_median_.clear();
 }
 
 float KernelWorker::finish_window_median(const MedianPlace& place) {
   if (place.rank < 0) return std::numeric_limits<float>::quiet_NaN();
-  const auto median = found_.begin() + place.rank;
-  std::nth_element(found_.begin(), median, found_.begin() + found_count_);
-  found_count_ = 0;
+  const auto values = at_median_.values();
+  const auto median = values.begin() + place.rank;
+  std::nth_element(values.begin(), median, values.end());
+  at_median_.clear();
   return std::bit_cast<float>(*median);
 }
 

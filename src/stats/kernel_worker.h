@@ -2,8 +2,9 @@
 //
 // In: windows of contiguous float32 rows on the host, tile by tile. Out: the rows of their tokens,
 // and sums of all finite rows that this worker has seen since begin_batch. A window's exact median
-// takes two looks: a histogram of keys during the first, the values of the one key that holds the
-// median in the second.
+// comes from a histogram of keys and the values of the one key that holds it. Those are collected
+// with their neighbours while a tile is measured, by a guess from the tiles before; tiles whose
+// guess was off are looked at again.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +34,25 @@ inline int64_t tile_count(const WindowView& window) {
   return (window.length + kTileTokens - 1) / kTileTokens;
 }
 
+/// Magnitude bits that kernels append.
+class MagnitudeList {
+ public:
+  int64_t size() const { return size_; }
+  std::span<uint32_t> values() { return std::span(bits_).first(static_cast<size_t>(size_)); }
+  std::span<const uint32_t> part(int64_t begin, int64_t end) const {
+    return std::span(bits_).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
+  }
+  /// Behind the last, for `count` more and what kernels write beyond.
+  uint32_t* room_for(int64_t count);
+  /// Keeps `count` of those written there.
+  void keep(int64_t count) { size_ += count; }
+  void clear() { size_ = 0; }
+
+ private:
+  std::vector<uint32_t> bits_;
+  int64_t size_ = 0;
+};
+
 class KernelWorker {
  public:
   KernelWorker(int64_t channels, int64_t top_k);
@@ -42,15 +62,16 @@ class KernelWorker {
   /// Measures every row of one tile of a window and adds the finite ones to the sums and the
   /// window's histogram.
   void measure_tile(const WindowView& window, int64_t tile);
-  /// Collects the magnitudes of one tile's finite rows that have `key`.
-  void find_magnitudes(const WindowView& window, int64_t tile, int16_t key);
+  /// Gathers the magnitudes that have `key` in this worker's tiles of the window.
+  void gather_at(const WindowView& window, int16_t key);
   /// Measures a whole window; returns its median magnitude, NaN without a finite row.
   float measure_window(const WindowView& window);
 
   /// Adds the window's histogram of `other` within [first, last) to this worker's and clears it
   /// there.
   void take_window_keys(KernelWorker& other, int64_t first, int64_t last);
-  /// Widens this worker's range of keys in the window by that of `other`, which is emptied.
+  /// Adds how many keys `other` has counted in the window, and their range, to this worker's;
+  /// forgets them there.
   void take_key_range(KernelWorker& other);
   /// The key of the window's lower median and the median's rank among the values that have it; adds
   /// the window's histogram to the batch's and clears it. A rank of -1 says that no row was finite.
@@ -59,9 +80,9 @@ class KernelWorker {
     int64_t rank = -1;
   };
   MedianPlace finish_window_histogram();
-  /// Moves the magnitudes that `other` has found to this worker.
-  void take_found(KernelWorker& other);
-  /// The lower median of the window, from its place and the magnitudes found; forgets them.
+  /// Moves the magnitudes that `other` has gathered to this worker.
+  void take_gathered(KernelWorker& other);
+  /// The lower median of the window, from its place and the magnitudes gathered; forgets them.
   float finish_window_median(const MedianPlace& place);
 
   // Sums since begin_batch.
@@ -79,6 +100,16 @@ class KernelWorker {
     return {window.rows + token * channels_, static_cast<size_t>(channels_)};
   }
   void add_tile_sums();
+  MedianPlace find_median() const;
+  void look_again(const WindowView& window, int64_t tile, const kernels::KeyBracket& wanted);
+
+  /// A tile of the window: all its values with these keys are among these of near_.
+  struct TileLook {
+    int64_t tile;
+    kernels::KeyBracket collected;
+    int64_t begin;
+    int64_t end;
+  };
 
   int64_t channels_;
   int64_t top_k_;
@@ -87,9 +118,11 @@ class KernelWorker {
   std::vector<uint32_t> window_histogram_;          // [magnitude bins]
   int64_t first_key_ = kMagnitudeBins;  // keys of the window lie in [first_key_, end_key_)
   int64_t end_key_ = 0;
-  std::vector<uint32_t>
-      found_;  // magnitude bits near the window's median; the first found_count_ are valid
-  int64_t found_count_ = 0;
+  int64_t key_count_ = 0;   // of the window
+  int16_t median_key_ = 0;  // of the window's lower median, as far as is known
+  std::vector<TileLook> looks_;
+  MagnitudeList near_;       // values near the window's median
+  MagnitudeList at_median_;  // those that have its key
 };
 
 }  // namespace actsweep

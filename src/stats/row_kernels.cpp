@@ -246,6 +246,13 @@ void count_keys(std::span<const int16_t> key, uint32_t* histogram) {
 }
 
 ACTSWEEP_CLONES
+int64_t add_up(std::span<const uint32_t> counts) {
+  int64_t sum = 0;
+  for (const uint32_t count : counts) sum += count;
+  return sum;
+}
+
+ACTSWEEP_CLONES
 void add_moments(std::span<const float* const> rows, int64_t channels, const MomentSums& sums) {
   size_t row = 0;
   for (; row + 4 <= rows.size(); row += 4) add_four_rows(rows.data() + row, channels, sums);

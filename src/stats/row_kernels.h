@@ -61,6 +61,9 @@ KeyBracket bracket_rank(std::span<const int16_t> key, int64_t rank, int16_t gues
 /// Adds one to the bin of each key.
 void count_keys(std::span<const int16_t> key, uint32_t* histogram);
 
+/// The sum of counts.
+int64_t add_up(std::span<const uint32_t> counts);
+
 /// Where sums over rows go, by channel.
 struct MomentSums {
   double* sum = nullptr;             // [C]

@@ -26,11 +26,13 @@ RowMeasure::RowMeasure(int64_t channels, int64_t top_k)
     : top_k_(top_k),
       spread_(spread_of(channels)),
       key_(channels),
-      found_(channels + kernels::kFoundMargin) {
+      near_median_(channels + kernels::kFoundMargin),
+      at_top_(channels + kernels::kFoundMargin) {
   top_.reserve(channels);
 }
 
-bool RowMeasure::measure(std::span<const float> row, const RowResult& result) {
+bool RowMeasure::measure(std::span<const float> row, const RowResult& result,
+                         const NearValues& near) {
   const kernels::KeyScan scan = kernels::scan_keys(row, key_.data());
   if (scan.largest >= kernels::kNonfiniteKey) return false;
   smallest_ = scan.smallest;
@@ -41,20 +43,26 @@ bool RowMeasure::measure(std::span<const float> row, const RowResult& result) {
   const auto guess = static_cast<int16_t>(
       std::clamp(mean + median_above_mean_, 0.0f, static_cast<float>(largest_)));
   const kernels::KeyBracket middle = kernels::bracket_rank(key_, rank, guess, spread_);
-  const int64_t near = kernels::find_magnitudes({row, key_}, middle, found_.data());
-  const uint32_t median = kernels::select_rank(std::span(found_).first(near), rank - middle.below);
+  const kernels::FoundCounts found = kernels::search_row(
+      {row, key_}, {{middle, near.bracket}, kernels::key_reached_by(scan, top_k_)},
+      {near.found, at_top_.data()});
+  near_count_ = found.near;
+  const int64_t count = kernels::find_magnitudes(
+      std::span<const uint32_t>(near.found, static_cast<size_t>(found.near)), middle,
+      near_median_.data());
+  const uint32_t median =
+      kernels::select_rank(std::span(near_median_).first(count), rank - middle.below);
   median_above_mean_ += kPace * (static_cast<float>(median >> 16) - mean - median_above_mean_);
   *result.median = std::bit_cast<float>(median);
   *result.norm = static_cast<float>(std::sqrt(scan.sum_square));
-  select_top(row, kernels::key_reached_by(scan, top_k_), result);
+  select_top(row, found.top, result);
   return true;
 }
 
-/// The largest of the magnitudes whose key is at least `bound`.
-void RowMeasure::select_top(std::span<const float> row, int16_t bound, const RowResult& result) {
-  const int64_t found = kernels::find_channels({row, key_}, bound, found_.data());
+/// The largest of the channels found at the top.
+void RowMeasure::select_top(std::span<const float> row, int64_t found, const RowResult& result) {
   top_.clear();
-  for (const uint32_t channel : std::span(found_).first(found)) {
+  for (const uint32_t channel : std::span(at_top_).first(found)) {
     // Falling magnitude, then rising channel, is the falling order of this number.
     top_.push_back(static_cast<uint64_t>(kernels::magnitude_bits(row[channel])) << 32 | ~channel);
   }

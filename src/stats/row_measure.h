@@ -9,6 +9,8 @@
 #include <span>
 #include <vector>
 
+#include "stats/row_kernels.h"
+
 namespace actsweep {
 
 /// Where a row's results go.
@@ -19,32 +21,42 @@ struct RowResult {
   float* norm = nullptr;
 };
 
+/// Keys whose values are found in a row on the way: all of the bracket's, and some others.
+struct NearValues {
+  kernels::KeyBracket bracket;
+  uint32_t* found = nullptr;  // [C + kernels::kFoundMargin] magnitude bits
+};
+
 class RowMeasure {
  public:
   RowMeasure(int64_t channels, int64_t top_k);
 
   /// False, and `result` untouched, if a value is not finite. Places beyond the C-th of a top-k
   /// stay untouched.
-  bool measure(std::span<const float> row, const RowResult& result);
+  bool measure(std::span<const float> row, const RowResult& result, const NearValues& near);
 
   /// Of the row measured last: keys [C], and the smallest and largest of them.
   std::span<const int16_t> keys() const { return key_; }
   int16_t smallest_key() const { return smallest_; }
   int16_t largest_key() const { return largest_; }
+  /// How many near values were found.
+  int64_t near_count() const { return near_count_; }
 
  private:
-  void select_top(std::span<const float> row, int16_t bound, const RowResult& result);
+  void select_top(std::span<const float> row, int64_t found, const RowResult& result);
 
   int64_t top_k_;
   int16_t spread_;
   int16_t smallest_ = 0;
   int16_t largest_ = 0;
+  int64_t near_count_ = 0;
   /// The median's key less the mean of the keys: of one layer's rows nearly the same, whatever
   /// their scale.
   float median_above_mean_ = 0;
-  std::vector<int16_t> key_;     // [C]
-  std::vector<uint32_t> found_;  // [C + margin] bits near the median, then channels at the top
-  std::vector<uint64_t> top_;    // selection keys of the candidates for the top
+  std::vector<int16_t> key_;           // [C]
+  std::vector<uint32_t> near_median_;  // [C + margin] magnitude bits
+  std::vector<uint32_t> at_top_;       // [C + margin] channels
+  std::vector<uint64_t> top_;          // selection keys of the candidates for the top
 };
 
 }  // namespace actsweep

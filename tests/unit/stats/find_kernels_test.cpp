@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "kernel_rows.h"
@@ -30,59 +32,72 @@ std::vector<KeyBracket> brackets_for(const std::vector<float>& row) {
   return {{before, key, 0}, {before, after, 0}, {-1, 0, 0}, {-1, kNonfiniteKey - 1, 0}, {5, 5, 0}};
 }
 
-/// What `find` writes of a row of `length`.
-template <typename Find>
-std::vector<uint32_t> found_by(int64_t length, Find find) {
-  std::vector<uint32_t> found(length + kFoundMargin);
-  found.resize(find(found.data()));
-  return found;
+std::vector<uint32_t> magnitudes_in(const std::vector<float>& row, const KeyBracket& bracket,
+                                    const KeyBracket& other) {
+  const auto holds = [](const KeyBracket& keys, int16_t key) {
+    return key > keys.low && key <= keys.high;
+  };
+  std::vector<uint32_t> magnitudes;
+  for (const float x : row) {
+    if (holds(bracket, key_of(x)) || holds(other, key_of(x))) magnitudes.push_back(bits_of(x));
+  }
+  return magnitudes;
 }
 
 TEST(FindKernels, MagnitudesAreThoseOfTheBracketInTheirOrder) {
   for (const int64_t length : kLengths) {
     const auto row = row_of(length, length);
-    const auto key = keys_of(row);
-    const KeyedRow keyed = {row, key};
+    std::vector<uint32_t> bits;
+    for (const float x : row) bits.push_back(bits_of(x));
     for (const auto& bracket : brackets_for(row)) {
-      std::vector<uint32_t> expected;
-      for (int64_t c = 0; c < length; ++c) {
-        if (key[c] > bracket.low && key[c] <= bracket.high) expected.push_back(bits_of(row[c]));
-      }
-      using Out = uint32_t*;
-      const auto in_any_way = {
-          found_by(length, [&](Out out) { return find_magnitudes(row, bracket, out); }),
-          found_by(length, [&](Out out) { return find_magnitudes(keyed, bracket, out); }),
-          found_by(length, [&](Out out) { return by_marks::find_magnitudes(row, bracket, out); }),
-          found_by(length, [&](Out out) { return by_marks::find_magnitudes(keyed, bracket, out); }),
+      const auto expected = magnitudes_in(row, bracket, bracket);
+      const auto expect_found = [&](auto find, const auto& from) {
+        std::vector<uint32_t> found(length + kFoundMargin);
+        found.resize(find(std::span(from), bracket, found.data()));
+        EXPECT_EQ(found, expected) << length;
       };
-      for (const auto& found : in_any_way) EXPECT_EQ(found, expected) << length;
+      const auto find = [](auto from, const KeyBracket& in, uint32_t* to) {
+        return find_magnitudes(from, in, to);
+      };
+      const auto by_marks = [](auto from, const KeyBracket& in, uint32_t* to) {
+        return by_marks::find_magnitudes(from, in, to);
+      };
+      expect_found(find, row);
+      expect_found(by_marks, row);
+      expect_found(find, std::as_const(bits));
+      expect_found(by_marks, std::as_const(bits));
     }
   }
 }
 
-TEST(FindKernels, ChannelsAreThoseThatReachTheKeyInRisingOrder) {
+TEST(FindKernels, ARowIsSearchedForTwoBracketsAndTheTop) {
   for (const int64_t length : kLengths) {
     const auto row = row_of(length, 100 + length);
     const auto key = keys_of(row);
-    for (const int16_t at_least : {0, 0x3f80, 0x4080, 0x7f7f}) {
-      std::vector<uint32_t> expected;
-      for (int64_t c = 0; c < length; ++c) {
-        if (key[c] >= at_least) expected.push_back(static_cast<uint32_t>(c));
-      }
-      for (const auto find : {find_channels, by_marks::find_channels}) {
-        EXPECT_EQ(found_by(length,
-                           [&](uint32_t* out) {
-                             return find({row, key}, at_least, out);
-                           }),
-                  expected)
-            << length;
+    const auto brackets = brackets_for(row);
+    for (size_t i = 0; i < brackets.size(); ++i) {
+      const KeyBracket& other = brackets[(i + 1) % brackets.size()];
+      for (const int16_t top : {0, 0x3f80, 0x4080, 0x7f7f}) {
+        std::vector<uint32_t> channels;
+        for (int64_t c = 0; c < length; ++c) {
+          if (key[c] >= top) channels.push_back(static_cast<uint32_t>(c));
+        }
+        for (const auto search : {search_row, by_marks::search_row}) {
+          std::vector<uint32_t> near(length + kFoundMargin), at_top(near);
+          const FoundCounts found =
+              search({row, key}, {{brackets[i], other}, top}, {near.data(), at_top.data()});
+          near.resize(found.near);
+          at_top.resize(found.top);
+          EXPECT_EQ(near, magnitudes_in(row, brackets[i], other)) << length;
+          EXPECT_EQ(at_top, channels) << length;
+        }
       }
     }
   }
 }
 
 TEST(FindKernels, SelectedRanksAreThoseOfTheSortedBits) {
-  for (const int64_t length : {1, 2, 3, 31, 32, 33, 64, 65, 200}) {
+  for (const int64_t length : {1, 2, 3, 15, 16, 17, 31, 32, 33, 47, 48, 49, 64, 65, 200}) {
     const auto row = row_of(length, 200 + length);
     std::vector<uint32_t> bits;
     for (const float x : row) bits.push_back(bits_of(x));

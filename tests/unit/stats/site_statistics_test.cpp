@@ -201,6 +201,29 @@ TEST(SiteStatistics, AFewBatchesOfRandomShapesAgreeWithDoubleLoops) {
   at::set_num_threads(1);
 }
 
+/// Medians of windows are guessed from the tiles before: the first window's tiles shrink and grow,
+/// the second's values are more than are collected near a guess, the third is shared by threads.
+TEST(SiteStatistics, MediansOfWindowsAreExactWhateverTheirTiles) {
+  constexpr int64_t kChannels = 320;
+  Batch batch = make_batch({700, 6000, 450}, kChannels, 3);
+  for (const int64_t window : {0, 2}) {
+    for (int64_t position = 0; position < batch.labels.windows[window].length(); ++position) {
+      const float scale = std::exp2f(static_cast<float>(position / 64 * 5 % 7));
+      float* row = row_of(batch, window, position);
+      std::for_each(row, row + kChannels, [&](float& value) { value *= scale; });
+    }
+  }
+  for (int64_t position = 0; position < 6000; ++position) {
+    std::fill_n(row_of(batch, 1, position), kChannels, 3.0f + 1e-6f * (position % 1000));
+  }
+  const Values expected = expected_values(batch, 3);
+  for (const int threads : {1, 2, 3}) {
+    at::set_num_threads(threads);
+    expect_equal(measure({batch}, Job{}, MeasuredBy::kDefault).values, expected, 1e-12);
+  }
+  at::set_num_threads(1);
+}
+
 TEST(SiteStatistics, PerTokenNoneKeepsFieldsAndSequencesAlone) {
   Job job;
   job.output.per_token = PerToken::kNone;
