@@ -8,6 +8,7 @@
 #include <new>
 #include <thread>
 
+#include "base/instruction_sets.h"
 #include "output/layout.h"
 
 namespace actsweep {
@@ -49,45 +50,57 @@ std::vector<Chunk> cut(const Hyperslab& part, const std::vector<hsize_t>& shape,
   return chunks;
 }
 
-/// The compiler makes vector loops of a constant stride alone.
-template <int64_t kElementBytes>
-void shuffle_elements(std::span<const std::byte> values, std::span<std::byte> shuffled) {
-  const auto elements = static_cast<int64_t>(shuffled.size()) / kElementBytes;
-  const auto present = static_cast<int64_t>(values.size()) / kElementBytes;
-  for (int64_t byte = 0; byte < kElementBytes; ++byte) {
-    std::byte* __restrict to = shuffled.data() + byte * elements;
-    const std::byte* __restrict from = values.data() + byte;
-    for (int64_t i = 0; i < present; ++i) to[i] = from[i * kElementBytes];
+template <typename Word>
+ACTSWEEP_INLINE void shuffle_words(std::span<const std::byte> values,
+                                   std::span<std::byte> shuffled) {
+  const auto elements = static_cast<int64_t>(shuffled.size() / sizeof(Word));
+  const auto present = static_cast<int64_t>(values.size() / sizeof(Word));
+  const auto* __restrict from = reinterpret_cast<const Word*>(values.data());
+  auto* __restrict to = reinterpret_cast<uint8_t*>(shuffled.data());
+  for (size_t byte = 0; byte < sizeof(Word); ++byte, to += elements) {
+    for (int64_t i = 0; i < present; ++i) to[i] = static_cast<uint8_t>(from[i] >> (8 * byte));
   }
 }
 
-/// The first bytes of all elements, then their second bytes, and so on; zeros where values end.
-std::vector<std::byte> shuffle(std::span<const std::byte> values, int64_t chunk_bytes,
-                               int64_t element_bytes) {
-  std::vector<std::byte> shuffled(static_cast<size_t>(chunk_bytes));
+/// The first bytes of all elements, then their second bytes, and so on. What values do not reach
+/// is left as it is.
+ACTSWEEP_CLONES
+void shuffle(std::span<const std::byte> values, int64_t element_bytes,
+             std::span<std::byte> shuffled) {
   switch (element_bytes) {
     case 1:
-      shuffle_elements<1>(values, shuffled);
-      break;
+      return shuffle_words<uint8_t>(values, shuffled);
     case 4:
-      shuffle_elements<4>(values, shuffled);
-      break;
+      return shuffle_words<uint32_t>(values, shuffled);
     default:
-      ensure(element_bytes == 8, "elements have one, four or eight bytes");
-      shuffle_elements<8>(values, shuffled);
+      return shuffle_words<uint64_t>(values, shuffled);
   }
-  return shuffled;
 }
 
-/// Compresses with ISA-L, in zlib's format.
-class Deflater {
+/// Shuffles and compresses chunks, one after the other, in buffers that it keeps.
+class ChunkPacker {
  public:
-  Deflater() : work_space_(ISAL_DEF_LVL1_DEFAULT) {}
+  ChunkPacker(int64_t chunk_bytes, int64_t element_bytes)
+      : element_bytes_(element_bytes),
+        work_space_(ISAL_DEF_LVL1_DEFAULT),
+        shuffled_(static_cast<size_t>(chunk_bytes)),
+        // What cannot be compressed is stored, with a header for each 64 KiB.
+        compressed_(shuffled_.size() + shuffled_.size() / 4096 + 64) {
+    ensure(element_bytes == 1 || element_bytes == 4 || element_bytes == 8,
+           "elements have one, four or eight bytes");
+    ensure(compressed_.size() <= std::numeric_limits<uint32_t>::max(), "a chunk is below 4 GiB");
+  }
 
-  std::vector<std::byte> deflate(const std::vector<std::byte>& values) {
-    // What cannot be compressed is stored, with a header for each 64 KiB.
-    std::vector<std::byte> compressed(values.size() + values.size() / 4096 + 64);
-    ensure(compressed.size() <= std::numeric_limits<uint32_t>::max(), "a chunk is below 4 GiB");
+  std::vector<std::byte> pack(std::span<const std::byte> values) {
+    if (values.size() < shuffled_.size())
+      std::fill(shuffled_.begin(), shuffled_.end(), std::byte{});
+    shuffle(values, element_bytes_, shuffled_);
+    return {compressed_.begin(), compressed_.begin() + deflate()};
+  }
+
+ private:
+  /// By ISA-L, in zlib's format; returns how many bytes it wrote.
+  int64_t deflate() {
     isal_zstream stream;
     isal_deflate_stateless_init(&stream);
     stream.level = 1;
@@ -95,17 +108,18 @@ class Deflater {
     stream.level_buf_size = static_cast<uint32_t>(work_space_.size());
     stream.gzip_flag = IGZIP_ZLIB;
     stream.end_of_stream = 1;
-    stream.next_in = reinterpret_cast<uint8_t*>(const_cast<std::byte*>(values.data()));
-    stream.avail_in = static_cast<uint32_t>(values.size());
-    stream.next_out = reinterpret_cast<uint8_t*>(compressed.data());
-    stream.avail_out = static_cast<uint32_t>(compressed.size());
+    stream.next_in = reinterpret_cast<uint8_t*>(shuffled_.data());
+    stream.avail_in = static_cast<uint32_t>(shuffled_.size());
+    stream.next_out = reinterpret_cast<uint8_t*>(compressed_.data());
+    stream.avail_out = static_cast<uint32_t>(compressed_.size());
     ensure(isal_deflate_stateless(&stream) == COMP_OK, "a stored chunk would fit");
-    compressed.resize(stream.total_out);
-    return compressed;
+    return stream.total_out;
   }
 
- private:
+  int64_t element_bytes_;
   std::vector<uint8_t> work_space_;
+  std::vector<std::byte> shuffled_;
+  std::vector<std::byte> compressed_;
 };
 
 }  // namespace
@@ -124,9 +138,9 @@ void write_chunks(const H5Dataset& target, const PlannedDataset& planned, const 
   std::atomic<size_t> next = 0;
   const auto work = [&] {
     try {
-      Deflater deflater;
+      ChunkPacker packer(chunk_bytes, element_bytes);
       for (size_t i = next++; i < chunks.size(); i = next++) {
-        compressed[i] = deflater.deflate(shuffle(chunks[i].values, chunk_bytes, element_bytes));
+        compressed[i] = packer.pack(chunks[i].values);
       }
     } catch (const std::bad_alloc&) {  // which a thread must not let go; seen below
     }

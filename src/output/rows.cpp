@@ -50,6 +50,15 @@ Hyperslab slab_of(const RowView& view, const RowTile& tile) {
   return slab;
 }
 
+/// The first bytes of a buffer, which grows where it must.
+std::span<std::byte> room_in(std::vector<std::byte>& buffer, size_t bytes) {
+  if (buffer.size() < bytes) {
+    buffer.clear();  // nothing to move
+    buffer.resize(bytes);
+  }
+  return std::span(buffer).first(bytes);
+}
+
 /// The ranks wrote together, not one after the other behind our back.
 void check_collective(const H5Dataset& dataset, hid_t transfer) {
   uint32_t local = 0, global = 0;
@@ -86,8 +95,7 @@ RowWriter::RowWriter(Parts& parts, std::vector<PartLengths> lengths, bool adds_o
       comm_(comm),
       threads_(threads) {}
 
-void RowWriter::add_offset(const Dataset& dataset, size_t part,
-                           std::vector<std::byte>& values) const {
+void RowWriter::add_offset(const Dataset& dataset, size_t part, std::span<std::byte> values) const {
   if (!adds_offsets_ || (!dataset.index_of && !dataset.counts_documents)) return;
   ensure(dataset.type == ElementType::kInt64, "values that count along an axis are int64");
   const PartLengths before = total_of(lengths_, part);
@@ -96,12 +104,12 @@ void RowWriter::add_offset(const Dataset& dataset, size_t part,
   for (size_t i = 0; i < values.size() / sizeof(int64_t); ++i) numbers[i] += offset;
 }
 
-std::vector<std::byte> RowWriter::read(const Dataset& dataset, const Extents& extents,
-                                       const RowTile& tile) {
+std::span<const std::byte> RowWriter::read(const Dataset& dataset, const Extents& extents,
+                                           const RowTile& tile) {
   const RowView view = view_of(dataset, extents);
   const Axis along = dataset.axes[view.axis];
   const auto tile_row_bytes = static_cast<size_t>(tile.rows * view.row_bytes);
-  std::vector<std::byte> values;  // where a tile is made of several parts
+  const auto values = room_in(values_, static_cast<size_t>(tile.layers) * tile_row_bytes);
   int64_t part_begin = 0;
   for (size_t part = 0; part < parts_.count(); ++part) {
     const int64_t length = lengths_[part].along(along);
@@ -111,13 +119,14 @@ std::vector<std::byte> RowWriter::read(const Dataset& dataset, const Extents& ex
       Extents known = extents;
       known[along] = length;
       const RowTile in_part{tile.first_layer, tile.layers, begin - part_begin, end - begin};
+      const bool is_whole = in_part.rows == tile.rows;
       const auto run_bytes = static_cast<size_t>(in_part.rows * view.row_bytes);
-      std::vector<std::byte> piece(static_cast<size_t>(tile.layers) * run_bytes);
+      const auto piece =
+          is_whole ? values : room_in(piece_, static_cast<size_t>(tile.layers) * run_bytes);
       parts_.dataset(part, dataset, known)
           .read(memory_type(dataset.type), slab_of(view, in_part), piece.data());
       add_offset(dataset, part, piece);
-      if (in_part.rows == tile.rows) return piece;
-      values.resize(static_cast<size_t>(tile.layers) * tile_row_bytes);
+      if (is_whole) return values;
       const auto place = static_cast<size_t>((begin - tile.first_row) * view.row_bytes);
       for (size_t layer = 0; layer < static_cast<size_t>(tile.layers); ++layer) {
         std::memcpy(values.data() + layer * tile_row_bytes + place,
@@ -153,7 +162,7 @@ void RowWriter::write(const H5File& target, const Dataset& dataset, const Extent
   for (size_t round = 0; round < tiles.size(); round += static_cast<size_t>(ranks)) {
     const size_t mine = round + static_cast<size_t>(rank);
     const RowTile tile = mine < tiles.size() ? tiles[mine] : RowTile{};
-    std::vector<std::byte> values;
+    std::span<const std::byte> values;
     agree(comm_, [&] { values = read(dataset, extents, tile); });
     agree(comm_, [&] {
       opened.write(memory_type(dataset.type), slab_of(view, tile), values.data(), transfer.get());

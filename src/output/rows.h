@@ -7,6 +7,7 @@
 
 #include <mpi.h>
 
+#include <span>
 #include <vector>
 
 #include "output/parts.h"
@@ -39,14 +40,18 @@ class RowWriter {
  private:
   void write_alone(const H5Dataset& target, const Dataset& dataset, const Extents& extents,
                    const std::vector<RowTile>& tiles);
-  std::vector<std::byte> read(const Dataset& dataset, const Extents& extents, const RowTile& tile);
-  void add_offset(const Dataset& dataset, size_t part, std::vector<std::byte>& values) const;
+  /// Valid until the next.
+  std::span<const std::byte> read(const Dataset& dataset, const Extents& extents,
+                                  const RowTile& tile);
+  void add_offset(const Dataset& dataset, size_t part, std::span<std::byte> values) const;
 
   Parts& parts_;
   std::vector<PartLengths> lengths_;
   bool adds_offsets_;
   MPI_Comm comm_;
   int threads_;
+  std::vector<std::byte> values_;  // of a tile, kept from one to the next
+  std::vector<std::byte> piece_;   // of it in one part
 };
 
 }  // namespace actsweep

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <set>
+#include <utility>
 
 #include "base/error.h"
 
@@ -84,46 +85,65 @@ void RowCollector::append(const Dataset& dataset, std::span<const std::byte> val
 }
 
 void RowCollector::flush_layer(int64_t layer) {
-  std::vector<std::byte> mine;
   std::vector<Buffer*> sent;
   for (auto& [path, buffer] : buffers_) {
     if (buffer.fresh.empty() && !has_axis(*buffer.dataset, Axis::kLayer)) continue;
-    if (has_axis(*buffer.dataset, Axis::kRow)) {
-      const auto fresh = std::span(buffer.fresh);
-      const size_t part = fresh.size() / buffer.variants;
-      for (int64_t variant = 0; variant < buffer.variants; ++variant) {
-        const auto values = fresh.subspan(variant * part, part);
-        buffer.by_layer.emplace_back(values.begin(), values.end());
-      }
-    } else {
-      add_bytes(mine, buffer.fresh);
+    if (!has_axis(*buffer.dataset, Axis::kRow)) {
       sent.push_back(&buffer);
+      continue;
+    }
+    const auto fresh = std::span(buffer.fresh);
+    const size_t part = fresh.size() / buffer.variants;
+    for (int64_t variant = 0; variant < buffer.variants; ++variant) {
+      const auto values = fresh.subspan(variant * part, part);
+      buffer.by_layer.emplace_back(values.begin(), values.end());
     }
     buffer.fresh.clear();
   }
   if (sent.empty()) return;
-  const auto parts = group_.gather_bytes(mine, 0);
+  auto values = gather_fresh(sent);
   if (output_ == nullptr) return;
+  for (size_t i = 0; i < sent.size(); ++i) write_layer(*sent[i], layer, std::move(values[i]));
+}
+
+std::vector<std::vector<std::byte>> RowCollector::gather_fresh(
+    const std::vector<Buffer*>& buffers) {
+  std::vector<std::vector<std::byte>> values(buffers.size());
+  if (group_.size() == 1) {  // a rank alone has them in order
+    for (size_t i = 0; i < buffers.size(); ++i) {
+      const size_t bytes = buffers[i]->fresh.size();
+      values[i] = std::exchange(buffers[i]->fresh, {});
+      buffers[i]->fresh.reserve(bytes);  // as many again in the next layer
+    }
+    return values;
+  }
+  std::vector<std::byte> mine;
+  for (auto* buffer : buffers) {
+    add_bytes(mine, buffer->fresh);
+    buffer->fresh.clear();
+  }
+  const auto parts = group_.gather_bytes(mine, 0);
+  if (output_ == nullptr) return values;
   std::vector<Cursor> cursors(parts.begin(), parts.end());
-  for (auto* buffer : sent) {
-    const bool is_by_sequence = has_axis(*buffer->dataset, Axis::kSequence);
+  for (size_t i = 0; i < buffers.size(); ++i) {
+    const auto& buffer = *buffers[i];
+    const bool is_by_sequence = has_axis(*buffer.dataset, Axis::kSequence);
     // Each part holds its micro-batches one after another, for each variant where there are some;
     // the file wants micro-batches of all members in turn.
     const size_t batches = labels_->counts.size();
-    std::vector<std::vector<std::span<const std::byte>>> pieces(buffer->variants * batches);
+    std::vector<std::vector<std::span<const std::byte>>> pieces(buffer.variants * batches);
     for (int member = 0; member < group_.size(); ++member) {
       for (size_t piece = 0; piece < pieces.size(); ++piece) {
         const auto& count = labels_->counts[piece % batches][member];
         const int64_t items = is_by_sequence ? count.sequences : count.tokens;
-        pieces[piece].push_back(cursors[member].take(items * buffer->item_bytes));
+        pieces[piece].push_back(cursors[member].take(items * buffer.item_bytes));
       }
     }
-    std::vector<std::byte> values;
     for (const auto& batch : pieces) {
-      for (const auto& piece : batch) add_bytes(values, piece);
+      for (const auto& piece : batch) add_bytes(values[i], piece);
     }
-    write_layer(*buffer, layer, std::move(values));
   }
+  return values;
 }
 
 void RowCollector::write_layer(const Buffer& buffer, int64_t layer, std::vector<std::byte> values) {

@@ -44,6 +44,9 @@ class RowCollector : public RowSink {
   };
 
   Buffer& buffer_of(const Dataset& dataset);
+  /// Collective over the model group: the fresh values of these buffers, each in token order on the
+  /// rank that writes, empty elsewhere.
+  std::vector<std::vector<std::byte>> gather_fresh(const std::vector<Buffer*>& buffers);
   void write_layer(const Buffer& buffer, int64_t layer, std::vector<std::byte> values);
   std::vector<int64_t> selected_tokens(std::span<const Event> events,
                                        std::vector<int64_t>& counts) const;

@@ -1,7 +1,5 @@
 #include "stats/channel_moments.h"
 
-#include <ATen/ATen.h>
-
 #include "stats/declare_statistics.h"
 
 namespace actsweep {
@@ -10,15 +8,15 @@ ChannelMoments::ChannelMoments(Site site, const Extents& extents, at::Device dev
     : fields_(declare_channel_moments(group_of(site)), extents, device) {}
 
 void ChannelMoments::update(const SiteBatch& batch, const Measured& measured, const Outputs&) {
-  const auto field = [&](const char* name) { return fields_.layer(name, batch.layer); };
-  field("count").add_(measured.class_count.sum());
-  field("nonfinite_tokens").add_(measured.nonfinite_tokens);
-  field("channel_sum").add_(measured.class_sum.sum(0));
-  field("channel_sum_square").add_(measured.class_sum_square.sum(0));
-  field("channel_sum_fourth").add_(measured.sum_fourth);
-  field("channel_count_above_6").add_(measured.count_above_6);
-  at::Tensor largest = field("channel_max_magnitude");
-  largest.copy_(at::maximum(largest, measured.max_magnitude));
+  const int64_t layer = batch.layer;
+  const auto tokens = static_cast<int64_t>(measured.is_finite.size());
+  fields_.add("count", layer, tokens - measured.nonfinite_tokens);
+  fields_.add("nonfinite_tokens", layer, measured.nonfinite_tokens);
+  fields_.add_total("channel_sum", layer, measured.class_sum);
+  fields_.add_total("channel_sum_square", layer, measured.class_sum_square);
+  fields_.add("channel_sum_fourth", layer, measured.sum_fourth);
+  fields_.add("channel_count_above_6", layer, measured.count_above_6);
+  fields_.raise("channel_max_magnitude", layer, measured.max_magnitude);
 }
 
 }  // namespace actsweep

@@ -1,7 +1,5 @@
 #include "stats/class_moments.h"
 
-#include <ATen/ATen.h>
-
 #include "stats/declare_statistics.h"
 
 namespace actsweep {
@@ -10,9 +8,9 @@ ClassMoments::ClassMoments(Site site, const Extents& extents, at::Device device)
     : fields_(declare_class_moments(group_of(site)), extents, device) {}
 
 void ClassMoments::update(const SiteBatch& batch, const Measured& measured, const Outputs&) {
-  fields_.layer("class_count", batch.layer).add_(measured.class_count);
-  fields_.layer("class_sum", batch.layer).add_(measured.class_sum);
-  fields_.layer("class_sum_square", batch.layer).add_(measured.class_sum_square);
+  fields_.add("class_count", batch.layer, measured.class_count);
+  fields_.add("class_sum", batch.layer, measured.class_sum);
+  fields_.add("class_sum_square", batch.layer, measured.class_sum_square);
 }
 
 }  // namespace actsweep

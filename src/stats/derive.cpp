@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <span>
 
@@ -17,7 +16,7 @@ namespace {
 
 /// The values of a field, whose length is known.
 template <typename T>
-std::vector<T> values_of(const MergedFields& fields, const std::string& path, int64_t length) {
+std::span<const T> values_of(const MergedFields& fields, const std::string& path, int64_t length) {
   const auto found = fields.values.find(path);
   require(found != fields.values.end(), ErrorKind::kOutput, "{}: expected this field, found none",
           path);
@@ -25,9 +24,7 @@ std::vector<T> values_of(const MergedFields& fields, const std::string& path, in
   require(found->second.size() == expected_bytes, ErrorKind::kOutput,
           "{}: expected {} values ({} bytes), found {} bytes", path, length, expected_bytes,
           found->second.size());
-  std::vector<T> values(length);
-  if (length > 0) std::memcpy(values.data(), found->second.data(), expected_bytes);
-  return values;
+  return {reinterpret_cast<const T*>(found->second.data()), static_cast<size_t>(length)};
 }
 
 template <typename T>
@@ -59,8 +56,7 @@ void derive_massive_corpus(const Job& job, const MergedFields& fields, Derived& 
   std::vector<uint32_t> finding_channel;
   std::vector<float> finding_magnitude, finding_ratio, median;
   for (int64_t layer = 0; layer < fields.layers; ++layer) {
-    median.push_back(
-        median_of(std::span(histogram).subspan(layer * kMagnitudeBins, kMagnitudeBins)));
+    median.push_back(median_of(histogram.subspan(layer * kMagnitudeBins, kMagnitudeBins)));
     for (int64_t channel = 0; channel < fields.channels; ++channel) {
       const float largest = magnitude[layer * fields.channels + channel];
       if (!criterion.passes(largest, median.back())) continue;

@@ -40,6 +40,15 @@ class FieldSet {
   at::Tensor values(std::string_view name) const;
   /// One layer of it.
   at::Tensor layer(std::string_view name, int64_t layer) const;
+
+  // Into one layer of a field, from contiguous tensors of its type: on the host by plain loops,
+  // because an operator of ATen takes longer than the few values do.
+  void add(std::string_view name, int64_t layer, int64_t number);
+  void add(std::string_view name, int64_t layer, const at::Tensor& values);
+  /// The sum of `values` over their first axis.
+  void add_total(std::string_view name, int64_t layer, const at::Tensor& values);
+  /// The larger of both.
+  void raise(std::string_view name, int64_t layer, const at::Tensor& values);
   std::vector<Field> fields() const;
 
  private:

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "base/error.h"
 #include "stats/kernel_worker.h"
@@ -32,7 +33,16 @@ class KernelMeasurement : public Measurement {
   void measure_windows();
   void measure_window_together(size_t window);
   void add_sums();
-  void add_channel(int64_t channel);
+
+  /// Where the sums of a batch go: of all channels, and [classes, C].
+  struct ChannelSums {
+    double* fourth;
+    float* max_magnitude;
+    int64_t* above_6;
+    double* class_sum;
+    double* class_sum_square;
+  };
+  void add_channel(int64_t channel, const ChannelSums& sums);
 
   int64_t channels_;
   int64_t top_k_;
@@ -40,6 +50,7 @@ class KernelMeasurement : public Measurement {
   std::vector<KernelWorker> workers_;  // one a thread
   std::vector<WindowView> windows_;
   Measured measured_;
+  KeyRange keys_;  // outside of which the measured histogram is zero
 };
 
 KernelMeasurement::KernelMeasurement(int64_t channels, int64_t top_k)
@@ -142,12 +153,20 @@ void KernelMeasurement::add_sums() {
     for (int64_t c = 0; c < kClasses; ++c) class_count[c] += workers_[thread].class_count[c];
   }
   int64_t* histogram = measured_.histogram.mutable_data_ptr<int64_t>();
+  const ChannelSums sums = {measured_.sum_fourth.mutable_data_ptr<double>(),
+                            measured_.max_magnitude.mutable_data_ptr<float>(),
+                            measured_.count_above_6.mutable_data_ptr<int64_t>(),
+                            measured_.class_sum.mutable_data_ptr<double>(),
+                            measured_.class_sum_square.mutable_data_ptr<double>()};
+  KeyRange keys = std::exchange(keys_, {});  // those of the batch before become zero
+  for (int thread = 0; thread < threads_; ++thread) keys_.widen(workers_[thread].keys);
+  keys.widen(keys_);
 #pragma omp parallel num_threads(threads_)
   {
 #pragma omp for schedule(static)
-    for (int64_t channel = 0; channel < channels_; ++channel) add_channel(channel);
+    for (int64_t channel = 0; channel < channels_; ++channel) add_channel(channel, sums);
 #pragma omp for schedule(static)
-    for (int64_t bin = 0; bin < kMagnitudeBins; ++bin) {
+    for (int64_t bin = keys.first; bin < keys.end; ++bin) {
       histogram[bin] = 0;
       for (int thread = 0; thread < threads_; ++thread) {
         histogram[bin] += workers_[thread].histogram[bin];
@@ -157,7 +176,7 @@ void KernelMeasurement::add_sums() {
 }
 
 /// Adds the workers' sums of one channel, in thread order.
-void KernelMeasurement::add_channel(int64_t channel) {
+void KernelMeasurement::add_channel(int64_t channel, const ChannelSums& sums) {
   double fourth = 0;
   int32_t max_bits = 0;
   int64_t above_6 = 0;
@@ -167,17 +186,17 @@ void KernelMeasurement::add_channel(int64_t channel) {
     max_bits = std::max(max_bits, worker.max_bits[channel]);
     above_6 += worker.count_above_6[channel];
   }
-  measured_.sum_fourth.mutable_data_ptr<double>()[channel] = fourth;
-  measured_.max_magnitude.mutable_data_ptr<float>()[channel] = std::bit_cast<float>(max_bits);
-  measured_.count_above_6.mutable_data_ptr<int64_t>()[channel] = above_6;
+  sums.fourth[channel] = fourth;
+  sums.max_magnitude[channel] = std::bit_cast<float>(max_bits);
+  sums.above_6[channel] = above_6;
   for (int64_t at = channel; at < kClasses * channels_; at += channels_) {
     double sum = 0, square = 0;
     for (int thread = 0; thread < threads_; ++thread) {
       sum += workers_[thread].class_sum[at];
       square += workers_[thread].class_sum_square[at];
     }
-    measured_.class_sum.mutable_data_ptr<double>()[at] = sum;
-    measured_.class_sum_square.mutable_data_ptr<double>()[at] = square;
+    sums.class_sum[at] = sum;
+    sums.class_sum_square[at] = square;
   }
 }
 

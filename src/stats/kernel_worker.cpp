@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <utility>
 
 #include "stats/find_kernels.h"
 
@@ -55,7 +56,8 @@ void KernelWorker::begin_batch() {
   std::fill(sum_fourth.begin(), sum_fourth.end(), 0.0);
   std::fill(max_bits.begin(), max_bits.end(), 0);
   std::fill(count_above_6.begin(), count_above_6.end(), 0);
-  std::fill(histogram.begin(), histogram.end(), 0);
+  if (keys.end > 0) std::fill(histogram.begin() + keys.first, histogram.begin() + keys.end, 0);
+  keys = {};
 }
 
 void KernelWorker::measure_tile(const WindowView& window, int64_t tile) {
@@ -78,8 +80,7 @@ void KernelWorker::measure_tile(const WindowView& window, int64_t tile) {
     if (collects) near_.keep(row_.near_count());
     kernels::count_keys(row_.keys(), window_histogram_.data());
     key_count_ += channels_;
-    first_key_ = std::min<int64_t>(first_key_, row_.smallest_key());
-    end_key_ = std::max<int64_t>(end_key_, row_.largest_key() + 1);
+    window_keys_.widen({row_.smallest_key(), row_.largest_key() + 1});
     class_rows_[window.token_class[token]].push_back(row.data());
   }
   look.end = near_.size();
@@ -139,19 +140,17 @@ void KernelWorker::take_window_keys(KernelWorker& other, int64_t first, int64_t 
 }
 
 void KernelWorker::take_key_range(KernelWorker& other) {
-  first_key_ = std::min(first_key_, other.first_key_);
-  end_key_ = std::max(end_key_, other.end_key_);
-  key_count_ += other.key_count_;
-  other.first_key_ = kMagnitudeBins;
-  other.end_key_ = other.key_count_ = 0;
+  window_keys_.widen(std::exchange(other.window_keys_, {}));
+  key_count_ += std::exchange(other.key_count_, 0);
 }
 
 /// From the last known place: the keys below it are counted by a vector loop.
 KernelWorker::MedianPlace KernelWorker::find_median() const {
   const int64_t rank = (key_count_ - 1) / 2;
-  int64_t key = std::clamp<int64_t>(median_key_, first_key_, end_key_ - 1);
+  int64_t key = std::clamp<int64_t>(median_key_, window_keys_.first, window_keys_.end - 1);
   int64_t below = kernels::add_up(
-      std::span(window_histogram_).subspan(first_key_, static_cast<size_t>(key - first_key_)));
+      std::span(window_histogram_)
+          .subspan(window_keys_.first, static_cast<size_t>(key - window_keys_.first)));
   while (below > rank) below -= window_histogram_[--key];
   while (below + window_histogram_[key] <= rank) below += window_histogram_[key++];
   return {static_cast<int16_t>(key), rank - below};
@@ -161,12 +160,12 @@ KernelWorker::MedianPlace KernelWorker::finish_window_histogram() {
   if (key_count_ == 0) return {};
   const MedianPlace place = find_median();
   median_key_ = place.key;
-  for (int64_t key = first_key_; key < end_key_; ++key) {
+  for (int64_t key = window_keys_.first; key < window_keys_.end; ++key) {
     histogram[key] += window_histogram_[key];
     window_histogram_[key] = 0;
   }
-  first_key_ = kMagnitudeBins;
-  end_key_ = key_count_ = 0;
+  keys.widen(std::exchange(window_keys_, {}));
+  key_count_ = 0;
   return place;
 }
 

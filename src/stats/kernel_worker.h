@@ -7,6 +7,7 @@
 // guess was off are looked at again.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -33,6 +34,17 @@ inline constexpr int64_t kTileTokens = 64;
 inline int64_t tile_count(const WindowView& window) {
   return (window.length + kTileTokens - 1) / kTileTokens;
 }
+
+/// Keys from `first` to before `end`; none at first.
+struct KeyRange {
+  int64_t first = kMagnitudeBins;
+  int64_t end = 0;
+
+  void widen(const KeyRange& other) {
+    first = std::min(first, other.first);
+    end = std::max(end, other.end);
+  }
+};
 
 /// Magnitude bits that kernels append.
 class MagnitudeList {
@@ -94,6 +106,7 @@ class KernelWorker {
   std::vector<int32_t> max_bits;         // [C] bits of the largest magnitude
   std::vector<int32_t> count_above_6;    // [C]
   std::vector<int64_t> histogram;        // [magnitude bins]
+  KeyRange keys;                         // outside of which the histogram is zero
 
  private:
   std::span<const float> row_of(const WindowView& window, int64_t token) const {
@@ -116,8 +129,7 @@ class KernelWorker {
   RowMeasure row_;
   std::vector<const float*> class_rows_[kClasses];  // finite rows of the tile
   std::vector<uint32_t> window_histogram_;          // [magnitude bins]
-  int64_t first_key_ = kMagnitudeBins;  // keys of the window lie in [first_key_, end_key_)
-  int64_t end_key_ = 0;
+  KeyRange window_keys_;
   int64_t key_count_ = 0;   // of the window
   int16_t median_key_ = 0;  // of the window's lower median, as far as is known
   std::vector<TileLook> looks_;

@@ -1,7 +1,5 @@
 #include "stats/magnitude_histogram.h"
 
-#include <ATen/ATen.h>
-
 #include "stats/declare_statistics.h"
 
 namespace actsweep {
@@ -10,7 +8,7 @@ MagnitudeHistogram::MagnitudeHistogram(Site site, const Extents& extents, at::De
     : fields_(declare_magnitude_histogram(group_of(site)), extents, device) {}
 
 void MagnitudeHistogram::update(const SiteBatch& batch, const Measured& measured, const Outputs&) {
-  fields_.layer("magnitude_histogram", batch.layer).add_(measured.histogram);
+  fields_.add("magnitude_histogram", batch.layer, measured.histogram);
 }
 
 }  // namespace actsweep

@@ -29,6 +29,43 @@ ACTSWEEP_INLINE double square_of(float value) {
   return x * x;
 }
 
+/// Of the values c with c % 32, or c % 16, == lane.
+struct ScanLanes {
+  int16_t max[kKeyLanes];
+  int16_t min[kKeyLanes];
+  int32_t sum[kSumLanes];
+  double square[kSumLanes];
+};
+
+/// Of `whole` values, a multiple of kKeyLanes. A function of its own: beside the loop over what is
+/// left, gcc computes lane 0 twice.
+ACTSWEEP_CLONES
+void scan_blocks(const float* row, int64_t whole, int16_t* key, ScanLanes& lanes) {
+  int16_t lane_max[kKeyLanes] = {}, lane_min[kKeyLanes];
+  std::fill_n(lane_min, kKeyLanes, std::numeric_limits<int16_t>::max());
+  int32_t lane_sum[kSumLanes] = {};
+  double lane_square[kSumLanes] = {};
+  for (int64_t c = 0; c < whole; c += kKeyLanes) {
+    const float* from = row + c;
+    int16_t* to = key + c;
+    for (int64_t lane = 0; lane < kKeyLanes; ++lane) to[lane] = key_of(from[lane]);
+    for (int64_t lane = 0; lane < kKeyLanes; ++lane) {
+      lane_max[lane] = to[lane] > lane_max[lane] ? to[lane] : lane_max[lane];
+      lane_min[lane] = to[lane] < lane_min[lane] ? to[lane] : lane_min[lane];
+    }
+    for (int64_t half = 0; half < kKeyLanes; half += kSumLanes) {
+      for (int64_t lane = 0; lane < kSumLanes; ++lane) {
+        lane_sum[lane] += key_of(from[half + lane]);
+        lane_square[lane] += square_of(from[half + lane]);
+      }
+    }
+  }
+  std::memcpy(lanes.max, lane_max, sizeof lane_max);
+  std::memcpy(lanes.min, lane_min, sizeof lane_min);
+  std::memcpy(lanes.sum, lane_sum, sizeof lane_sum);
+  std::memcpy(lanes.square, lane_square, sizeof lane_square);
+}
+
 /// How many keys are at most `bound`.
 ACTSWEEP_INLINE int64_t count_up_to(const int16_t* key, int64_t length, int16_t bound) {
   int16_t lane_count[kKeyLanes] = {};
@@ -123,41 +160,24 @@ ACTSWEEP_CLONES
 KeyScan scan_keys(std::span<const float> row, int16_t* key) {
   const int64_t channels = static_cast<int64_t>(row.size());
   const int64_t whole = channels / kKeyLanes * kKeyLanes;
-  KeyScan scan;
-  int16_t lane_max[kKeyLanes] = {}, lane_min[kKeyLanes];
-  std::fill_n(lane_min, kKeyLanes, std::numeric_limits<int16_t>::max());
-  int32_t lane_sum[kSumLanes] = {};
-  double lane_square[kSumLanes] = {};
-  for (int64_t c = 0; c < whole; c += kKeyLanes) {
-    const float* from = row.data() + c;
-    int16_t* to = key + c;
-    for (int64_t lane = 0; lane < kKeyLanes; ++lane) to[lane] = key_of(from[lane]);
-    for (int64_t lane = 0; lane < kKeyLanes; ++lane) {
-      lane_max[lane] = to[lane] > lane_max[lane] ? to[lane] : lane_max[lane];
-      lane_min[lane] = to[lane] < lane_min[lane] ? to[lane] : lane_min[lane];
-    }
-    for (int64_t half = 0; half < kKeyLanes; half += kSumLanes) {
-      for (int64_t lane = 0; lane < kSumLanes; ++lane) {
-        lane_sum[lane] += key_of(from[half + lane]);
-        lane_square[lane] += square_of(from[half + lane]);
-      }
-    }
-  }
+  ScanLanes lanes;
+  scan_blocks(row.data(), whole, key, lanes);
   for (int64_t c = whole; c < channels; ++c) {
     const int64_t lane = c - whole;
     key[c] = key_of(row[c]);
-    lane_sum[lane % kSumLanes] += key[c];
-    lane_max[lane] = std::max(lane_max[lane], key[c]);
-    lane_min[lane] = std::min(lane_min[lane], key[c]);
-    lane_square[lane % kSumLanes] += square_of(row[c]);
+    lanes.sum[lane % kSumLanes] += key[c];
+    lanes.max[lane] = std::max(lanes.max[lane], key[c]);
+    lanes.min[lane] = std::min(lanes.min[lane], key[c]);
+    lanes.square[lane % kSumLanes] += square_of(row[c]);
   }
-  scan.smallest = lane_min[0];
-  for (const int16_t least : lane_min)
+  KeyScan scan;
+  scan.smallest = lanes.min[0];
+  for (const int16_t least : lanes.min)
     scan.smallest = least < scan.smallest ? least : scan.smallest;
-  for (const int16_t most : lane_max) scan.largest = most > scan.largest ? most : scan.largest;
-  for (const int32_t sum : lane_sum) scan.sum += sum;
-  for (const double square : lane_square) scan.sum_square += square;
-  std::memcpy(scan.lane_max, lane_max, sizeof lane_max);
+  for (const int16_t most : lanes.max) scan.largest = most > scan.largest ? most : scan.largest;
+  for (const int32_t sum : lanes.sum) scan.sum += sum;
+  for (const double square : lanes.square) scan.sum_square += square;
+  std::memcpy(scan.lane_max, lanes.max, sizeof lanes.max);
   return scan;
 }
 
