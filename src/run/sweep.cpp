@@ -102,12 +102,9 @@ struct Assignment {
   int64_t replicas = 1;
 };
 
-/// Measures a group's units. Returns the last verdict.
-Verdict measure(const SweepInputs& inputs, const SweepLayout& layout, const Group& group,
-                const Place& place, const Assignment& assignment) {
-  if (assignment.units.empty()) return Verdict::kGoOn;
-  std::optional<IoThread> io;
-  if (group.rank() == 0) io.emplace(static_cast<size_t>(kWriteQueueBytes));
+/// Measures a group's units, which `io` goes on to write. Returns the last verdict.
+Verdict measure_units(const SweepInputs& inputs, const SweepLayout& layout, const Group& group,
+                      const Place& place, const Assignment& assignment, IoThread* io) {
   spdlog::info("reading the weights");
   const auto on_loaded = [on_step = steps_of("weights", assignment.folder.on_step)](int64_t stage) {
     if (on_step) on_step(fmt::format("stage {} loaded", stage));
@@ -116,23 +113,31 @@ Verdict measure(const SweepInputs& inputs, const SweepLayout& layout, const Grou
   spdlog::info("weights are ready; model group of {} over {}", group.size(), group.backend_name());
   const int64_t tokens = tokens_of(inputs, assignment.units);
   auto verdict = Verdict::kGoOn;
-  {
-    Progress progress(tokens, inputs.checkpoint.architecture().layers + 1, assignment.replicas,
-                      place.session.rank() == 0);
-    SegmentRunner runner({inputs, layout, group, io ? &*io : nullptr, assignment.folder, progress},
-                         pass, place.device);
-    for (size_t i = 0; i < assignment.units.size() && verdict == Verdict::kGoOn; ++i) {
-      const int64_t unit = assignment.units[i], prompt = unit - inputs.segments.segments();
-      const bool is_last = i + 1 == assignment.units.size();
-      verdict = prompt < 0 ? runner.run_segment(unit, is_last)
-                           : runner.run_prompt(inputs.job.capture.prompts[prompt], unit, is_last);
-    }
-    if (!place.device.is_cpu()) at::accelerator::synchronizeDevice(place.device.index());
-    if (place.session.rank() == 0 && verdict == Verdict::kGoOn) {
-      log_summary(inputs, pass, progress, tokens, assignment.replicas);
-    }
+  Progress progress(tokens, inputs.checkpoint.architecture().layers + 1, assignment.replicas,
+                    place.session.rank() == 0);
+  SegmentRunner runner({inputs, layout, group, io, assignment.folder, progress}, pass,
+                       place.device);
+  for (size_t i = 0; i < assignment.units.size() && verdict == Verdict::kGoOn; ++i) {
+    const int64_t unit = assignment.units[i], prompt = unit - inputs.segments.segments();
+    const bool is_last = i + 1 == assignment.units.size();
+    verdict = prompt < 0 ? runner.run_segment(unit, is_last)
+                         : runner.run_prompt(inputs.job.capture.prompts[prompt], unit, is_last);
   }
-  agree(group.communicator(), [&] {
+  if (!place.device.is_cpu()) at::accelerator::synchronizeDevice(place.device.index());
+  if (place.session.rank() == 0 && verdict == Verdict::kGoOn) {
+    log_summary(inputs, pass, progress, tokens, assignment.replicas);
+  }
+  return verdict;
+}
+
+/// Measures and writes a group's units. Returns the last verdict.
+Verdict measure(const SweepInputs& inputs, const SweepLayout& layout, const Group& group,
+                const Place& place, const Assignment& assignment) {
+  if (assignment.units.empty()) return Verdict::kGoOn;
+  std::optional<IoThread> io;
+  if (group.rank() == 0) io.emplace(static_cast<size_t>(kWriteQueueBytes));
+  const auto verdict = measure_units(inputs, layout, group, place, assignment, io ? &*io : nullptr);
+  agree(group.communicator(), [&] {  // the memory of the model is free by now
     if (io) io->drain();
   });
   return verdict;
@@ -262,9 +267,10 @@ int run_sweep(const Job& wanted, const MpiSession& session, const StepHook& on_s
   }
   consolidate(*inputs, layout, identity, on_step);
   if (session.rank() == 0) {
-    remove_segments(wanted.output.path);
-    spdlog::info("{}: complete", wanted.output.path);
+    const std::jthread removal([&] { remove_segments(wanted.output.path); });
+    inputs.reset();  // which takes as long, as it unmaps the weights
   }
+  if (session.rank() == 0) spdlog::info("{}: complete", wanted.output.path);
   return 0;
 }
 
