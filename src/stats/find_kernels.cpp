@@ -160,6 +160,7 @@ ACTSWEEP_AVX512 FoundCounts search_by_vectors(const KeyedRow& row, const RowSear
           magnitudes_of(_mm512_maskz_loadu_epi32(half_real, row.values.data() + channel + half));
       found.near += store(bits, static_cast<__mmask16>(is_near >> half), finds.near + found.near);
     }
+    count_keys(row.key.subspan(channel, left), finds.histogram);
     for (uint32_t at_top = _mm512_mask_cmpge_epi16_mask(real, key, top); at_top != 0;
          at_top &= at_top - 1) {
       finds.top[found.top++] = static_cast<uint32_t>(channel + std::countr_zero(at_top));
@@ -210,6 +211,7 @@ FoundCounts search_row(const KeyedRow& row, const RowSearch& search, const RowFi
   };
   const auto is_at_top = [&](int64_t i) { return key[i] >= top; };
   const auto channel = [](int64_t i) { return i; };
+  count_keys(row.key, finds.histogram);
   return {write_if(length, is_near, bits, finds.near),
           write_if(length, is_at_top, channel, finds.top)};
 }

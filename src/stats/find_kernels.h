@@ -26,10 +26,12 @@ struct RowSearch {
   int16_t top = 0;     // channels whose key is at least this
 };
 
-/// Where it goes, in the order of the channels, [C + kFoundMargin] each.
+/// Where it goes, in the order of the channels, [C + kFoundMargin] each; and a histogram of keys,
+/// which is bound by its stores and so costs less beside the search.
 struct RowFinds {
   uint32_t* near = nullptr;
   uint32_t* top = nullptr;
+  uint32_t* histogram = nullptr;  // [magnitude bins]; each key adds one
 };
 
 /// How much was found.

@@ -71,14 +71,13 @@ void KernelWorker::measure_tile(const WindowView& window, int64_t tile) {
     const RowResult result = {window.first.top_value + token * top_k_,
                               window.first.top_channel + token * top_k_,
                               window.first.median + token, window.first.norm + token};
-    window.is_finite[token] =
-        row_.measure(row, result, {look.collected, near_.room_for(channels_)});
+    window.is_finite[token] = row_.measure(
+        row, result, {look.collected, near_.room_for(channels_), window_histogram_.data()});
     if (!window.is_finite[token]) {
       ++nonfinite_tokens;
       continue;
     }
     if (collects) near_.keep(row_.near_count());
-    kernels::count_keys(row_.keys(), window_histogram_.data());
     key_count_ += channels_;
     window_keys_.widen({row_.smallest_key(), row_.largest_key() + 1});
     class_rows_[window.token_class[token]].push_back(row.data());

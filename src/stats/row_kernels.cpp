@@ -251,20 +251,6 @@ KeyBracket bracket_rank(std::span<const int16_t> key, int64_t rank, int16_t gues
   return {static_cast<int16_t>(low), static_cast<int16_t>(high), up_to_low};
 }
 
-void count_keys(std::span<const int16_t> key, uint32_t* histogram) {
-  const int64_t length = static_cast<int64_t>(key.size());
-  const int64_t whole = length / 4 * 4;
-  for (int64_t i = 0; i < whole; i += 4) {
-    uint64_t four;  // one load for four keys: the loop is bound by its loads and stores
-    std::memcpy(&four, key.data() + i, sizeof four);
-    ++histogram[four & 0xffff];
-    ++histogram[(four >> 16) & 0xffff];
-    ++histogram[(four >> 32) & 0xffff];
-    ++histogram[four >> 48];
-  }
-  for (int64_t i = whole; i < length; ++i) ++histogram[key[i]];
-}
-
 ACTSWEEP_CLONES
 int64_t add_up(std::span<const uint32_t> counts) {
   int64_t sum = 0;

@@ -9,6 +9,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 #include "base/instruction_sets.h"
@@ -59,7 +60,19 @@ struct KeyBracket {
 KeyBracket bracket_rank(std::span<const int16_t> key, int64_t rank, int16_t guess, int16_t spread);
 
 /// Adds one to the bin of each key.
-void count_keys(std::span<const int16_t> key, uint32_t* histogram);
+ACTSWEEP_INLINE void count_keys(std::span<const int16_t> key, uint32_t* histogram) {
+  const int64_t length = static_cast<int64_t>(key.size());
+  const int64_t whole = length / 4 * 4;
+  for (int64_t i = 0; i < whole; i += 4) {
+    uint64_t four;  // one load for four keys
+    std::memcpy(&four, key.data() + i, sizeof four);
+    ++histogram[four & 0xffff];
+    ++histogram[(four >> 16) & 0xffff];
+    ++histogram[(four >> 32) & 0xffff];
+    ++histogram[four >> 48];
+  }
+  for (int64_t i = whole; i < length; ++i) ++histogram[key[i]];
+}
 
 /// The sum of counts.
 int64_t add_up(std::span<const uint32_t> counts);

@@ -32,7 +32,7 @@ RowMeasure::RowMeasure(int64_t channels, int64_t top_k)
 }
 
 bool RowMeasure::measure(std::span<const float> row, const RowResult& result,
-                         const NearValues& near) {
+                         const WindowShare& share) {
   const kernels::KeyScan scan = kernels::scan_keys(row, key_.data());
   if (scan.largest >= kernels::kNonfiniteKey) return false;
   smallest_ = scan.smallest;
@@ -44,11 +44,11 @@ bool RowMeasure::measure(std::span<const float> row, const RowResult& result,
       std::clamp(mean + median_above_mean_, 0.0f, static_cast<float>(largest_)));
   const kernels::KeyBracket middle = kernels::bracket_rank(key_, rank, guess, spread_);
   const kernels::FoundCounts found = kernels::search_row(
-      {row, key_}, {{middle, near.bracket}, kernels::key_reached_by(scan, top_k_)},
-      {near.found, at_top_.data()});
+      {row, key_}, {{middle, share.near}, kernels::key_reached_by(scan, top_k_)},
+      {share.found, at_top_.data(), share.histogram});
   near_count_ = found.near;
   const int64_t count = kernels::find_magnitudes(
-      std::span<const uint32_t>(near.found, static_cast<size_t>(found.near)), middle,
+      std::span<const uint32_t>(share.found, static_cast<size_t>(found.near)), middle,
       near_median_.data());
   const uint32_t median =
       kernels::select_rank(std::span(near_median_).first(count), rank - middle.below);

@@ -1,7 +1,7 @@
 // The measure of one row: its largest magnitudes, exact lower median and norm, in one look at it.
 //
 // In: a row of C float32 values. Out: the top k by magnitude (ties by lower channel), the lower
-// median of the magnitudes, the Euclidean norm, and the row's keys for a histogram. A row with a
+// median of the magnitudes, the Euclidean norm, and what its window wants of it. A row with a
 // value that is not finite gives nothing.
 #pragma once
 
@@ -21,10 +21,11 @@ struct RowResult {
   float* norm = nullptr;
 };
 
-/// Keys whose values are found in a row on the way: all of the bracket's, and some others.
-struct NearValues {
-  kernels::KeyBracket bracket;
-  uint32_t* found = nullptr;  // [C + kernels::kFoundMargin] magnitude bits
+/// What a row gives to its window.
+struct WindowShare {
+  kernels::KeyBracket near;       // all values with these keys are found, and some others
+  uint32_t* found = nullptr;      // [C + kernels::kFoundMargin] their magnitude bits
+  uint32_t* histogram = nullptr;  // [magnitude bins] of keys
 };
 
 class RowMeasure {
@@ -33,13 +34,12 @@ class RowMeasure {
 
   /// False, and `result` untouched, if a value is not finite. Places beyond the C-th of a top-k
   /// stay untouched.
-  bool measure(std::span<const float> row, const RowResult& result, const NearValues& near);
+  bool measure(std::span<const float> row, const RowResult& result, const WindowShare& share);
 
-  /// Of the row measured last: keys [C], and the smallest and largest of them.
-  std::span<const int16_t> keys() const { return key_; }
+  /// Of the row measured last.
   int16_t smallest_key() const { return smallest_; }
   int16_t largest_key() const { return largest_; }
-  /// How many near values were found.
+  /// How many values were found for the window.
   int64_t near_count() const { return near_count_; }
 
  private:

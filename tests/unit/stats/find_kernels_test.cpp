@@ -83,13 +83,15 @@ TEST(FindKernels, ARowIsSearchedForTwoBracketsAndTheTop) {
           if (key[c] >= top) channels.push_back(static_cast<uint32_t>(c));
         }
         for (const auto search : {search_row, by_marks::search_row}) {
-          std::vector<uint32_t> near(length + kFoundMargin), at_top(near);
-          const FoundCounts found =
-              search({row, key}, {{brackets[i], other}, top}, {near.data(), at_top.data()});
+          std::vector<uint32_t> near(length + kFoundMargin), at_top(near), histogram(1 << 15, 7);
+          const FoundCounts found = search({row, key}, {{brackets[i], other}, top},
+                                           {near.data(), at_top.data(), histogram.data()});
           near.resize(found.near);
           at_top.resize(found.top);
           EXPECT_EQ(near, magnitudes_in(row, brackets[i], other)) << length;
           EXPECT_EQ(at_top, channels) << length;
+          for (const int16_t k : key) --histogram[k];
+          EXPECT_EQ(histogram, std::vector<uint32_t>(1 << 15, 7)) << length;
         }
       }
     }
