@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/error.h"
+
 namespace actsweep {
 
 StepHook steps_of(const std::string& name, const StepHook& on_step) {
@@ -31,6 +33,15 @@ void SegmentOutput::write(const std::string& path, std::vector<int64_t> offset,
   io_.submit(bytes,
              [file = file_, path, offset = std::move(offset), count = std::move(count),
               values = std::move(values)] { (*file)->write(path, offset, count, values.data()); });
+}
+
+void SegmentOutput::write(const std::string& path, std::vector<int64_t> offset,
+                          std::vector<int64_t> count, const at::Tensor& values) {
+  ensure(values.is_cpu() && values.is_contiguous(), "contiguous values on the host are written");
+  io_.submit(values.nbytes(),
+             [file = file_, path, offset = std::move(offset), count = std::move(count), values] {
+               (*file)->write(path, offset, count, values.const_data_ptr());
+             });
 }
 
 void SegmentOutput::append(const std::string& path, int64_t count, std::vector<std::byte> values) {

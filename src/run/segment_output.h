@@ -5,6 +5,8 @@
 // `io.drain()`.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -36,6 +38,9 @@ class SegmentOutput {
 
   void write(const std::string& path, std::vector<int64_t> offset, std::vector<int64_t> count,
              std::vector<std::byte> values);
+  /// Contiguous values on the host, which nobody may change from here on.
+  void write(const std::string& path, std::vector<int64_t> offset, std::vector<int64_t> count,
+             const at::Tensor& values);
   void append(const std::string& path, int64_t count, std::vector<std::byte> values);
   void commit();
 

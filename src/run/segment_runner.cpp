@@ -99,7 +99,7 @@ void SegmentRunner::write_fields() {
     if (!output_) continue;
     const auto count = field.values.sizes().vec();
     output_->write(field.dataset->path, std::vector<int64_t>(count.size(), 0), count,
-                   bytes_of(field.values));
+                   field.values.cpu().contiguous());
   }
 }
 

@@ -74,7 +74,13 @@ FieldSet::FieldSet(std::vector<Dataset> datasets, const Extents& extents, at::De
 }
 
 void FieldSet::clear() {
-  for (auto& values : values_) values.zero_();
+  for (auto& values : values_) {
+    if (values.use_count() == 1) {
+      values.zero_();
+    } else {
+      values = at::zeros_like(values);  // who holds the last segment's may still write them
+    }
+  }
 }
 
 at::Tensor FieldSet::values(std::string_view name) const {

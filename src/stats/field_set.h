@@ -27,7 +27,8 @@ class SegmentFields {
   virtual ~SegmentFields() = default;
   /// Sets all fields to their neutral value.
   virtual void begin_segment() = 0;
-  /// The fields as they stand, to be reduced over the model group by their merge rules.
+  /// The fields as they stand, to be reduced over the model group by their merge rules. A segment
+  /// that begins leaves those alone that somebody holds.
   virtual std::vector<Field> fields() const = 0;
 };
 
@@ -35,6 +36,7 @@ class FieldSet {
  public:
   FieldSet(std::vector<Dataset> datasets, const Extents& extents, at::Device device);
 
+  /// Sets all fields to zero, in new tensors where others hold those of fields().
   void clear();
   /// The whole field whose path ends in "/name".
   at::Tensor values(std::string_view name) const;
