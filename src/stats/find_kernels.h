@@ -40,7 +40,7 @@ struct FoundCounts {
   int64_t top = 0;
 };
 
-/// Looks once at a row and its keys.
+/// Looks once at a row and its keys, and has the row behind it fetched.
 FoundCounts search_row(const KeyedRow& row, const RowSearch& search, const RowFinds& finds);
 
 /// Writes the magnitude bits of the values whose key is in the bracket to `found`
