@@ -266,11 +266,12 @@ int run_sweep(const Job& wanted, const MpiSession& session, const StepHook& on_s
     return 0;
   }
   consolidate(*inputs, layout, identity, on_step);
-  if (session.rank() == 0) {
+  if (session.rank() != 0) return 0;
+  {
     const std::jthread removal([&] { remove_segments(wanted.output.path); });
     inputs.reset();  // which takes as long, as it unmaps the weights
   }
-  if (session.rank() == 0) spdlog::info("{}: complete", wanted.output.path);
+  spdlog::info("{}: complete", wanted.output.path);
   return 0;
 }
 

@@ -57,6 +57,14 @@ bool on_host(const at::Tensor& field, int64_t layer, const at::Tensor& values, W
 
 }  // namespace
 
+namespace by_operators {
+
+void add(at::Tensor layer, const at::Tensor& values) { layer.add_(values); }
+void add_total(at::Tensor layer, const at::Tensor& values) { layer.add_(values.sum(0)); }
+void raise(at::Tensor layer, const at::Tensor& values) { at::maximum_out(layer, layer, values); }
+
+}  // namespace by_operators
+
 FieldSet::FieldSet(std::vector<Dataset> datasets, const Extents& extents, at::Device device)
     : datasets_(std::move(datasets)) {
   for (const auto& dataset : datasets_) {
@@ -110,7 +118,7 @@ void FieldSet::add(std::string_view name, int64_t layer, const at::Tensor& value
   const bool is_done = on_host(field, layer, values, [](const auto& at) {
     for (int64_t i = 0; i < at.length; ++i) at.field[i] += at.values[i];
   });
-  if (!is_done) field.select(0, layer).add_(values);
+  if (!is_done) by_operators::add(field.select(0, layer), values);
 }
 
 void FieldSet::add_total(std::string_view name, int64_t layer, const at::Tensor& values) {
@@ -122,7 +130,7 @@ void FieldSet::add_total(std::string_view name, int64_t layer, const at::Tensor&
       at.field[i] += total;
     }
   });
-  if (!is_done) field.select(0, layer).add_(values.sum(0));
+  if (!is_done) by_operators::add_total(field.select(0, layer), values);
 }
 
 void FieldSet::raise(std::string_view name, int64_t layer, const at::Tensor& values) {
@@ -130,9 +138,7 @@ void FieldSet::raise(std::string_view name, int64_t layer, const at::Tensor& val
   const bool is_done = on_host(field, layer, values, [](const auto& at) {
     for (int64_t i = 0; i < at.length; ++i) at.field[i] = std::max(at.field[i], at.values[i]);
   });
-  if (is_done) return;
-  at::Tensor into = field.select(0, layer);
-  at::maximum_out(into, into, values);
+  if (!is_done) by_operators::raise(field.select(0, layer), values);
 }
 
 std::vector<Field> FieldSet::fields() const {

@@ -32,6 +32,13 @@ class SegmentFields {
   virtual std::vector<Field> fields() const = 0;
 };
 
+/// What FieldSet does to a layer that is not on the host, by operators of ATen, for any device.
+namespace by_operators {
+void add(at::Tensor layer, const at::Tensor& values);
+void add_total(at::Tensor layer, const at::Tensor& values);
+void raise(at::Tensor layer, const at::Tensor& values);
+}  // namespace by_operators
+
 class FieldSet {
  public:
   FieldSet(std::vector<Dataset> datasets, const Extents& extents, at::Device device);

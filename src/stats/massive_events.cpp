@@ -34,7 +34,7 @@ void MassiveEvents::update(const SiteBatch& batch, const Measured& measured,
         i + 1 == suspects.size() || suspects[i + 1].window != suspects[i].window;
     if (ends_window) left_out += keep_largest(outputs.events);
   }
-  fields_.layer("events_left_out", batch.layer).add_(left_out);
+  fields_.add("events_left_out", batch.layer, left_out);
 }
 
 /// If any activation of a token passes, so does its largest: the others need not be looked at.
