@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
+from support.compatibility import ROWS_VARIABLE, Compatibility
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -16,6 +17,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.environ.get(ROWS_VARIABLE):
+        items[:] = [item for item in items if "compatibility" in getattr(item, "fixturenames", ())]
     wanted = os.environ.get("ACTSWEEP_GPUS")
     if wanted is None:
         return
@@ -48,3 +51,9 @@ def program() -> Path:
     path = Path(os.environ.get("ACTSWEEP_PROGRAM", build / "actsweep"))
     assert path.is_file(), f"{path}: expected the program, found nothing; build it first"
     return path
+
+
+@pytest.fixture
+def compatibility(request: pytest.FixtureRequest) -> Compatibility:
+    """Says what becomes of an input, and holds docs/compatibility.md to it."""
+    return Compatibility(getattr(request.node, "originalname", request.node.name))
