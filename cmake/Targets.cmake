@@ -31,11 +31,15 @@ function(actsweep_reuse_precompiled target)
   endforeach()
 endfunction()
 
-# actsweep_folder(NAME SOURCES ... LINKS ...): the static library of one folder of src/.
+# actsweep_folder(NAME SOURCES ... LINKS ...): the static library of one folder of src/. With ACTSWEEP_UNITY its sources are
+# compiled a few at a time, which reads headers once for all of them: a third of the work of a whole build. A source with
+# options of its own stays alone.
 function(actsweep_folder name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
   add_library(actsweep_${name} STATIC ${ARG_SOURCES})
   target_link_libraries(actsweep_${name} PUBLIC actsweep_options ${ARG_LINKS})
+  set_target_properties(actsweep_${name} PROPERTIES UNITY_BUILD ${ACTSWEEP_UNITY} UNITY_BUILD_BATCH_SIZE 6)
+  set_property(GLOBAL APPEND PROPERTY ACTSWEEP_FOLDERS actsweep_${name})
   actsweep_reuse_precompiled(actsweep_${name} ${ARG_LINKS})
 endfunction()
 

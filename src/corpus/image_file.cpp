@@ -8,33 +8,33 @@
 namespace actsweep {
 namespace {
 
-constexpr auto kKind = ErrorKind::kCorpus;
+constexpr auto kImageError = ErrorKind::kCorpus;
 
 }  // namespace
 
 ImageFile::ImageFile(const std::string& path, const PatchLayout& layout) : layout_(layout) {
   path_ = path;
   const auto file = open_corpus_file(path, CorpusKind::kImages);
-  map_ = std::make_shared<const MappedFile>(path, kKind);
+  map_ = std::make_shared<const MappedFile>(path, kImageError);
   const auto dataset = file.dataset("pixels");
   const auto shape = dataset.shape();
   const auto type = dataset.type();
-  require(shape.size() == 4 && shape[1] == 3 && H5Tequal(type.get(), H5T_IEEE_F32LE) > 0, kKind,
+  require(shape.size() == 4 && shape[1] == 3 && H5Tequal(type.get(), H5T_IEEE_F32LE) > 0, kImageError,
           "{}: pixels: expected [image, 3, height, width] of little-endian float32, found another "
           "type or shape",
           path);
-  require(shape[0] > 0, kKind, "{}: pixels: expected at least one image, found none", path);
+  require(shape[0] > 0, kImageError, "{}: pixels: expected at least one image, found none", path);
   height_ = static_cast<int64_t>(shape[2]);
   width_ = static_cast<int64_t>(shape[3]);
   require(height_ % layout_.patch == 0 && width_ % layout_.patch == 0 && height_ > 0 && width_ > 0,
-          kKind,
+          kImageError,
           "{}: pixels: expected images whose sides are multiples of the model's patches of {} "
           "pixels, found {} x {}",
           path, layout_.patch, height_, width_);
   const int64_t offset = dataset.file_offset();
   const auto bytes = static_cast<int64_t>(shape[0] * shape[1] * shape[2] * shape[3] * 4);
   require(
-      offset % 4 == 0 && offset + bytes <= map_->size(), kKind,
+      offset % 4 == 0 && offset + bytes <= map_->size(), kImageError,
       "{}: pixels: expected {} bytes at offset {}, found a file of {} bytes; it may be truncated",
       path, bytes, offset, map_->size());
   pixels_ = reinterpret_cast<const float*>(map_->data() + offset);
@@ -73,7 +73,7 @@ Prompt ImageFile::prompt(const std::string& name) const {
   int64_t image = -1;
   const auto* end = name.data() + name.size();
   const auto result = std::from_chars(name.data(), end, image);
-  require(result.ec == std::errc() && result.ptr == end && image >= 0 && image < documents(), kKind,
+  require(result.ec == std::errc() && result.ptr == end && image >= 0 && image < documents(), kImageError,
           "{}: prompt \"{}\": expected the number of an image below {}", path_, name, documents());
   Prompt prompt{{}, image};
   for (int64_t i = 0; i < tokens_per_image(); ++i) prompt.ids.push_back(static_cast<uint32_t>(i));
