@@ -19,18 +19,18 @@ ImageFile::ImageFile(const std::string& path, const PatchLayout& layout) : layou
   const auto dataset = file.dataset("pixels");
   const auto shape = dataset.shape();
   const auto type = dataset.type();
-  require(shape.size() == 4 && shape[1] == 3 && H5Tequal(type.get(), H5T_IEEE_F32LE) > 0, kImageError,
+  require(shape.size() == 4 && shape[1] == 3 && H5Tequal(type.get(), H5T_IEEE_F32LE) > 0,
+          kImageError,
           "{}: pixels: expected [image, 3, height, width] of little-endian float32, found another "
           "type or shape",
           path);
   require(shape[0] > 0, kImageError, "{}: pixels: expected at least one image, found none", path);
   height_ = static_cast<int64_t>(shape[2]);
   width_ = static_cast<int64_t>(shape[3]);
-  require(height_ % layout_.patch == 0 && width_ % layout_.patch == 0 && height_ > 0 && width_ > 0,
-          kImageError,
-          "{}: pixels: expected images whose sides are multiples of the model's patches of {} "
-          "pixels, found {} x {}",
-          path, layout_.patch, height_, width_);
+  require(grid_rows() > 0 && grid_columns() > 0, kImageError,
+          "{}: pixels: expected images of at least one of the model's patches of {} x {} pixels, "
+          "found {} x {}",
+          path, layout_.patch, layout_.patch, height_, width_);
   const int64_t offset = dataset.file_offset();
   const auto bytes = static_cast<int64_t>(shape[0] * shape[1] * shape[2] * shape[3] * 4);
   require(
@@ -56,7 +56,7 @@ void ImageFile::name_tokens() {
   };
   if (layout_.has_class_token) add("[CLS]", 0);
   for (int64_t i = 1; i <= layout_.registers; ++i) add(fmt::format("[REG {}]", i), 1);
-  for (int64_t row = 0; row < height_ / layout_.patch; ++row) {
+  for (int64_t row = 0; row < grid_rows(); ++row) {
     for (int64_t column = 0; column < grid_columns(); ++column) {
       add(fmt::format("patch {},{}", row, column), 2);
     }
@@ -73,8 +73,9 @@ Prompt ImageFile::prompt(const std::string& name) const {
   int64_t image = -1;
   const auto* end = name.data() + name.size();
   const auto result = std::from_chars(name.data(), end, image);
-  require(result.ec == std::errc() && result.ptr == end && image >= 0 && image < documents(), kImageError,
-          "{}: prompt \"{}\": expected the number of an image below {}", path_, name, documents());
+  require(result.ec == std::errc() && result.ptr == end && image >= 0 && image < documents(),
+          kImageError, "{}: prompt \"{}\": expected the number of an image below {}", path_, name,
+          documents());
   Prompt prompt{{}, image};
   for (int64_t i = 0; i < tokens_per_image(); ++i) prompt.ids.push_back(static_cast<uint32_t>(i));
   return prompt;

@@ -2,7 +2,7 @@
 //
 // In: an HDF5 file of normalised pixels, and how a model cuts an image into tokens. Out: the pixels
 // (mapped, not loaded) and the corpus that they make. Refuses (ErrorKind::kCorpus) files of another
-// schema, pixels stored otherwise than as contiguous float32, sizes that the patches do not divide.
+// schema, pixels stored otherwise than as contiguous float32, images smaller than a patch.
 #pragma once
 
 #include <memory>
@@ -34,7 +34,8 @@ class ImageFile : public Corpus {
   int64_t height() const { return height_; }  // of all images, in pixels
   int64_t width() const { return width_; }
   int64_t tokens_per_image() const { return vocabulary_size(); }
-  /// Columns of the grid of patches.
+  /// The grid of whole patches; pixels behind the last ones belong to no token.
+  int64_t grid_rows() const { return height_ / layout_.patch; }
   int64_t grid_columns() const { return width_ / layout_.patch; }
   /// The patch of an id, counted row by row; -1 for class tokens and registers.
   int64_t patch_of(uint32_t id) const;

@@ -53,7 +53,8 @@ ImageEmbedding::ImageEmbedding(const Checkpoint& checkpoint, int64_t height, int
 
 at::Tensor ImageEmbedding::embed_one(const float* pixels) const {
   const int64_t rows = height_ / patch_, columns = width_ / patch_;
-  const auto image = at::from_blob(const_cast<float*>(pixels), {3, rows, patch_, columns, patch_});
+  const auto image = at::from_blob(const_cast<float*>(pixels), {3, rows, patch_, columns, patch_},
+                                   {height_ * width_, patch_ * width_, width_, patch_, 1});
   const auto patches = image.permute({1, 3, 0, 2, 4}).reshape({rows * columns, -1});
   auto out = start_.clone();
   out.slice(0, prefix_).addmm_(patches, weight_.t());

@@ -14,8 +14,7 @@ namespace actsweep {
 
 class ImageEmbedding {
  public:
-  /// For images of height x width pixels, multiples of the patch. Refuses (kModel) a grid other
-  /// than the checkpoint's where there are no learned positions to interpolate.
+  /// For images of height x width pixels; the last ones, if they fill no patch, are left out.
   ImageEmbedding(const Checkpoint& checkpoint, int64_t height, int64_t width);
 
   /// Each image is [3, height, width] float32; null: a padding sequence, whose rows become 0.

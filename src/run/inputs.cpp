@@ -22,13 +22,13 @@ PatchLayout patch_layout(const ImageFacts& facts) {
 
 /// transformers interpolates the positions of square grids alone.
 void check_grid(const ImageFile& images, const ImageFacts& facts) {
-  const int64_t rows = images.height() / facts.patch, columns = images.grid_columns();
+  const int64_t rows = images.grid_rows(), columns = images.grid_columns();
   require(facts.rows == facts.columns || (rows == facts.rows && columns == facts.columns),
           ErrorKind::kCorpus,
-          "{}: pixels: expected images of {} x {} pixels, for the model's {} x {} positions are no "
-          "square that could be interpolated, found {} x {}",
-          images.path(), facts.rows * facts.patch, facts.columns * facts.patch, facts.rows,
-          facts.columns, images.height(), images.width());
+          "{}: pixels: expected images of {} x {} patches of {} pixels, for the model's positions "
+          "are no square that could be interpolated, found {} x {} patches in {} x {} pixels",
+          images.path(), facts.rows, facts.columns, facts.patch, rows, columns, images.height(),
+          images.width());
 }
 
 /// Opens the corpus as the model reads it.
@@ -132,13 +132,27 @@ std::vector<uint64_t> SweepInputs::vocabulary_offset() const {
   return offset;
 }
 
-std::string SweepInputs::tokenizer_warning() const {
-  if (images != nullptr) return "";
+std::vector<std::string> SweepInputs::warnings() const {
+  std::vector<std::string> found;
+  if (images != nullptr) {
+    const auto& facts = checkpoint.architecture().image;
+    const int64_t rows = images->height() % facts.patch, columns = images->width() % facts.patch;
+    if (rows != 0 || columns != 0) {
+      found.push_back(fmt::format(
+          "{}: pixels: patches of {} x {} leave out the ends of images of {} x {}, {} pixels below "
+          "and {} at the right, as in transformers",
+          images->path(), facts.patch, facts.patch, images->height(), images->width(), rows,
+          columns));
+    }
+    return found;
+  }
   const auto expected = tokenizer_fingerprint(checkpoint.directory());
-  if (!expected || *expected == corpus.tokenizer_fingerprint()) return "";
-  return fmt::format(
-      "{}: made with another tokenizer than {}'s: expected tokenizer_fingerprint {}, found {}",
-      corpus.path(), checkpoint.directory(), *expected, corpus.tokenizer_fingerprint());
+  if (expected && *expected != corpus.tokenizer_fingerprint()) {
+    found.push_back(fmt::format(
+        "{}: made with another tokenizer than {}'s: expected tokenizer_fingerprint {}, found {}",
+        corpus.path(), checkpoint.directory(), *expected, corpus.tokenizer_fingerprint()));
+  }
+  return found;
 }
 
 SweepFacts SweepInputs::facts() const {

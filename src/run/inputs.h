@@ -44,9 +44,9 @@ struct SweepInputs {
   /// the model's sink token where it has one.
   std::vector<std::byte> vocabulary_bytes() const;
   std::vector<uint64_t> vocabulary_offset() const;
-  /// Says that the corpus was made with another tokenizer than the checkpoint's; empty where it was
-  /// not, or none is there.
-  std::string tokenizer_warning() const;
+  /// What is odd about the corpus and still swept, one line each: tokens of another tokenizer than
+  /// the checkpoint's, pixels that fill no patch.
+  std::vector<std::string> warnings() const;
   /// What `plan` reckons with.
   SweepFacts facts() const;
   /// Every key and fingerprint that can change a number in the file, with the threads that the

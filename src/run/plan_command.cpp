@@ -27,9 +27,11 @@ std::string plan_table(const Job& job, const PlanRequest& request) {
   machine.free_disk_bytes = free_disk_bytes(job.output.path);
   const auto facts = inputs.facts();
   const auto layout = plan_layout(facts, machine);
-  const auto warning = inputs.tokenizer_warning();
-  return layout_table(facts, machine, layout) +
-         (warning.empty() ? "" : fmt::format("  {:<14}{}\n", "warning", warning));
+  auto table = layout_table(facts, machine, layout);
+  for (const auto& warning : inputs.warnings()) {
+    table += fmt::format("  {:<14}{}\n", "warning", warning);
+  }
+  return table;
 }
 
 Job schema_job() {

@@ -247,9 +247,7 @@ int run_sweep(const Job& wanted, const MpiSession& session, const StepHook& on_s
   SweepLayout layout;
   agree(MPI_COMM_WORLD, [&] { layout = plan_layout(facts, machine); });
   if (session.rank() == 0) {
-    if (const auto warning = inputs->tokenizer_warning(); !warning.empty()) {
-      spdlog::warn("{}", warning);
-    }
+    for (const auto& warning : inputs->warnings()) spdlog::warn("{}", warning);
     spdlog::info("plan\n{}", layout_table(facts, machine, layout));
     spdlog::info("{} of {} units of work are pending", pending.size(),
                  inputs->segments.segments() + static_cast<int64_t>(wanted.capture.prompts.size()));

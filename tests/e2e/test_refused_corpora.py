@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from running import Job, make_corpus, refuse, run_well, write_job
 
+from support.compatibility import Compatibility
 from support.image_files import random_images, write_image_file
 from support.vision_models import MODELS, VisionModel, make_random, save
 
@@ -69,13 +70,28 @@ def test_images_for_a_language_model(model: Path, images: Path, tmp_path: Path) 
     refuse(make_job(model, images, tmp_path), CORPUS_ERROR, str(images), "reads text")
 
 
-@pytest.mark.parametrize("size", [(36, 38), (35, 36), (2, 36)], ids="{0[0]}x{0[1]}".format)
-def test_sides_that_patches_do_not_divide(
-    size: tuple[int, int], vision: Path, tmp_path: Path
+@pytest.mark.parametrize("size", [(2, 36), (36, 3)], ids="{0[0]}x{0[1]}".format)
+def test_images_smaller_than_a_patch(
+    size: tuple[int, int], vision: Path, tmp_path: Path, compatibility: Compatibility
 ) -> None:
     corpus = write_image_file(tmp_path / "images.h5", random_images(IMAGES, *size))
-    words = [str(corpus), "4", str(size[0]), str(size[1])]
-    refuse(make_job(vision, corpus, tmp_path), CORPUS_ERROR, *words)
+    job = make_job(vision, corpus, tmp_path)
+    log = refuse(job, CORPUS_ERROR, str(corpus), "4 x 4", f"{size[0]} x {size[1]}")
+    (message,) = [line for line in log.splitlines() if "error: " in line]
+    if size == (2, 36):
+        compatibility("Images", "smaller than a patch", "refused", message.partition("error: ")[2])
+
+
+def test_pixels_that_fill_no_patch_are_left_out_aloud(
+    vision: Path, tmp_path: Path, compatibility: Compatibility
+) -> None:
+    corpus = write_image_file(tmp_path / "images.h5", random_images(IMAGES, 38, 37))
+    log = run_well(make_job(vision, corpus, tmp_path), 2)
+    (warning,) = [line.partition("warning: ")[2] for line in log.splitlines() if "warning: " in line]
+    words = "patches of 4 x 4 leave out the ends of images of 38 x 37, 2 pixels below and 1 at the right"
+    assert words in warning
+    what = "sides that patches do not divide (384 = 27 × 14 + 6)"
+    compatibility("Images", what, "warned", warning)
 
 
 @pytest.mark.parametrize("size", [(40, 24), (48, 40)], ids="{0[0]}x{0[1]}".format)
@@ -83,7 +99,7 @@ def test_other_sizes_than_an_oblong_table(
     size: tuple[int, int], oblong: Path, tmp_path: Path
 ) -> None:
     corpus = write_image_file(tmp_path / "images.h5", random_images(IMAGES, *size))
-    words = [str(corpus), "24", "40", str(size[0]), str(size[1])]
+    words = [str(corpus), "6 x 10 patches of 4 pixels", f"in {size[0]} x {size[1]} pixels"]
     refuse(make_job(oblong, corpus, tmp_path), CORPUS_ERROR, *words)
 
 

@@ -188,4 +188,37 @@ SIGLIP = (
     ),
 )  # fmt: skip
 
-MODELS = (*CLIP, *VIT, *VIT_MAE, *DINOV2, *SIGLIP)
+# Sides that patches do not divide, as SigLIP so400m's 384 = 27 × 14 + 6: the model's own, others.
+CUT = (
+    VisionModel(
+        "siglip_vision_model-7heads-cut-9x9of4x4+3-published", "siglip_vision_model",
+        "SiglipVisionModel", sizes(77, 2, 7, 113, 4, image_size=39), (39, 39), is_published=True,
+    ),
+    VisionModel(
+        "siglip_vision_model-5heads-cut-6x8of5x5+3x2", "siglip_vision_model", "SiglipVisionModel",
+        sizes(65, 3, 5, 131, 4, image_size=23), (27, 34),
+    ),
+    VisionModel(
+        "clip_vision_model-3heads-cut-4x4of5x5+1", "clip_vision_model", "CLIPVisionModel",
+        sizes(75, 2, 3, 127, 6, image_size=31), (28, 29),
+    ),
+    VisionModel(
+        "vit-5heads-cut-4x6+1x3-oblong", "vit", "ViTModel without pooler",
+        sizes(65, 2, 5, 131, 6, image_size=[25, 39]), (25, 39),
+    ),
+    VisionModel(
+        "vit_mae-5heads-cut-9x9+2", "vit_mae", "ViTMAEModel",
+        sizes(60, 2, 5, 131, 4, image_size=38), (38, 38),
+    ),
+    VisionModel(  # as many patches as the table has positions, of another shape
+        "dinov2-3heads-cut-9x4of6x6+4x1", "dinov2", "Dinov2Model",
+        dino_sizes(75, 2, 3, 3, 5, image_size=34), (49, 21),
+    ),
+    VisionModel(
+        "dinov2_with_registers-5heads-2registers-cut-5x5of6x6+3", "dinov2_with_registers",
+        "Dinov2WithRegistersModel",
+        dino_sizes(65, 2, 5, 2, 6, image_size=39, num_register_tokens=2), (33, 35), registers=2,
+    ),
+)  # fmt: skip
+
+MODELS = (*CLIP, *VIT, *VIT_MAE, *DINOV2, *SIGLIP, *CUT)
