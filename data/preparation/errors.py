@@ -6,6 +6,7 @@ turned into one line on standard error and an exit code by `run_program` alone.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -60,10 +61,13 @@ def run_program(name: str, program: Callable[[], None]) -> NoReturn:
     is the output's. SIGTERM unwinds like an error, so that temporary files are removed.
     """
     unwind_on_sigterm()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that the terminal cannot show
     try:
         program()
     except PreparationError as error:
-        print(f"{name}: error: {error}", file=sys.stderr, flush=True)
+        text = str(error).replace("\n", "\\n").replace("\r", "\\r")  # which a name may hold
+        print(f"{name}: error: {text}", file=sys.stderr, flush=True)
         if error.leaves_at_once:
             os._exit(error.exit_code)
         sys.exit(error.exit_code)

@@ -7,8 +7,10 @@ pixels have another shape than the first one's.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +20,9 @@ import numpy as np
 import PIL
 
 from preparation.errors import CORPUS, OUTPUT, PreparationError
-from preparation.image_processor import ProcessedImage, Settings, fingerprint_of
+from preparation.hdf5_writes import said_once
+from preparation.image_processor import ProcessedImage
+from preparation.image_settings import Settings, fingerprint_of
 
 SCHEMA = "actsweep-images"
 SCHEMA_VERSION = 1
@@ -40,10 +44,19 @@ class ImageFileWriter:
         self._digest = hashlib.sha256()
 
     def __enter__(self) -> ImageFileWriter:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = h5py.File(
-            self._partial, "w", alignment_threshold=PAGE_BYTES, alignment_interval=PAGE_BYTES
-        )
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(said_once(self._path))
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            stack.callback(self._partial.unlink, missing_ok=True)
+            self._file = stack.enter_context(
+                h5py.File(
+                    self._partial,
+                    "w",
+                    alignment_threshold=PAGE_BYTES,
+                    alignment_interval=PAGE_BYTES,
+                )
+            )
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -52,10 +65,7 @@ class ImageFileWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            self._file.close()
-        finally:
-            self._partial.unlink(missing_ok=True)
+        self._stack.__exit__(kind, error, trace)
 
     def append(self, name: str, source: Path, image: ProcessedImage) -> None:
         """The next image."""
@@ -103,5 +113,7 @@ class ImageFileWriter:
             }
         )
         file.close()
+        with self._partial.open("rb") as written:
+            os.fsync(written.fileno())
         self._partial.rename(self._path)
         return self._digest.hexdigest()

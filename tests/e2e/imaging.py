@@ -68,6 +68,21 @@ MODELS: dict[str, dict[str, Any]] = {
         | HALF
     ),
     "siglip_defaults": {"image_processor_type": "SiglipImageProcessor"},
+    "siglip_so400m": (  # google/siglip-so400m-patch14-384
+        {"do_convert_rgb": None, "do_normalize": True, "do_rescale": True, "do_resize": True}
+        | {"image_processor_type": "SiglipImageProcessor", "processor_class": "SiglipProcessor"}
+        | {"resample": 3, "rescale_factor": 0.00392156862745098, "size": {"height": 384, "width": 384}}
+        | HALF
+    ),
+    "clip_square_by_number": (
+        {"image_processor_type": "CLIPImageProcessor", "size": 240, "default_to_square": True}
+        | {"crop_size": [200, 180]}
+    ),
+    "vit_by_two_numbers": {"image_processor_type": "ViTImageProcessor", "size": [40, 56]},
+    "null_is_false": (  # crop_size is not used then
+        {"image_processor_type": "CLIPImageProcessor", "do_normalize": None, "crop_size": None}
+        | {"do_center_crop": None, "do_rescale": None, "size": {"height": 60, "width": 50}}
+    ),
     "without_normalize": {"image_processor_type": "ViTImageProcessor", "do_normalize": False},
 }
 

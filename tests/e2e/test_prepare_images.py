@@ -19,6 +19,7 @@ from transformers.image_utils import load_image
 from imaging import IN_ORDER, MODELS, PHOTO, image_at, make_photos, write_model
 from preparing import MIB, peak_memory_bytes, run_well
 from study_packages import folder_of
+from support.compatibility import Compatibility
 
 
 @pytest.fixture
@@ -49,6 +50,34 @@ def test_pixels_are_transformers(name: str, photos: Path, tmp_path: Path) -> Non
         assert file["pixels"].shape == expected.shape
         np.testing.assert_allclose(file["pixels"][:], expected, rtol=0, atol=1e-6)
         assert np.ptp(file["pixels"][1]) > 0.9
+
+
+@pytest.mark.parametrize("place", ["processor_config.json", "config.json"])
+def test_processor_is_found_where_transformers_finds_it(
+    place: str, photos: Path, tmp_path: Path, compatibility: Compatibility
+) -> None:
+    """In processor_config.json before preprocessor_config.json; its type by that of the model."""
+    settings = MODELS["siglip_so400m"] | {"size": {"height": 48, "width": 40}}
+    model = write_model(tmp_path / "model", settings | {"size": {"height": 20, "width": 20}})
+    if place == "processor_config.json":
+        whole = {"image_processor": settings, "processor_class": "SiglipProcessor"}
+        (model / place).write_text(json.dumps(whole))
+        size = (48, 40)
+    else:
+        write_model(model, {"size": {"height": 20, "width": 20}})
+        config = {"model_type": "siglip", "vision_config": {"image_size": 20, "patch_size": 7}}
+        (model / place).write_text(json.dumps(config))
+        size = (20, 20)
+    run_well("prepare_images.py", "--model", model, "--output", tmp_path / "i.h5", photos)
+    expected = expected_pixels(model, [photos / each for each in IN_ORDER])
+    with h5py.File(tmp_path / "i.h5") as file:
+        assert file["pixels"].shape[2:] == size
+        np.testing.assert_allclose(file["pixels"][:], expected, rtol=0, atol=1e-6)
+    what = {
+        "processor_config.json": "image processor in `processor_config.json`",
+        "config.json": "image processor that the `model_type` of `config.json` names",
+    }
+    compatibility("Images", what[place], "read")
 
 
 @pytest.mark.slow
