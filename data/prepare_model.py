@@ -17,6 +17,7 @@ from types import ModuleType
 
 from preparation.command_line import positive_integer
 from preparation.errors import MODEL, PreparationError, run_program
+from preparation.file_kinds import refuse_pointer
 
 
 def parse_command_line() -> argparse.Namespace:
@@ -69,6 +70,8 @@ def import_onnx() -> ModuleType:
 def main() -> None:
     arguments = parse_command_line()
     directory = arguments.directory
+    if arguments.command != "random":
+        refuse_pointer(arguments.file)
     if arguments.command == "gguf":
         from preparation import (
             gguf_checkpoint,

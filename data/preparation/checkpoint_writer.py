@@ -104,8 +104,11 @@ class CheckpointWriter:
     ) -> None:
         if error is None:
             self._partial.rename(self._directory)
-        else:
-            shutil.rmtree(self._partial, ignore_errors=True)
+            return
+        shutil.rmtree(self._partial, ignore_errors=True)
+        if isinstance(error, OSError):
+            message = f"cannot write the output {self._directory}: {error.strerror or error}"
+            raise PreparationError(OUTPUT, message) from None
 
     def write_json(self, name: str, content: object) -> None:
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"

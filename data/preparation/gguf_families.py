@@ -8,7 +8,7 @@ A family whose tensors llama.cpp stores otherwise than transformers does says so
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,19 @@ class TensorRow:
     optional: bool = False
 
 
+# What llama.cpp and transformers both take for a field that is not there, out of the facts before it
+# and the fields behind "<architecture>.".
+Default = Callable[[Config, dict[str, Any]], Any]
+
+
+def head_width(config: Config, fields: dict[str, Any]) -> int:
+    """That of the keys, or the channels divided among the heads."""
+    stored = fields.get("attention.key_length")
+    if type(stored) is int and stored > 0:
+        return stored
+    return max(1, int(config["hidden_size"]) // int(config["num_attention_heads"]))
+
+
 def nothing_derived(config: Config) -> Config:
     """Every fact is a constant or a field."""
     return {}
@@ -70,6 +83,10 @@ class Family:
     config_keys: dict[str, str]  # key of config.json -> GGUF key behind "<architecture>."
     tensor_rows: tuple[TensorRow, ...]
     derived: Callable[[Config], Config] = nothing_derived  # facts that follow from the others
+    defaults: dict[str, Default] = field(default_factory=dict)  # by config.json's key
+    optional_keys: dict[str, str] = field(default_factory=dict)  # as config_keys; 0 is none
+    # Fields beside those of every family that change nothing with one of the values given.
+    without_effect: dict[str, Callable[[Config], tuple[object, ...]]] = field(default_factory=dict)
 
 
 def sizes_of(config: Config) -> dict[str, int]:
@@ -135,6 +152,11 @@ LLAMA = Family(
         TensorRow("output_norm.weight", "model.norm.weight", ("C",)),
         TensorRow("output.weight", "lm_head.weight", ("V", "C"), optional=True),  # absent: tied
     ),
+    defaults={
+        "num_key_value_heads": lambda config, fields: config["num_attention_heads"],
+        "head_dim": head_width,
+        "rope_theta": lambda config, fields: 10000.0,
+    },
 )
 
 # Facts of Gemma 3 that GGUF leaves to the program that reads it.
@@ -204,6 +226,14 @@ GEMMA3 = Family(
         TensorRow("output.weight", "lm_head.weight", ("V", "C"), optional=True),  # absent: tied
     ),
     derived=gemma3_facts,
+    optional_keys={"final_logit_softcapping": "final_logit_softcapping"},
+    without_effect={
+        "attention.sliding_window_pattern": lambda config: (
+            GEMMA3_LAYERS_PER_GLOBAL,
+            [kind == "sliding_attention" for kind in config["layer_types"]],
+        ),
+        "rope.freq_base_swa": lambda config: (config["rope_local_base_freq"],),
+    },
 )
 
 FAMILIES: dict[str, Family] = {"gemma3": GEMMA3, "llama": LLAMA}

@@ -4,20 +4,22 @@ In: the `tokenizer.*` fields of a GGUF file. Out: a `tokenizers.Tokenizer` and t
 JSON files beside it. In byte-level BPE, `tokenizer.ggml.pre` names the pre-tokenizer, without which
 numbers and spaces split at the wrong places; only those in PRE_TOKENIZERS are known. SentencePiece
 is known as Gemma uses it, where the order of the tokens gives the merges. Refuses another tokenizer
-model, an unknown pre-tokenizer, and merges outside the vocabulary.
+model, an unknown pre-tokenizer, lists of other lengths or types, ids and merges outside the
+vocabulary.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import PreTokenizer
 
 from preparation.errors import MODEL, PreparationError
+from preparation.gguf_file import shown
 from preparation.vocabulary import WORD_BEGIN
 
 # Values of tokenizer.ggml.token_type, as llama.cpp numbers them.
@@ -57,39 +59,64 @@ class GgufTokenizer:
     def __init__(self, path: str, fields: dict[str, Any]) -> None:
         self._path = path
         self._fields = fields
-        self._tokens: list[str] = self._required("tokenizer.ggml.tokens")
+        self._tokens: list[str] = self._list("tokenizer.ggml.tokens", str)
+        self._kinds: list[int] = self._list("tokenizer.ggml.token_type", int, len(self._tokens))
 
     def special_ids(self) -> dict[str, int]:
         """{"bos_token": id, …} for the roles that the file fills."""
-        return {
-            role: self._fields[key] for role, key in SPECIAL_ROLES.items() if key in self._fields
-        }
+        ids = {}
+        for role, key in SPECIAL_ROLES.items():
+            if key not in self._fields:
+                continue
+            ids[role] = self._fields[key]
+            if type(ids[role]) is not int or not 0 <= ids[role] < len(self._tokens):
+                self._refuse(
+                    f"{key} is {shown(ids[role])}, expected a token below {len(self._tokens):,}"
+                )
+        return ids
 
     def tokenizer(self) -> Tokenizer:
         model_name = self._required("tokenizer.ggml.model")
         builders = {"gpt2": self._byte_level, "llama": self._sentencepiece}
-        if model_name not in builders:
+        if not isinstance(model_name, str) or model_name not in builders:
             self._refuse(
-                f'tokenizer.ggml.model is "{model_name}", expected "gpt2" (byte-level BPE) or'
+                f'tokenizer.ggml.model is {shown(model_name)}, expected "gpt2" (byte-level BPE) or'
                 ' "llama" (SentencePiece)'
             )
         tokenizer = builders[model_name]()
         self._add_whole_tokens(tokenizer)
-        if self._fields.get("tokenizer.ggml.add_bos_token", model_name == "llama"):
-            bos = self._special_tokens()["bos_token"]
+        begin = self._added("bos", model_name == "llama")
+        end = self._added("eos", False)
+        if begin or end:
+            one = [*begin, "$A:0", *end]
             tokenizer.post_processor = processors.TemplateProcessing(
-                single=f"{bos} $A",
-                pair=f"{bos} $A {bos}:1 $B:1",
-                special_tokens=[(bos, self.special_ids()["bos_token"])],
+                single=one,
+                pair=[*one, *(f"{token}:1" for token in begin), "$B:1", *(f"{t}:1" for t in end)],
+                special_tokens=[
+                    (token, self.special_ids()[f"{role}_token"])
+                    for role, tokens in (("bos", begin), ("eos", end))
+                    for token in tokens
+                ],
             )
         return tokenizer
 
+    def _added(self, role: str, default: bool) -> list[str]:
+        """The token that stands before or behind every text, in a list of one, or of none."""
+        key = f"tokenizer.ggml.add_{role}_token"
+        is_added = self._fields.get(key, default)
+        if not isinstance(is_added, bool):
+            self._refuse(f"{key} is {shown(is_added)}, expected true or false")
+        tokens = self._special_tokens()
+        if is_added and f"{role}_token" not in tokens:
+            self._refuse(f"{key} is true, and there is no field {SPECIAL_ROLES[f'{role}_token']}")
+        return [tokens[f"{role}_token"]] if is_added else []
+
     def _byte_level(self) -> Tokenizer:
         pre = self._required("tokenizer.ggml.pre")
-        if pre not in PRE_TOKENIZERS:
+        if not isinstance(pre, str) or pre not in PRE_TOKENIZERS:
             known = ", ".join(sorted(PRE_TOKENIZERS))
             self._refuse(
-                f'tokenizer.ggml.pre is "{pre}", whose pre-tokenizer is not known here (known:'
+                f'tokenizer.ggml.pre is {shown(pre)}, whose pre-tokenizer is not known here (known:'
                 f" {known})"
             )
         tokenizer = Tokenizer(self._byte_pair_model())
@@ -120,8 +147,8 @@ class GgufTokenizer:
     def _merges_by_order(self, vocabulary: dict[str, int]) -> list[tuple[str, str]]:
         """The merges that the vocabulary implies: each token out of any two others, earlier tokens
         first. Refuses scores that ask for another order."""
-        kinds = self._required("tokenizer.ggml.token_type")
-        scores = self._required("tokenizer.ggml.scores")
+        kinds = self._kinds
+        scores = self._list("tokenizer.ggml.scores", float, len(kinds))
         ordered = [score for score, kind in zip(scores, kinds, strict=True) if kind == NORMAL]
         if any(later > earlier for earlier, later in itertools.pairwise(ordered)):
             self._refuse("tokenizer.ggml.scores do not fall from token to token, as Gemma's do")
@@ -138,8 +165,7 @@ class GgufTokenizer:
         """Tokens that are found in a text before any other: the special ones, and those that the
         vocabulary's maker listed, but for runs of spaces, which merges find."""
         special, listed = [], []
-        kinds = self._required("tokenizer.ggml.token_type")
-        for token, kind in zip(self._tokens, kinds, strict=True):
+        for token, kind in zip(self._tokens, self._kinds, strict=True):
             if kind == CONTROL:
                 special.append(AddedToken(token, special=True, normalized=False))
             elif kind == USER_DEFINED and token == _with_marks(token):
@@ -155,8 +181,11 @@ class GgufTokenizer:
             "clean_up_tokenization_spaces": False,
             **self._special_tokens(),
         }
-        if "tokenizer.chat_template" in self._fields:
-            config["chat_template"] = self._fields["tokenizer.chat_template"]
+        template = self._fields.get("tokenizer.chat_template")
+        if template is not None:
+            if not isinstance(template, str):
+                self._refuse(f"tokenizer.chat_template is {shown(template)}, expected a text")
+            config["chat_template"] = template
         return config
 
     def _vocabulary(self, tokens: list[str]) -> dict[str, int]:
@@ -167,10 +196,10 @@ class GgufTokenizer:
 
     def _byte_pair_model(self) -> BPE:
         vocabulary = self._vocabulary(self._tokens)
-        merges = [tuple(merge.split(" ")) for merge in self._required("tokenizer.ggml.merges")]
+        merges = [tuple(merge.split(" ")) for merge in self._list("tokenizer.ggml.merges", str)]
         for merge in merges:
-            if len(merge) != 2 or "".join(merge) not in vocabulary:
-                self._refuse(f"the merge {merge} makes no token of the vocabulary")
+            if len(merge) != 2 or any(part not in vocabulary for part in (*merge, "".join(merge))):
+                self._refuse(f"the merge {merge} makes no token of the vocabulary of two others")
         return BPE(vocab=vocabulary, merges=merges)
 
     def _special_tokens(self) -> dict[str, str]:
@@ -181,5 +210,16 @@ class GgufTokenizer:
             self._refuse(f"there is no field {key}")
         return self._fields[key]
 
-    def _refuse(self, found: str) -> None:
+    def _list(self, key: str, kind: type, length: int | None = None) -> list[Any]:
+        """A list of values of one type, of a length or of any from 1 up."""
+        values = self._required(key)
+        if not isinstance(values, list) or any(type(value) is not kind for value in values):
+            expected = {str: "texts", int: "whole numbers", float: "real numbers"}[kind]
+            self._refuse(f"{key} is {shown(values)}, expected a list of {expected}")
+        if len(values) != length if length is not None else not values:
+            expected = "at least one" if length is None else f"{length:,} as of tokens"
+            self._refuse(f"{key} has {len(values):,} entries, expected {expected}")
+        return values
+
+    def _refuse(self, found: str) -> NoReturn:
         raise PreparationError(MODEL, f"{self._path}: {found}")

@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
 from preparing import SMOLLM2, assert_refused, load_whole, run, run_well
+from support.compatibility import Compatibility
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,22 @@ def test_gguf_tokenizer_splits_digits(smollm2: Path) -> None:
 
 def test_existing_directory_is_refused(smollm2: Path) -> None:
     assert_refused(run("prepare_model.py", "gguf", SMOLLM2, smollm2), 6, str(smollm2), "exists")
+
+
+@pytest.mark.parametrize("command", ["gguf", "onnx", "massive_activations"])
+def test_git_lfs_pointer_is_named_with_its_cure(
+    command: str, tmp_path: Path, compatibility: Compatibility
+) -> None:
+    path = tmp_path / "model.bin"
+    path.write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 12345\n"
+    )
+    options = ["--variant", "default"] if command == "massive_activations" else []
+    result = run("prepare_model.py", command, path, tmp_path / "out", *options)
+    assert_refused(result, 4, "model.bin: found a Git LFS pointer", "`git lfs pull`")
+    kind = "GGUF files" if command == "gguf" else "Checkpoints"
+    what = {"gguf": "GGUF file", "onnx": "ONNX file", "massive_activations": "`.pt`"}[command]
+    compatibility(kind, f"{what} that is a Git LFS pointer", "refused", result.stderr)
 
 
 # Small GGUF files, written here.

@@ -1,0 +1,194 @@
+"""The fields of a GGUF file that change numbers: read into config.json, or refused by name.
+
+In: the fields of a file, and the family that its architecture is. Out: config.json as far as they tell
+it. Refuses a field that is missing where llama.cpp and transformers would not take the same for it, one
+of another type, a scaled rotary embedding but for `linear` with its factor, and every field of the
+architecture that is not known here, unless it has a value that changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from preparation.errors import MODEL, PreparationError
+from preparation.gguf_file import Fields, shown
+from preparation.gguf_families import VOCAB_SIZE, Config, Family
+
+TOKENS = "tokenizer.ggml.tokens"
+SCALING = "rope.scaling."
+LARGEST = (1 << 31) - 1  # of a size
+TOLERANCE = 1e-6  # of a float32 that follows from others
+
+# What a field of the architecture may be, if it is no fact of config.json: the values that change
+# nothing. None: any.
+Neutral = Callable[[Config], tuple[object, ...]] | None
+
+
+def always(*values: object) -> Neutral:
+    return lambda config: values
+
+
+def attention_scale(config: Config) -> float:
+    return float(max(1, config.get("query_pre_attn_scalar", config["head_dim"]))) ** -0.5
+
+
+WITHOUT_EFFECT: dict[str, Neutral] = {
+    "attention.causal": always(True),
+    "attention.clamp_kqv": always(0),
+    "attention.key_length": lambda config: (config["head_dim"],),
+    "attention.key_length_swa": lambda config: (config["head_dim"],),
+    "attention.max_alibi_bias": always(0),
+    "attention.scale": lambda config: (0, attention_scale(config)),
+    "attention.shared_kv_layers": always(0),
+    "attention.sliding_window": always(0),
+    "attention.value_length": lambda config: (config["head_dim"],),
+    "attention.value_length_swa": lambda config: (config["head_dim"],),
+    "attn_logit_softcapping": always(0),
+    "embedding_scale": always(0, 1),
+    "expert_count": always(0),
+    "expert_used_count": always(0),
+    "final_logit_softcapping": always(0),
+    "leading_dense_block_count": always(0),
+    "logit_scale": always(0, 1),
+    "nextn_predict_layers": always(0),
+    "pooling_type": None,  # what embeddings are made of, behind the last layer
+    "residual_scale": always(0, 1),
+    "rope.dimension_count": lambda config: (config["head_dim"],),
+    "rope.dimension_count_swa": lambda config: (config["head_dim"],),
+    "rope.scale_linear": always(0, 1),
+    "rope.scaling.alpha": always(0),
+    "rope.scaling.attn_factor": always(0, 1),
+    "rope.scaling.finetuned": None,
+    "rope.scaling.original_context_length": None,  # yarn's alone
+    "rope.scaling.yarn_attn_factor": always(1),
+    "rope.scaling.yarn_beta_fast": None,
+    "rope.scaling.yarn_beta_slow": None,
+    "rope.scaling.yarn_ext_factor": always(0, -1),
+    "rope.scaling.yarn_log_multiplier": always(0),
+    "tensor_data_layout": None,  # of the converter; the tensors lie as llama.cpp reads them
+    "use_parallel_residual": always(False),
+}
+
+
+class FieldReader:
+    """Takes each field of the architecture once."""
+
+    def __init__(self, path: Path, fields: Fields, family: Family) -> None:
+        self._path = path
+        self._begin = f"{fields['general.architecture']}."
+        self._fields = fields
+        self._left = {
+            key.removeprefix(self._begin): value
+            for key, value in fields.items()
+            if key.startswith(self._begin)
+        }
+        self._family = family
+
+    def config(self, num_tensors: int) -> Config:
+        """config.json as far as the fields tell it, of a file of so many tensors."""
+        family = self._family
+        config = dict(family.config_constants)
+        for key, name in family.config_keys.items():
+            if name == VOCAB_SIZE:
+                config[key] = self._vocabulary_size()
+            elif name in self._left:
+                config[key] = self._number(name)
+            elif key in family.defaults:
+                config[key] = family.defaults[key](config, self._left)
+            else:
+                raise self._refuse(f"there is no field {self._begin}{name}")
+        for key, name in family.optional_keys.items():
+            if self._left.get(name):
+                config[key] = self._number(name)
+        layers = config["num_hidden_layers"]
+        if layers > num_tensors:
+            found = f"{self._begin}block_count is {layers}, the file has {num_tensors} tensors"
+            raise self._refuse(found)
+        if config["head_dim"] % 2 != 0:
+            raise self._refuse(f"its heads are {config['head_dim']} wide, expected an even width")
+        config |= family.derived(config)
+        config |= self._rotary_scaling()
+        for name, value in self._left.items():
+            self._check_without_effect(name, value, config)
+        return config
+
+    def _refuse(self, found: str) -> PreparationError:
+        return PreparationError(MODEL, f"{self._path}: {found}")
+
+    def _vocabulary_size(self) -> int:
+        tokens = self._fields.get(TOKENS)
+        if VOCAB_SIZE in self._left:
+            size = self._number(VOCAB_SIZE)
+        elif isinstance(tokens, list):
+            return len(tokens)
+        else:
+            raise self._refuse(f"there is no field {self._begin}{VOCAB_SIZE}")
+        if isinstance(tokens, list) and len(tokens) > size:
+            found = f"{self._begin}{VOCAB_SIZE} is {size} for {len(tokens)} tokens"
+            raise self._refuse(found)
+        return size
+
+    def _number(self, name: str) -> Any:
+        """A size or a positive real number, as `name` asks for; one for all layers."""
+        value = self._left.pop(name)
+        if isinstance(value, list) and value and all(each == value[0] for each in value):
+            value = value[0]
+        if name in REALS:
+            is_good = type(value) in (int, float) and math.isfinite(value) and value > 0
+            expected = "a positive number"
+        else:
+            is_good = type(value) is int and 0 < value <= LARGEST
+            expected = "a whole number from 1"
+        if not is_good:
+            raise self._refuse(f"{self._begin}{name} is {shown(value)}, expected {expected}")
+        # The shortest decimal of the float32 that is stored: 1e-05, not 9.999999747378752e-06.
+        return float(str(np.float32(value))) if name in REALS else value
+
+    def _rotary_scaling(self) -> Config:
+        kind = self._left.pop(f"{SCALING}type", None)
+        factor = self._left.pop(f"{SCALING}factor", 1)
+        where = f"{self._begin}{SCALING}"
+        if type(factor) not in (int, float) or not math.isfinite(factor) or factor < 0:
+            raise self._refuse(f"{where}factor is {shown(factor)}, expected a positive number")
+        factor = factor or 1  # as llama.cpp takes 0
+        if kind not in (None, "none", "linear"):
+            raise self._refuse(f'{where}type is {shown(kind)}, expected "none" or "linear"')
+        if factor == 1:
+            return {}
+        if kind != "linear":
+            found = "no type" if kind is None else f"the type {shown(kind)}"
+            raise self._refuse(
+                f'{where}factor is {factor} with {found}, expected the type "linear", or none and no'
+                " factor"
+            )
+        return {"rope_scaling": {"rope_type": "linear", "factor": float(str(np.float32(factor)))}}
+
+    def _check_without_effect(self, name: str, value: Any, config: Config) -> None:
+        full = f"{self._begin}{name}"
+        rules = WITHOUT_EFFECT | self._family.without_effect
+        if name not in rules:
+            raise self._refuse(
+                f"the field {full} ({shown(value)}) is not known here, and may change numbers"
+            )
+        rule = rules[name]
+        if rule is not None and not any(is_same(value, expected) for expected in rule(config)):
+            expected = " or ".join(shown(each) for each in rule(config))
+            raise self._refuse(f"{full} is {shown(value)}, expected {expected}")
+
+
+REALS = (
+    "attention.layer_norm_rms_epsilon",
+    "final_logit_softcapping",
+    "rope.freq_base",
+)
+
+
+def is_same(value: Any, expected: Any) -> bool:
+    if isinstance(expected, float) and type(value) in (int, float):
+        return math.isclose(value, expected, rel_tol=TOLERANCE)
+    return bool(value == expected)
