@@ -1,8 +1,8 @@
 """`python -m actsweep`: reports, pictures and a summary of sweep files.
 
 In: a subcommand and sweep files. Out: what it writes with its path printed, or a summary. A file or
-prompt that does not serve is one line on stderr and exit code 2; a comparison beyond its bounds is
-exit code 1.
+prompt that does not serve is one line on stderr and exit code 2, an output that cannot be written 6;
+a comparison beyond its bounds is exit code 1.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from . import info
 from .compare import (
     SUM_TOLERANCE,
     Difference,
@@ -24,32 +25,39 @@ from .compare import (
     same_model,
 )
 from .export import export_imatrix, export_smoothquant
-from .findings import massive_channels
-from .labels import number_label
 from .linear_layers import missing_inputs
+from .output import OutputError
 from .pictures import layer_curve, magnitude_3d, save
 from .report import write_report
 from .report.cells import cell_text
 from .report.write import labelled
-from .sweep import Sweep, open_sweep
+from .sweep import KEYS, Sweep, open_sweep
 
-CHANNELS_LISTED = 10
+BAD_INPUT, BAD_OUTPUT = 2, 6
 EXPORTS = {"imatrix": export_imatrix, "smoothquant": export_smoothquant}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one subcommand and returns its exit code."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help(sys.stderr)
+        return BAD_INPUT
     try:
         return options.command(options) or 0
+    except OutputError as error:
+        print(f"actsweep: {error}", file=sys.stderr)
+        return BAD_OUTPUT
     except (ValueError, OSError) as error:
         print(f"actsweep: {error}", file=sys.stderr)
-        return 2
+        return BAD_INPUT
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m actsweep", description="Reads sweep files.")
-    commands = parser.add_subparsers(required=True)
+    parser.set_defaults(command=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     pictures = commands.add_parser("pictures", help="draw the pictures of a sweep file")
     pictures.add_argument("file", type=Path, metavar="FILE.h5")
     pictures.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
@@ -60,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     report.set_defaults(command=_report)
     compare = commands.add_parser(
-        "compare", help="one model twice: a check of every dataset; two models: a table"
+        "compare", help="check every dataset of one model twice, or tabulate two models"
     )
     compare.add_argument("first", type=Path, metavar="A.h5")
     compare.add_argument("second", type=Path, metavar="B.h5")
@@ -77,10 +85,63 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("file", type=Path, metavar="FILE.h5")
     export.add_argument("output", type=Path, metavar="OUT")
     export.set_defaults(command=_export)
-    info = commands.add_parser("info", help="print a summary of a sweep file")
-    info.add_argument("file", type=Path, metavar="FILE.h5")
-    info.set_defaults(command=_inform)
+    _add_verify(commands)
+    summary = commands.add_parser("info", help="print a summary of a sweep file")
+    summary.add_argument("file", type=Path, metavar="FILE.h5")
+    summary.set_defaults(command=_inform)
     return parser
+
+
+def _add_verify(commands: argparse._SubParsersAction) -> None:
+    verify = commands.add_parser(
+        "verify", help="run a job's first windows through transformers too, and compare"
+    )
+    verify.add_argument("job", type=Path, metavar="JOB.toml")
+    verify.add_argument("--windows", type=_positive, default=2, metavar="N", help="default: 2")
+    verify.add_argument(
+        "--bound",
+        type=_bound,
+        default=1e-3,
+        metavar="R",
+        help="of a channel's largest magnitude, and of the loss in nats (default: 0.001)",
+    )
+    verify.add_argument("--program", type=Path, help="default: build/actsweep, or that of the PATH")
+    verify.add_argument(
+        "--reference",
+        type=Path,
+        metavar="DIR",
+        help="checkpoint that transformers loads, in the place of the job's",
+    )
+    verify.set_defaults(command=_verify)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {number}")
+    return number
+
+
+def _bound(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a finite number above 0, found {text}")
+    return number
+
+
+def _verify(options: argparse.Namespace) -> int:
+    # Without transformers and torch the other commands work too.
+    from .verify.command import Request, verify
+    from .verify.program import ProgramFailed
+
+    request = Request(
+        options.job, options.windows, options.bound, options.program, options.reference
+    )
+    try:
+        return 0 if verify(request) else 1
+    except ProgramFailed as error:
+        print(f"actsweep: {error}", file=sys.stderr)
+        return error.code
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -117,8 +178,10 @@ def _check(found: list[Difference]) -> int:
 
 def _export(options: argparse.Namespace) -> None:
     with open_sweep(options.file) as sweep:
-        layers = EXPORTS[options.format](sweep, options.output)
-        print(f"{options.output}: {layers} linear layers")
+        export = EXPORTS[options.format](sweep, options.output)
+        print(f"{options.output}: {len(export.tensors)} linear layers")
+        for note in export.notes:
+            print(f"warning: {note}", file=sys.stderr)
         missing = missing_inputs(sweep)
         if missing:
             print(f"without {', '.join(missing)}: not in the file", file=sys.stderr)
@@ -126,18 +189,35 @@ def _export(options: argparse.Namespace) -> None:
 
 def _draw(options: argparse.Namespace) -> None:
     with open_sweep(options.file) as sweep:
-        _draw_sweep(sweep, options)
+        # The prompts first: a name that the file lacks is refused before anything is written.
+        wanted = options.prompt
+        prompts = [wanted] if wanted is not None else sweep.captured("residual")
+        has_curve = sweep.has("residual")
+        if not prompts and not has_curve:
+            raise ValueError(
+                f"{sweep.path}: nothing to draw: no residual stream, which the job keys"
+                f" {KEYS['residual']} and {KEYS['capture']} bring"
+            )
+        for prompt in prompts:
+            stem = "magnitude_3d_" + re.sub(r"[^\w.-]", "_", prompt)
+            _print_paths(save(magnitude_3d(sweep, prompt), options.output, stem))
+        if has_curve:
+            _print_paths(save(layer_curve(sweep), options.output, "layer_curve"))
+        else:
+            key = KEYS["residual"]
+            print(f"no layer curve: the job key {key} brings it", file=sys.stderr)
+        if not prompts:
+            print(_why_no_prompts(sweep), file=sys.stderr)
 
 
-def _draw_sweep(sweep: Sweep, options: argparse.Namespace) -> None:
-    # The prompts first: a name that the file lacks is refused before anything is written.
-    prompts = [options.prompt] if options.prompt is not None else sweep.prompts
-    for prompt in prompts:
-        stem = "magnitude_3d_" + re.sub(r"[^\w.-]", "_", prompt)
-        _print_paths(save(magnitude_3d(sweep, prompt), options.output, stem))
-    _print_paths(save(layer_curve(sweep), options.output, "layer_curve"))
-    if not prompts:
-        print("no captured prompts: no 3-D pictures", file=sys.stderr)
+def _why_no_prompts(sweep: Sweep) -> str:
+    if not sweep.prompts:
+        return "no captured prompts: no 3-D pictures"
+    names = ", ".join(sweep.prompts)
+    return (
+        f"no residual stream of the captured prompts {names}: no 3-D pictures; the job key"
+        ' [capture] sites = ["residual"] brings them'
+    )
 
 
 def _print_paths(paths: list[Path]) -> None:
@@ -147,56 +227,5 @@ def _print_paths(paths: list[Path]) -> None:
 
 def _inform(options: argparse.Namespace) -> None:
     with open_sweep(options.file) as sweep:
-        _print_summary(sweep)
-        _print_massive(sweep)
-
-
-def _print_summary(sweep: Sweep) -> None:
-    attributes, residual = sweep.attributes, sweep.residual
-    nonfinite = residual["nonfinite_tokens"].values  # [layer]
-    tokens = int(residual["count"][0]) + nonfinite[0]
-    sequences = sweep.sequences.sizes["sequence"]
-    rows = [
-        ("file", f"{sweep.path}, of {attributes['created']}"),
-        ("model", f"{attributes['model_name']} ({attributes['model_family']})"),
-        ("shape", f"{attributes['num_layers']} layers, {attributes['hidden_size']} channels"),
-        ("program", f"actsweep {attributes['software_version']}, {attributes['git_commit'][:12]}"),
-        ("dtype", f"{attributes['dtype']}, residual {attributes['residual_dtype']}"),
-        ("ranks", f"model group of {attributes['model_group_size']}"),
-        ("corpus", f"{tokens:,} tokens in {sequences:,} sequences"),
-        ("prompts", ", ".join(sweep.prompts) or "none captured"),
-    ]
-    if nonfinite.any():
-        layers = ", ".join(f"{layer}: {nonfinite[layer]:,}" for layer in nonfinite.nonzero()[0])
-        rows.insert(0, ("NON-FINITE", f"tokens left out by layer: {layers}"))
-    if sweep.perplexity is not None:
-        rows.append(("perplexity", f"{sweep.perplexity:.4f}"))
-    for name, value in rows:
-        print(f"{name:<11}{value}")
-
-
-def _print_massive(sweep: Sweep) -> None:
-    criterion = sweep.criterion
-    table = massive_channels(sweep.massive, int(sweep.attributes["hidden_size"]))
-    events = sweep.massive.sizes["event"]
-    left_out = int(sweep.events_left_out.sum())
-    print(
-        f"{'massive':<11}{events:,} events in {table.sizes['channel']} channels"
-        f" (> {number_label(criterion.magnitude)} and ≥ {number_label(criterion.ratio)} × median;"
-        f" {left_out:,} more not listed in the file)"
-    )
-    if not events:
-        return
-    print(f"\n{'channel':>8}{'layers':>10}{'events':>12}{'position 0':>12}{'largest':>12}")
-    for index in range(min(table.sizes["channel"], CHANNELS_LISTED)):
-        row = table.isel(channel=index)
-        layers = f"{int(row['first_layer'])}–{int(row['last_layer'])}"
-        share = int(row["events_at_position_0"]) / int(row["events"])
-        largest = number_label(float(row["max_magnitude"]))
-        print(
-            f"{int(row['channel']):>8}{layers:>10}{int(row['events']):>12,}"
-            f"{share:>12.1%}{largest:>12}"
-        )
-    hidden = table.sizes["channel"] - CHANNELS_LISTED
-    if hidden > 0:
-        print(f"{'…':>8}  {hidden} more channels")
+        for line in info.lines(sweep):
+            print(line)

@@ -23,6 +23,16 @@ from .sweep import Sweep
 
 SUM_TOLERANCE = 1e-12
 ELEMENTS_PER_READ = 1 << 22
+# Rows of the table of two models, and their columns in the table of existence.
+MAGNITUDES = {
+    "largest magnitude": "top 1",
+    "in layer": "layer",
+    "median magnitude": "median",
+    "ratio": "ratio",
+    "massive activations": "massive activations",
+    "massive channels": "channels",
+    "massive layers": "layers",
+}
 
 
 @dataclass(frozen=True)
@@ -132,21 +142,17 @@ def _is_nan(values: np.ndarray) -> np.ndarray:
 
 def overview(sweep: Sweep) -> pd.Series:
     """What one file shows, by the official reading of the criterion."""
-    curves = location.layer_curves(sweep)
-    row = location.existence(sweep, curves).iloc[0]
     facts = {
         "family": sweep.attributes["model_family"],
         "layers": sweep.attributes["num_layers"],
         "channels": sweep.attributes["hidden_size"],
-        "largest magnitude": row["top 1"],
-        "in layer": row["layer"],
-        "median magnitude": row["median"],
-        "ratio": row["ratio"],
-        "massive activations": row["massive activations"],
-        "massive channels": row["channels"],
-        "massive layers": row["layers"],
-        "perplexity": np.nan if sweep.perplexity is None else sweep.perplexity,
     }
+    if sweep.has("residual"):
+        row = location.existence(sweep, location.layer_curves(sweep)).iloc[0]
+        facts |= {name: row[column] for name, column in MAGNITUDES.items()}
+    else:
+        facts |= dict.fromkeys(MAGNITUDES, np.nan)
+    facts["perplexity"] = np.nan if sweep.perplexity is None else sweep.perplexity
     if sweep.has("attention"):
         metric = attention.sink_metric(attention.sink_shares(sweep))
         for _, one in metric[metric["window"] == attention.WHOLE].iterrows():

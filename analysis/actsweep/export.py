@@ -2,61 +2,162 @@
 
 In: a `Sweep` with the sites `attention_input`, `attention_heads`, `mlp_input`, `mlp_hidden` and the
 inputs of routed experts, or some of them. Out: a safetensors file of channel maxima for SmoothQuant
-(arXiv 2211.10438), or a GGUF importance matrix for llama.cpp. Refuses model types whose layers have no names there.
+(arXiv 2211.10438), or a GGUF importance matrix for llama.cpp, of finite numbers alone; and which
+layers and experts have no values. Refuses model types whose layers have no names there.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from .linear_layers import expert_inputs, family_of, linear_inputs
+from .linear_layers import (
+    ExpertInputs,
+    Inputs,
+    expert_inputs,
+    family_of,
+    layers_without_experts,
+    linear_inputs,
+)
+from .output import whole_file
 from .sweep import Sweep
 
 # llama.cpp keeps the experts of a block in these tensors, whatever the model calls them.
 EXPERT_TENSORS = {"input": ("FFN_GATE_EXP", "FFN_UP_EXP"), "hidden": ("FFN_DOWN_EXP",)}
 
 
-def export_smoothquant(sweep: Sweep, path: str | os.PathLike[str]) -> int:
-    """Writes max |x| of each input channel [C] float32 under the module's name; returns how many.
+@dataclass
+class Export:
+    """What an export holds: arrays by the names of linear layers; and what it has no values of."""
+
+    tensors: dict[str, tuple[np.ndarray, ...]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    _silent: dict[int, tuple[list[str], list[str]]] = field(default_factory=dict)
+
+    def add(self, layer: int, names: Iterable[str], *arrays: np.ndarray) -> None:
+        """Adds the arrays under each name, unless a value is beyond float32."""
+        names = list(names)
+        if all(np.isfinite(array).all() for array in arrays):
+            self.tensors |= {name: tuple(array.copy() for array in arrays) for name in names}
+        elif names:
+            self.notes.append(f"layer {layer}: values beyond float32: without {', '.join(names)}")
+
+    def note_layer(self, inputs: Inputs, names: Iterable[str]) -> None:
+        """Of a layer without a finite token at a site."""
+        sites, left_out = self._silent.setdefault(inputs.layer, ([], []))
+        sites.append(inputs.site)
+        left_out += names
+
+    def note_experts(self, inputs: ExpertInputs, names: Iterable[str]) -> None:
+        """Of experts that no token chose, if there are any."""
+        unused = [str(expert) for expert in np.flatnonzero(inputs.tokens == 0)]
+        if unused:
+            experts = "expert" if len(unused) == 1 else "experts"
+            self.notes.append(
+                f"layer {inputs.layer}: no token chose {experts} {', '.join(unused)} of"
+                f" {len(inputs.tokens)}: zeros in {', '.join(names)}"
+            )
+
+    def finish(self, sweep: Sweep) -> None:
+        """Notes layers without a finite token, also those of which it is not known whether they have
+        experts; refuses an empty export."""
+        for layer, (sites, names) in self._silent.items():
+            self.notes.append(
+                f"layer {layer}: no finite token at {', '.join(sites)}: without {', '.join(names)}"
+            )
+        for layer in layers_without_experts(sweep):
+            self.notes.append(f"layer {layer}: no finite token: without its MLP or experts")
+        if not self.tensors:
+            reason = self.notes[0] if self.notes else "none of its layers has a name there"
+            raise ValueError(f"{sweep.path}: nothing to export: {reason}")
+
+
+def export_smoothquant(sweep: Sweep, path: str | os.PathLike[str]) -> Export:
+    """Writes max |x| of each input channel [C] float32 under the module's name.
 
     The names are those that SmoothQuant's scales have: "model.layers.0.self_attn.q_proj". Routed
     experts have a tensor each, or one [E, C] where the model keeps them in one; an expert that no
     token chose has zeros.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
-    tensors = {}
+    export = Export()
     for inputs in linear_inputs(sweep):
+        if not inputs.tokens:
+            export.note_layer(inputs, inputs.modules)
+            continue
         site = sweep.site(inputs.site)
         largest = site["channel_max_magnitude"].isel(layer=inputs.layer).values
-        tensors |= {module: largest.copy() for module in inputs.modules}
+        export.add(inputs.layer, inputs.modules, largest)
     for inputs in expert_inputs(sweep):
         maxima = sweep.group("experts")[f"{inputs.part}_max_magnitude"]
         largest = maxima.isel(layer=inputs.layer).values
         for module in inputs.modules:
             if "{}" in module:
-                tensors |= {module.format(e): row.copy() for e, row in enumerate(largest)}
+                for expert, row in enumerate(largest):
+                    export.add(inputs.layer, [module.format(expert)], row)
             else:
-                tensors[module] = largest.copy()
+                export.add(inputs.layer, [module], largest)
+        export.note_experts(inputs, [module.format("…") for module in inputs.modules])
+    export.finish(sweep)
     facts = {name: str(sweep.attributes[name]) for name in ("model_name", "model_fingerprint")}
-    save_file(tensors, path, metadata=facts | {"statistic": "largest magnitude by input channel"})
-    return len(tensors)
+    facts["statistic"] = "largest magnitude by input channel"
+    content = save({name: array for name, (array,) in export.tensors.items()}, metadata=facts)
+    with whole_file(path, sweep.path) as partial:
+        partial.write_bytes(content)
+    return export
 
 
-def export_imatrix(sweep: Sweep, path: str | os.PathLike[str]) -> int:
-    """Writes Σx² of each input channel and the count of tokens by tensor; returns how many.
+def export_imatrix(sweep: Sweep, path: str | os.PathLike[str]) -> Export:
+    """Writes Σx² of each input channel and the count of tokens by tensor.
 
     As in llama.cpp's tools/imatrix: `NAME.in_sum2` [1, C] and `NAME.counts` [1, 1] float32, where
     NAME is "blk.0.attn_q.weight" and a chunk is a window of the sweep; of the E routed experts of
     "blk.0.ffn_up_exps.weight" [E, C] and [E, 1].
     """
+    export = _squares(sweep)
+    with whole_file(path, sweep.path) as partial:
+        _write_imatrix(sweep, export, partial)
+    return export
+
+
+def _squares(sweep: Sweep) -> Export:
+    """By the names of llama.cpp: Σx² and counts."""
     import gguf
 
     names = _gguf_names(sweep)
+    export = Export()
+    for inputs in linear_inputs(sweep):
+        if not inputs.tokens:
+            export.note_layer(inputs, names(inputs.modules) or inputs.modules)
+            continue
+        site = sweep.site(inputs.site)["channel_sum_square"].isel(layer=inputs.layer)
+        count = np.full((1, 1), inputs.tokens, np.float32)
+        export.add(inputs.layer, names(inputs.modules), _as_float32(site.values[None]), count)
+    for inputs in expert_inputs(sweep):
+        experts = sweep.group("experts").isel(layer=inputs.layer)
+        squares = _as_float32(experts[f"{inputs.part}_sum_square"].values)
+        kinds = EXPERT_TENSORS[inputs.part]
+        stems = [gguf.TENSOR_NAMES[gguf.MODEL_TENSOR[kind]] for kind in kinds]
+        tensors = [f"{stem.format(bid=inputs.layer - 1)}.weight" for stem in stems]
+        export.add(inputs.layer, tensors, squares, inputs.tokens.astype(np.float32)[:, None])
+        export.note_experts(inputs, tensors)
+    export.finish(sweep)
+    return export
+
+
+def _as_float32(sums: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # what is beyond is named and left out
+        return sums.astype(np.float32)
+
+
+def _write_imatrix(sweep: Sweep, export: Export, path: Path) -> None:
+    import gguf
+
     writer = gguf.GGUFWriter(path, "")
     writer.kv_data[0].clear()  # an importance matrix has no architecture
     writer.add_type("imatrix")
@@ -64,27 +165,13 @@ def export_imatrix(sweep: Sweep, path: str | os.PathLike[str]) -> int:
     writer.add_array("imatrix.datasets", [Path(str(corpus.get("path", "corpus"))).name])
     writer.add_uint32("imatrix.chunk_count", sweep.sequences.sizes["sequence"])
     writer.add_uint32("imatrix.chunk_size", int(sweep.sequences["length"].max()))
-    tensors = {}
-    for inputs in linear_inputs(sweep):
-        site = sweep.site(inputs.site)[["channel_sum_square", "count"]].isel(layer=inputs.layer)
-        squares = site["channel_sum_square"].values.astype(np.float32)[None]
-        count = np.full((1, 1), site["count"].item(), np.float32)
-        tensors |= {name: (squares, count) for name in names(inputs.modules)}
-    for inputs in expert_inputs(sweep):
-        experts = sweep.group("experts").isel(layer=inputs.layer)
-        squares = experts[f"{inputs.part}_sum_square"].values.astype(np.float32)
-        count = experts["token_count"].values.astype(np.float32)[:, None]
-        for kind in EXPERT_TENSORS[inputs.part]:
-            name = gguf.TENSOR_NAMES[gguf.MODEL_TENSOR[kind]].format(bid=inputs.layer - 1)
-            tensors[f"{name}.weight"] = (squares, count)
-    for name, (squares, count) in sorted(tensors.items()):
+    for name, (squares, count) in sorted(export.tensors.items()):
         writer.add_tensor(f"{name}.in_sum2", squares)
         writer.add_tensor(f"{name}.counts", count)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return len(tensors)
 
 
 def _gguf_names(sweep: Sweep) -> Callable[[Iterable[str]], list[str]]:

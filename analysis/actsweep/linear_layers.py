@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from .sweep import Sweep
 
 ATTENTION = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
@@ -144,6 +146,7 @@ class Inputs:
     layer: int
     site: str
     modules: tuple[str, ...]
+    tokens: int  # finite ones; without any there are no values
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,7 @@ class ExpertInputs:
     layer: int
     part: str
     modules: tuple[str, ...]  # "{}" stands for the expert
+    tokens: np.ndarray  # [E] int64, those that chose each expert
 
 
 def family_of(sweep: Sweep) -> Family:
@@ -166,14 +170,19 @@ def family_of(sweep: Sweep) -> Family:
 
 def missing_inputs(sweep: Sweep) -> list[str]:
     """What an export of all linear layers needs, and the file lacks, by the names in the job."""
-    missing = [site for site in INPUT_SITES if not sweep.has(site)]
-    if family_of(sweep).experts and not sweep.has("experts/input_sum_square"):
+    family = family_of(sweep)
+    # Where all layers have routed experts there may be no dense MLP to ask for.
+    has_hidden = bool(family.mlp_hidden or family.reading("mlp_hidden", routed=True))
+    wanted = [site for site in INPUT_SITES if site != "mlp_hidden" or has_hidden]
+    missing = [site for site in wanted if not sweep.has(site)]
+    if family.experts and not sweep.has("experts/input_sum_square"):
         missing.append("expert_inputs")
     return missing
 
 
 def linear_inputs(sweep: Sweep) -> Iterator[Inputs]:
-    """All blocks and their sites that the file holds, in the order of the model.
+    """All blocks and their sites that the file holds, in the order of the model; those too at which
+    no token was finite.
 
     Refuses a file without any. Without `/experts` in the file it is not known which blocks of a model
     with routed experts have a dense MLP; then no MLP is named.
@@ -189,13 +198,18 @@ def linear_inputs(sweep: Sweep) -> Iterator[Inputs]:
     if family.experts and not sweep.has("experts"):
         held = [site for site in held if not site.startswith("mlp")]
     counts = {site: sweep.site(site)["count"].values for site in held}
+    left_out = {site: sweep.site(site)["nonfinite_tokens"].values for site in held}
     routed = _routed_layers(sweep)
+    silent = layers_without_experts(sweep)
     for layer in range(1, int(sweep.attributes["num_layers"]) + 1):
         block = family.block.format(layer - 1)
         for site in held:
+            tokens = int(counts[site][layer])
             modules = tuple(block + name for name in family.reading(site, layer in routed))
-            if counts[site][layer] and modules:
-                yield Inputs(layer, site, modules)
+            is_unknown = layer in silent and site.startswith("mlp")
+            # A layer that lacks the site has neither kind of tokens.
+            if modules and not is_unknown and (tokens or left_out[site][layer]):
+                yield Inputs(layer, site, modules, tokens)
 
 
 def expert_inputs(sweep: Sweep) -> Iterator[ExpertInputs]:
@@ -203,11 +217,33 @@ def expert_inputs(sweep: Sweep) -> Iterator[ExpertInputs]:
     family = family_of(sweep)
     if family.experts is None or not sweep.has("experts/input_sum_square"):
         return
+    counts = sweep.group("experts")["token_count"].values  # [layer, expert]
     for layer in sorted(_routed_layers(sweep)):
         block = family.block.format(layer - 1)
         for part in EXPERT_PARTS:
             names = getattr(family.experts, part)
-            yield ExpertInputs(layer, part, tuple(block + name for name in names))
+            yield ExpertInputs(layer, part, tuple(block + name for name in names), counts[layer])
+
+
+def layers_without_experts(sweep: Sweep) -> list[int]:
+    """Layers that may have routed experts, of which none had a finite token."""
+    family = family_of(sweep)
+    if family.experts is None or not sweep.has("experts"):
+        return []
+    always = not family.mlp_hidden
+    routed = _routed_layers(sweep)
+    layers = range(1, int(sweep.attributes["num_layers"]) + 1)
+    return [layer for layer in layers if layer not in routed and (always or _is_silent(sweep, layer))]
+
+
+def _is_silent(sweep: Sweep, layer: int) -> bool:
+    """Whether all tokens of a layer were left out at a site that the file holds."""
+    for name in sweep.sites:
+        site = sweep.site(name)
+        if "layer" in site["count"].dims and not site["count"][layer]:
+            if site["nonfinite_tokens"][layer]:
+                return True
+    return False
 
 
 def _routed_layers(sweep: Sweep) -> set[int]:

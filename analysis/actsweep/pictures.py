@@ -1,8 +1,8 @@
 """The paper's first pictures (arXiv 2402.17762), from any sweep file.
 
 In: a `Sweep`. Out: a matplotlib `Figure`, and PNG and SVG files. Colours are those of Okabe and
-Ito, told apart without colour vision, and every series has its own marker. Refuses a prompt or a
-layer that the file does not have.
+Ito, told apart without colour vision, and every series has its own marker. Refuses a prompt, a layer or
+a residual stream that the file does not have.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from mpl_toolkits.mplot3d.axes3d import Axes3D
 from .findings import lower_median
 from .labels import number_label, spread_ticks, token_label
 from .moments import layer_summary
+from .output import writing
 from .sweep import Sweep
 
 VERMILLION, BLUE, GREEN, BLACK = "#D55E00", "#0072B2", "#009E73", "#333333"
@@ -102,6 +103,11 @@ def magnitude_3d(sweep: Sweep, prompt: str, layer: int | None = None) -> Figure:
     `layer`: the one with the largest magnitude in the capture if None.
     """
     capture = sweep.capture(prompt)
+    if "residual" not in capture:
+        raise ValueError(
+            f"{sweep.path}: prompt '{prompt}' has no residual stream; the job key"
+            ' [capture] sites = ["residual"] brings it'
+        )
     layers = capture.sizes["layer"]
     if layer is not None and not 0 <= layer < layers:
         raise ValueError(f"{sweep.path}: no layer {layer}; prompt '{prompt}' has 0 to {layers - 1}")
@@ -235,9 +241,9 @@ def _verdict(magnitude: np.ndarray, massive: np.ndarray) -> str:
 def save(figure: Figure, folder: str | os.PathLike[str], stem: str) -> list[Path]:
     """Writes `stem`.png and `stem`.svg into `folder`, made if needed; returns their paths."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{stem}.png", folder / f"{stem}.svg"]
-    with matplotlib.rc_context(STYLE):
+    with writing(folder), matplotlib.rc_context(STYLE):
+        folder.mkdir(parents=True, exist_ok=True)
         figure.savefig(paths[0], dpi=200, facecolor="white")
         figure.savefig(paths[1], facecolor="white", metadata={"Date": None})
     return paths

@@ -2,7 +2,7 @@
 
 In: the path of a finished sweep file. Out: a `Sweep`, whose groups are xarray datasets that read
 what is indexed and no more. Refuses, with a ValueError that names the file and what was found, a
-file that is not HDF5, not of this schema or version, or not complete.
+file that is not HDF5, not of this schema or version, not complete, or without what every file has.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,33 @@ from .vocabulary import Vocabulary, token_text
 
 SCHEMA = "actsweep"
 SCHEMA_VERSION = 1
+SITES = (
+    "residual", "attention_input", "query", "key", "value", "attention_heads", "attention_output",
+    "mlp_input", "gate", "up", "mlp_hidden", "mlp_output", "final_norm",
+)  # fmt: skip
+SITES_KEY = "[statistics] sites"
+# The job key that brings each group of a file.
+KEYS = {
+    **{site: f'{SITES_KEY} = ["{site}"]' for site in SITES},
+    "massive": f'{SITES_KEY} = ["residual"]',
+    "massive_corpus": f'{SITES_KEY} = ["residual"]',
+    "super_weights": f'{SITES_KEY} = ["mlp_hidden", "mlp_output"]',
+    "loss": "[statistics] loss = true",
+    "attention": '[statistics] attention = ["position:0", …]',
+    "value_update": "[statistics] value_updates = true",
+    "qk": "[statistics] query_key = true",
+    "experts": "[statistics] experts = true",
+    "variants": "[[intervention]] with a variant",
+    "interventions": "[[intervention]]",
+    "capture": '[capture] prompts = ["NAME"]',
+}
+# What every finished file says of itself.
+ATTRIBUTES = (
+    "created", "software_version", "git_commit", "job", "model_family", "model_name",
+    "model_fingerprint", "corpus_fingerprint", "num_layers", "hidden_size", "dtype",
+    "residual_dtype", "model_group_size",
+)  # fmt: skip
+GROUPS = ("tokens", "sequences", "vocabulary")
 
 
 class Sweep:
@@ -57,6 +85,11 @@ class Sweep:
     def site(self, name: str) -> xr.Dataset:
         """Statistics of one site, with the `magnitude_bin` coordinate."""
         return self._group(name).to_dataset()
+
+    @property
+    def sites(self) -> list[str]:
+        """The sites that were measured, in the order of the forward pass."""
+        return [name for name in SITES if name in self.tree.children]
 
     def has(self, path: str) -> bool:
         """Whether the file holds a group, or a dataset of one: "attention", "loss/token_nll"."""
@@ -114,6 +147,10 @@ class Sweep:
             raise ValueError(f"{self.path}: no captured prompt '{prompt}'; captured: {names}")
         return self.tree["capture"].children[prompt].to_dataset(inherit=False)
 
+    def captured(self, site: str) -> list[str]:
+        """The captured prompts of which the file holds the activations at a site."""
+        return [prompt for prompt in self.prompts if site in self.capture(prompt)]
+
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:
         """The bytes of each token id, read once."""
@@ -131,7 +168,10 @@ class Sweep:
     @functools.cached_property
     def job(self) -> dict[str, Any]:
         """The job that made the file, from its root attribute."""
-        return tomllib.loads(self.attributes["job"])
+        try:
+            return tomllib.loads(self.attributes["job"])
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"{self.path}: root attribute job is not TOML: {error}") from error
 
     @property
     def is_text(self) -> bool:
@@ -164,7 +204,8 @@ class Sweep:
     def _group(self, name: str) -> xr.DataTree:
         if name not in self.tree.children:
             found = ", ".join(self.tree.children)
-            raise ValueError(f"{self.path}: no group '/{name}'; found: {found}")
+            key = f"; the job key {KEYS[name]} brings it" if name in KEYS else ""
+            raise ValueError(f"{self.path}: no group '/{name}'{key}; found: {found}")
         return self.tree.children[name]
 
 
@@ -181,12 +222,30 @@ def open_sweep(path: str | os.PathLike[str]) -> Sweep:
 def _read_attributes(path: Path) -> dict[str, Any]:
     """The root attributes as Python values."""
     if not path.is_file():
-        raise ValueError(f"{path}: expected a sweep file, found no such file")
+        found = "a folder" if path.is_dir() else "no such file"
+        raise ValueError(f"{path}: expected a sweep file, found {found}")
     try:
         with h5py.File(path, "r") as file:
-            return {name: _python_value(value) for name, value in file.attrs.items()}
+            missing = [name for name in GROUPS if name not in file]
+            attributes = {name: _python_value(value) for name, value in file.attrs.items()}
     except OSError as error:
-        raise ValueError(f"{path}: expected an HDF5 file, but HDF5 says: {error}") from error
+        raise ValueError(f"{path}: expected an HDF5 file, found {_fault(path, error)}") from error
+    if attributes.get("complete") == 1 and missing:
+        raise ValueError(f"{path}: expected a group '/{missing[0]}', found none")
+    return attributes
+
+
+def _fault(path: Path, error: OSError) -> str:
+    """Why HDF5 could not open a file, in plain words."""
+    if cut := re.search(r"truncated file: eof = (\d+),.* stored_eof = (\d+)", str(error)):
+        return f"the first {int(cut[1]):,} bytes of one of {int(cut[2]):,}: it is truncated"
+    if error.errno:
+        return f"a file that cannot be opened: {os.strerror(error.errno)}"
+    if not path.stat().st_size:
+        return "an empty file"
+    if "signature not found" in str(error):
+        return "another kind of file"
+    return f"one that HDF5 cannot open: {error}"
 
 
 def _python_value(value: Any) -> Any:
@@ -207,3 +266,6 @@ def _check_attributes(path: Path, attributes: dict[str, Any]) -> None:
             raise ValueError(
                 f"{path}: expected root attribute {name} = {value!r}, found {what}{hint}"
             )
+    for name in ATTRIBUTES:
+        if name not in attributes:
+            raise ValueError(f"{path}: expected root attribute {name}, found no such attribute")

@@ -118,7 +118,10 @@ def test_unknown_names_are_refused_with_those_found(sweep: actsweep.Sweep) -> No
     assert sweep.prompts == ["quiet", "summer"]
     with pytest.raises(ValueError, match="sample.h5: no captured prompt 'fall'; captured: quiet"):
         sweep.capture("fall")
-    with pytest.raises(ValueError, match="sample.h5: no group '/mlp_hidden'; found: .*residual"):
+    key = r"the job key \[statistics\] sites = \[\"mlp_hidden\"\] brings it"
+    with pytest.raises(
+        ValueError, match=f"sample.h5: no group '/mlp_hidden'; {key}; found: .*residual"
+    ):
         sweep.site("mlp_hidden")
 
 

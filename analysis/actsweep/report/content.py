@@ -65,10 +65,14 @@ class Section:
 
     def having(self, models: Sequence[Model], path: str, what: str, key: str) -> list[Model]:
         """The models whose files hold `path`; notes the others as lacking `what`."""
-        self.absent += [
-            Absent(model.label, what, key) for model in models if not model.sweep.has(path)
-        ]
+        for model in models:
+            if not model.sweep.has(path):
+                self.lacking(model, what, key)
         return [model for model in models if model.sweep.has(path)]
+
+    def lacking(self, model: Model, what: str, key: str) -> None:
+        """Notes what a model's file does not hold."""
+        self.absent.append(Absent(model.label, what, key))
 
     def table(self, name: str, caption: str, frame: pd.DataFrame, *datasets: str) -> None:
         """Adds a table, unless there are no models to fill it."""

@@ -157,8 +157,12 @@ def magnitudes(models: Sequence[Model]) -> Section:
         "The magnitude of each activation of a prompt in the layer that has the largest one.",
     )
     key = 'The job key `[capture] prompts = ["NAME"]` makes it.'
+    stream_key = 'The job key `[capture] sites = ["residual"]` makes it.'
     for index, model in enumerate(section.having(models, "capture", "a captured prompt", key)):
-        for prompt in model.sweep.prompts:
+        held = model.sweep.captured("residual")
+        if not held:
+            section.lacking(model, "the residual stream of a captured prompt", stream_key)
+        for prompt in held:
             section.picture(
                 f"magnitude_3d_{index + 1}_{prompt}",
                 f"{model.label}, prompt “{prompt}”. The table of numbers has a row per token.",

@@ -1,7 +1,7 @@
 """Writes a report: index.html, each picture as SVG and PNG, each frame as CSV.
 
 In: paths of sweep files and a folder, made if needed. Refuses what `actsweep.open` refuses, before
-anything is written.
+anything is written, and a folder that cannot be written.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ..output import writing
 from ..pictures import save
 from ..sweep import Sweep, open_sweep
 from .chapters import CHAPTERS
@@ -29,10 +30,12 @@ def write_report(files: Sequence[str | os.PathLike[str]], folder: str | os.PathL
         sections = []
         for chapter in tqdm(CHAPTERS, desc="report", unit="section", disable=None):
             section = chapter(models)
-            _save_parts(section, folder)
+            with writing(folder):
+                _save_parts(section, folder)
             sections.append(section)
     target = folder / "index.html"
-    target.write_text(page(_title(models), sections, folder), encoding="utf-8")
+    with writing(folder):
+        target.write_text(page(_title(models), sections, folder), encoding="utf-8")
     return target
 
 

@@ -1,0 +1,101 @@
+"""Runs of the program on jobs derived from one.
+
+In: a job file. Out: what the program says of it, or the sweep file of a derived job. A run that ends
+badly is a `ProgramFailed` with the program's own words and exit code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..sweep import Sweep, open_sweep
+
+BAD_JOB = 2
+ENOUGH_GIB = 1 << 30  # memory that any job fits into: it is the model that is looked at
+# Of a batch job: a run of one rank inside it is what is wanted here.
+TASK_VARIABLES = ("SLURM_NTASKS", "SLURM_NPROCS", "SLURM_STEP_NUM_TASKS", "SLURM_TASKS_PER_NODE")
+STAMP = re.compile(r"^\d{4}-\d\d-\d\d \S+ \[\d+/\d+\] ")
+
+Job = dict[str, Any]  # sections of keys; lists of tables
+
+
+class ProgramFailed(Exception):
+    """What the program said, and its exit code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def find_program(wanted: Path | None) -> Path:
+    """The program that was named, or that of the build folder, or that of the PATH."""
+    if wanted is not None:
+        if not wanted.is_file():
+            raise ValueError(f"{wanted}: expected the program actsweep, found no such file")
+        return wanted
+    built, installed = Path("build/actsweep"), shutil.which("actsweep")
+    if not built.is_file() and installed is None:
+        raise ValueError("expected the program at build/actsweep or on the PATH; --program names it")
+    return built.resolve() if built.is_file() else Path(str(installed))
+
+
+def read_job(program: Path, path: Path) -> Job:
+    """The sections of a job file, after the program has checked it, its corpus and its checkpoint."""
+    _call(program, "plan", path, "--ranks", 1, "--memory", ENOUGH_GIB, "--set", "parallel.tensor=1")
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def sweep_job(program: Path, job: Job, folder: Path, name: str) -> Sweep:
+    """Runs a job by one rank; its file lies in the folder."""
+    output = folder / f"{name}.h5"
+    path = folder / f"{name}.toml"
+    path.write_text(to_toml({**job, "output": {"path": str(output), "per_token": "all"}}))
+    _call(program, "run", path)
+    return open_sweep(output)
+
+
+def derived(job: Job, **sections: Mapping[str, Any]) -> Job:
+    """The model and corpus of a job, in float32 on one rank, and the residual stream alone."""
+    parallel = {"tensor": 1, "weights": "streamed"}
+    threads = job.get("parallel", {}).get("threads")
+    return {
+        "model": {**job["model"], "dtype": "float32"},
+        "corpus": {**_without(job["corpus"], "shard"), **sections.get("corpus", {})},
+        "parallel": parallel if threads is None else {**parallel, "threads": threads},
+        "statistics": {"sites": ["residual"], **sections.get("statistics", {})},
+        "capture": dict(sections.get("capture", {})),
+    }
+
+
+def to_toml(job: Mapping[str, Mapping[str, Any]]) -> str:
+    """Of strings, numbers, booleans and lists of them JSON is TOML."""
+    lines = []
+    for name, keys in job.items():
+        lines.append(f"[{name}]")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _without(section: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in section.items() if key != name}
+
+
+def _call(program: Path, *arguments: object) -> None:
+    command = [str(program), *map(str, arguments)]
+    environment = {key: value for key, value in os.environ.items() if key not in TASK_VARIABLES}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode == 0:
+        return
+    lines = (STAMP.sub("", line) for line in (done.stdout + done.stderr).splitlines())
+    errors = [line for line in lines if line.strip() and not line.startswith("warning: ")]
+    message = "\n".join(errors) or f"{program} ended with {done.returncode} and said nothing"
+    code = done.returncode if done.returncode > 1 else BAD_JOB
+    raise ProgramFailed(message.removeprefix("error: "), code)

@@ -1,0 +1,311 @@
+"""A checkpoint as transformers loads it: residual streams and losses of one window at a time.
+
+In: a checkpoint directory, and ids or pixels. Out: the input of the first block and the output of
+each, before the final norm. Attention is eager, but for Falcon's ALiBi, which eager attention adds
+twice. Refuses what transformers cannot load, what it would fill with random weights, and what memory
+cannot hold.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .program import ProgramFailed
+
+if TYPE_CHECKING:
+    import torch
+
+BAD_MODEL, BAD_DEVICE = 4, 5
+NEAR_TIE = 1e-5  # of a router's logits: rounding may choose either expert
+DOUBLE_PARAMETERS = 1_000_000_000  # of larger models the own error is not measured
+BLOCK_LISTS = ("layers", "h", "blocks", "layer")
+# Keys of config.json for what transformers' GPT-2 does not have (data/README.md).
+UNKNOWN_SWITCHES = ("sink_token", "attention_bias_kv")
+# Versions 2 and 1: the folder, its limit, what is used, and pages of files in that.
+CONTROL_GROUPS = (
+    (Path("/sys/fs/cgroup"), "memory.max", "memory.current", "inactive_file"),
+    (
+        Path("/sys/fs/cgroup/memory"),
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "total_inactive_file",
+    ),
+)
+IMAGE_PARTS, TEXT_PARTS = ("vision", "visual", "image"), ("text_model", "language_model")
+
+
+@dataclass
+class Pass:
+    """One window through the blocks."""
+
+    stream: np.ndarray  # [L + 1, T, C], float64 of a pass in float64
+    is_sure: np.ndarray  # bool [L + 1, T]: False from where a near tie of a router reaches
+    nll: np.ndarray | None = None  # float64 [T - 1]
+
+
+class Reference:
+    """transformers' model; `notes` say what it did not load."""
+
+    def __init__(self, directory: Path, *, is_text: bool) -> None:
+        _check(directory)
+        self._is_text = is_text
+        self.module, information = _load(directory, is_text)
+        self.name = f"{type(self.module).__name__}, {self.module.config._attn_implementation} attention"
+        self.parameters = sum(weight.numel() for weight in self.module.parameters())
+        self._config = _half(self.module.config, is_text)
+        self._blocks = _blocks(self.module, self._config.num_hidden_layers, is_text)
+        self.has_head = self._check_loaded(directory, information)
+        left_out = sorted(information["unexpected_keys"])
+        self.notes = [f"transformers leaves out {_first(left_out)}"] if left_out else []
+        self._rotary = {
+            name: copy.deepcopy(part)
+            for name, part in self.module.named_modules()
+            if type(part).__name__.endswith("RotaryEmbedding")
+        }
+        self._layers: list[torch.Tensor] = []
+        self._routings: list[tuple[int, torch.Tensor, int]] = []
+        self._hook()
+
+    def _check_loaded(self, directory: Path, information: dict[str, Any]) -> bool:
+        """Whether the checkpoint has the head; refuses other weights that would be random."""
+        head = self.module.get_output_embeddings() if self._is_text else None
+        owned = {name for name, part in self.module.named_modules() if head and part is head}
+        missing = {key for key in information["missing_keys"] if self._is_used(key)}
+        of_head = {key for key in missing if key.rpartition(".")[0] in owned}
+        wrong = sorted(missing - of_head) + sorted(map(str, information["mismatched_keys"]))
+        if wrong:
+            raise ProgramFailed(
+                f"{directory}: transformers would fill {_first(wrong)} with random values", BAD_MODEL
+            )
+        return head is not None and not of_head
+
+    def _is_used(self, key: str) -> bool:
+        """Whether the residual stream passes through a weight: not those of poolers, and of a whole
+        CLIP those of the vision half alone."""
+        has_half = not self._is_text and hasattr(self.module, "vision_model")
+        is_in_half = key.startswith("vision_model.") or not has_half
+        return is_in_half and "pooler" not in key.split(".")
+
+    def _hook(self) -> None:
+        self._blocks[0].register_forward_pre_hook(self._keep_input, with_kwargs=True)
+        for layer, block in enumerate(self._blocks):
+            block.register_forward_hook(self._keep_output)
+            for part in block.modules():
+                if type(part).__name__.endswith("TopKRouter"):
+                    part.register_forward_hook(self._keeper_of_routing(layer))
+
+    def _keep_input(self, _module: object, inputs: tuple, named: dict) -> None:
+        self._layers.append((inputs[0] if inputs else named["hidden_states"])[0].clone())
+
+    def _keep_output(self, _module: object, _inputs: object, output: Any) -> None:
+        self._layers.append((output[0] if isinstance(output, tuple) else output)[0].clone())
+
+    def _keeper_of_routing(self, layer: int) -> Any:
+        def keep(_module: object, _inputs: object, output: tuple) -> None:
+            self._routings.append((layer, output[0].float(), output[2].shape[-1]))
+
+        return keep
+
+    def run(self, inputs: np.ndarray) -> Pass:
+        """A window's ids [T], or an image's pixels [3, height, width]."""
+        import torch
+
+        self._layers, self._routings = [], []
+        # Dynamic and longrope positions keep state from call to call.
+        for name, part in self._rotary.items():
+            self.module.set_submodule(name, copy.deepcopy(part).to(self._dtype()))
+        with torch.no_grad():
+            nll = self._run_text(inputs) if self._is_text else self._run_image(inputs)
+        layers = torch.stack(self._layers).numpy()
+        if len(layers) != self._config.num_hidden_layers + 1:
+            raise ProgramFailed(
+                f"{type(self.module).__name__}: expected {self._config.num_hidden_layers} blocks to be"
+                f" passed, found {len(layers) - 1}",
+                BAD_MODEL,
+            )
+        return Pass(layers, self._sure(layers.shape[:2]), nll)
+
+    def _run_text(self, ids: np.ndarray) -> np.ndarray | None:
+        import torch
+
+        tokens = torch.from_numpy(ids.astype(np.int64))[None]
+        if not self.has_head:
+            self.module.base_model(tokens, use_cache=False)
+            return None
+        logits = self.module(tokens, use_cache=False).logits[0, :-1].double()
+        return torch.nn.functional.cross_entropy(logits, tokens[0, 1:], reduction="none").numpy()
+
+    def _run_image(self, pixels: np.ndarray) -> None:
+        import torch
+
+        encoder = getattr(self.module, "vision_model", self.module)
+        options: dict[str, Any] = {}
+        # Those without the argument interpolate positions always.
+        if "interpolate_pos_encoding" in inspect.signature(encoder.forward).parameters:
+            made_for = tuple(np.broadcast_to(self._config.image_size, 2))
+            options["interpolate_pos_encoding"] = pixels.shape[1:] != made_for
+        if self._config.model_type == "vit_mae":  # neither drops nor shuffles patches here
+            self._config.mask_ratio = 0.0
+            rows, columns = np.broadcast_to(self._config.patch_size, 2)
+            count = int(pixels.shape[1] // rows) * int(pixels.shape[2] // columns)
+            options["noise"] = torch.arange(count)[None].float()
+        encoder(torch.from_numpy(pixels)[None].to(self._dtype()), **options)
+
+    def _dtype(self) -> torch.dtype:
+        return next(self.module.parameters()).dtype
+
+    def _sure(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Tokens whose experts are told apart: a near tie changes its token in the layer's output,
+        and by attention all later ones in the layers above."""
+        sure = np.ones(shape, bool)
+        for layer, logits, chosen in self._routings:
+            ordered = -np.sort(-logits.numpy(), axis=-1)
+            if chosen == ordered.shape[-1]:
+                continue
+            ties = np.flatnonzero(ordered[:, chosen - 1] - ordered[:, chosen] < NEAR_TIE)
+            sure[layer + 1 :, ties] = False
+            if len(ties):
+                sure[layer + 2 :, ties[0] :] = False
+        return sure
+
+    def in_double(self) -> bool:
+        """Turns the model to float64, if it is small; whether it did."""
+        import torch
+
+        if self.parameters > DOUBLE_PARAMETERS or 8 * self.parameters > available_bytes():
+            return False
+        self.module.to(torch.float64)
+        return True
+
+
+def _check(directory: Path) -> None:
+    path = directory / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ProgramFailed(f"{path}: cannot be read: {error.strerror}", BAD_MODEL) from error
+    except ValueError as error:
+        raise ProgramFailed(f"{path}: is not JSON: {error}", BAD_MODEL) from error
+    for switch in UNKNOWN_SWITCHES:
+        if config.get(switch):
+            raise ProgramFailed(
+                f"{path}: {switch} = true: transformers has no such GPT-2 to compare with", BAD_MODEL
+            )
+    wanted, free = 4 * _stored_parameters(directory), available_bytes()
+    if wanted > free:
+        raise ProgramFailed(
+            f"{directory}: its weights in float32 take {wanted / 2**30:.1f} GiB, and"
+            f" {free / 2**30:.1f} GiB of memory are free",
+            BAD_DEVICE,
+        )
+
+
+def _load(directory: Path, is_text: bool) -> tuple[Any, dict[str, Any]]:
+    """The model in float32, and what of the checkpoint was not loaded."""
+    import torch
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        config = transformers.AutoConfig.from_pretrained(directory, local_files_only=True)
+        is_alibi = config.model_type == "falcon" and config.alibi
+        return _class_of(config, is_text).from_pretrained(
+            directory,
+            config=config,
+            dtype=torch.float32,
+            attn_implementation="sdpa" if is_alibi else "eager",
+            experts_implementation="eager",  # others ask for widths that suit a kernel
+            output_loading_info=True,
+            local_files_only=True,
+        )
+    except Exception as error:  # noqa: BLE001 (of any kind: the checkpoint is not ours)
+        words = " ".join(str(error).split()) or "nothing"
+        raise ProgramFailed(
+            f"{directory}: transformers cannot load it: {type(error).__name__}: {words}", BAD_MODEL
+        ) from error
+
+
+def _class_of(config: Any, is_text: bool) -> Any:
+    import transformers
+
+    if not is_text:
+        return transformers.AutoModel
+    for mapping, loader in (
+        (transformers.MODEL_FOR_CAUSAL_LM_MAPPING, transformers.AutoModelForCausalLM),
+        (transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, transformers.AutoModelForImageTextToText),
+    ):
+        if type(config) in mapping:
+            return loader
+    return transformers.AutoModel
+
+
+def _half(config: Any, is_text: bool) -> Any:
+    """The keys of the half that is swept."""
+    return config.get_text_config() if is_text else getattr(config, "vision_config", config)
+
+
+def _blocks(module: Any, layers: int, is_text: bool) -> Any:
+    """The list of the blocks that are swept."""
+    found = [part for name, part in _lists(module, is_text) if len(part) == layers]
+    if not found:
+        kind = type(module).__name__
+        raise ProgramFailed(f"{kind}: found no list of its {layers} blocks", BAD_MODEL)
+    return found[0]
+
+
+def _lists(module: Any, is_text: bool) -> Iterator[tuple[str, Any]]:
+    import torch
+
+    others = IMAGE_PARTS if is_text else TEXT_PARTS
+    for name, part in module.named_modules():
+        is_blocks = isinstance(part, torch.nn.ModuleList) and name.split(".")[-1] in BLOCK_LISTS
+        if is_blocks and not any(other in name for other in others):
+            yield name, part
+
+
+def _first(names: list[str]) -> str:
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{names[0]}{more}"
+
+
+def _stored_parameters(directory: Path) -> int:
+    """By the headers of the files; 0 where one cannot be read, which transformers will say."""
+    from safetensors import SafetensorError, safe_open
+
+    count = 0
+    try:
+        for path in directory.glob("*.safetensors"):
+            with safe_open(path, "np") as file:
+                shapes = [file.get_slice(name).get_shape() for name in file.keys()]
+            count += sum(int(np.prod(shape, dtype=np.int64)) for shape in shapes)
+    except (OSError, SafetensorError):
+        return 0
+    return count
+
+
+def available_bytes() -> int:
+    """Free memory of the machine, or below the limit of a control group; files' pages are free."""
+    (free,) = _numbers(Path("/proc/meminfo"), "MemAvailable:")
+    found = [free * 1024]
+    for folder, limit, used, pages in CONTROL_GROUPS:
+        paths = [folder / name for name in (limit, used)]
+        words = [path.read_text().strip() for path in paths if path.is_file()]
+        if len(words) == 2 and words[0].isdigit():
+            cached = sum(_numbers(folder / "memory.stat", pages))
+            found.append(int(words[0]) - int(words[1]) + cached)
+    return min(found)
+
+
+def _numbers(path: Path, name: str) -> list[int]:
+    """The numbers behind a name, one a line."""
+    lines = [line.split() for line in path.read_text().splitlines()]
+    return [int(words[1]) for words in lines if words[0] == name]

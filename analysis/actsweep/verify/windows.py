@@ -1,0 +1,125 @@
+"""The first windows of a job as actsweep makes and sees them.
+
+In: a job. Out: its first windows, ids or pixels, and their residual streams and losses. Windows are
+those of a sweep over the job's own corpus. Their streams are those of captured prompts, so the
+windows of a text are written as the prompts and documents of a token file; images are captured by
+their numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from ..sweep import Sweep
+from .program import Job, derived, sweep_job
+
+
+@dataclass(frozen=True)
+class Window:
+    """One sequence of the job; what the sweep over its corpus measured of it."""
+
+    inputs: np.ndarray  # uint32 [T] ids, or float32 [3, height, width] pixels
+    norms: np.ndarray  # float32 [L + 1, T]: Euclidean norms of the residual stream
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the program computed of a window."""
+
+    stream: np.ndarray  # float32 [L + 1, T, C]
+    nll: np.ndarray | None  # float32 [T - 1], where the loss was asked for
+
+
+@dataclass(frozen=True)
+class TextRun:
+    """Where the windows' tokens come from."""
+
+    windows: list[Window]
+    documents: np.ndarray  # the numbers of the documents that are in the windows
+
+
+def read_windows(program: Path, job: Job, count: int, folder: Path) -> TextRun:
+    """The first windows of a corpus of text, from a sweep of nothing else."""
+    first = derived(job, corpus={"max_sequences": count})
+    with sweep_job(program, first, folder, "windows") as sweep:
+        ids = sweep.tokens["id"].values
+        norms = sweep.residual["token_norm"].values
+        spans = _spans(sweep)
+        windows = [Window(ids[span], norms[:, span]) for span in spans]
+        return TextRun(windows, np.unique(sweep.tokens["document"].values))
+
+
+def read_images(
+    program: Path, job: Job, count: int, folder: Path
+) -> tuple[list[Window], list[Measured]]:
+    """The first images of a corpus and their streams."""
+    corpus = Path(job["corpus"]["path"])
+    with h5py.File(corpus) as file:
+        pixels = file["pixels"][:count]
+    names = [str(number) for number in range(len(pixels))]
+    first = derived(job, corpus={"max_sequences": len(pixels)}, capture={"prompts": names})
+    with sweep_job(program, first, folder, "images") as sweep:
+        norms = sweep.residual["token_norm"].values
+        windows = [
+            Window(image, norms[:, span]) for image, span in zip(pixels, _spans(sweep), strict=True)
+        ]
+        return windows, [Measured(_stream(sweep, name), None) for name in names]
+
+
+def measure_windows(
+    program: Path, job: Job, windows: Sequence[Window], folder: Path, *, loss: bool
+) -> list[Measured]:
+    """The streams and losses of windows of text."""
+    corpus = folder / "windows-corpus.h5"
+    ids = [window.inputs for window in windows]
+    names = _write_token_file(Path(job["corpus"]["path"]), corpus, ids)
+    keys = {
+        "path": str(corpus),
+        "sequence_length": max(len(one) for one in ids),
+        "windows": "per_document",
+        "bos": "none",
+        "max_sequences": len(ids),
+    }
+    second = derived(job, corpus=keys, statistics={"loss": loss}, capture={"prompts": names})
+    with sweep_job(program, second, folder, "streams") as sweep:
+        nll = sweep.group("loss")["token_nll"].values if loss else None
+        losses = [None if nll is None else nll[span][:-1] for span in _spans(sweep)]
+        streams = [_stream(sweep, name) for name in names]
+    return [Measured(stream, one) for stream, one in zip(streams, losses, strict=True)]
+
+
+def _spans(sweep: Sweep) -> list[slice]:
+    """The tokens of each window."""
+    ends = np.cumsum([0, *sweep.sequences["length"].values.astype(np.int64)])
+    return [slice(begin, end) for begin, end in zip(ends[:-1], ends[1:], strict=True)]
+
+
+def _stream(sweep: Sweep, prompt: str) -> np.ndarray:
+    return sweep.capture(prompt)["residual"].values
+
+
+def _write_token_file(source: Path, path: Path, ids: Sequence[np.ndarray]) -> list[str]:
+    """The windows as documents and as prompts, with all else of the corpus; the prompts' names."""
+    joined = np.concatenate(ids).astype("<u4")
+    offsets = np.cumsum([0, *map(len, ids)]).astype("<u8")
+    names = [f"window{number}" for number in range(len(ids))]
+    # Of the ids the program maps the bytes, which have to begin at a multiple of their size.
+    aligned = {"alignment_threshold": 1, "alignment_interval": 8}
+    with h5py.File(source) as corpus, h5py.File(path, "w", **aligned) as file:
+        for name in corpus:
+            if name not in ("ids", "document_offset", "prompts"):
+                corpus.copy(name, file)
+        file.attrs.update(corpus.attrs)
+        file["ids"], file["document_offset"] = joined, offsets
+        for name, one in zip(names, ids, strict=True):
+            file[f"prompts/{name}"] = one.astype("<u4")
+        fingerprint = hashlib.sha256(joined.tobytes() + offsets.tobytes()).hexdigest()
+        file.attrs["corpus_fingerprint"] = fingerprint
+        file.attrs["num_documents"] = np.int64(len(ids))
+    return names
