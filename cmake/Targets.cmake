@@ -18,6 +18,10 @@ endif()
 set(ACTSWEEP_TEST_ENVIRONMENT OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
     OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_pml=ob1)
 
+# A test that hangs says so itself (tests/support/watching.py). Where it cannot, this is the last resort: an eighth of it is
+# more than any takes.
+set(ACTSWEEP_TEST_LIMIT_S 7200)
+
 # actsweep_reuse_precompiled(TARGET LINKS...): gives a target that links a folder that uses LibTorch the header that
 # src/comm/ precompiles.
 function(actsweep_reuse_precompiled target)
@@ -51,7 +55,7 @@ function(actsweep_unit_test name)
   target_link_libraries(${name} PRIVATE actsweep_options ${ARG_LINKS} GTest::gtest_main GTest::gmock)
   actsweep_reuse_precompiled(${name} ${ARG_LINKS})
   add_test(NAME unit.${name} COMMAND ${name})
-  set_tests_properties(unit.${name} PROPERTIES LABELS unit TIMEOUT 300)
+  set_tests_properties(unit.${name} PROPERTIES LABELS unit TIMEOUT ${ACTSWEEP_TEST_LIMIT_S})
 endfunction()
 
 # actsweep_gpu_test(NAME SOURCES ... LINKS ...): tests that also run on the CPU, once more for CUDA tensors. With CUDA only.
@@ -92,7 +96,7 @@ function(actsweep_pytest label)
       endif()
       add_test(NAME ${entry} COMMAND "${python}" -m pytest -v -m "${marks}" -p no:cacheprovider
                "${CMAKE_CURRENT_SOURCE_DIR}/${file}")
-      set_tests_properties(${entry} PROPERTIES LABELS "${labels}" TIMEOUT 900
+      set_tests_properties(${entry} PROPERTIES LABELS "${labels}" TIMEOUT ${ACTSWEEP_TEST_LIMIT_S}
                            ENVIRONMENT "${environment}")
     endforeach()
   endforeach()

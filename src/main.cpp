@@ -48,10 +48,12 @@ void raise_where_asked(std::string_view step) {
     const char* wanted = std::getenv(variable);
     if (wanted == nullptr || step != wanted) return;
     spdlog::warn("{} asks for signal {} at \"{}\"", variable, signal, step);
+    ::unsetenv(variable);  // a step may come again
     std::raise(signal);
   };
   raise_at("ACTSWEEP_DIE_AT", SIGKILL);
   raise_at("ACTSWEEP_STOP_AT", SIGUSR1);
+  raise_at("ACTSWEEP_HOLD_AT", SIGSTOP);  // until the test lets the rank go on
 }
 
 int run_command(const Arguments& arguments, const MpiSession& session) {

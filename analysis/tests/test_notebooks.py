@@ -32,7 +32,7 @@ def test_a_notebook_runs(
     path = Path(shutil.copy(FOLDER / f"{name}.ipynb", tmp_path))
     notebook = nbformat.read(path, as_version=4)
     assert all(not cell.get("outputs") for cell in notebook.cells)  # stored without their outputs
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(notebook, timeout=None, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert not [one for one in outputs if one.output_type in ("error", "stream")]
     pictures = [one for one in outputs if "image/png" in one.get("data", {})]

@@ -9,21 +9,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
+from support.watching import Watch, children, run, wait_for_end, wait_until
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(os.environ.get("ACTSWEEP_PROGRAM", ROOT / "build" / "actsweep"))
 GIB = 1 << 30
-TIMEOUT_S = 120.0  # of waits: a run that hangs fails its test
 STOPPED = 75
 NOT_COMPARED = ("created", "device", "libraries")
 VOCABULARY = 97
@@ -139,6 +140,30 @@ def stopping_at(step: str) -> list[str]:
     return ["env", f"ACTSWEEP_STOP_AT={step}"]
 
 
+def held_at(step: str) -> dict[str, str]:
+    """The environment in which every rank stops its clock (SIGSTOP) at the step."""
+    return {"ACTSWEEP_HOLD_AT": step}
+
+
+def status_of(pid: int) -> dict[str, str]:
+    """What /proc says of a process; nothing once it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return {}
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+def is_held(pid: int) -> bool:
+    return status_of(pid).get("State", "").startswith("T")
+
+
+def is_pending(pid: int, number: signal.Signals) -> bool:
+    """Whether the process has been sent a signal that it has not seen."""
+    pending = [status_of(pid).get(which, "0") for which in ("SigPnd", "ShdPnd")]
+    return any(int(bits, 16) >> (number - 1) & 1 for bits in pending)
+
+
 class Run:
     """`actsweep run` on some ranks, its output read as it comes."""
 
@@ -149,11 +174,9 @@ class Run:
         *sets: str,
         rank: int = 0,
         under: Sequence[str] = (),
-        timeout_s: float = TIMEOUT_S,
         **env: str,
     ) -> None:
         """`rank` runs under the command `under`, the others plainly."""
-        self._timeout_s = timeout_s
         arguments = [str(PROGRAM), "run", str(job), *(f"--set={text}" for text in sets)]
         command = ["mpirun", "--oversubscribe"]
         if not under:
@@ -170,6 +193,7 @@ class Run:
             env=environment(**env),
         )
         self.lines: list[str] = []
+        self._folder = job.parent  # of the output too
         self._changed = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -186,11 +210,18 @@ class Run:
 
     def wait_for(self, words: str) -> None:
         """Waits until a line holds the words."""
-        deadline = time.monotonic() + self._timeout_s
+        watch = Watch(self.process.pid, [self._folder], self.log)
         with self._changed:
             while not any(words in line for line in self.lines):
-                assert self.process.poll() is None and time.monotonic() < deadline, self.log()
+                assert self.process.poll() is None and not watch.hangs(), self.log()
                 self._changed.wait(0.2)
+
+    def wait_until(self, holds: Callable[[], object]) -> None:
+        """Waits until holds() is true, which the run has to bring about."""
+        try:
+            wait_until(holds, self.process, [self._folder])
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log()}") from None
 
     def pids(self) -> list[int]:
         """The processes of the ranks, by rank."""
@@ -201,20 +232,22 @@ class Run:
                     found[int(entry.split(b"=")[1])] = child
         return [found[rank] for rank in sorted(found)]
 
+    def wait_for_hold(self) -> list[int]:
+        """Waits until every rank is held (held_at); their processes."""
+        self.wait_until(lambda: (pids := self.pids()) and all(map(is_held, pids)))
+        return self.pids()
+
+    def release_with(self, number: signal.Signals, pids: Sequence[int]) -> None:
+        """Waits until these of the ranks have been sent the signal, and lets all go on."""
+        self.wait_until(lambda: all(is_pending(pid, number) for pid in pids))
+        for pid in self.pids():
+            os.kill(pid, signal.SIGCONT)
+
     def finish(self) -> int:
         """Waits for the end of the run; its exit code."""
-        try:
-            code = self.process.wait(self._timeout_s)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise AssertionError(f"the run hangs:\n{self.log()}") from None
-        self._reader.join(self._timeout_s)
+        code = wait_for_end(self.process, [self._folder], self.log)
+        self._reader.join()
         return code
-
-
-def children(pid: int) -> list[int]:
-    """The child processes of a process."""
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def run_well(job: Path, ranks: int, *sets: str, **env: str) -> str:
@@ -226,10 +259,7 @@ def run_well(job: Path, ranks: int, *sets: str, **env: str) -> str:
 
 def run_alone(*arguments: object) -> subprocess.CompletedProcess[str]:
     """A command that runs without mpirun."""
-    command = [str(PROGRAM), *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, env=environment(), timeout=TIMEOUT_S
-    )
+    return run([PROGRAM, *arguments], env=environment())
 
 
 def refuse(job: Path, code: int, *words: str, ranks: int = 2, sets: Sequence[str] = ()) -> str:

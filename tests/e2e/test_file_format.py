@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from support.watching import run
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("ACTSWEEP_BUILD", ROOT / "build"))
 PROGRAM = BUILD / "tests" / "unit" / "output" / "make_sample_sweep"
@@ -29,7 +31,8 @@ def make_sweep(folder: Path, ranks: int, *arguments: str) -> Path:
         OMP_NUM_THREADS="1",
     )
     command = ["mpirun", "--oversubscribe", "-n", str(ranks), str(PROGRAM), str(folder)]
-    subprocess.run([*command, *arguments], check=True, env=environment, timeout=120)
+    result = run([*command, *arguments], [folder], env=environment)
+    assert result.returncode == 0, result.stderr
     return folder / "sample.h5"
 
 

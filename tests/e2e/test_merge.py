@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 from support.random_models import MASSIVE_IDS, MODELS, make_random, save
 from support.sweeps import Sweep, environment, read_datasets
 from support.token_files import random_corpus, write_token_file
+from support.watching import run
 
 LENGTHS = (57, 40, 83, 39, 95)
 
@@ -37,9 +37,8 @@ def test_a_merge_equals_one_sweep_over_both_corpora(program: Path, tmp_path: Pat
         }
         paths.append(Sweep(program, job).run())
     merged = tmp_path / "merged.h5"
-    subprocess.run(
-        [program, "merge", *paths[:2], "-o", merged], check=True, env=environment(), timeout=60
-    )
+    result = run([program, "merge", *paths[:2], "-o", merged], [tmp_path], env=environment())
+    assert result.returncode == 0, result.stderr
     mine, expected = read_datasets(merged), read_datasets(paths[2])
     assert mine.keys() == expected.keys()
     for name, values in expected.items():

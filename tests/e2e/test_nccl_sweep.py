@@ -6,7 +6,6 @@ Where a GPU is, the real NCCL has its own tests (label gpu); here the very same 
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import pytest
 from support.random_models import MASSIVE_IDS, MODELS, make_random, save
 from support.sweeps import Sweep, environment, read_datasets, to_toml
 from support.token_files import random_corpus, write_token_file
+from support.watching import run
 
 LENGTHS = (57, 1, 0, 40, 2, 83, 39, 95, 5)
 BUILD = Path(os.environ.get("ACTSWEEP_BUILD", Path(__file__).resolve().parents[2] / "build"))
@@ -67,11 +67,9 @@ def test_a_failing_nccl_ends_all_ranks_with_exit_code_5(tmp_path: Path) -> None:
     job = job_of(tmp_path, 2)
     path = tmp_path / "job.toml"
     path.write_text(to_toml(job))
-    result = subprocess.run(
-        ["mpirun", "--oversubscribe", "-n", "2", str(OVER_NCCL), "run", str(path)],
-        capture_output=True,
-        text=True,
-        timeout=60,
+    result = run(
+        ["mpirun", "--oversubscribe", "-n", "2", OVER_NCCL, "run", path],
+        [tmp_path],
         env={**environment(), "ACTSWEEP_FAKE_NCCL_FAIL": "reduce_scatter:3"},
     )
     assert result.returncode == 5, result.stderr

@@ -8,13 +8,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from preparing import MIB, SMOLLM2, TEXT, assert_refused, run, run_well, write
 from preparation.vocabulary import Vocabulary, load_tokenizer, load_vocabulary
+from support.watching import wait_for_end, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -159,12 +159,11 @@ def test_killed_worker_is_one_clear_error(model: Path, tmp_path: Path) -> None:
     output = tmp_path / "corpus.h5"
     command = [sys.executable, Path(__file__).resolve().parents[2] / "data/prepare_corpus.py", "--tokenizer", model, "--output", output]
     with subprocess.Popen([*command, "--jobs", "2", text], stderr=subprocess.PIPE, text=True) as run:
-        deadline = time.monotonic() + 60
-        while not (workers := workers_of(run.pid)):
-            assert run.poll() is None and time.monotonic() < deadline
-            time.sleep(0.05)
-        os.kill(workers[0], signal.SIGKILL)
-        _, errors = run.communicate(timeout=120)
+        wait_until(lambda: workers_of(run.pid), run)
+        os.kill(workers_of(run.pid)[0], signal.SIGKILL)
+        wait_for_end(run, [tmp_path])
+        assert run.stderr is not None
+        errors = run.stderr.read()
     assert run.returncode == 3, errors
     assert "a worker process was killed" in errors and "Traceback" not in errors
     assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ import pytest
 
 from imaging import MODELS, PHOTO, make_photos, write_model
 from preparing import DATA, assert_refused, run, run_well
+
+from support.watching import wait_for_end, wait_until
 
 
 @pytest.fixture
@@ -131,13 +132,11 @@ def test_killed_run_keeps_the_earlier_file(dinov2: Path, photos: Path, tmp_path:
     output = tmp_path / "i.h5"
     run_well("prepare_images.py", "--model", dinov2, "--output", output, PHOTO)
     before = output.read_bytes()
+    partial = output.with_name("i.h5.partial")
     command = [sys.executable, DATA / "prepare_images.py", "--model", dinov2, "--output", output]
     with subprocess.Popen([*command, "--jobs", "1", *[PHOTO] * 3000]) as process:
-        deadline = time.monotonic() + 60
-        while not output.with_name("i.h5.partial").exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(0.3)
+        wait_until(lambda: partial.exists() and partial.stat().st_size > 1 << 20, process)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 128 + signal.SIGTERM
+        assert wait_for_end(process, [tmp_path]) == 128 + signal.SIGTERM
     assert output.read_bytes() == before
-    assert not output.with_name("i.h5.partial").exists()
+    assert not partial.exists()

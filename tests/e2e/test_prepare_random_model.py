@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from safetensors import safe_open
 
 from preparing import DATA, MIB, assert_refused, load_whole, peak_memory_bytes, run, run_well
 from preparation.checkpoint_writer import to_bytes
+from support.watching import wait_for_end, wait_until
 
 TINY = {
     "vocab_size": 67,
@@ -156,11 +156,9 @@ def test_killed_run_leaves_no_directory(number: signal.Signals, tmp_path: Path) 
             str(tmp_path / "model"),
         ]
     )
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("model.partial/*.safetensors")) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: list(tmp_path.glob("model.partial/*.safetensors")), process, [tmp_path])
     process.send_signal(number)
-    process.wait(timeout=60)
+    wait_for_end(process, [tmp_path])
     assert process.returncode in (-signal.SIGKILL, 128 + signal.SIGTERM)
     assert not (tmp_path / "model").exists()
     assert (tmp_path / "model.partial").exists() is (number == signal.SIGKILL)

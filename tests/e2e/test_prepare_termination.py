@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from preparing import DATA
+
+from support.watching import run
 
 # A program that is told to end inside a destructor, where the exit cannot be raised, and works on.
 PROGRAM = """
@@ -44,12 +45,7 @@ run_program("program", program)
 def test_sigterm_in_a_destructor_is_not_lost(nested: int, tmp_path: Path) -> None:
     script = tmp_path / "program.py"
     script.write_text(PROGRAM)
-    result = subprocess.run(
-        [sys.executable, str(script), str(DATA), str(nested)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    result = run([sys.executable, script, DATA, nested])
     assert result.returncode == 128 + signal.SIGTERM
     assert result.stdout == "cleaned up\n"
     assert result.stderr == ""

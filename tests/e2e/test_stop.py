@@ -6,6 +6,7 @@ waits 1 s, kills them, and returns 1, whatever they return. 2 ranks: one model g
 """
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from running import (
     STOPPED,
     Run,
     assert_same_files,
+    held_at,
     make_corpus,
     make_job,
     run_well,
@@ -27,7 +29,8 @@ from running import (
 RANKS = 2
 SEGMENT_TOKENS = 1024
 UNITS = 20  # 19 segments and a captured prompt
-LONG_UNITS = 120  # mpirun waits a second before it passes SIGTERM on: the sweep must last longer
+IN_SEGMENT_1 = "segment 1: layer 2"
+LONG_S = 4  # mpirun waits a second before it passes SIGTERM on: the sweep must last far longer
 FIRST_TWO = ["segment-000000.h5", "segment-000001.h5"]
 
 
@@ -83,11 +86,12 @@ def resume(job: Path, output: Path, expected: Path, done: int, units: int = UNIT
     assert sorted(path.name for path in output.parent.iterdir()) == ["job.toml", "sweep.h5"]
 
 
-def signal_after_a_segment(run: Run, output: Path, target: str, number: signal.Signals) -> None:
-    while not segments_of(output):
-        assert run.process.poll() is None, run.log()
-        time.sleep(0.01)
-    os.kill(run.process.pid if target == "mpirun" else run.pids()[int(target[-1])], number)
+def signal_in_segment_1(run: Run, target: str, number: signal.Signals) -> None:
+    """Of a run that holds there. mpirun hands on what it gets to every rank."""
+    pids = run.wait_for_hold()
+    told = pids if target == "mpirun" else [pids[int(target[-1])]]
+    os.kill(run.process.pid if target == "mpirun" else told[0], number)
+    run.release_with(number, told)
 
 
 @pytest.mark.parametrize(
@@ -102,36 +106,50 @@ def signal_after_a_segment(run: Run, output: Path, target: str, number: signal.S
 def test_signal_stops_the_sweep(
     target: str, number: signal.Signals, job: Path, output: Path, expected: Path
 ) -> None:
-    run = Run(job, RANKS)
-    signal_after_a_segment(run, output, target, number)
+    run = Run(job, RANKS, **held_at(IN_SEGMENT_1))
+    signal_in_segment_1(run, target, number)
     assert run.finish() == STOPPED, run.log()
     resume(job, output, expected, assert_stopped(run, output))
 
 
+def long_sweep(model: Path, folder: Path) -> tuple[Path, Path, int]:
+    """A corpus that takes this machine LONG_S, the file of an uninterrupted run, units of work."""
+    for doubled in range(10):
+        segments = 100 << doubled
+        corpus = make_corpus(folder / f"corpus-{segments}.h5", segments * SEGMENT_TOKENS)
+        whole = folder / f"whole-{segments}"
+        whole.mkdir()
+        log = run_well(write_job_of(whole, model, corpus), RANKS)
+        taken = re.search(r"measured \d+ tokens in ([\d.]+) s", log)
+        assert taken, log
+        if float(taken[1]) >= LONG_S:
+            return corpus, whole / "sweep.h5", segments + 1
+    raise AssertionError(f"{segments} segments take less than {LONG_S} s")
+
+
 def test_terminated_mpirun_leaves_time_to_commit(model: Path, tmp_path: Path) -> None:
-    corpus = make_corpus(tmp_path / "corpus.h5", (LONG_UNITS - 1) * SEGMENT_TOKENS)
-    for name in ("stopped", "whole"):
-        (tmp_path / name).mkdir()
-    expected = tmp_path / "whole" / "sweep.h5"
-    run_well(write_job_of(expected.parent, model, corpus), RANKS)
+    """The ranks get 3 s here, of which they need less than one."""
+    corpus, expected, units = long_sweep(model, tmp_path)
     output = tmp_path / "stopped" / "sweep.h5"
+    output.parent.mkdir()
     job = write_job_of(output.parent, model, corpus)
-    run = Run(job, RANKS, OMPI_MCA_odls_base_sigkill_timeout="1")
-    signal_after_a_segment(run, output, "mpirun", signal.SIGTERM)
+    run = Run(job, RANKS, OMPI_MCA_odls_base_sigkill_timeout="3")
+    run.wait_until(lambda: segments_of(output))
+    run.process.send_signal(signal.SIGTERM)
     assert run.finish() == 1, run.log()
-    resume(job, output, expected, assert_stopped(run, output, LONG_UNITS), LONG_UNITS)
+    resume(job, output, expected, assert_stopped(run, output, units), units)
 
 
 @pytest.mark.parametrize("rank", [0, 1])
 @pytest.mark.parametrize(
-    ("seconds_left", "committed"), [(1000, FIRST_TWO), (2, FIRST_TWO[:1])], ids=["far", "near"]
+    ("seconds_left", "committed"), [(100_000, FIRST_TWO), (2, FIRST_TWO[:1])], ids=["far", "near"]
 )
 def test_segment_is_finished_if_there_is_time(
     seconds_left: int, committed: list[str], rank: int, job: Path, output: Path, expected: Path
 ) -> None:
     """Rank `rank` learns of the stop in the midst of segment 1."""
     end_s = str(int(time.time()) + seconds_left)
-    step = "segment 1: layer 2"
+    step = IN_SEGMENT_1
     run = Run(job, RANKS, rank=rank, under=stopping_at(step), SLURM_JOB_END_TIME=end_s)
     assert run.finish() == STOPPED, run.log()
     assert f'ACTSWEEP_STOP_AT asks for signal 10 at "{step}"' in run.log()
@@ -144,9 +162,12 @@ def test_every_replica_stops(model: Path, segments: Path, output: Path) -> None:
     """2 replicas of 1 rank, signalled through mpirun: each ends its own segment."""
     keys = {"parallel": {"tensor": 1}, "output": {"segment_tokens": 256}}
     job = write_job(output.parent / "job.toml", make_job(model, segments, output, **keys))
-    run = Run(job, RANKS)
-    run.wait_for("weights are ready")
+    # Each replica in its own first segment.
+    in_its_first = ["env", f"ACTSWEEP_HOLD_AT={IN_SEGMENT_1}"]
+    run = Run(job, RANKS, rank=1, under=in_its_first, **held_at("segment 0: layer 2"))
+    pids = run.wait_for_hold()
     run.process.send_signal(signal.SIGUSR1)
+    run.release_with(signal.SIGUSR1, pids)
     assert run.finish() == STOPPED, run.log()
     num_each = (UNITS - 1) * SEGMENT_TOKENS // 256 // 2
     numbers = [int(name[8:14]) for name in segments_of(output)]

@@ -58,7 +58,7 @@ def test_large_model_in_little_memory(folder: Path) -> None:
     assert table.returncode == 0, table.stderr
     planned = planned_bytes(table.stdout)["memory"]
     drop_from_cache(model)
-    run = Run(job, RANKS, timeout_s=300)
+    run = Run(job, RANKS)
     memory = PeakMemory(run)
     assert run.finish() == 0, run.log()
     for rank, own in enumerate(memory.own_bytes()):

@@ -6,6 +6,6 @@ foreach(ranks 1 2 3 4)
            COMMAND "${MPIEXEC_EXECUTABLE}" --oversubscribe ${MPIEXEC_NUMPROC_FLAG} ${ranks}
                    $<TARGET_FILE:consolidate_test>)
   set_tests_properties(mpi.consolidate_test.${ranks} PROPERTIES
-                       LABELS mpi TIMEOUT 120 ENVIRONMENT
+                       LABELS mpi TIMEOUT ${ACTSWEEP_TEST_LIMIT_S} ENVIRONMENT
                        "${ACTSWEEP_TEST_ENVIRONMENT};OMP_NUM_THREADS=1")
 endforeach()

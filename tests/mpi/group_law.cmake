@@ -13,7 +13,7 @@ function(actsweep_group_law_test name label filter)
              COMMAND "${MPIEXEC_EXECUTABLE}" ${MPIEXEC_NUMPROC_FLAG} ${ranks}
                      $<TARGET_FILE:${name}> --gtest_filter=${filter})
     set_tests_properties(mpi.${name}.${ranks} PROPERTIES
-                         LABELS "${label}" TIMEOUT 120 ENVIRONMENT
+                         LABELS "${label}" TIMEOUT ${ACTSWEEP_TEST_LIMIT_S} ENVIRONMENT
                          "${ACTSWEEP_TEST_ENVIRONMENT};OMPI_MCA_rmaps_base_oversubscribe=1;OMP_NUM_THREADS=1")
   endforeach()
 endfunction()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from support.token_files import Cut, random_corpus, write_token_file
 from support.vision_models import MODELS as VISION_MODELS
 from support.vision_models import make_random as make_random_vision
 from support.vision_models import save as save_vision
+from support.watching import run
 
 (TEXT,) = (model for model in MODELS if model.name == "llama-5over1-tied")
 (IMAGES,) = (m for m in VISION_MODELS if m.name == "dinov2_with_registers-5heads-4registers")
@@ -104,7 +104,7 @@ def test_an_earlier_sweep_that_does_not_fit_is_refused(
     path = tmp_path / "job.toml"
     path.write_text(to_toml(job))
     command = [str(program), "run", str(path)]
-    result = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=60)
+    result = run(command, env=environment())
     assert result.returncode == 2, result.stderr
     assert said in result.stdout + result.stderr
     assert not (tmp_path / "sweep.h5").exists()

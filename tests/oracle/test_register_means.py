@@ -5,7 +5,6 @@ Against transformers on a random DINOv2 with registers, at m = 1, 2, 3.
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from support.interventions import REGISTER, Labels, Means, intervened
 from support.sweeps import Sweep, environment, read_datasets, to_toml
 from support.vision_models import MODELS, make_random, save
 from support.vision_oracle import VisionOracle
+from support.watching import run
 
 (MODEL,) = (m for m in MODELS if m.name == "dinov2_with_registers-5heads-4registers")
 IMAGES, LAYERS, REGISTERS = 7, 3, 4
@@ -121,6 +121,6 @@ def test_selectors_of_text_are_refused(inputs: Inputs, program: Path, tmp_path: 
     job = tmp_path / "job.toml"
     job.write_text(to_toml(inputs.job(1, tmp_path / "sweep.h5", [table])))
     command = [str(program), "plan", str(job), "--ranks", "1"]
-    result = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=60)
+    result = run(command, env=environment())
     assert result.returncode == 2
     assert "expected a corpus of text, found one of images" in result.stdout + result.stderr

@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from support.watching import Look, Stillness, folder_state, run
+
 NODE = "node1"
 NODE_CPUS = 4
 GRACE_S = 30  # that a preempted job has
@@ -76,11 +78,13 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def wait_until(holds: Callable[[], object], what: Callable[[], str], timeout_s: float) -> None:
-    """Waits until holds() is true; on the way out of time fails with what()."""
-    deadline = time.monotonic() + timeout_s
+def wait_until(holds: Callable[[], object], what: Callable[[], str], *folders: Path) -> None:
+    """Waits until holds() is true; fails with what() once no file in the folders changes for long."""
+    stillness = None
     while not holds():
-        assert time.monotonic() < deadline, f"after {timeout_s:.0f} s: {what()}"
+        look = Look([folder_state(folder) for folder in folders], {})
+        stillness = stillness or Stillness(look, time.monotonic())
+        assert not stillness.is_hang(look, time.monotonic()), what()
         time.sleep(0.1)
 
 
@@ -90,6 +94,7 @@ class Cluster:
         # Not pytest's folder: munged wants one that everybody may enter, with a short name.
         self.folder = Path(tempfile.mkdtemp(prefix="actsweep-slurm-", dir="/tmp"))
         self.folder.chmod(0o755)
+        self.logs_folder = self.folder / "logs"
         self.environment = {
             **os.environ,
             "PATH": search_path(),
@@ -108,7 +113,7 @@ class Cluster:
             raise
 
     def _configure(self) -> None:
-        for name in ("munge", "state", "spool"):
+        for name in ("munge", "state", "spool", "logs"):
             (self.folder / name).mkdir()
         controller_port, node_port = free_ports(2)
         text = CONFIGURATION.format(
@@ -136,7 +141,7 @@ class Cluster:
 
     def _start(self, name: str, *arguments: str) -> None:
         """A daemon in the foreground, beyond Ctrl-C, ended by the kernel if this process dies."""
-        with open(self.folder / f"{name}.log", "wb") as log:
+        with open(self.logs_folder / f"{name}.log", "wb") as log:
             command = ["setpriv", "--pdeathsig", "TERM", name, *arguments]
             self._daemons.append(
                 subprocess.Popen(
@@ -151,23 +156,17 @@ class Cluster:
             result = subprocess.run(command, env=self.environment, capture_output=True, check=False)
             return result.returncode == 0
 
-        wait_until(answers, lambda: f"{command} has no answer:\n{self.logs()}", 20)
+        wait_until(answers, lambda: f"{command} has no answer:\n{self.logs()}", self.logs_folder)
 
     def logs(self) -> str:
         """The last words of the daemons."""
-        texts = [f"{path.name}:\n{path.read_text()[-2000:]}" for path in self.folder.glob("*.log")]
+        paths = self.logs_folder.glob("*.log")
+        texts = [f"{path.name}:\n{path.read_text()[-2000:]}" for path in paths]
         return "\n".join(texts)
 
     def run(self, *command: object, **env: str) -> str:
         """A command of Slurm's that must succeed; what it prints."""
-        result = subprocess.run(
-            [str(word) for word in command],
-            env={**self.environment, **env},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        result = run(command, env={**self.environment, **env})
         assert result.returncode == 0, f"{command}: {result.stderr}{self.logs()}"
         return result.stdout.strip()
 
@@ -176,11 +175,14 @@ class Cluster:
         words = self.run("scontrol", "show", "--oneliner", "job", job).split()
         return dict(word.split("=", 1) for word in words if "=" in word)
 
-    def wait_for_state(self, job: str, *states: str, timeout_s: float = 120) -> None:
+    def wait_for_state(self, job: str, *states: str) -> None:
+        """The job works in the folder of its log."""
+        output = Path(self.facts(job)["StdOut"])
         wait_until(
             lambda: self.facts(job)["JobState"] in states,
             lambda: f"job {job} is not {' or '.join(states)}: {self.facts(job)}\n{self.logs()}",
-            timeout_s,
+            self.logs_folder,
+            *([] if output == Path("/dev/null") else [output.parent]),
         )
 
     def stop(self) -> None:
@@ -188,7 +190,7 @@ class Cluster:
         try:
             if len(self._daemons) == len(DAEMONS):
                 self.run("scancel", "--user", getpass.getuser())
-                wait_until(lambda: not self.run("squeue", "-h"), self.logs, 60)
+                wait_until(lambda: not self.run("squeue", "-h"), self.logs, self.logs_folder)
         finally:
             for daemon in reversed(self._daemons):
                 daemon.terminate()

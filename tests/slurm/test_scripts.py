@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from slow_job import SCRIPTS
 
+from support import watching
+
 FAKES = {
     "srun": 'echo "srun $*"; echo "cpus ${SRUN_CPUS_PER_TASK:-unset}"; exit "${SRUN_CODE:-0}"',
     "squeue": 'case "$*" in *%e*) echo 1700000000 ;; *) echo "$STATE" ;; esac',
@@ -34,15 +36,8 @@ def run(folder: Path, script: str, *arguments: str, **env: str) -> subprocess.Co
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("SLURM_")}
     path = f"{folder / 'bin'}:{os.environ['PATH']}"
     fixed = {"PATH": path, "SLURM_JOB_ID": "7", "STATE": "RUNNING None"}
-    return subprocess.run(
-        ["bash", str(SCRIPTS / script), *arguments],
-        cwd=folder,
-        env={**inherited, **fixed, **env},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    environment = {**inherited, **fixed, **env}
+    return watching.run(["bash", SCRIPTS / script, *arguments], cwd=folder, env=environment)
 
 
 def commit(folder: Path, *numbers: int) -> None:

@@ -84,7 +84,6 @@ def thaw_with(pids: list[int], which: signal.Signals) -> None:
         wait_until(
             lambda pid=pid: not is_frozen(pid, which),
             lambda pid=pid: f"{pid} got no {which.name}",
-            60,
         )
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
@@ -98,7 +97,9 @@ def seconds_left(job: Path) -> int:
 
 
 def wait_for_segment(job: Path) -> None:
-    wait_until(lambda: committed(job), lambda: f"nothing is committed:\n{log_of(job)}", 60)
+    wait_until(
+        lambda: committed(job), lambda: f"nothing is committed:\n{log_of(job)}", job.parent
+    )
 
 
 def assert_went_on(cluster: Cluster, job: Path, number: str, expected: Path) -> None:
@@ -208,7 +209,7 @@ def test_cancelled_is_not_requeued(cluster: Cluster, job: Path) -> None:
     number = submit(cluster, job)
     wait_for_segment(job)
     cluster.run("scancel", number)
-    wait_until(lambda: not cluster.run("squeue", "-h", "-j", number), lambda: log_of(job), 60)
+    wait_until(lambda: not cluster.run("squeue", "-h", "-j", number), lambda: log_of(job))
     facts = cluster.facts(number)
     assert (facts["JobState"], facts["Restarts"]) == ("CANCELLED", "0")
     assert "stopped early; not requeued, since the job is COMPLETING None" in log_of(job)
@@ -219,7 +220,7 @@ def test_a_rank_that_dies_ends_the_job(cluster: Cluster, job: Path) -> None:
     number = submit(cluster, job)
     wait_for_segment(job)
     os.kill(ranks_of(number)[0], signal.SIGKILL)
-    cluster.wait_for_state(number, "FAILED", timeout_s=30)
+    cluster.wait_for_state(number, "FAILED")
     facts = cluster.facts(number)
     assert (facts["ExitCode"], facts["Restarts"]) == (f"{128 + signal.SIGKILL}:0", "0")
     assert committed(job)
@@ -240,7 +241,7 @@ def test_two_restarts_without_a_segment_are_the_last(cluster: Cluster, endless: 
         wait_until(
             lambda start=start: log_of(endless).count("weights are ready") > start,
             lambda: log_of(endless),
-            60,
+            endless.parent,
         )
         cluster.run("scancel", "--signal=TERM", number)
     cluster.wait_for_state(number, "FAILED")
@@ -266,7 +267,9 @@ def test_array_and_its_dependent_run(
 ) -> None:
     shards, last = array
     wait_until(
-        lambda: any(number % 3 == 2 for number in committed(job)), lambda: f"{committed(job)}", 60
+        lambda: any(number % 3 == 2 for number in committed(job)),
+        lambda: f"{committed(job)}",
+        job.parent,
     )
     # The last element has the number of the array: it alone has to be requeued.
     element = cluster.facts(f"{shards}_2")["JobId"]

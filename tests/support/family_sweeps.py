@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -17,8 +19,7 @@ import pytest
 
 from .family_cases import AnyModel, Case
 from .sweeps import environment, to_toml
-
-LAUNCH_S, JOB_S = 60, 5  # a world that takes longer hangs
+from .watching import Hang, wait_for_end
 
 Made = TypeVar("Made")  # what is expected of a model: a class with a method `job`
 
@@ -114,17 +115,14 @@ def run_jobs(jobs: Sequence[Path], m: int, log: Path) -> dict[Path, str]:
 def run_world(program: Path, jobs: Sequence[Path], m: int, log: Path) -> dict[Path, str]:
     """The same in one world, for the jobs that it came to."""
     command = ["mpirun", "--oversubscribe", "-n", str(m), str(program), *map(str, jobs)]
-    with log.open("a") as file:
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=file, text=True, env=environment()
-        )
-        try:
-            lines, _ = process.communicate(timeout=LAUNCH_S + JOB_S * len(jobs))
-        except subprocess.TimeoutExpired:
-            process.terminate()
-            lines, _ = process.communicate()
+    with log.open("a") as errors, tempfile.TemporaryFile("w+") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=errors, env=environment())
+        with suppress(Hang):  # its job has said nothing
+            wait_for_end(process, [log.parent])
+        file.seek(0)
+        lines = file.read().splitlines()
     messages = {}
-    for line in lines.splitlines():
+    for line in lines:
         verdict, _, rest = line.partition(" ")
         name, _, message = rest.partition(" ")
         if verdict in ("ok", "error"):

@@ -13,7 +13,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-TIMEOUT_S = 240  # a sweep of the tests takes seconds; one that hangs fails
+from .watching import run
+
 MAY_DIFFER = ("created", "device", "libraries")  # root attributes of identical sweeps
 REFERENCES = ("DIMENSION_LIST", "REFERENCE_LIST")  # addresses within one file
 
@@ -47,9 +48,7 @@ class Sweep:
         job_path.write_text(to_toml(self.job))
         command = ["mpirun", "--oversubscribe", "-n", str(self.ranks)]
         command += [str(self.program), "run", str(job_path)]
-        result = subprocess.run(
-            command, capture_output=True, text=True, env=environment(), timeout=TIMEOUT_S
-        )
+        result = run(command, [output.parent], env=environment())
         assert result.returncode == 0, f"exit code {result.returncode}:\n{result.stderr}"
         output.with_suffix(".log").write_text(result.stdout + result.stderr)
         return output
