@@ -101,11 +101,16 @@ def _load(path: Path) -> tuple[State, dict[str, Any]]:
     arguments = stored.get("model_args")
     if not isinstance(arguments, dict):
         raise PreparationError(MODEL, f'{path}: there is no dictionary "model_args"')
-    state = {
-        name.removeprefix(COMPILED_PREFIX): values
-        for name, values in stored["model"].items()
-        if not name.endswith(MASK)
-    }
+    state = {}
+    for name, values in stored["model"].items():
+        if isinstance(name, str) and name.endswith(MASK):
+            continue
+        is_dense = isinstance(values, torch.Tensor) and values.layout == torch.strided
+        if not isinstance(name, str) or not is_dense or not values.is_floating_point():
+            found = f"{name}: {values.dtype}" if isinstance(values, torch.Tensor) else f"{name!r}"
+            message = f'{path}: "model" holds {found[:80]}, expected dense weights of real numbers'
+            raise PreparationError(MODEL, message)
+        state[name.removeprefix(COMPILED_PREFIX)] = values
     return state, arguments
 
 
@@ -147,7 +152,7 @@ class _Converted:
 
     def _sizes_of(self, arguments: dict[str, Any]) -> dict[str, int]:
         for key in ("n_layer", "n_head", "n_embd", "block_size", "vocab_size"):
-            if not isinstance(arguments.get(key), int) or arguments[key] < 1:
+            if type(arguments.get(key)) is not int or arguments[key] < 1:
                 raise self._refuse(f"model_args says {key} is {arguments.get(key)}")
         channels, heads = arguments["n_embd"], arguments["n_head"]
         if channels % heads != 0:

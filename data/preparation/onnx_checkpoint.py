@@ -198,9 +198,17 @@ class Backbone:
         }
 
 
+def _backbone_of(graph: OnnxGraph) -> Backbone:
+    try:
+        return Backbone(graph)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise graph.refuse(f"its graph is not that of a DINOv2 as torch exports it: {reason}") from None
+
+
 def convert(path: Path, directory: Path, dtype: str) -> list[str]:
     """Writes the checkpoint directory; returns the names of its weight files."""
-    backbone = Backbone(OnnxGraph(path))
+    backbone = _backbone_of(OnnxGraph(path))
     tensors = [Tensor(name, shape) for name, (shape, _) in backbone.tensors.items()]
     with CheckpointWriter(directory, dtype) as writer:
         with tqdm(total=len(tensors), unit="tensor", desc=directory.name, disable=None) as progress:
