@@ -21,6 +21,7 @@ from types import TracebackType
 import numpy as np
 
 from preparation.errors import OUTPUT, PreparationError
+from preparation.output_lock import hold
 
 ELEMENT_BYTES = {"float32": 4, "bfloat16": 2}
 SAFETENSORS_NAME = {"float32": "F32", "bfloat16": "BF16"}
@@ -92,8 +93,10 @@ class CheckpointWriter:
 
     def __enter__(self) -> CheckpointWriter:
         if self._partial.exists():
+            os.close(hold(self._partial))
             shutil.rmtree(self._partial)  # what a killed run left
         self._partial.mkdir(parents=True)
+        self._lock = hold(self._partial)
         return self
 
     def __exit__(
@@ -102,6 +105,7 @@ class CheckpointWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        os.close(self._lock)
         if error is None:
             self._partial.rename(self._directory)
             return

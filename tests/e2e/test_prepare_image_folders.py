@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -190,3 +191,33 @@ def test_full_disk_leaves_no_file(
     assert not list((tmp_path / "out").iterdir())
     if (jobs, kib) == (1, 20):
         compatibility("Outputs", "prepare_images.py on a full disk", "refused", result.stderr)
+
+
+def test_second_run_leaves_the_first_alone(
+    model: Path, folder: Path, tmp_path: Path, compatibility: Compatibility
+) -> None:
+    """Two at once into one output: the first has its file whole."""
+    output = tmp_path / "images.h5"
+    command = [sys.executable, DATA / "prepare_images.py", "--model", model, "--output", output]
+    many = [folder / "m.png"] * 3000
+    with subprocess.Popen([*command, "--jobs", "1", *many]) as first:
+        deadline = time.monotonic() + 60
+        while not output.with_name("images.h5.partial").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.3)
+        assert first.poll() is None
+        result = run("prepare_images.py", "--model", model, "--output", output, folder)
+        assert first.poll() is None, "the first should still be at work"
+        assert_refused(result, 6, "images.h5.partial is being written by another run")
+        assert first.wait(120) == 0
+    with h5py.File(output) as file:
+        assert file["pixels"].shape[0] == 3000
+    assert not list(tmp_path.glob("*.partial"))
+    compatibility("Outputs", "two runs of prepare_images.py into one file", "refused", result.stderr)
+
+
+def test_what_a_killed_run_left_is_written_anew(model: Path, folder: Path) -> None:
+    left = model.parent / "images.h5.partial"
+    left.write_bytes(b"half a file" * 1000)
+    names, said = prepare(model, folder)
+    assert names == ["photos/m.png"] and not said and not left.exists()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from pathlib import Path
 
 import gguf
@@ -97,6 +99,23 @@ def test_git_lfs_pointer_is_named_with_its_cure(
     kind = "GGUF files" if command == "gguf" else "Checkpoints"
     what = {"gguf": "GGUF file", "onnx": "ONNX file", "massive_activations": "`.pt`"}[command]
     compatibility(kind, f"{what} that is a Git LFS pointer", "refused", result.stderr)
+
+
+def test_second_run_leaves_the_first_alone(tmp_path: Path, compatibility: Compatibility) -> None:
+    """A folder that another process holds is not removed; one that nobody holds is."""
+    partial = tmp_path / "model.partial"
+    partial.mkdir()
+    (partial / "model.safetensors").write_bytes(b"half a file")
+    write_gguf(tmp_path / "m.gguf")
+    number = os.open(partial, os.O_RDONLY)
+    fcntl.flock(number, fcntl.LOCK_EX)
+    result = run("prepare_model.py", "gguf", tmp_path / "m.gguf", tmp_path / "model")
+    assert_refused(result, 6, "model.partial is being written by another run")
+    assert (partial / "model.safetensors").read_bytes() == b"half a file"
+    compatibility("Outputs", "two runs of prepare_model.py into one folder", "refused", result.stderr)
+    os.close(number)
+    run_well("prepare_model.py", "gguf", tmp_path / "m.gguf", tmp_path / "model")
+    assert not partial.exists()
 
 
 # Small GGUF files, written here.
