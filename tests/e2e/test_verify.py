@@ -85,7 +85,7 @@ def verify(program: Path) -> Verify:
 
 
 def text_corpus(model: Any) -> Corpus:
-    return random_corpus(model.vocabulary, DOCUMENTS, seed=5)
+    return random_corpus(model.vocabulary, DOCUMENTS, seed=5, often=[10])
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +153,42 @@ def test_gpt2_agrees_and_interventions_are_left_out(verify: Verify, tmp_path: Pa
     done = verify(job_of(tmp_path, tmp_path / "job.toml", intervention=[change]))
     assert (done.code, done.err) == (0, "")
     assert "left out   the job's interventions\n" in done.out
+
+
+@pytest.mark.parametrize("name", ["llama-5over5-dynamic", "falcon-5over5-alibi-serial-biases"])
+def test_models_that_need_care_of_transformers_agree(name: str, verify: Verify, tmp_path: Path) -> None:
+    """A long window before a short one, whose rotary positions would be the long one's; ALiBi, which
+    eager attention adds twice."""
+    model = next(model for model in MODELS if model.name == name)
+    save(make_random(model), model, tmp_path / "model")
+    write_token_file(tmp_path / "corpus.h5", text_corpus(model), {})
+    done = verify(job_of(tmp_path, tmp_path / "job.toml"))
+    assert (done.code, done.err) == (0, "")
+    assert "the first 2 of 19 to 40 tokens" in done.out
+    assert all(float(row[1]) < 1e-4 for row in done.layers)
+
+
+def test_tokens_whose_experts_tie_are_left_out_and_counted(verify: Verify, tmp_path: Path) -> None:
+    """Two experts of one layer that every router logit finds equal."""
+    model = next(model for model in MODELS if model.family == "mixtral")
+    save(make_random(model), model, tmp_path / "model")
+    write_token_file(tmp_path / "corpus.h5", text_corpus(model), {})
+    job = job_of(tmp_path, tmp_path / "job.toml")
+    done = verify(job)
+    assert done.code == 0 and "two experts tie" not in done.out
+
+    tensors = load_file(tmp_path / "model" / WEIGHTS)
+    (router,) = [name for name in tensors if "layers.1." in name and name.endswith("gate.weight")]
+    tensors[router][1] = tensors[router][0]
+    save_file(tensors, tmp_path / "model" / WEIGHTS, metadata={"format": "pt"})
+    oracle = Oracle(tmp_path / "model")
+    passes = [oracle.run(window.ids) for window in text_corpus(model).windows(CUT)[:2]]
+    sure = np.concatenate([one.is_sure for one in passes], axis=1)
+    done = verify(job)
+    assert (done.code, done.err) == (0, "")
+    assert 0 < (~sure).sum() < sure.size
+    count = f"{(~sure).sum():,} of {sure.size:,} tokens of layers"
+    assert f"left out   {count}: two experts tie there, or before\n" in done.out
 
 
 def test_a_vision_transformer_agrees_on_images_of_another_size(verify: Verify, tmp_path: Path) -> None:
@@ -316,17 +352,21 @@ def test_tokens_of_another_tokenizer_are_named(
 ) -> None:
     write_words(spelled / "model", LLAMA.vocabulary, swapped=True)
     done = verify(job_of(spelled, spelled / "job.toml"))
-    assert done.code == 1 and done.verdict.startswith("agree: ")  # the model itself
+    assert done.code == 1
+    assert done.out.splitlines()[-2].startswith("agree: ")  # the model itself
+    assert done.verdict.startswith("DIFFER in the tokens: 2 of")
     wrong = [line[11:] for line in done.out.splitlines() if line.startswith("tokens     DIFFER")]
     assert wrong[0] == (
         f"DIFFER: 2 of {LLAMA.vocabulary:,} spellings differ: id 10 is ' w10' in the corpus, ' w11' to"
         " AutoTokenizer"
     )
-    (document,) = [line for line in wrong if "document 0" in line] or [""]
     ids = text_corpus(LLAMA).documents[0]
-    place = np.flatnonzero((ids == 10) | (ids == 11))
-    if len(place):
-        assert document.startswith(f"DIFFER: document 0, token {place[0]}: ")
+    place = int(np.flatnonzero(ids == 10)[0])
+    assert 11 not in ids[:place]
+    assert wrong[1] == (
+        f"DIFFER: document 0, token {place}: ' w10' (10) in the corpus, ' w10' (11) where AutoTokenizer"
+        " encodes the text"
+    )
     said = wrong[0].removeprefix("DIFFER: ")
     compatibility("Tokenizers", "a corpus of another vocabulary: `verify`", "warned", said)
 
@@ -428,6 +468,6 @@ def test_a_model_that_memory_cannot_hold_is_refused(
     monkeypatch.setattr("actsweep.verify.reference.available_bytes", lambda: 1000)
     done = verify(job_of(llama, tmp_path / "job.toml"))
     assert (done.code, done.out) == (5, "")
-    assert done.line.endswith("GiB, and 0.0 GiB of memory are free")
-    assert "model: its weights in float32 take " in done.line
+    assert done.line.endswith(" of memory are free")
+    assert "model: its weights in float32 take 0.0 GiB, a window of 40 tokens 0.0 GiB" in done.line
     compatibility("Checkpoints", "a model larger than memory: `verify`", "refused", done.line)

@@ -22,6 +22,7 @@ BAD_JOB = 2
 ENOUGH_GIB = 1 << 30  # memory that any job fits into: it is the model that is looked at
 # Of a batch job: a run of one rank inside it is what is wanted here.
 TASK_VARIABLES = ("SLURM_NTASKS", "SLURM_NPROCS", "SLURM_STEP_NUM_TASKS", "SLURM_TASKS_PER_NODE")
+KEPT_PARALLEL = ("threads", "microbatch_tokens")
 STAMP = re.compile(r"^\d{4}-\d\d-\d\d \S+ \[\d+/\d+\] ")
 
 Job = dict[str, Any]  # sections of keys; lists of tables
@@ -64,12 +65,11 @@ def sweep_job(program: Path, job: Job, folder: Path, name: str) -> Sweep:
 
 def derived(job: Job, **sections: Mapping[str, Any]) -> Job:
     """The model and corpus of a job, in float32 on one rank, and the residual stream alone."""
-    parallel = {"tensor": 1, "weights": "streamed"}
-    threads = job.get("parallel", {}).get("threads")
+    kept = {key: value for key, value in job.get("parallel", {}).items() if key in KEPT_PARALLEL}
     return {
         "model": {**job["model"], "dtype": "float32"},
         "corpus": {**_without(job["corpus"], "shard"), **sections.get("corpus", {})},
-        "parallel": parallel if threads is None else {**parallel, "threads": threads},
+        "parallel": {**kept, "tensor": 1, "weights": "streamed"},
         "statistics": {"sites": ["residual"], **sections.get("statistics", {})},
         "capture": dict(sections.get("capture", {})),
     }

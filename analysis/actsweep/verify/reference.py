@@ -54,10 +54,14 @@ class Pass:
 class Reference:
     """transformers' model; `notes` say what it did not load."""
 
-    def __init__(self, directory: Path, *, is_text: bool) -> None:
+    def __init__(self, directory: Path, *, is_text: bool, tokens: int = 0) -> None:
+        """`tokens`: of the longest window."""
         _check(directory)
         self._is_text = is_text
-        self.module, information = _load(directory, is_text)
+        config = _config(directory)
+        self._work_bytes = _work_bytes(_half(config, is_text), tokens)
+        _check_memory(directory, self._work_bytes, tokens)
+        self.module, information = _load(directory, config, is_text)
         self.name = f"{type(self.module).__name__}, {self.module.config._attn_implementation} attention"
         self.parameters = sum(weight.numel() for weight in self.module.parameters())
         self._config = _half(self.module.config, is_text)
@@ -180,7 +184,8 @@ class Reference:
         """Turns the model to float64, if it is small; whether it did."""
         import torch
 
-        if self.parameters > DOUBLE_PARAMETERS or 8 * self.parameters > available_bytes():
+        wanted = 8 * self.parameters + 2 * self._work_bytes
+        if self.parameters > DOUBLE_PARAMETERS or wanted > available_bytes():
             return False
         self.module.to(torch.float64)
         return True
@@ -199,25 +204,26 @@ def _check(directory: Path) -> None:
             raise ProgramFailed(
                 f"{path}: {switch} = true: transformers has no such GPT-2 to compare with", BAD_MODEL
             )
-    wanted, free = 4 * _stored_parameters(directory), available_bytes()
-    if wanted > free:
-        raise ProgramFailed(
-            f"{directory}: its weights in float32 take {wanted / 2**30:.1f} GiB, and"
-            f" {free / 2**30:.1f} GiB of memory are free",
-            BAD_DEVICE,
-        )
 
 
-def _load(directory: Path, is_text: bool) -> tuple[Any, dict[str, Any]]:
-    """The model in float32, and what of the checkpoint was not loaded."""
-    import torch
+def _config(directory: Path) -> Any:
+    """As transformers reads it, which says no more than errors from here on."""
     import transformers
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
-        config = transformers.AutoConfig.from_pretrained(directory, local_files_only=True)
-        is_alibi = config.model_type == "falcon" and config.alibi
+        return transformers.AutoConfig.from_pretrained(directory, local_files_only=True)
+    except Exception as error:  # noqa: BLE001 (of any kind: the checkpoint is not ours)
+        raise _unloadable(directory, error) from error
+
+
+def _load(directory: Path, config: Any, is_text: bool) -> tuple[Any, dict[str, Any]]:
+    """The model in float32, and what of the checkpoint was not loaded."""
+    import torch
+
+    is_alibi = config.model_type == "falcon" and config.alibi
+    try:
         return _class_of(config, is_text).from_pretrained(
             directory,
             config=config,
@@ -228,10 +234,34 @@ def _load(directory: Path, is_text: bool) -> tuple[Any, dict[str, Any]]:
             local_files_only=True,
         )
     except Exception as error:  # noqa: BLE001 (of any kind: the checkpoint is not ours)
-        words = " ".join(str(error).split()) or "nothing"
+        raise _unloadable(directory, error) from error
+
+
+def _unloadable(directory: Path, error: Exception) -> ProgramFailed:
+    words = " ".join(str(error).split()) or "nothing"
+    kind = type(error).__name__
+    return ProgramFailed(f"{directory}: transformers cannot load it: {kind}: {words}", BAD_MODEL)
+
+
+def _work_bytes(half: Any, tokens: int) -> int:
+    """What a window takes: eager attention has its scores four times over, and there are logits."""
+    heads = getattr(half, "num_attention_heads", 1)
+    vocabulary = getattr(half, "vocab_size", 0)
+    return 16 * heads * tokens**2 + 12 * vocabulary * tokens
+
+
+def _check_memory(directory: Path, work_bytes: int, tokens: int) -> None:
+    weights, free = 4 * _stored_parameters(directory), available_bytes()
+    if weights + work_bytes > free:
         raise ProgramFailed(
-            f"{directory}: transformers cannot load it: {type(error).__name__}: {words}", BAD_MODEL
-        ) from error
+            f"{directory}: its weights in float32 take {_gib(weights)}, a window of {tokens:,} tokens"
+            f" {_gib(work_bytes)}, and {_gib(free)} of memory are free",
+            BAD_DEVICE,
+        )
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB"
 
 
 def _class_of(config: Any, is_text: bool) -> Any:

@@ -128,11 +128,13 @@ def _encoded(file: TokenFile, tokenizer: Any) -> Iterator[Finding]:
             agreeing += kept
         else:
             place, theirs = wrong
-            mine = ids[place] if place < len(ids) else None
+            one = int(ids[place])
+            mine = f"{file.spellings[one].decode('utf-8', 'replace')!r} ({one})"
+            other = "nothing" if theirs is None else f"{tokenizer.decode([theirs])!r} ({theirs})"
             yield Finding(
                 False,
-                f"document {number}, token {place}: {_named(file, mine)} in the corpus,"
-                f" {_named(file, theirs)} where AutoTokenizer encodes the text",
+                f"document {number}, token {place}: {mine} in the corpus, {other} where AutoTokenizer"
+                " encodes the text",
             )
     if agreeing:
         yield Finding(True, f"{agreeing:,} ids of the windows' documents, encoded anew, are the same")
@@ -154,19 +156,14 @@ def _first_difference(
     found = None
     # A decoder may have put a space before the first word.
     for candidate in [text, text[1:]] if text.startswith(" ") else [text]:
-        encoded = np.array(tokenizer(candidate, add_special_tokens=False)["input_ids"][:kept])
+        encoded = np.array(tokenizer(candidate, add_special_tokens=False)["input_ids"])
         shared = min(len(encoded), kept)
         differing = np.flatnonzero(encoded[:shared] != ids[:shared])
-        if not len(differing) and len(encoded) == kept:
+        is_longer = kept == len(ids) and len(encoded) > kept
+        if not len(differing) and shared == kept and not is_longer:
             return None
-        place = int(differing[0]) if len(differing) else shared
+        place = int(differing[0]) if len(differing) else min(shared, kept - 1)
         if found is None or place > found[0]:
             found = place, int(encoded[place]) if place < len(encoded) else None
     return found
 
-
-def _named(file: TokenFile, one: int | None) -> str:
-    if one is None:
-        return "nothing"
-    text = file.spellings[one].decode("utf-8", "replace") if one < len(file.spellings) else "?"
-    return f"{text!r} ({one})"
