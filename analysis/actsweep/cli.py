@@ -49,9 +49,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OutputError as error:
         print(f"actsweep: {error}", file=sys.stderr)
         return BAD_OUTPUT
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         print(f"actsweep: {error}", file=sys.stderr)
         return BAD_INPUT
+    except OSError as error:
+        # HDF5's have no number: of a dataset that it cannot read.
+        fault = error.strerror if error.errno else "a dataset is damaged"
+        print(f"actsweep: {_named_files(options)}: cannot be read: {fault}", file=sys.stderr)
+        return BAD_INPUT
+
+
+def _named_files(options: argparse.Namespace) -> str:
+    """The inputs of a command, for an error that names none."""
+    given = vars(options)
+    named = [given[key] for key in ("file", "first", "second", "job") if key in given]
+    return ", ".join(map(str, named + given.get("files", [])))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -392,6 +392,30 @@ def test_files_that_are_no_sweeps_are_one_line_in_every_command(
         compatibility("Outputs", f"{what}: `python -m actsweep`", "refused", f"{path.name}: {said}")
 
 
+def test_a_damaged_dataset_is_one_line(
+    sweep: Callable[..., Path], tmp_path: Path, compatibility: Compatibility
+) -> None:
+    path = Path(shutil.copy(sweep("all_sites"), tmp_path / "damaged.h5"))
+    with h5py.File(path) as file:
+        dataset = file["magnitude_bin"]  # a coordinate of every site
+        assert dataset.compression == "gzip"
+        chunk = dataset.id.get_chunk_info(0)
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset : chunk.byte_offset + chunk.size] = b"\xff" * chunk.size
+    path.write_bytes(content)
+    for command in (
+        ("info", path),
+        ("pictures", path, "-o", tmp_path / "out"),
+        ("report", path, "-o", tmp_path / "out"),
+        ("export", "imatrix", path, tmp_path / "out"),
+    ):
+        done = run(*command)
+        assert done.code == 2, command
+        assert done.line == f"actsweep: {path}: cannot be read: a dataset is damaged", command
+    what = "a sweep file with a damaged dataset: `python -m actsweep`"
+    compatibility("Outputs", what, "refused", done.line.removeprefix("actsweep: "))
+
+
 def test_places_that_cannot_be_written_are_one_line_and_exit_code_6(
     sweep: Callable[..., Path], tmp_path: Path, compatibility: Compatibility
 ) -> None:
