@@ -18,6 +18,7 @@ from preparation.errors import MODEL, PreparationError
 from preparation.file_kinds import kind_at
 
 MAGIC = b"GGUF"
+VERSIONS = (2, 3)
 QUANTISATION_VERSION = 2  # of the blocks that the gguf package knows
 PART_NAME = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
 
@@ -121,9 +122,13 @@ def _open(path: Path) -> gguf.GGUFReader:
     try:
         kind = kind_at(path)
         with path.open("rb") as file:
-            magic = file.read(len(MAGIC))
+            magic, version = file.read(4), file.read(4)
         if magic != MAGIC:
             raise PreparationError(MODEL, f"{path} is no GGUF file, found: {kind}")
+        if int.from_bytes(version, "big") in VERSIONS:
+            raise PreparationError(MODEL, f"{path} is big-endian, expected a little-endian GGUF file")
+        if (number := int.from_bytes(version, "little")) not in VERSIONS:
+            raise PreparationError(MODEL, f"{path} is of GGUF version {number}, expected 2 or 3")
         reader = WholeReader(path)
     except FileNotFoundError:
         raise PreparationError(MODEL, f"{path}: no such file") from None
@@ -133,8 +138,6 @@ def _open(path: Path) -> gguf.GGUFReader:
         raise
     except Exception as error:  # damaged files raise almost anything
         raise PreparationError(MODEL, f"{path} is not a whole GGUF file: {_reason(error)}") from None
-    if reader.endianess != gguf.GGUFEndian.LITTLE:
-        raise PreparationError(MODEL, f"{path} is big-endian, expected a little-endian GGUF file")
     return reader
 
 
