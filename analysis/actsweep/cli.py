@@ -32,6 +32,7 @@ from .report import write_report
 from .report.cells import cell_text
 from .report.write import labelled
 from .sweep import KEYS, Sweep, open_sweep
+from .verify import BOUND, ProgramFailed, Request, verify
 
 BAD_INPUT, BAD_OUTPUT = 2, 6
 EXPORTS = {"imatrix": export_imatrix, "smoothquant": export_smoothquant}
@@ -105,26 +106,26 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_verify(commands: argparse._SubParsersAction) -> None:
-    verify = commands.add_parser(
+    parser = commands.add_parser(
         "verify", help="run a job's first windows through transformers too, and compare"
     )
-    verify.add_argument("job", type=Path, metavar="JOB.toml")
-    verify.add_argument("--windows", type=_positive, default=2, metavar="N", help="default: 2")
-    verify.add_argument(
+    parser.add_argument("job", type=Path, metavar="JOB.toml")
+    parser.add_argument("--windows", type=_positive, default=2, metavar="N", help="default: 2")
+    parser.add_argument(
         "--bound",
         type=_bound,
-        default=1e-3,
+        default=BOUND,
         metavar="R",
-        help="of a channel's largest magnitude, and of the loss in nats (default: 0.001)",
+        help=f"of a channel's largest magnitude, and of the loss in nats (default: {BOUND:g})",
     )
-    verify.add_argument("--program", type=Path, help="default: build/actsweep, or that of the PATH")
-    verify.add_argument(
+    parser.add_argument("--program", type=Path, help="default: build/actsweep, or that of the PATH")
+    parser.add_argument(
         "--reference",
         type=Path,
         metavar="DIR",
         help="checkpoint that transformers loads, in the place of the job's",
     )
-    verify.set_defaults(command=_verify)
+    parser.set_defaults(command=_verify)
 
 
 def _positive(text: str) -> int:
@@ -142,10 +143,6 @@ def _bound(text: str) -> float:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    # Without transformers and torch the other commands work too.
-    from .verify.command import Request, verify
-    from .verify.program import ProgramFailed
-
     request = Request(
         options.job, options.windows, options.bound, options.program, options.reference
     )

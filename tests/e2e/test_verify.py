@@ -206,6 +206,7 @@ def test_a_vision_transformer_agrees_on_images_of_another_size(verify: Verify, t
     assert (done.code, done.err) == (0, "")
     height, width = VIT.image
     assert f"windows    the first 2 images of {height} × {width} pixels, of corpus.h5" in done.out
+    assert "note       pixels are those of the corpus: the checkpoint's processor is not run\n" in done.out
     assert all(float(row[1]) < 1e-4 for row in done.layers)
 
 
@@ -465,7 +466,7 @@ def test_without_transformers_it_says_how_to_install_it(
 def test_a_model_that_memory_cannot_hold_is_refused(
     verify: Verify, llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compatibility: Compatibility
 ) -> None:
-    monkeypatch.setattr("actsweep.verify.reference.available_bytes", lambda: 1000)
+    monkeypatch.setattr("actsweep.verify.memory.available_bytes", lambda: 1000)
     done = verify(job_of(llama, tmp_path / "job.toml"))
     assert (done.code, done.out) == (5, "")
     assert done.line.endswith(" of memory are free")

@@ -131,6 +131,8 @@ def _print_head(job: Job, windows: list[Window], their: TheirSide, findings: lis
         print(
             f"{'left out':<11}{unsure:,} of {total:,} tokens of layers: two experts tie there, or before"
         )
+    if windows[0].inputs.ndim > 1:
+        print(f"{'note':<11}pixels are those of the corpus: the checkpoint's processor is not run")
     for note in their.notes:
         print(f"{'note':<11}{note}")
 

@@ -18,27 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import memory
 from .program import ProgramFailed
 
 if TYPE_CHECKING:
     import torch
 
-BAD_MODEL, BAD_DEVICE = 4, 5
+BAD_MODEL = 4
 NEAR_TIE = 1e-5  # of a router's logits: rounding may choose either expert
 DOUBLE_PARAMETERS = 1_000_000_000  # of larger models the own error is not measured
 BLOCK_LISTS = ("layers", "h", "blocks", "layer")
 # Keys of config.json for what transformers' GPT-2 does not have (data/README.md).
 UNKNOWN_SWITCHES = ("sink_token", "attention_bias_kv")
-# Versions 2 and 1: the folder, its limit, what is used, and pages of files in that.
-CONTROL_GROUPS = (
-    (Path("/sys/fs/cgroup"), "memory.max", "memory.current", "inactive_file"),
-    (
-        Path("/sys/fs/cgroup/memory"),
-        "memory.limit_in_bytes",
-        "memory.usage_in_bytes",
-        "total_inactive_file",
-    ),
-)
 IMAGE_PARTS, TEXT_PARTS = ("vision", "visual", "image"), ("text_model", "language_model")
 
 
@@ -59,8 +50,8 @@ class Reference:
         _check(directory)
         self._is_text = is_text
         config = _config(directory)
-        self._work_bytes = _work_bytes(_half(config, is_text), tokens)
-        _check_memory(directory, self._work_bytes, tokens)
+        self._work_bytes = memory.work_bytes(_half(config, is_text), tokens)
+        memory.check(directory, self._work_bytes, tokens)
         self.module, information = _load(directory, config, is_text)
         self.name = f"{type(self.module).__name__}, {self.module.config._attn_implementation} attention"
         self.parameters = sum(weight.numel() for weight in self.module.parameters())
@@ -185,7 +176,7 @@ class Reference:
         import torch
 
         wanted = 8 * self.parameters + 2 * self._work_bytes
-        if self.parameters > DOUBLE_PARAMETERS or wanted > available_bytes():
+        if self.parameters > DOUBLE_PARAMETERS or wanted > memory.available_bytes():
             return False
         self.module.to(torch.float64)
         return True
@@ -243,27 +234,6 @@ def _unloadable(directory: Path, error: Exception) -> ProgramFailed:
     return ProgramFailed(f"{directory}: transformers cannot load it: {kind}: {words}", BAD_MODEL)
 
 
-def _work_bytes(half: Any, tokens: int) -> int:
-    """What a window takes: eager attention has its scores four times over, and there are logits."""
-    heads = getattr(half, "num_attention_heads", 1)
-    vocabulary = getattr(half, "vocab_size", 0)
-    return 16 * heads * tokens**2 + 12 * vocabulary * tokens
-
-
-def _check_memory(directory: Path, work_bytes: int, tokens: int) -> None:
-    weights, free = 4 * _stored_parameters(directory), available_bytes()
-    if weights + work_bytes > free:
-        raise ProgramFailed(
-            f"{directory}: its weights in float32 take {_gib(weights)}, a window of {tokens:,} tokens"
-            f" {_gib(work_bytes)}, and {_gib(free)} of memory are free",
-            BAD_DEVICE,
-        )
-
-
-def _gib(count: int) -> str:
-    return f"{count / 2**30:.1f} GiB"
-
-
 def _class_of(config: Any, is_text: bool) -> Any:
     import transformers
 
@@ -305,37 +275,3 @@ def _lists(module: Any, is_text: bool) -> Iterator[tuple[str, Any]]:
 def _first(names: list[str]) -> str:
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     return f"{names[0]}{more}"
-
-
-def _stored_parameters(directory: Path) -> int:
-    """By the headers of the files; 0 where one cannot be read, which transformers will say."""
-    from safetensors import SafetensorError, safe_open
-
-    count = 0
-    try:
-        for path in directory.glob("*.safetensors"):
-            with safe_open(path, "np") as file:
-                shapes = [file.get_slice(name).get_shape() for name in file.keys()]
-            count += sum(int(np.prod(shape, dtype=np.int64)) for shape in shapes)
-    except (OSError, SafetensorError):
-        return 0
-    return count
-
-
-def available_bytes() -> int:
-    """Free memory of the machine, or below the limit of a control group; files' pages are free."""
-    (free,) = _numbers(Path("/proc/meminfo"), "MemAvailable:")
-    found = [free * 1024]
-    for folder, limit, used, pages in CONTROL_GROUPS:
-        paths = [folder / name for name in (limit, used)]
-        words = [path.read_text().strip() for path in paths if path.is_file()]
-        if len(words) == 2 and words[0].isdigit():
-            cached = sum(_numbers(folder / "memory.stat", pages))
-            found.append(int(words[0]) - int(words[1]) + cached)
-    return min(found)
-
-
-def _numbers(path: Path, name: str) -> list[int]:
-    """The numbers behind a name, one a line."""
-    lines = [line.split() for line in path.read_text().splitlines()]
-    return [int(words[1]) for words in lines if words[0] == name]
