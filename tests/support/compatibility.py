@@ -50,8 +50,8 @@ class Row:
 def plain(message: str) -> str:
     """One message without what differs from run to run: the logger's stamp, folders of a test."""
     (line,) = [line for line in message.strip().splitlines() if line] or [""]
-    line = re.sub(r"^\[[^\]]*\] (\[[^\]]*\] )*((error|warning): )?", "", line)
-    line = re.sub(r"^(error|warning): ", "", line)
+    line = re.sub(r"^\d{4}-\d\d-\d\d \S+ \[\d+/\d+\] ", "", line)
+    line = re.sub(r"^(error|warning|info): ", "", line)
     return re.sub(r"/(?:[\w.+-]+/)+", "", line).replace("`", "'")
 
 
