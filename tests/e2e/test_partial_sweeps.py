@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -301,7 +302,8 @@ def test_an_export_names_experts_that_no_token_chose(
                 name = f"model.layers.{layer - 1}.block_sparse_moe.experts.{expert}.w1"
                 squares = tensors[name]
             assert (squares == 0).all() == (expert in unused)
-    compatibility("Outputs", f"an expert without tokens: `export {kind}`", "warned", done.err.splitlines()[0])
+    line = re.sub(r"experts? [\d, ]+ of", "experts 1, 7 of", done.err.splitlines()[0])
+    compatibility("Outputs", f"an expert without tokens: `export {kind}`", "warned", line)
 
 
 def test_an_export_names_a_routed_layer_without_a_finite_token(tmp_path: Path) -> None:

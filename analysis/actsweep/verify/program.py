@@ -94,8 +94,17 @@ def _call(program: Path, *arguments: object) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode == 0:
         return
-    lines = (STAMP.sub("", line) for line in (done.stdout + done.stderr).splitlines())
-    errors = [line for line in lines if line.strip() and not line.startswith("warning: ")]
-    message = "\n".join(errors) or f"{program} ended with {done.returncode} and said nothing"
-    code = done.returncode if done.returncode > 1 else BAD_JOB
-    raise ProgramFailed(message.removeprefix("error: "), code)
+    message = _errors(done.stderr) or f"{program}: ended with {done.returncode} and said nothing"
+    raise ProgramFailed(message, done.returncode if done.returncode > 1 else BAD_JOB)
+
+
+def _errors(log: str) -> str:
+    """The errors of a log without its stamps, with the lines that go on below them."""
+    found, is_error = [], False
+    for line in log.splitlines():
+        bare = STAMP.sub("", line)
+        if bare != line:
+            is_error = bare.startswith("error: ")
+        if is_error:
+            found.append(bare.removeprefix("error: "))
+    return "\n".join(found)
