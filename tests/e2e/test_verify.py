@@ -417,6 +417,14 @@ def test_every_mistake_of_a_job_is_said(verify: Verify, tmp_path: Path) -> None:
     )
 
 
+def test_names_that_are_not_ascii_are_kept(verify: Verify, llama: Path, tmp_path: Path) -> None:
+    shutil.copytree(llama, tmp_path / "modèle 🐘")
+    job = job_of(tmp_path / "FOLDER", tmp_path / "job.toml")
+    job.write_text(job.read_text().replace("FOLDER", "modèle 🐘"), encoding="utf-8")
+    done = verify(job)
+    assert (done.code, done.err) == (0, "")
+
+
 def test_what_transformers_cannot_load_is_one_line(
     verify: Verify, llama: Path, tmp_path: Path, compatibility: Compatibility
 ) -> None:

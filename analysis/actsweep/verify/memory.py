@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .program import ProgramFailed
+from .program import BAD_DEVICE, ProgramFailed
 
-BAD_DEVICE = 5
 # Versions 2 and 1: the folder, its limit, what is used, and pages of files in that.
 CONTROL_GROUPS = (
     (Path("/sys/fs/cgroup"), "memory.max", "memory.current", "inactive_file"),

@@ -18,8 +18,8 @@ from typing import Any
 
 from ..sweep import Sweep, open_sweep
 
-BAD_JOB = 2
-ENOUGH_GIB = 1 << 30  # memory that any job fits into: it is the model that is looked at
+BAD_JOB, BAD_DEVICE = 2, 5
+ENOUGH_GIB = 1_000_000  # memory that any job fits into: it is the model that is looked at
 # Of a batch job: a run of one rank inside it is what is wanted here.
 TASK_VARIABLES = ("SLURM_NTASKS", "SLURM_NPROCS", "SLURM_STEP_NUM_TASKS", "SLURM_TASKS_PER_NODE")
 KEPT_PARALLEL = ("threads", "microbatch_tokens")
@@ -80,7 +80,7 @@ def to_toml(job: Mapping[str, Mapping[str, Any]]) -> str:
     lines = []
     for name, keys in job.items():
         lines.append(f"[{name}]")
-        lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+        lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in keys.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -94,8 +94,13 @@ def _call(program: Path, *arguments: object) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode == 0:
         return
-    message = _errors(done.stderr) or f"{program}: ended with {done.returncode} and said nothing"
-    raise ProgramFailed(message, done.returncode if done.returncode > 1 else BAD_JOB)
+    # Without a stamp: of another program, or of the command line.
+    errors = _errors(done.stderr)
+    said = " ".join(done.stderr.split()) or "nothing"
+    message = errors or f"{program}: ended with {done.returncode}: {said}"
+    was_killed = done.returncode < 0
+    is_ours = done.returncode > 1
+    raise ProgramFailed(message, done.returncode if is_ours else BAD_DEVICE if was_killed else BAD_JOB)
 
 
 def _errors(log: str) -> str:
