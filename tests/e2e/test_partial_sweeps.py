@@ -336,6 +336,7 @@ def broken_files(whole: Path, folder: Path) -> dict[str, tuple[Path, str]]:
     paths = {name: folder / f"{name}.h5" for name in ("text", "empty", "cut", "other", "unfinished")}
     paths["text"].write_text("no HDF5")
     paths["empty"].touch()
+    (folder / "folder").mkdir()
     paths["cut"].write_bytes(content[:1000])
     with h5py.File(paths["other"], "w") as file:
         file["x"] = [1]
@@ -368,7 +369,9 @@ def broken_files(whole: Path, folder: Path) -> dict[str, tuple[Path, str]]:
         "a sweep file without one of its groups": (
             paths["headless"], "expected a group '/tokens', found none"
         ),
-        "a folder in place of a sweep file": (folder, "expected a sweep file, found a folder"),
+        "a folder in place of a sweep file": (
+            folder / "folder", "expected a sweep file, found a folder"
+        ),
         "a path without a file": (folder / "none.h5", "expected a sweep file, found no such file"),
     }  # fmt: skip
 

@@ -41,6 +41,7 @@ def verify(request: Request) -> bool:
     _check_packages()
     program = find_program(request.program)
     job = read_job(program, request.job)
+    _silence_transformers()
     directory = request.reference or Path(job["model"]["path"])
     corpus = Path(job["corpus"]["path"])
     with h5py.File(corpus) as file:
@@ -108,6 +109,14 @@ def _check_packages() -> None:
             f"verify needs {', '.join(missing)}:"
             " pip install './analysis[verify]' brings what is missing"
         )
+
+
+def _silence_transformers() -> None:
+    """Errors alone: what it leaves out or cannot do is in our own lines."""
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
 
 
 def _print_head(job: Job, windows: list[Window], their: TheirSide, findings: list[Finding]) -> None:

@@ -198,11 +198,9 @@ def _check(directory: Path) -> None:
 
 
 def _config(directory: Path) -> Any:
-    """As transformers reads it, which says no more than errors from here on."""
+    """As transformers reads it."""
     import transformers
 
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
     try:
         return transformers.AutoConfig.from_pretrained(directory, local_files_only=True)
     except Exception as error:  # noqa: BLE001 (of any kind: the checkpoint is not ours)
