@@ -1,72 +1,38 @@
 """Corpus files -> the pieces of their documents, in order, with bounded memory.
 
-In: text files (one file, one document) and `.jsonl` files (one record, one document), each plain or
-`.gz`. Out: pieces of about PIECE_CHARS characters, cut where `encoding.safe_cuts` allows it; short
-documents are one piece. Refuses a missing or damaged file, invalid UTF-8 (with its byte offset), a
-JSONL record without the text field (with its line), and a text that cannot be cut within
+In: text files (one file, one document) and files of JSON records (one record, one document), told
+apart by content (corpus_kinds.py), plain or compressed (stored_file.py). Out: pieces of about PIECE_CHARS
+characters, cut where `encoding.safe_cuts` allows it; short documents are one piece. Refuses a
+missing or damaged file, invalid UTF-8 (with its byte offset), and a text that cannot be cut within
 LONGEST_PIECE_CHARS.
 """
 
 from __future__ import annotations
 
 import codecs
-import gzip
-import hashlib
-import io
-import json
 import re
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from preparation.encoding import Piece, lead_of
 from preparation.errors import CORPUS, PreparationError
+from preparation.corpus_kinds import FileKind, UTF8_BOM, kind_of
+from preparation.records import LONGEST_RECORD, JsonValues, text_of, text_of_line
+from preparation.remarks import Remarks
+from preparation.stored_file import READ_BYTES, CountedFile, open_content
 
-READ_BYTES = 1 << 20
 PIECE_CHARS = 1 << 18
 LONGEST_PIECE_CHARS = 1 << 26
-LONGEST_RECORD_BYTES = 1 << 28
-
-
-class CountedFile(io.RawIOBase):
-    """A file as it is stored, counted and hashed while it is read."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            self._file = path.open("rb", buffering=0)
-        except OSError as error:
-            raise PreparationError(CORPUS, f"{path}: {error.strerror}") from None
-        self._hash = hashlib.sha256()
-        self.bytes_read = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:
-        count = self._file.readinto(buffer)
-        self._hash.update(buffer[:count])
-        self.bytes_read += count
-        return count
-
-    def sha256(self) -> str:
-        return self._hash.hexdigest()
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
 
 
 class SourceFile:
     """One corpus file. `pieces` may be read once; `description` is whole thereafter."""
 
-    def __init__(self, path: Path, text_field: str) -> None:
+    def __init__(self, path: Path, text_field: str, remarks: Remarks) -> None:
         self.path = path
         self._text_field = text_field
+        self._remarks = remarks
         self._stored = CountedFile(path)
-        is_compressed = path.suffix == ".gz"
-        buffered = io.BufferedReader(self._stored, READ_BYTES)
-        self._content = gzip.GzipFile(fileobj=buffered) if is_compressed else buffered
-        self._is_jsonl = (Path(path.stem) if is_compressed else path).suffix == ".jsonl"
 
     def __enter__(self) -> SourceFile:
         return self
@@ -86,22 +52,35 @@ class SourceFile:
         }
 
     def pieces(self, cuts: re.Pattern[str] | None) -> Iterator[Piece]:
-        try:
-            if not self._is_jsonl:
-                yield from cut_document(self._decoded(), cuts, str(self.path))
-                return
-            for place, text in self._records():
-                yield from cut_document([text], cuts, place)
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise PreparationError(
-                CORPUS, f"{self.path} is not a whole gzip file: {error}"
-            ) from None
-        except OSError as error:
-            raise PreparationError(CORPUS, f"{self.path} cannot be read: {error}") from None
+        self._content = open_content(self.path, self._stored)
+        self._bom_bytes = len(UTF8_BOM) if self._content.look(3) == UTF8_BOM else 0
+        kind = kind_of(self.path, self._content, self._text_field, self._remarks)
+        if kind is FileKind.TEXT:
+            yield from self._remarked(self._decoded(), cuts, str(self.path))
+            return
+        documents = 0
+        for place, text in self._lines() if kind is FileKind.LINES else self._values():
+            documents += 1
+            yield from self._remarked([text], cuts, place)
+        if documents == 0:
+            self._remarks.note("file(s) hold no document", str(self.path))
+
+    def _remarked(
+        self, chunks: Iterable[str], cuts: re.Pattern[str] | None, place: str
+    ) -> Iterator[Piece]:
+        is_blank = True
+        chars = 0
+        for piece in cut_document(chunks, cuts, place):
+            is_blank = is_blank and not piece.text.strip()
+            chars += len(piece.text)
+            yield piece
+        if is_blank:
+            what = "hold white space alone" if chars else "are empty, and have no tokens"
+            self._remarks.note(f"document(s) {what}", place)
 
     def _decoded(self) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder("utf-8")()
-        offset = 0
+        offset = self._bom_bytes
         is_last = False
         while not is_last:
             chunk = self._content.read(READ_BYTES)
@@ -113,44 +92,38 @@ class SourceFile:
                 self._refuse_utf8(error, offset - pending)
             offset += len(chunk)
 
-    def _records(self) -> Iterator[tuple[str, str]]:
-        """(where, text) of each record; blank lines are none."""
-        offset = 0
+    def _values(self) -> Iterator[tuple[str, str]]:
+        """(where, text) of each record of a JSON document."""
+        for place, record in JsonValues(self._decoded(), str(self.path)):
+            yield place, text_of(record, self._text_field, place)
+
+    def _lines(self) -> Iterator[tuple[str, str]]:
+        """(where, text) of each line's record; blank lines are none."""
+        offset = self._bom_bytes
         number = 0
-        while line := self._content.readline(LONGEST_RECORD_BYTES + 1):
+        while line := self._content.readline(LONGEST_RECORD + 1):
             number += 1
             place = f"{self.path}, line {number}"
-            if len(line) > LONGEST_RECORD_BYTES:
+            if len(line) > LONGEST_RECORD:
                 raise PreparationError(
-                    CORPUS, f"{place}: a record of more than {LONGEST_RECORD_BYTES >> 20} MiB"
+                    CORPUS, f"{place}: a record of more than {LONGEST_RECORD >> 20} MiB"
                 )
+            begins_with_bom = line.startswith(UTF8_BOM)  # where files were put together
             try:
-                text = line.decode("utf-8")
+                text = line.decode("utf-8-sig")
             except UnicodeDecodeError as error:
-                self._refuse_utf8(error, offset)
+                self._refuse_utf8(error, offset + len(UTF8_BOM) * begins_with_bom)
             offset += len(line)
             if text.strip():
-                yield place, self._text_of(text, place)
-
-    def _text_of(self, line: str, place: str) -> str:
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise PreparationError(CORPUS, f"{place}: not JSON: {error}") from None
-        if not isinstance(record, dict) or not isinstance(record.get(self._text_field), str):
-            raise PreparationError(CORPUS, f'{place}: no text in the field "{self._text_field}"')
-        text = record[self._text_field]
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError:
-            raise PreparationError(
-                CORPUS, f"{place}: an escaped half of a surrogate pair, which is no text"
-            ) from None
-        return text
+                yield place, text_of_line(text, self._text_field, place)
+            else:
+                self._remarks.note("blank line(s) between records were left out", place)
 
     def _refuse_utf8(self, error: UnicodeDecodeError, begin: int) -> None:
         raise PreparationError(
-            CORPUS, f"{self.path}: invalid UTF-8 at byte {begin + error.start}: {error.reason}"
+            CORPUS,
+            f"{self.path}: invalid UTF-8 at byte {begin + error.start}: {error.reason}; text in another"
+            " encoding is read after iconv -t UTF-8",
         ) from None
 
 

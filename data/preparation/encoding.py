@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from preparation.errors import MODEL, PreparationError
-from preparation.vocabulary import load_tokenizer
+from preparation.tokenizer_directory import tokenizer_of
 
 
 @dataclass(frozen=True)
@@ -125,12 +124,14 @@ def lead_of(following: str) -> str:
 _tokenizer: Tokenizer | None = None  # of a worker process
 
 
-def start_worker(directory: Path) -> None:
-    """Loads a worker's tokenizer, with one thread: the processes are the parallelism."""
+def start_worker(backend: Path, splits_special_tokens: bool) -> None:
+    """Loads a worker's tokenizer, with one thread: the processes are the parallelism.
+
+    It comes in a file: a worker that is killed before it has read many arguments hangs its parent.
+    """
     global _tokenizer
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the workers
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    _tokenizer = load_tokenizer(directory)
+    _tokenizer = tokenizer_of(backend.read_text(encoding="utf-8"), splits_special_tokens)
 
 
 def encode_in_worker(pieces: Sequence[Piece]) -> list[np.ndarray]:

@@ -6,11 +6,13 @@ turned into one line on standard error and an exit code by `run_program` alone.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -31,6 +33,22 @@ class PreparationError(Exception):
     def __reduce__(self) -> tuple[type[PreparationError], tuple[int, str]]:
         """How it comes whole out of a worker process."""
         return PreparationError, (self.exit_code, str(self))
+
+
+def one_line(text: str) -> str:
+    """Without line ends, which a name may hold."""
+    return text.replace("\n", "\\n").replace("\r", "\\r")
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Makes what the system says of a failed write an error of the output `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise PreparationError(
+            OUTPUT, f"cannot write the output {path}: {error.strerror or error}"
+        ) from None
 
 
 def unwind_on_sigterm() -> None:
@@ -65,9 +83,13 @@ def run_program(name: str, program: Callable[[], None]) -> NoReturn:
         sys.stdout.reconfigure(errors="backslashreplace")  # names that the terminal cannot show
     try:
         program()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own flush
+        print(f"{name}: error: nobody reads the standard output any more", file=sys.stderr)
+        sys.exit(OUTPUT)
     except PreparationError as error:
-        text = str(error).replace("\n", "\\n").replace("\r", "\\r")  # which a name may hold
-        print(f"{name}: error: {text}", file=sys.stderr, flush=True)
+        print(f"{name}: error: {one_line(str(error))}", file=sys.stderr, flush=True)
         if error.leaves_at_once:
             os._exit(error.exit_code)
         sys.exit(error.exit_code)

@@ -106,8 +106,8 @@ def kind_at(path: Path) -> Kind:
         return kind_of(path, file.read(HEAD_BYTES))
 
 
-def refuse_pointer(path: Path) -> None:
-    """Refuses a Git LFS pointer where a model's file should be; another reader says what else is
+def refuse_pointer(path: Path, exit_code: int = MODEL) -> None:
+    """Refuses a Git LFS pointer where a file should be, by default a model's; another reader says what else is
     wrong."""
     try:
         is_pointer = kind_at(path).name == LFS_KIND
@@ -115,5 +115,5 @@ def refuse_pointer(path: Path) -> None:
         return
     if is_pointer:
         raise PreparationError(
-            MODEL, f"{path}: found a {LFS_KIND}, not the file: `git lfs pull` fetches it"
+            exit_code, f"{path}: found a {LFS_KIND}, not the file: `git lfs pull` fetches it"
         )

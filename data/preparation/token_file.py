@@ -8,8 +8,10 @@ tokens.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -19,13 +21,22 @@ import h5py
 import numpy as np
 import tokenizers
 
-from preparation.errors import CORPUS, OUTPUT, PreparationError
+from preparation.errors import CORPUS, PreparationError, writing
+from preparation.hdf5_writes import said_once
+from preparation.output_lock import hold
 from preparation.token_classes import classes_of
 from preparation.vocabulary import Vocabulary
 
 SCHEMA = "actsweep-corpus"
 SCHEMA_VERSION = 1
 SLICE_ELEMENTS = 1 << 20
+
+
+def partial_paths(path: Path) -> tuple[Path, Path, Path]:
+    """Of the file while it is written, its ids and its offsets before that."""
+    parts = ("", ".ids", ".offsets")
+    first, second, third = (path.with_name(f"{path.name}{part}.partial") for part in parts)
+    return first, second, third
 
 
 class RawColumn:
@@ -52,24 +63,31 @@ class RawColumn:
             digest.update(values.tobytes())
 
     def remove(self) -> None:
-        self._file.close()
         self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of what is still in the buffer, which nobody wants
+            self._file.close()
 
 
 class TokenFileWriter:
     """A token file that appears whole, by `finish`, or not at all."""
 
     def __init__(self, path: Path) -> None:
-        if path.is_dir():
-            raise PreparationError(OUTPUT, f"{path} is a directory, expected the name of a file")
         self._path = path
-        self._partial = path.with_name(path.name + ".partial")
+        self._partial, self._ids_path, self._offsets_path = partial_paths(path)
+        self._is_renamed = False
 
     def __enter__(self) -> TokenFileWriter:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._ids = RawColumn(self._path.with_name(self._path.name + ".ids.partial"), "<u4")
-        self._offsets = RawColumn(self._path.with_name(self._path.name + ".offsets.partial"), "<u8")
-        self._offsets.append(np.zeros(1))
+        with contextlib.ExitStack() as stack, writing(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._partial.touch()
+            stack.callback(os.close, hold(self._partial))
+            stack.callback(self._remove_partial)
+            self._ids = RawColumn(self._ids_path, "<u4")
+            stack.callback(self._ids.remove)
+            self._offsets = RawColumn(self._offsets_path, "<u8")
+            stack.callback(self._offsets.remove)
+            self._offsets.append(np.zeros(1))
+            self._cleanup = stack.pop_all()
         return self
 
     def __exit__(
@@ -78,16 +96,20 @@ class TokenFileWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._ids.remove()
-        self._offsets.remove()
-        self._partial.unlink(missing_ok=True)
+        self._cleanup.close()
+
+    def _remove_partial(self) -> None:
+        if not self._is_renamed:  # else it is another run's
+            self._partial.unlink(missing_ok=True)
 
     def append(self, ids: np.ndarray) -> None:
         """More ids of the current document, uint32 [n]."""
-        self._ids.append(ids)
+        with writing(self._path):
+            self._ids.append(ids)
 
     def end_document(self) -> None:
-        self._offsets.append(np.array([self._ids.num_elements]))
+        with writing(self._path):
+            self._offsets.append(np.array([self._ids.num_elements]))
 
     def num_tokens(self) -> int:
         return self._ids.num_elements
@@ -106,7 +128,8 @@ class TokenFileWriter:
         if self.num_tokens() == 0:
             raise PreparationError(CORPUS, "the corpus is empty: no file holds a token")
         digest = hashlib.sha256()
-        with h5py.File(self._partial, "w") as file:
+        # `hold` has the lock: two runs that opened one file would both write it.
+        with said_once(self._path), h5py.File(self._partial, "w", locking=False) as file:
             self._ids.copy_to(file, "ids", digest)
             self._offsets.copy_to(file, "document_offset", digest)
             spellings = vocabulary.spellings
@@ -132,5 +155,9 @@ class TokenFileWriter:
                     "software": f"actsweep prepare_corpus.py, tokenizers {tokenizers.__version__}",
                 }
             )
-        self._partial.rename(self._path)
+        with writing(self._path):
+            with self._partial.open("rb") as written:
+                os.fsync(written.fileno())  # a disk may say only now that it is full
+            self._partial.rename(self._path)
+            self._is_renamed = True
         return digest.hexdigest()

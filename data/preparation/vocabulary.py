@@ -1,14 +1,12 @@
 """What a token file has to know of a tokenizer: the bytes of each id, its special tokens, its
 fingerprint.
 
-In: a model directory with tokenizer.json, and tokenizer_config.json or config.json for the BOS and
-EOS tokens. Refuses a directory without tokenizer.json and a tokenizer that is neither byte-level
+In: the tokenizer of a model directory (tokenizer_directory.py). Refuses one that is neither byte-level
 BPE nor SentencePiece-like.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -18,8 +16,8 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from preparation.errors import MODEL, PreparationError
+from preparation.tokenizer_directory import ModelTokenizer
 
-NO_TOKEN = -1
 BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 WORD_BEGIN = "\u2581"  # SentencePiece's mark for a space
 
@@ -31,20 +29,6 @@ class Vocabulary:
     bos_id: int  # NO_TOKEN where the tokenizer has none
     eos_id: int
     fingerprint: str
-
-
-def load_tokenizer(directory: Path) -> Tokenizer:
-    """The tokenizer of a model directory, without truncation and padding."""
-    path = directory / "tokenizer.json"
-    if not path.is_file():
-        raise PreparationError(MODEL, f"{directory}: there is no tokenizer.json")
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the only type that the tokenizers package raises
-        raise PreparationError(MODEL, f"{path} does not hold a tokenizer: {error}") from None
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
 
 
 def _byte_of_character() -> dict[str, int]:
@@ -110,60 +94,12 @@ def _spellings(path: Path, content: dict[str, Any], tokenizer: Tokenizer) -> lis
     return spellings
 
 
-def fingerprint_of(content: dict[str, Any]) -> str:
-    """SHA-256 of vocabulary, merges, added tokens as JSON with sorted keys, no spaces, UTF-8."""
-    model = content["model"]
-    merges = [
-        merge.split(" ") if isinstance(merge, str) else merge for merge in model.get("merges", [])
-    ]
-    added = [
-        [token["id"], token["content"], token["special"]]
-        for token in content.get("added_tokens", [])
-    ]
-    parts = {"vocab": model["vocab"], "merges": merges, "added_tokens": sorted(added)}
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _special_id(directory: Path, tokenizer: Tokenizer, role: str) -> int:
-    """The id of a role, by tokenizer_config.json, or by config.json where that is silent."""
-    config_path = directory / "tokenizer_config.json"
-    config = _read_json(config_path) if config_path.is_file() else {}
-    if role in config:
-        token = config[role]["content"] if isinstance(config[role], dict) else config[role]
-        number = NO_TOKEN if token is None else tokenizer.token_to_id(token)
-        if number is None:
-            raise PreparationError(
-                MODEL, f"{config_path}: {role} {token!r} is not in tokenizer.json"
-            )
-        return number
-    model_path = directory / "config.json"
-    number = _read_json(model_path).get(f"{role}_id") if model_path.is_file() else None
-    if isinstance(number, list):
-        number = number[0]
-    return NO_TOKEN if number is None else number
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise PreparationError(MODEL, f"{path} is not readable as JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise PreparationError(
-            MODEL, f"{path}: expected a JSON object, found {type(content).__name__}"
-        )
-    return content
-
-
-def load_vocabulary(directory: Path, tokenizer: Tokenizer) -> Vocabulary:
-    """The vocabulary of the `tokenizer` that was loaded from `directory`."""
-    path = directory / "tokenizer.json"
-    content = _read_json(path)
+def load_vocabulary(loaded: ModelTokenizer) -> Vocabulary:
+    content = json.loads(loaded.backend)
     return Vocabulary(
-        spellings=_spellings(path, content, tokenizer),
+        spellings=_spellings(loaded.path, content, loaded.tokenizer),
         special_ids=frozenset(t["id"] for t in content.get("added_tokens", []) if t["special"]),
-        bos_id=_special_id(directory, tokenizer, "bos_token"),
-        eos_id=_special_id(directory, tokenizer, "eos_token"),
-        fingerprint=fingerprint_of(content),
+        bos_id=loaded.bos_id,
+        eos_id=loaded.eos_id,
+        fingerprint=loaded.fingerprint,
     )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
 from preparation.errors import CORPUS, PreparationError
@@ -19,13 +22,30 @@ class KilledWorkerError(PreparationError):
     leaves_at_once = True
 
 
+class _Process(SpawnProcess):
+    """A process that is deaf to Ctrl-C from its first instruction on: that reaches the whole terminal,
+    and the parent ends its workers."""
+
+    def start(self) -> None:
+        resource_tracker.ensure_running()  # which ends with SIGINT unblocked
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+class _Context(SpawnContext):
+    Process = _Process
+
+
 @contextlib.contextmanager
 def worker_pool(
     jobs: int, initializer: Callable[..., None], *arguments: Any
 ) -> Iterator[ProcessPoolExecutor]:
     """A pool of `jobs` processes; one that is killed is a KilledWorkerError."""
     pool = ProcessPoolExecutor(
-        jobs, multiprocessing.get_context("spawn"), initializer=initializer, initargs=arguments
+        jobs, _Context(), initializer=initializer, initargs=arguments
     )
     try:
         yield pool

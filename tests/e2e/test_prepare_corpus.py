@@ -13,7 +13,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from preparing import ENGLISH, MIB, SMOLLM2, TEXT, peak_memory_bytes, run_well, write
-from preparation import documents, vocabulary
+from preparation import documents, tokenizer_files
 from preparation.token_classes import DELIMITER, OTHER, WEAK_SEMANTIC_WORD, class_of
 
 
@@ -176,13 +176,13 @@ def test_fingerprints_follow_the_content_alone(
 
 def test_tokenizer_fingerprint_is_the_vocabulary_and_merges(model: Path) -> None:
     content = json.loads((model / "tokenizer.json").read_text())
-    same = vocabulary.fingerprint_of(content)
+    same = tokenizer_files.fingerprint_of(content, model)
     content["model"]["merges"] = [" ".join(merge) for merge in content["model"]["merges"]]
     content["added_tokens"].reverse()
     content["model"]["vocab"] = dict(reversed(content["model"]["vocab"].items()))
-    assert vocabulary.fingerprint_of(content) == same  # another spelling of the same tokenizer
+    assert tokenizer_files.fingerprint_of(content, model) == same  # another spelling of the same tokenizer
     content["model"]["merges"][:2] = reversed(content["model"]["merges"][:2])
-    assert vocabulary.fingerprint_of(content) != same
+    assert tokenizer_files.fingerprint_of(content, model) != same
 
 
 def test_classes_follow_the_table(

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from preparing import MIB, SMOLLM2, TEXT, assert_refused, run, run_well, write
-from preparation.vocabulary import Vocabulary, load_tokenizer, load_vocabulary
+from preparation.tokenizer_directory import load_tokenizer
+from preparation.vocabulary import Vocabulary, load_vocabulary
 from support.watching import wait_for_end, wait_until
 
 
@@ -37,7 +38,7 @@ def assert_no_file(
 
 
 def known_of(directory: Path) -> Vocabulary:
-    return load_vocabulary(directory, load_tokenizer(directory))
+    return load_vocabulary(load_tokenizer(directory))
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -52,7 +53,6 @@ def known_of(directory: Path) -> Vocabulary:
         ("list.jsonl", b"[1]", ["list.jsonl", "line 1", '"text"']),
         ("half.jsonl", b'{"text": "a"}\n{"te', ["half.jsonl", "line 2", "not JSON"]),
         ("pair.jsonl", b'{"text": "\\ud800"}', ["pair.jsonl", "line 1", "surrogate"]),
-        ("plain.txt.gz", b"not compressed", ["plain.txt.gz", "gzip"]),
         ("cut.txt.gz", gzip.compress(TEXT.encode())[:-9], ["cut.txt.gz", "gzip"]),
         ("rot.txt.gz", gzip.compress(b"x" * 999)[:20] + b"\xff" * 30, ["rot.txt.gz", "gzip"]),
         ("empty.txt", b"", ["empty"]),
@@ -95,20 +95,18 @@ def test_bad_model_directory_is_refused(model: Path, tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_bytes((model / "tokenizer.json").read_bytes())
     result = run_corpus("--tokenizer", tmp_path, *options, "--special", "bos")
     assert_no_file(result, 4, tmp_path, "--special bos", "BOS")
-    (tmp_path / "tokenizer_config.json").write_text('{"bos_token": "<bos>"}')
-    result = run_corpus("--tokenizer", tmp_path, *options, "--special", "bos")
-    assert_no_file(result, 4, tmp_path, "bos_token", "<bos>")
 
 
-def test_bos_comes_from_config_json_where_the_tokenizer_is_silent(
-    model: Path, tmp_path: Path
-) -> None:
+def test_roles_of_config_json_are_no_tokenizers(model: Path, tmp_path: Path) -> None:
+    """AutoTokenizer takes BOS and EOS from its own files alone, and adds a BOS that has no id."""
     (tmp_path / "tokenizer.json").write_bytes((model / "tokenizer.json").read_bytes())
     (tmp_path / "config.json").write_text('{"bos_token_id": 7, "eos_token_id": [8, 9]}')
     known = known_of(tmp_path)
-    assert (known.bos_id, known.eos_id) == (7, 8)
-    (tmp_path / "tokenizer_config.json").write_text('{"bos_token": null}')
-    assert known_of(tmp_path).bos_id == -1  # it says that there is none
+    assert (known.bos_id, known.eos_id) == (-1, -1)
+    (tmp_path / "tokenizer_config.json").write_text('{"bos_token": "<bos>", "eos_token": null}')
+    known = known_of(tmp_path)
+    assert (known.bos_id, known.eos_id) == (49152, -1)
+    assert known.spellings[49152:] == [b"<bos>"]
 
 
 @pytest.mark.parametrize("prompts", [["noequals"], ["a/b=x"], ["p="], ["p=x", "p=y"]])

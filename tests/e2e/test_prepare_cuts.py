@@ -12,8 +12,10 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_
 from tokenizers.models import BPE
 
 from preparing import ENGLISH, TEXT
-from preparation import documents, encoding, vocabulary
+from preparation import documents, encoding
 from preparation.errors import PreparationError
+from preparation.tokenizer_directory import load_tokenizer
+from preparation.vocabulary import Vocabulary, load_vocabulary
 
 
 def trained(tokenizer: Tokenizer, special: list[str]) -> Tokenizer:
@@ -92,9 +94,9 @@ def save(tokenizer: Tokenizer, directory: Path) -> Path:
     return directory
 
 
-def loaded(directory: Path) -> tuple[Tokenizer, vocabulary.Vocabulary]:
-    tokenizer = vocabulary.load_tokenizer(directory)
-    return tokenizer, vocabulary.load_vocabulary(directory, tokenizer)
+def loaded(directory: Path) -> tuple[Tokenizer, Vocabulary]:
+    found = load_tokenizer(directory)
+    return found.tokenizer, load_vocabulary(found)
 
 
 def chunks(text: str, size: int) -> Iterator[str]:

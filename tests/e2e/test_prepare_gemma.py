@@ -24,7 +24,8 @@ from transformers import (
 from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
 from preparing import run_well
-from preparation.vocabulary import load_tokenizer, load_vocabulary
+from preparation.tokenizer_directory import ModelTokenizer, load_tokenizer
+from preparation.vocabulary import load_vocabulary
 from study_packages import TEXTS, folder_of
 
 pytestmark = pytest.mark.slow
@@ -63,9 +64,14 @@ def tokenizer(gemma: Path) -> PreTrainedTokenizerBase:
 
 
 @pytest.fixture(scope="module")
-def alone(gemma: Path) -> Tokenizer:
-    """Without transformers, as prepare_corpus.py reads it."""
+def loaded(gemma: Path) -> ModelTokenizer:
+    """As prepare_corpus.py reads it."""
     return load_tokenizer(gemma)
+
+
+@pytest.fixture(scope="module")
+def alone(loaded: ModelTokenizer) -> Tokenizer:
+    return loaded.tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -183,8 +189,8 @@ def test_ids_follow_the_scores(name: str, alone: Tokenizer, fields: dict[str, An
         assert alone.encode(text, add_special_tokens=False).ids == expected, text
 
 
-def test_vocabulary_bytes_spell_the_text(gemma: Path, alone: Tokenizer) -> None:
-    vocabulary = load_vocabulary(gemma, alone)
+def test_vocabulary_bytes_spell_the_text(loaded: ModelTokenizer, alone: Tokenizer) -> None:
+    vocabulary = load_vocabulary(loaded)
     assert (len(vocabulary.spellings), vocabulary.bos_id, vocabulary.eos_id) == (262144, 2, 1)
     for text in TEXTS.values():
         ids = alone.encode(text, add_special_tokens=False).ids

@@ -1,0 +1,106 @@
+"""Tokenizers of each kind, trained on a little text, and their directories."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+from preparing import ENGLISH
+
+TRAINED_ON = ENGLISH[:30_000]
+BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
+
+
+def byte_level() -> Tokenizer:
+    """As GPT-2's."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=500,
+        show_progress=False,
+        special_tokens=["<s>", "</s>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    tokenizer.train_from_iterator([TRAINED_ON], trainer)
+    return tokenizer
+
+
+def byte_fallback() -> Tokenizer:
+    """As Llama 2's: SentencePiece's BPE, bytes for what is unknown."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("▁*[^▁\n]*|\n"), "isolated")
+    trainer = trainers.BpeTrainer(
+        vocab_size=600, show_progress=False, special_tokens=["<unk>", "<s>", "</s>", *BYTES]
+    )
+    tokenizer.train_from_iterator([TRAINED_ON], trainer)
+    content = json.loads(tokenizer.to_str())
+    content["pre_tokenizer"] = None
+    content["decoder"] = {
+        "type": "Sequence",
+        "decoders": [
+            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+            {"type": "ByteFallback"},
+            {"type": "Fuse"},
+            {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+        ],
+    }
+    content["added_tokens"] = content["added_tokens"][:3]  # bytes are tokens like any other
+    return Tokenizer.from_str(json.dumps(content))
+
+
+def unigram() -> Tokenizer:
+    """As T5's: SentencePiece's Unigram."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=500,
+        show_progress=False,
+        special_tokens=["<s>", "</s>", "<unk>"],
+        unk_token="<unk>",
+    )
+    tokenizer.train_from_iterator([TRAINED_ON[:10_000]], trainer)
+    return tokenizer
+
+
+def word_piece() -> Tokenizer:
+    """As BERT's."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=500, show_progress=False, special_tokens=["[UNK]", "[CLS]", "[SEP]"]
+    )
+    tokenizer.train_from_iterator([TRAINED_ON], trainer)
+    return tokenizer
+
+
+def save(tokenizer: Tokenizer, directory: Path, **files: Any) -> Path:
+    """A directory with tokenizer.json and other files of JSON: `tokenizer_config={…}`."""
+    directory.mkdir(exist_ok=True)
+    tokenizer.save(str(directory / "tokenizer.json"))
+    for name, content in files.items():
+        (directory / f"{name}.json").write_text(json.dumps(content))
+    return directory
+
+
+def changed(directory: Path, **values: Any) -> Path:
+    """With other values in tokenizer.json; `model__dropout=0.1` is that of its model."""
+    path = directory / "tokenizer.json"
+    content = json.loads(path.read_text())
+    for key, value in values.items():
+        part, _, inner = key.partition("__")
+        if inner:
+            content[part][inner] = value
+        else:
+            content[part] = value
+    path.write_text(json.dumps(content))
+    return directory

@@ -1,0 +1,158 @@
+"""What no corpus file is, is refused by what it is, in one line that says what would help."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save as save_safetensors
+
+from corpus_files import LINES, ONE, TWO, UTF8_BOM, read, zstd
+from preparation.errors import CORPUS, PreparationError
+from support.compatibility import Compatibility
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(PreparationError) as caught:
+        read(path)
+    assert caught.value.exit_code == CORPUS
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1 and message.startswith(str(path))
+    return message
+
+
+def archive(make: Callable[[io.BytesIO], None]) -> bytes:
+    stored = io.BytesIO()
+    make(stored)
+    return stored.getvalue()
+
+
+def zipped(stored: io.BytesIO) -> None:
+    with zipfile.ZipFile(stored, "w") as file:
+        file.writestr("a.txt", ONE)
+
+
+def tarred(stored: io.BytesIO) -> None:
+    with tarfile.open(fileobj=stored, mode="w") as file:
+        file.addfile(tarfile.TarInfo("a.txt"))
+
+
+CHAT = b'{"messages": [{"role": "user", "content": "Hi"}], "id": "x"}\n'
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
+REFUSED: list[tuple[str, bytes, list[str], str]] = [
+    ("a.parquet", b"PAR1\x15\x04\x15", ["Parquet", "to_json"], "Parquet"),
+    ("a.jsonl", b"PAR1\x15\x04\x15", ["Parquet"], "Parquet called `.jsonl`"),
+    ("a.arrow", b"ARROW1\0\0", ["Arrow file"], "Arrow"),
+    ("a.arrow", b"\xff\xff\xff\xff\x10\x00\x00\x00", ["Arrow stream"], "an Arrow stream"),
+    ("a.pdf", b"%PDF-1.7\n", ["PDF"], "PDF"),
+    ("a.docx", archive(zipped), ["zip archive", "unpack"], "a zip archive, an office document"),
+    ("a.txt", archive(tarred), ["tar archive", "unpack"], "a tar archive"),
+    ("a.tar.gz", gzip.compress(archive(tarred)), ["tar archive"], "a compressed tar archive"),
+    ("a.txt", "Ünï".encode("utf-16"), ["UTF-16", "iconv"], "UTF-16"),
+    ("a.txt", b"\xfe\xff" + "Ünï".encode("utf-16-be"), ["UTF-16", "iconv"], "UTF-16, the large end first"),
+    ("a.txt", "Plain words".encode("utf-16-le"), ["UTF-16 without", "iconv"], "UTF-16 without a BOM"),
+    ("a.txt", "Ünï".encode("utf-32"), ["UTF-32", "iconv"], "UTF-32"),
+    ("a.txt", "naïve".encode("latin-1"), ["invalid UTF-8 at byte 2", "iconv"], "Latin-1"),
+    ("a.txt", UTF8_BOM + b"ab\xff", ["invalid UTF-8 at byte 5"], "invalid UTF-8 behind a BOM"),
+    ("a.jsonl", UTF8_BOM + b'{"text": "\xff"}', ["invalid UTF-8 at byte 13"], "invalid UTF-8 in a record"),
+    ("a.txt", bytes(4096), ["binary", "4,096 of its first 4,096"], "zeros"),
+    ("a.txt", POINTER, ["Git LFS pointer", "git lfs pull"], "a Git LFS pointer"),
+    ("a.txt", save_safetensors({"a": np.zeros(2)}), ["safetensors"], "safetensors"),
+    ("a.txt", b"GGUF\x03\0\0\0", ["GGUF", "prepare_model.py"], "GGUF"),
+    ("a.txt", b"\x89PNG\r\n\x1a\n", ["PNG", "prepare_images.py"], "an image"),
+    ("a.jsonl", b"<!DOCTYPE html>\n<html>", ["page of HTML"], "a page of HTML called `.jsonl`"),
+    ("a.txt", b"<?xml version='1.0'?>\n<HTML>", ["page of HTML", ".html"], "a page of HTML called `.txt`"),
+    (
+        "a.txt.gz", gzip.compress(TWO.encode())[:-9],
+        ["not a whole gzip file", "ends in the middle"], "gzip that ends early",
+    ),
+    (
+        "a.txt.gz", gzip.compress(TWO.encode())[:-8] + bytes(8),
+        ["not a whole gzip file", "damaged"], "gzip with a wrong checksum",
+    ),
+    ("a.txt.gz", gzip.compress(b"x") + b"behind", ["not a whole gzip file"], "gzip with something behind"),
+    (
+        "a.zst", zstd(LINES.encode())[:-9], ["not a whole zstd file", "ends in the middle"],
+        "zstd that ends early",
+    ),
+    (
+        "a.zst", zstd(LINES.encode())[:-4] + bytes(4), ["not a whole zstd file", "damaged"],
+        "zstd with a wrong checksum",
+    ),
+    (
+        "a.xz", lzma.compress(LINES.encode())[:-9], ["not a whole xz file", "ends in the middle"],
+        "xz that ends early",
+    ),
+    (
+        "a.bz2", bz2.compress(LINES.encode())[:-9],
+        ["not a whole bzip2 file", "ends in the middle"], "bzip2 that ends early",
+    ),
+    (
+        "a.bz2", bz2.compress(LINES.encode())[:30] + bytes(30),
+        ["not a whole bzip2 file", "damaged"], "damaged bzip2",
+    ),
+    ("a.lz4", b"\x04\x22\x4d\x18xx", ["lz4", "decompress"], "lz4"),
+    (
+        "a.jsonl", CHAT, ["line 1", '"messages" (a list)', '"id" (a text)', "apply_chat_template"],
+        "chat records",
+    ),
+    (
+        "a.jsonl", b'{"text": "a"}\n{"body": "b"}', ["line 2", '"body" (a text)', "--text-field"],
+        "a record without the text field",
+    ),
+    (
+        "a.json", b'{"data": [{"text": "a"}]}', ["line 1", '"data" (a list)', "jq"],
+        "an object around the records",
+    ),
+    (
+        "a.json", b'{\n"data": [\n{"text": "a"}]}', ["line 1", '"data" (a list)', "jq"],
+        "an object around the records, over several lines",
+    ),
+    ("a.jsonl", b'{"text": null}', ["line 1", '"text", found null'], "a text that is null"),
+    ("a.jsonl", b'{"text": 12}', ["line 1", '"text", found the number 12'], "a text that is a number"),
+    ("a.jsonl", b'{"text": ["a"]}', ["line 1", '"text", found a list'], "a text that is a list"),
+    ("a.jsonl", b'{"text": "a"}\n[1]', ["line 2", "found a list"], "a record that is a list"),
+    ("a.json", b'[{"text": "a"},\n 3]', ["line 2", "found the number 3"], "an array with a number in it"),
+    ("a.jsonl", b'{"text": "a"}\n{"te', ["line 2", "not JSON"], "JSON lines that end early"),
+    (
+        "a.json", b'[{"text": "a"},\n{"text": "b"}', ["line 2", "not JSON", "end of the file"],
+        "an array without an end",
+    ),
+    ("a.json", b'[{"text": "a"}\n{"text": "b"}]', ["line 2", "comma"], "an array without commas"),
+    ("a.json", b'[{"text": "a"}] x', ["line 1", "behind the end"], "an array with something behind"),
+    (
+        "a.json", b'[{"text": "a"},\n{"text" "b"}]', ["line 2", "not JSON"],
+        "an array with an object that is not JSON",
+    ),
+    ("a.json", b"plain words", ["line 1", "not JSON"], "plain text called `.json`"),
+    ("a.jsonl", b'{"text": "a"}\n' + b"[" * 1000, ["line 2", "nested too deeply"], "1,000 brackets deep"),
+    (
+        "a.json", b'[{"text": "a"},\n' + b"[" * 100_000, ["line 2", "nested too deeply"],
+        "an array, 100,000 brackets deep",
+    ),
+    ("a.jsonl", b'{"text": "\\ud800"}', ["line 1", "surrogate"], "half of a surrogate pair"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content", "words", "what"), REFUSED, ids=[r[3] for r in REFUSED])
+def test_others_are_refused_by_what_they_are(
+    name: str,
+    content: bytes,
+    words: list[str],
+    what: str,
+    tmp_path: Path,
+    compatibility: Compatibility,
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    message = refusal(tmp_path / name)
+    for word in words:
+        assert word in message
+    compatibility("Corpora", what, "refused", message)
