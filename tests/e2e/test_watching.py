@@ -13,7 +13,17 @@ import pytest
 from running import Run, held_at, make_job, status_of, write_job
 
 from support import watching
-from support.watching import SPUN_S, STILL_S, Hang, Look, Stillness, run, wait_for_end, wait_until
+from support.watching import (
+    SPUN_S,
+    STILL_S,
+    Hang,
+    Look,
+    Stillness,
+    kill_tree,
+    run,
+    wait_for_end,
+    wait_until,
+)
 
 
 @pytest.fixture
@@ -75,6 +85,16 @@ def test_a_rank_that_waits_for_another_in_vain_hangs(
         wait_for_end(run.process, [tmp_path], run.log)
     for pid in (first, second):
         wait_until_killed(pid)
+
+
+def test_a_folder_whose_files_come_and_go_is_looked_at(tmp_path: Path) -> None:
+    """As segments do while a sweep ends."""
+    churn = f"cd {tmp_path}; while true; do mkdir -p a/b; : > a/b/c; rm -r a; done"
+    process = subprocess.Popen(["sh", "-c", churn])
+    for _ in range(2000):
+        watching.folder_state(tmp_path)
+    kill_tree(process.pid)
+    process.wait()
 
 
 def test_what_a_command_says_and_its_exit_code_are_kept() -> None:

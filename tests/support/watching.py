@@ -64,13 +64,15 @@ def moved_bytes(pid: int) -> str:
 def folder_state(folder: Path) -> list[tuple[str, int, int]]:
     """Every file of a folder with its size and the time of its last change."""
     found = []
-    for path in sorted(folder.rglob("*")):
-        try:
-            state = path.lstat()
-        except OSError:
-            continue  # removed meanwhile
-        found.append((str(path), state.st_size, state.st_mtime_ns))
-    return found
+    for parent, _, names in os.walk(folder):  # which passes over what is removed meanwhile
+        for name in names:
+            path = os.path.join(parent, name)
+            try:
+                state = os.lstat(path)
+            except OSError:
+                continue  # likewise
+            found.append((path, state.st_size, state.st_mtime_ns))
+    return sorted(found)
 
 
 class Hang(AssertionError):
