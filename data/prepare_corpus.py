@@ -43,6 +43,7 @@ from preparation.errors import (
     run_program,
     writing,
 )
+from preparation.output_path import output_file
 from preparation.remarks import Remarks
 from preparation.token_file import TokenFileWriter, partial_paths
 from preparation.tokenizer_directory import NO_TOKEN, ModelTokenizer, load_tokenizer
@@ -80,7 +81,7 @@ def parse_command_line() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="prepare_corpus.py", description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--tokenizer", required=True, type=Path, metavar="MODEL_DIR")
-    parser.add_argument("--output", required=True, type=Path, metavar="CORPUS.h5")
+    parser.add_argument("--output", required=True, metavar="CORPUS.h5")
     parser.add_argument(
         "--special",
         choices=("none", "bos", "bos-eos"),
@@ -116,16 +117,11 @@ def stored_bytes(files: list[Path]) -> int:
     return total
 
 
-def check_output(output: Path, files: list[Path]) -> None:
-    """Refuses an output that is a directory, within a file, or one of the inputs."""
-    if os.path.isdir(output):
-        raise PreparationError(OUTPUT, f"{output} is a directory, expected the name of a file")
-    folder = next(path for path in output.absolute().parents if os.path.exists(path))
-    if not os.path.isdir(folder):
-        raise PreparationError(OUTPUT, f"{output}: {folder} is a file, expected a folder")
+def refuse_inputs(output: Path, files: list[Path]) -> None:
+    """Refuses an output that is, or is made by way of, one of the inputs."""
     for written in (output, *partial_paths(output)):
         if os.path.exists(written) and any(written.samefile(path) for path in files):
-            raise PreparationError(OUTPUT, f"{written} is one of the files to be read, too")
+            raise PreparationError(OUTPUT, f"cannot write {written}: it is one of the files to be read")
 
 
 def batches(
@@ -260,7 +256,8 @@ def main() -> None:
     arguments = parse_command_line()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     total_bytes = stored_bytes(arguments.files)
-    check_output(arguments.output, arguments.files)
+    output = output_file(arguments.output)
+    refuse_inputs(output, arguments.files)
     loaded = load_tokenizer(arguments.tokenizer)
     vocabulary = load_vocabulary(loaded)
     special = special_tokens(arguments, vocabulary)
@@ -271,13 +268,13 @@ def main() -> None:
     work = batches(arguments.files, arguments.text_field, cuts, sources, remarks)
     own_bos = 0
     with contextlib.ExitStack() as stack:
-        writer = stack.enter_context(TokenFileWriter(arguments.output))
+        writer = stack.enter_context(TokenFileWriter(output))
         progress = stack.enter_context(
             tqdm(
                 total=total_bytes,
                 unit="B",
                 unit_scale=True,
-                desc=arguments.output.name,
+                desc=output.name,
                 disable=None,
             )
         )

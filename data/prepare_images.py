@@ -31,6 +31,7 @@ from preparation.image_file import ImageFileWriter
 from preparation.image_folders import ImageSources, Source, counted
 from preparation.image_processor import ProcessedImage, process
 from preparation.image_settings import Settings, load_settings
+from preparation.output_path import output_file
 from preparation.workers import worker_pool
 
 IMAGES_AHEAD_PER_JOB = 4  # more would only hold memory
@@ -40,7 +41,7 @@ def parse_command_line() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="prepare_images.py", description=__doc__.splitlines()[0])
     parser.add_argument("sources", nargs="+", type=Path, metavar="FOLDER_OR_FILE")
     parser.add_argument("--model", required=True, type=Path, metavar="MODEL_DIR")
-    parser.add_argument("--output", required=True, type=Path, metavar="IMAGES.h5")
+    parser.add_argument("--output", required=True, metavar="IMAGES.h5")
     parser.add_argument(
         "--jobs", type=positive_integer, default=os.cpu_count(), help="default: every core"
     )
@@ -76,15 +77,16 @@ def warn(text: str) -> None:
 
 def main() -> None:
     arguments = parse_command_line()
+    output = output_file(arguments.output)
     settings = load_settings(arguments.model)
     sources = ImageSources(arguments.sources)
     number = len(sources.images)
     jobs = min(arguments.jobs, number)
     oddities: Counter[str] = Counter()
     with contextlib.ExitStack() as stack:
-        writer = stack.enter_context(ImageFileWriter(arguments.output, number))
+        writer = stack.enter_context(ImageFileWriter(output, number))
         progress = stack.enter_context(
-            tqdm(total=number, unit="image", desc=arguments.output.name, disable=None)
+            tqdm(total=number, unit="image", desc=output.name, disable=None)
         )
         images = stack.enter_context(contextlib.closing(processed(sources.images, settings, jobs)))
         for source, image in images:

@@ -101,10 +101,10 @@ def test_outputs_that_cannot_be_are_refused(
     before = source.read_bytes()
     (tmp_path / "linked.txt").symlink_to(source)
     rows = {
-        "a corpus written over its own text": (source, "is one of the files to be read"),
+        "a corpus written over its own text": (source, "it is one of the files to be read"),
         "a corpus written over its own text, by a link": (
             tmp_path / "linked.txt",
-            "is one of the files to be read",
+            "it is one of the files to be read",
         ),
         "a corpus in a folder that is a file": (
             source / "sub" / "out.h5",
@@ -113,6 +113,8 @@ def test_outputs_that_cannot_be_are_refused(
         "a corpus with a name of 300 bytes": (tmp_path / ("n" * 300), "File name too long"),
         "a corpus in a folder without permission": (Path("/proc/out.h5"), "cannot write the output"),
         "a corpus called as a folder is": (tmp_path, "is a directory"),
+        "a corpus whose name ends with a slash": (f"{tmp_path}/new/", "is a directory"),
+        "a corpus written to a device": (Path("/dev/null"), "is a pipe or a device"),
     }
     for what, (output, words) in rows.items():
         result = run("prepare_corpus.py", "--tokenizer", model, "--output", output, source)
@@ -121,6 +123,21 @@ def test_outputs_that_cannot_be_are_refused(
         compatibility("Outputs", what, "refused", shortened)
     assert source.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "linked.txt"]
+
+
+def test_output_that_is_a_link_is_followed(
+    model: Path, tmp_path: Path, compatibility: Compatibility
+) -> None:
+    source = write(tmp_path / "a.txt", "text")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    link = tmp_path / "out.h5"
+    link.symlink_to(scratch / "real.h5")
+    for _ in range(2):  # where there is no file yet, and where there is
+        assert run("prepare_corpus.py", "--tokenizer", model, "--output", link, source).returncode == 0
+        assert link.is_symlink() and h5py.File(link).attrs["num_documents"] == 1
+        assert [path.name for path in scratch.iterdir()] == ["real.h5"]
+    compatibility("Outputs", "a corpus written to a link: the link stays", "read")
 
 
 def test_second_run_of_one_output_is_refused(
@@ -144,7 +161,7 @@ def test_second_run_of_one_output_is_refused(
 def test_text_called_as_a_partial_file_is_kept(model: Path, tmp_path: Path) -> None:
     source = write(tmp_path / "out.h5.ids.partial", "text")
     result = run("prepare_corpus.py", "--tokenizer", model, "--output", tmp_path / "out.h5", source)
-    assert_refused(result, 6, "out.h5.ids.partial is one of the files to be read")
+    assert_refused(result, 6, "out.h5.ids.partial: it is one of the files to be read")
     assert source.read_text() == "text"
 
 
