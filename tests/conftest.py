@@ -6,6 +6,7 @@ computes on GPUs, one for each rank: how many there are, or "auto". Tests on mor
 
 import os
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ from support.compatibility import ROWS_VARIABLE, Compatibility
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # What the program keeps of the checkpoints of tests is no part of the user's own cache.
+    caches = tempfile.TemporaryDirectory(prefix="actsweep-caches-")
+    config.add_cleanup(caches.cleanup)
+    os.environ["XDG_CACHE_HOME"] = caches.name
     config.addinivalue_line("markers", "slow: takes minutes; ctest runs it under the label slow")
 
 

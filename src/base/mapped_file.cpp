@@ -17,8 +17,8 @@ MappedFile::MappedFile(const std::string& path, ErrorKind kind) : path_(path) {
   require(file >= 0, kind, "{}: cannot be opened: {}", path, std::strerror(errno));
   struct stat status {};
   const bool is_file = ::fstat(file, &status) == 0 && S_ISREG(status.st_mode);
-  size_ = is_file ? status.st_size : 0;
-  void* mapped = size_ > 0 ? ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file, 0) : nullptr;
+  if (is_file) state_ = state_of(status);
+  void* mapped = size() > 0 ? ::mmap(nullptr, size(), PROT_READ, MAP_SHARED, file, 0) : nullptr;
   const int reason = errno;
   ::close(file);
   require(is_file, kind, "{}: expected a file, found something else", path);
@@ -29,16 +29,16 @@ MappedFile::MappedFile(const std::string& path, ErrorKind kind) : path_(path) {
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : path_(std::move(other.path_)),
       data_(std::exchange(other.data_, nullptr)),
-      size_(std::exchange(other.size_, 0)) {}
+      state_(std::exchange(other.state_, {})) {}
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(data_, size_);
+  if (data_ != nullptr) ::munmap(data_, size());
 }
 
 void MappedFile::read_ahead(int64_t offset, int64_t length) const {
   const int64_t page = ::sysconf(_SC_PAGESIZE);
   const int64_t begin = offset / page * page;
-  const int64_t end = std::min(offset + length, size_);
+  const int64_t end = std::min(offset + length, size());
   if (end > begin) ::madvise(data_ + begin, end - begin, MADV_WILLNEED);
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/file_reader.h"
 
 namespace actsweep {
 
@@ -21,14 +22,16 @@ class MappedFile {
 
   const std::string& path() const { return path_; }
   const std::byte* data() const { return data_; }
-  int64_t size() const { return size_; }
+  int64_t size() const { return state_.size; }
+  /// When it was mapped.
+  const FileState& state() const { return state_; }
   /// Asks the system to read these bytes ahead.
   void read_ahead(int64_t offset, int64_t length) const;
 
  private:
   std::string path_;
   std::byte* data_ = nullptr;
-  int64_t size_ = 0;
+  FileState state_;
 };
 
 }  // namespace actsweep

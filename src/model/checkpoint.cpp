@@ -2,176 +2,177 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
-#include <set>
+#include <functional>
+#include <unordered_set>
 
 #include "base/error.h"
-#include "base/sha256.h"
+#include "model/unused_tensors.h"
 
 namespace actsweep {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
-using Tensors = std::map<std::string, StoredTensor>;
 
-json read_index(const std::string& path) {
-  std::ifstream file(path);
-  auto index = json::parse(file, nullptr, false);
-  require(index.is_object() && index.contains("weight_map") && index["weight_map"].is_object(),
-          ErrorKind::kModel, "{}: expected a JSON object with \"weight_map\"", path);
-  return index["weight_map"];
-}
-
-/// The shards that an index names, each tensor where the index says, and no tensor that it does not
-/// name.
-Tensors open_sharded(const fs::path& directory, const std::string& index_path) {
-  const auto weight_map = read_index(index_path);
-  std::map<std::string, Tensors> shards;
-  for (const auto& [name, shard] : weight_map.items()) {
-    require(shard.is_string(), ErrorKind::kModel, "{}: tensor {}: expected a file name, found {}",
-            index_path, name, shard.dump());
-    const auto file = shard.get<std::string>();
-    require(fs::path(file).filename() == file, ErrorKind::kModel,
-            "{}: tensor {}: expected a file of this directory, found {}", index_path, name, file);
-    if (!shards.contains(file)) shards[file] = open_safetensors((directory / file).string());
-    require(shards[file].contains(name), ErrorKind::kModel,
-            "{}: tensor {}: missing, though {} places it there", (directory / file).string(), name,
-            index_path);
+/// ORG/NAME of a path with models--ORG--NAME/snapshots/COMMIT in it; empty for any other.
+std::string name_in_cache(const fs::path& path) {
+  constexpr std::string_view kStart = "models--", kJoint = "--";
+  for (auto word = path.begin(); word != path.end(); ++word) {
+    const auto next = std::next(word);
+    if (!word->string().starts_with(kStart) || next == path.end() || *next != "snapshots") continue;
+    const auto commit = std::next(next);
+    if (commit == path.end() || commit->empty()) continue;
+    const auto name = word->string().substr(kStart.size());
+    const auto joint = name.find(kJoint);
+    if (joint == std::string::npos) return name;
+    return name.substr(0, joint) + "/" + name.substr(joint + kJoint.size());
   }
-  Tensors all;
-  for (auto& [file, tensors] : shards) {
-    for (auto& [name, tensor] : tensors) {
-      require(weight_map.value(name, "") == file, ErrorKind::kModel,
-              "{}: tensor {}: not placed there by {}", (directory / file).string(), name,
-              index_path);
-      all.emplace(name, std::move(tensor));
-    }
-  }
-  return all;
+  return "";
 }
 
-Tensors open_tensors(const fs::path& directory) {
-  const auto index = (directory / "model.safetensors.index.json").string();
-  if (fs::exists(index)) return open_sharded(directory, index);
-  const auto single = (directory / "model.safetensors").string();
-  require(fs::exists(single), ErrorKind::kModel,
-          "{}: expected model.safetensors or model.safetensors.index.json, found neither",
-          directory.string());
-  return open_safetensors(single);
-}
-
-void add_tensor(Sha256& hash, const std::string& name, const StoredTensor& tensor) {
-  constexpr int64_t kEdgeBytes = 64 * 1024;
-  hash.add(fmt::format("{} {} {}\n", name, tensor.dtype ? name_of(*tensor.dtype) : tensor.type,
-                       shape_text(tensor.shape)));
-  const int64_t edge = std::min(kEdgeBytes, tensor.bytes);
-  hash.add({tensor.data(), static_cast<size_t>(edge)});
-  hash.add({tensor.data() + tensor.bytes - edge, static_cast<size_t>(edge)});
+std::string counted(size_t count, const std::string& what) {
+  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
 }
 
 }  // namespace
 
+std::string checkpoint_name(const std::string& directory) {
+  std::error_code error;
+  const auto given = fs::absolute(directory, error).lexically_normal();
+  auto real = fs::weakly_canonical(directory, error);
+  if (error || !real.has_filename()) real = given;
+  for (const auto& path : {given, real}) {
+    if (auto name = name_in_cache(path); !name.empty()) return name;
+  }
+  return real.filename().string();
+}
+
 Checkpoint::Checkpoint(const std::string& directory)
-    : directory_(directory),
+    : directory_(without_stand_ins(directory)),
       config_(read_config(directory)),
       family_(&family_of(config_)),
       architecture_(family_->read(config_)),
       rows_(family_->rows(architecture_)),
-      tensors_(open_tensors(directory)) {
-  architecture_.name = name();
-  const auto& first = rows_.front().name;
-  lacks_prefix_ = !tensors_.contains(first) && first.starts_with(family_->prefix) &&
-                  tensors_.contains(first.substr(family_->prefix.size()));
-  check_rows();
-  check_unused();
+      files_(open_checkpoint_files(directory, config_)) {
+  architecture_.name = checkpoint_name(directory);
+  drop_missing_head();
+  find_tensors();
+  judge_unused();
 }
 
-std::string Checkpoint::name() const {
-  auto path = fs::weakly_canonical(directory_);
-  return path.filename().string();
+const StoredTensor* Checkpoint::find_stored(const std::string& name) const {
+  const auto found = files_.tensors.find(name);
+  return found == files_.tensors.end() ? nullptr : &found->second;
 }
 
-/// Checkpoints saved from the bare model lack the prefix that the family's names begin with.
-std::string Checkpoint::stored_name(const TensorRow& row, int64_t layer) const {
-  const auto name = tensor_name(row, layer);
-  return lacks_prefix_ && name.starts_with(family_->prefix) ? name.substr(family_->prefix.size())
-                                                            : name;
+/// The stored tensor of a row: under its name; without the prefix that checkpoints saved from the
+/// bare model lack; under the name that it is tied to; under another name of the same tensor. None
+/// where the file has none of them.
+const StoredTensor* Checkpoint::find(const TensorRow& row, int64_t layer) const {
+  std::vector<std::string> names = {tensor_name(row, layer)};
+  const auto add_bare = [&](const std::string& name) {
+    if (family_->prefix.empty() || !name.starts_with(family_->prefix)) return;
+    names.push_back(name.substr(family_->prefix.size()));
+  };
+  add_bare(tensor_name(row, layer));
+  const auto own_names = names.size();
+  if (!row.tied_to.empty()) {
+    names.push_back(row.tied_to);
+    add_bare(row.tied_to);
+  }
+  for (const auto& name : names) {
+    if (const auto* stored = find_stored(name)) return stored;
+  }
+  for (size_t i = 0; i < own_names; ++i) {
+    const auto alias = files_.aliases.find(names[i]);
+    if (alias != files_.aliases.end()) return find_stored(alias->second);
+  }
+  return nullptr;
 }
 
 const StoredTensor& Checkpoint::tensor(const TensorRow& row, int64_t layer) const {
-  return tensors_.at(stored_name(row, layer));
+  return *used_.at(tensor_name(row, layer));
 }
 
-void Checkpoint::check_rows() const {
-  std::optional<Dtype> dtype;
+void Checkpoint::drop_missing_head() {
+  const auto is_head = [](const TensorRow& row) {
+    return row.weight == Weight::kHead || row.weight == Weight::kHeadBias;
+  };
+  for (const auto& row : rows_) {
+    if (is_head(row) && find(row, 0) != nullptr) return;
+  }
+  const auto rest = std::stable_partition(rows_.begin(), rows_.end(), std::not_fn(is_head));
+  missing_head_.assign(rest, rows_.end());
+  rows_.erase(rest, rows_.end());
+}
+
+void Checkpoint::require_head() const {
+  for (const auto& row : missing_head_) {
+    fail(ErrorKind::kModel,
+         "{}: tensor {}: missing; the loss needs it with shape {} by {}; without [statistics] loss "
+         "this checkpoint can be swept",
+         directory_, row.name, shape_text(row.shape), config_.path());
+  }
+}
+
+void Checkpoint::find_tensors() {
   for (const auto& row : rows_) {
     const int64_t copies = row.is_per_layer() ? architecture_.layers : 1;
     for (int64_t layer = 0; layer < copies; ++layer) {
       if (row.is_per_layer() && !row.is_in(architecture_, layer)) continue;
-      const auto name = stored_name(row, layer);
-      const auto found = tensors_.find(name);
-      require(found != tensors_.end(), ErrorKind::kModel,
+      const auto name = tensor_name(row, layer);
+      const auto* tensor = find(row, layer);
+      require(tensor != nullptr, ErrorKind::kModel,
               "{}: tensor {}: missing; {} expects it with shape {}", directory_, name,
               config_.path(), shape_text(row.shape));
-      const auto& tensor = found->second;
-      require(tensor.shape == row.shape, ErrorKind::kModel,
-              "{}: tensor {}: expected shape {} by {}, found {}", tensor.file->path(), name,
-              shape_text(row.shape), config_.path(), shape_text(tensor.shape));
-      require(tensor.dtype.has_value(), ErrorKind::kModel,
-              "{}: tensor {}: dtype: expected F32, BF16 or F16, found \"{}\"", tensor.file->path(),
-              name, tensor.type);
-      if (!dtype) dtype = tensor.dtype;
-      require(tensor.dtype == dtype, ErrorKind::kModel,
-              "{}: tensor {}: expected {} as the tensors before it, found {}", tensor.file->path(),
-              name, name_of(*dtype), name_of(*tensor.dtype));
+      check(*tensor, name, row);
+      used_[name] = tensor;
     }
   }
 }
 
-/// Whether the family ignores a stored tensor.
-bool Checkpoint::is_ignored(const std::string& name) const {
-  const auto is_match = [&](const std::string& pattern) {
-    if (pattern.ends_with(".*")) return name.starts_with(pattern.substr(0, pattern.size() - 1));
-    for (int64_t layer = 0; layer < architecture_.layers; ++layer) {
-      if (name == tensor_name({.name = pattern, .shape = {}}, layer)) return true;
-    }
-    return false;
-  };
-  return std::any_of(family_->ignored.begin(), family_->ignored.end(), [&](const auto& pattern) {
-    return is_match(lacks_prefix_ && pattern.starts_with(family_->prefix)
-                        ? pattern.substr(family_->prefix.size())
-                        : pattern);
-  });
+void Checkpoint::check(const StoredTensor& tensor, const std::string& name,
+                       const TensorRow& row) const {
+  const auto& path = tensor.file->path();
+  require(tensor.shape == row.shape, ErrorKind::kModel,
+          "{}: tensor {}: expected shape {} by {}, found {}", path, name, shape_text(row.shape),
+          config_.path(), shape_text(tensor.shape));
+  require(tensor.type.has_value(), ErrorKind::kModel,
+          "{}: tensor {}: dtype: expected F64, F32, BF16 or F16, found \"{}\"", path, name,
+          tensor.type_name);
 }
 
-void Checkpoint::check_unused() const {
-  std::set<std::string> known;
-  for (const auto& row : rows_) {
-    for (int64_t layer = 0; layer < architecture_.layers; ++layer) {
-      if (!row.is_per_layer() || row.is_in(architecture_, layer)) {
-        known.insert(stored_name(row, layer));
-      }
-    }
-  }
-  if (architecture_.ties_embeddings) known.insert({"lm_head.weight", "embed_out.weight"});
-  for (const auto& [name, tensor] : tensors_) {
-    require(known.contains(name) || is_ignored(name), ErrorKind::kModel,
+void Checkpoint::judge_unused() {
+  std::unordered_set<const StoredTensor*> used;
+  for (const auto& [name, tensor] : used_) used.insert(tensor);
+  const UnusedTensors unused(*family_, rows_);
+  std::vector<std::string> buffers, expected, strangers;
+  for (const auto& [name, tensor] : files_.tensors) {
+    if (used.contains(&tensor)) continue;
+    const auto verdict = unused.judge(name);
+    require(verdict != Unused::kWeight, ErrorKind::kModel,
             "{}: tensor {}: not used by a model of type \"{}\" with {} layers as {} describes it; "
             "found it with shape {}",
             tensor.file->path(), name, architecture_.family, architecture_.layers, config_.path(),
             shape_text(tensor.shape));
+    auto& list = verdict == Unused::kBuffer     ? buffers
+                 : verdict == Unused::kExpected ? expected
+                                                : strangers;
+    list.push_back(name);
   }
-}
-
-std::string Checkpoint::fingerprint() const {
-  Sha256 hash;
-  auto config = config_.values();
-  for (const char* key : {"_name_or_path", "transformers_version"}) config.erase(key);
-  hash.add(std::string_view(config.dump()));
-  for (const auto& [name, tensor] : tensors_) add_tensor(hash, name, tensor);
-  return hash.hex();
+  if (!buffers.empty()) {
+    notes_.push_back(fmt::format("{}: {} left out: {}", directory_,
+                                 counted(buffers.size(), "buffer"), UnusedTensors::list(buffers)));
+  }
+  if (!expected.empty()) {
+    notes_.push_back(fmt::format("{}: {} beside the model left out: {}", directory_,
+                                 counted(expected.size(), "tensor"),
+                                 UnusedTensors::list(expected)));
+  }
+  if (!strangers.empty()) {
+    files_.warnings.push_back(fmt::format(
+        "{}: {} left out that no model of type \"{}\" has, as transformers does: {}", directory_,
+        counted(strangers.size(), "tensor"), architecture_.family, UnusedTensors::list(strangers)));
+  }
 }
 
 }  // namespace actsweep

@@ -25,9 +25,27 @@ at::ScalarType scalar_type(Dtype dtype) {
   return at::kFloat;
 }
 
+namespace {
+
+at::ScalarType scalar_type_of(StoredType type) {
+  switch (type) {
+    case StoredType::kFloat64:
+      return at::kDouble;
+    case StoredType::kFloat32:
+      return at::kFloat;
+    case StoredType::kBFloat16:
+      return at::kBFloat16;
+    case StoredType::kFloat16:
+      return at::kHalf;
+  }
+  return at::kFloat;
+}
+
+}  // namespace
+
 at::Tensor mapped_tensor(const StoredTensor& stored) {
   return at::from_blob(const_cast<std::byte*>(stored.data()), stored.shape,
-                       at::TensorOptions().dtype(scalar_type(*stored.dtype)));
+                       at::TensorOptions().dtype(scalar_type_of(*stored.type)));
 }
 
 void StageLayout::add(const TensorRow& row, const ModelShare& share, Dtype dtype) {

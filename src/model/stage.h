@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "job/job.h"
 #include "model/checkpoint.h"
 #include "model/share.h"
 #include "model/tensor_rows.h"
@@ -20,7 +21,7 @@ namespace actsweep {
 
 at::ScalarType scalar_type(Dtype dtype);
 
-/// A stored tensor as a tensor over the map, not to be written to.
+/// A stored tensor as a tensor over the map, of its own dtype, not to be written to.
 at::Tensor mapped_tensor(const StoredTensor& stored);
 
 /// Which weights of a rank are present together.

@@ -260,9 +260,12 @@ void TensorRows::belong_to(TensorRow::Layers layers, size_t first) {
 }
 
 TensorRows& TensorRows::head(const std::string& name) {
-  const auto& embedding_name = rows_.front().name;
-  ensure(rows_.front().weight == Weight::kEmbedding, "a family lists its embedding first");
-  rows_.push_back({.name = a_.ties_embeddings ? embedding_name : name + ".weight",
+  auto& embedding = rows_.front();
+  ensure(embedding.weight == Weight::kEmbedding, "a family lists its embedding first");
+  const auto own_name = name + ".weight";
+  if (a_.ties_embeddings) embedding.tied_to = own_name;
+  rows_.push_back({.name = own_name,
+                   .tied_to = a_.ties_embeddings ? rows_.front().name : "",
                    .weight = Weight::kHead,
                    .cut = Cut::kVocabulary,
                    .shape = {a_.vocabulary, a_.embedding_width}});

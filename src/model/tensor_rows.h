@@ -96,7 +96,8 @@ struct UnitOrder {
 };
 
 struct TensorRow {
-  std::string name;  // "model.layers.{}.mlp.up_proj.weight"
+  std::string name;          // "model.layers.{}.mlp.up_proj.weight"
+  std::string tied_to = {};  // the tensor to take where `name` is not stored
   Weight weight = Weight::kEmbedding;
   int part = 0;
   Cut cut = Cut::kNone;
@@ -165,7 +166,7 @@ class TensorRows {
   TensorRows& alternating_experts(const std::string& gate_up, const std::string& down);
   /// The dense MLP beside experts, and the gate that its output is multiplied by.
   TensorRows& shared_expert(const std::string& prefix, const std::string& gate);
-  /// The unembedding; a tied one is the embedding's tensor once more.
+  /// The unembedding; of a tied pair either stands for the other.
   TensorRows& head(const std::string& name);
   /// The parameter `name` itself, whole on every rank.
   TensorRows& parameter(const std::string& name, Weight weight, std::vector<int64_t> shape);

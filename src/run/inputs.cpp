@@ -82,9 +82,8 @@ SweepInputs::SweepInputs(const Job& wanted)
       segments(plan_segments(windows, job, job.parallel.tensor)),
       datasets(declare_datasets(job, {corpus.kind(), checkpoint.architecture().experts.count > 0,
                                       checkpoint.architecture().image.registers})),
-      model_fingerprint(checkpoint.fingerprint()),
-      intervention_means(
-          open_interventions(job, checkpoint.architecture(), corpus.kind(), model_fingerprint)) {
+      intervention_means(open_interventions(job, checkpoint.architecture(), corpus.kind())) {
+  if (job.statistics.loss) checkpoint.require_head();
   for (const auto& name : job.capture.prompts) {
     auto& prompt = prompts[name] = corpus.prompt(name);
     if (const auto sink = sink_id(checkpoint.architecture())) {
@@ -96,6 +95,11 @@ SweepInputs::SweepInputs(const Job& wanted)
   if (const auto& from = job.statistics.attention_from) {
     earlier_events = read_earlier_events(*from, identity(1));
   }
+}
+
+void SweepInputs::set_model_fingerprint(const std::string& fingerprint) {
+  model_fingerprint = fingerprint;
+  check_sources(job, intervention_means, fingerprint);
 }
 
 /// Learned positions have an end.
@@ -133,7 +137,7 @@ std::vector<uint64_t> SweepInputs::vocabulary_offset() const {
 }
 
 std::vector<std::string> SweepInputs::warnings() const {
-  std::vector<std::string> found;
+  auto found = checkpoint.warnings();
   if (images != nullptr) {
     const auto& facts = checkpoint.architecture().image;
     const int64_t rows = images->height() % facts.patch, columns = images->width() % facts.patch;

@@ -1,5 +1,5 @@
 // What a sweep reads: job, corpus, checkpoint - opened, proven to fit each other, and what follows
-// from them.
+// from them. Weights are not read; their fingerprint is set later (shared_fingerprint).
 //
 // Refuses (kCorpus, kModel) what does not fit; a tokenizer that differs from the checkpoint's is a
 // warning, since ids within the model's vocabulary can be swept.
@@ -35,17 +35,19 @@ struct SweepInputs {
   WindowPlan windows;
   SegmentPlan segments;
   std::vector<Dataset> datasets;
-  std::map<std::string, Prompt> prompts;  // those to capture, by name
-  std::string model_fingerprint;
+  std::map<std::string, Prompt> prompts;              // those to capture, by name
+  std::string model_fingerprint;                      // empty until it is set
   std::vector<InterventionMeans> intervention_means;  // one an intervention of the job
   EarlierEvents earlier_events;                       // of [statistics] attention_from
 
+  /// Refuses (kJob) the sweeps that interventions read where they are of another model.
+  void set_model_fingerprint(const std::string& fingerprint);
   /// The bytes of each id, end to end, and where they begin: the corpus' vocabulary, and behind it
   /// the model's sink token where it has one.
   std::vector<std::byte> vocabulary_bytes() const;
   std::vector<uint64_t> vocabulary_offset() const;
-  /// What is odd about the corpus and still swept, one line each: tokens of another tokenizer than
-  /// the checkpoint's, pixels that fill no patch.
+  /// What is odd and still swept, one line each: tensors that are left out, tokens of another
+  /// tokenizer than the checkpoint's, pixels that fill no patch.
   std::vector<std::string> warnings() const;
   /// What `plan` reckons with.
   SweepFacts facts() const;

@@ -63,16 +63,6 @@ std::vector<T> read_sums(const H5File& file, const std::string& name, const std:
   return values;
 }
 
-H5File open_source(const std::string& name, const std::string& path,
-                   const std::string& model_fingerprint) {
-  H5File file = open_earlier_sweep(name + " from", path);
-  const auto found = file.read_text("model_fingerprint");
-  require(found == model_fingerprint, kKind,
-          "{} from = \"{}\": expected a sweep of this model, with model_fingerprint {}, found {}",
-          name, path, model_fingerprint, found);
-  return file;
-}
-
 /// float32 of sum / count; one count serves `per_count` sums.
 std::vector<float> divide(const std::vector<double>& sums, const std::vector<int64_t>& counts,
                           size_t per_count) {
@@ -86,8 +76,8 @@ std::vector<float> divide(const std::vector<double>& sums, const std::vector<int
 }
 
 InterventionMeans read_means(const std::string& name, const Job::Intervention& wanted,
-                             const Architecture& a, const std::string& model_fingerprint) {
-  const auto file = open_source(name, *wanted.from, model_fingerprint);
+                             const Architecture& a) {
+  const auto file = open_earlier_sweep(name + " from", *wanted.from);
   const bool is_by_register = parse_tokens(wanted.tokens)->kind == Kind::kRegisters;
   const int64_t groups = is_by_register ? a.image.registers : kClasses;
   const auto layers = static_cast<hsize_t>(a.layers + 1), g = static_cast<hsize_t>(groups);
@@ -99,7 +89,8 @@ InterventionMeans read_means(const std::string& name, const Job::Intervention& w
       is_by_register
           ? read_sums<int64_t>(file, name, "registers/count", H5T_NATIVE_INT64, {layers})
           : read_sums<int64_t>(file, name, "residual/class_count", H5T_NATIVE_INT64, {layers, g});
-  return {groups, divide(sums, counts, sums.size() / counts.size()), content_fingerprint(file)};
+  return {groups, divide(sums, counts, sums.size() / counts.size()), content_fingerprint(file),
+          file.read_text("model_fingerprint")};
 }
 
 }  // namespace
@@ -109,18 +100,26 @@ std::string intervention_name(size_t number) {
 }
 
 std::vector<InterventionMeans> open_interventions(const Job& job, const Architecture& architecture,
-                                                  CorpusKind corpus,
-                                                  const std::string& model_fingerprint) {
+                                                  CorpusKind corpus) {
   std::vector<InterventionMeans> means;
   for (size_t i = 0; i < job.interventions.size(); ++i) {
     const auto& wanted = job.interventions[i];
     const auto name = intervention_name(i);
     check_layer_and_channels(name, wanted, architecture);
     check_tokens(name, job, wanted, architecture, corpus);
-    means.push_back(wanted.from ? read_means(name, wanted, architecture, model_fingerprint)
-                                : InterventionMeans{});
+    means.push_back(wanted.from ? read_means(name, wanted, architecture) : InterventionMeans{});
   }
   return means;
+}
+
+void check_sources(const Job& job, const std::vector<InterventionMeans>& means,
+                   const std::string& model_fingerprint) {
+  for (size_t i = 0; i < means.size(); ++i) {
+    const auto& found = means[i].of_model;
+    require(found.empty() || found == model_fingerprint, kKind,
+            "{} from = \"{}\": expected a sweep of this model, with model_fingerprint {}, found {}",
+            intervention_name(i), job.interventions[i].from.value_or(""), model_fingerprint, found);
+  }
 }
 
 void refuse_unmatched(const Job& job, const MergedFields& fields) {

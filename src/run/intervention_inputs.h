@@ -20,6 +20,7 @@ struct InterventionMeans {
   int64_t groups = 0;         // token classes or registers
   std::vector<float> values;  // [layers + 1, groups, C], NaN where nothing was counted
   std::string fingerprint;    // of the sweep file's content, wherever it lies
+  std::string of_model;       // the fingerprint of the model that was swept
 };
 
 /// "[[intervention]] 2", as messages call it.
@@ -27,8 +28,11 @@ std::string intervention_name(size_t number);
 
 /// One entry an intervention of the job.
 std::vector<InterventionMeans> open_interventions(const Job& job, const Architecture& architecture,
-                                                  CorpusKind corpus,
-                                                  const std::string& model_fingerprint);
+                                                  CorpusKind corpus);
+
+/// Refuses (ErrorKind::kJob) means of another model.
+void check_sources(const Job& job, const std::vector<InterventionMeans>& means,
+                   const std::string& model_fingerprint);
 
 /// Refuses (ErrorKind::kJob) the sums of a whole sweep in which an intervention overwrote nothing.
 void refuse_unmatched(const Job& job, const MergedFields& fields);

@@ -6,14 +6,37 @@
 #include <thread>
 
 #include "comm/device.h"
+#include "model/model_fingerprint.h"
 #include "plan/layout.h"
 #include "run/inputs.h"
 #include "run/machine.h"
 
 namespace actsweep {
 
+namespace {
+
+/// A plan reads no weights, and so may not know whether the sweeps that means come from are of this
+/// model.
+std::string unchecked_sources(const SweepInputs& inputs) {
+  for (size_t i = 0; i < inputs.intervention_means.size(); ++i) {
+    if (inputs.intervention_means[i].of_model.empty()) continue;
+    return fmt::format(
+        "{} from: not checked to be a sweep of this model, whose weights no run has read yet",
+        intervention_name(i));
+  }
+  return "";
+}
+
+}  // namespace
+
 std::string plan_table(const Job& job, const PlanRequest& request) {
-  const SweepInputs inputs(job);
+  SweepInputs inputs(job);
+  auto warnings = inputs.warnings();
+  if (const auto known = known_fingerprint_of(inputs.checkpoint)) {
+    inputs.set_model_fingerprint(*known);
+  } else if (const auto unchecked = unchecked_sources(inputs); !unchecked.empty()) {
+    warnings.push_back(unchecked);
+  }
   const auto device = choose_device(0);
   const int64_t cores = std::max(1u, std::thread::hardware_concurrency());
   Machine machine;
@@ -28,9 +51,7 @@ std::string plan_table(const Job& job, const PlanRequest& request) {
   const auto facts = inputs.facts();
   const auto layout = plan_layout(facts, machine);
   auto table = layout_table(facts, machine, layout);
-  for (const auto& warning : inputs.warnings()) {
-    table += fmt::format("  {:<14}{}\n", "warning", warning);
-  }
+  for (const auto& warning : warnings) table += fmt::format("  {:<14}{}\n", "warning", warning);
   return table;
 }
 

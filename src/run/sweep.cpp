@@ -18,6 +18,7 @@
 #include "run/machine.h"
 #include "run/pending.h"
 #include "run/segment_runner.h"
+#include "run/shared_fingerprint.h"
 
 namespace actsweep {
 namespace {
@@ -233,6 +234,7 @@ int run_sweep(const Job& wanted, const MpiSession& session, const StepHook& on_s
   at::set_num_threads(static_cast<int>(place.threads));
   std::optional<SweepInputs> inputs;
   agree(MPI_COMM_WORLD, [&] { inputs.emplace(wanted); });
+  share_fingerprint(*inputs, session);
   const auto identity = inputs->identity(place.threads);
   SweepState state;
   const auto pending = agree_on_pending(*inputs, identity, state, session);
@@ -247,6 +249,7 @@ int run_sweep(const Job& wanted, const MpiSession& session, const StepHook& on_s
   SweepLayout layout;
   agree(MPI_COMM_WORLD, [&] { layout = plan_layout(facts, machine); });
   if (session.rank() == 0) {
+    for (const auto& note : inputs->checkpoint.notes()) spdlog::info("{}", note);
     for (const auto& warning : inputs->warnings()) spdlog::warn("{}", warning);
     spdlog::info("plan\n{}", layout_table(facts, machine, layout));
     spdlog::info("{} of {} units of work are pending", pending.size(),

@@ -274,14 +274,16 @@ TEST(ExpertRows, StandInTheLayersWithExpertsAndDenseOnesInTheOthers) {
   }
 }
 
-TEST(HeadRows, TiedHeadIsTheEmbeddingsTensorCutByVocabulary) {
+TEST(HeadRows, OfATiedPairEitherStandsForTheOther) {
   auto a = with_heads(2, 1);
   for (const bool is_tied : {false, true}) {
     a.ties_embeddings = is_tied;
     TensorRows rows(a);
     rows.embedding("embedding").head("head");
     const auto& head = rows.list().at(1);
-    EXPECT_EQ(head.name, is_tied ? "embedding.weight" : "head.weight");
+    EXPECT_EQ(head.name, "head.weight");
+    EXPECT_EQ(head.tied_to, is_tied ? "embedding.weight" : "");
+    EXPECT_EQ(rows.list().at(0).tied_to, is_tied ? "head.weight" : "");
     EXPECT_EQ(head.cut, Cut::kVocabulary);
     EXPECT_EQ(head.all_units(), 11);
   }

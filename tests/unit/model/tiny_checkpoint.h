@@ -15,13 +15,15 @@ namespace actsweep {
 
 class TinyCheckpoint {
  public:
-  /// Tensors by the rows of the config's family, without `lacking` at the beginning of their names.
+  /// Tensors by the rows of the config's family, without `lacking` at the beginning of their names;
+  /// of a tied pair the embedding.
   explicit TinyCheckpoint(const nlohmann::json& config, const std::string& lacking = "") {
     std::ofstream(folder_ / "config.json") << config.dump();
     const Config read(config, "config.json");
     const auto architecture = family_of(read).read(read);
     at::manual_seed(3);
     for (const auto& row : family_of(read).rows(architecture)) {
+      if (row.weight == Weight::kHead && !row.tied_to.empty()) continue;
       const int64_t copies = row.is_per_layer() ? architecture.layers : 1;
       for (int64_t layer = 0; layer < copies; ++layer) {
         auto name = tensor_name(row, layer);
