@@ -23,6 +23,7 @@ TEXTS = (
     "def f(x):\n    return [x ** 2 for x in range(10)]  # {}<>|\\/~`\n",
     "MiXeD CASE, ALL CAPITALS",
 )
+LONGEST_ERROR = 240
 TOKENS_PROBED = 4096  # added tokens that are looked for in a text
 
 
@@ -32,9 +33,10 @@ def texts_with(added: list[str]) -> list[str]:
     return [*TEXTS, "x".join(["", *named, ""]), " ".join(["so", *named, "it is"]), "".join(named)]
 
 
-def first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+def in_one_line(error: BaseException) -> str:
+    """An error's text up to where it goes into particulars."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= LONGEST_ERROR else text[:LONGEST_ERROR].rpartition(" ")[0] + " …"
 
 
 def described(directory: str) -> dict[str, Any]:
@@ -77,7 +79,7 @@ def main() -> None:
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # a panic of the tokenizers package is no Exception
-        answer = {"error": first_line(error)}
+        answer = {"error": in_one_line(error)}
     with results:
         json.dump(answer, results)
 

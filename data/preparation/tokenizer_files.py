@@ -19,6 +19,7 @@ from preparation.json_kinds import called
 
 TOKENIZER = "tokenizer.json"
 SETTINGS = "tokenizer_config.json"
+MODEL_SETTINGS = "config.json"
 SPECIAL_TOKENS = "special_tokens_map.json"
 ADDED_TOKENS = "added_tokens.json"
 FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
@@ -88,8 +89,10 @@ def check_directory(directory: Path) -> dict[str, Any] | None:
     if (directory / TOKENIZER).exists():
         tokenizer = read_object(directory / TOKENIZER)
         _check_tokenizer(directory / TOKENIZER, tokenizer)
+    read_optional(directory, MODEL_SETTINGS)  # AutoTokenizer reads it, too
     for name in (SETTINGS, SPECIAL_TOKENS):
         _check_special_tokens(directory / name, read_optional(directory, name))
+    _check_settings(directory / SETTINGS, read_optional(directory, SETTINGS))
     for content, number in read_optional(directory, ADDED_TOKENS).items():
         if not _is_id(number):
             raise PreparationError(
@@ -97,6 +100,16 @@ def check_directory(directory: Path) -> dict[str, Any] | None:
                 f"{directory / ADDED_TOKENS}: {content!r}: expected an id, found {called(number)}",
             )
     return tokenizer
+
+
+def _check_settings(path: Path, settings: dict[str, Any]) -> None:
+    kinds = {"tokenizer_class": (str, "a text"), "model_max_length": (int | float, "a number")}
+    for key, (kind, expected) in kinds.items():
+        value = settings.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, kind)):
+            raise PreparationError(
+                MODEL, f"{path}: {key}: expected {expected} or null, found {called(value)}"
+            )
 
 
 def _is_id(value: object) -> bool:
