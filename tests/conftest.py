@@ -14,7 +14,10 @@ from support.compatibility import ROWS_VARIABLE, Compatibility
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # What the program keeps of the checkpoints of tests is no part of the user's own cache.
+    # What the program keeps of the checkpoints of tests is no part of the user's own cache, where
+    # matplotlib's list of fonts stays.
+    own = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    os.environ.setdefault("MPLCONFIGDIR", str(own / "matplotlib"))
     caches = tempfile.TemporaryDirectory(prefix="actsweep-caches-")
     config.add_cleanup(caches.cleanup)
     os.environ["XDG_CACHE_HOME"] = caches.name
