@@ -273,6 +273,12 @@ def refuse(job: Path, code: int, *words: str, ranks: int = 2, sets: Sequence[str
     return run.log()
 
 
+def said(log: str, word: str = "error") -> str:
+    """The one error (or warning) of a log, without time and rank."""
+    (line,) = [line for line in log.splitlines() if f"] {word}: " in line]
+    return line.split(f"] {word}: ")[1]
+
+
 def segments_of(output: Path) -> dict[str, tuple[int, int]]:
     """The committed segments of a sweep file: name -> inode and time of the last change."""
     folder = output.with_name(output.name + ".segments")
