@@ -78,6 +78,11 @@ int run_command(const Arguments& arguments, const MpiSession& session) {
 /// `run` under MPI: an error that all ranks know ends them together, any other ends the world.
 int run_under_mpi(const Arguments& arguments, int* argc, char*** argv) {
   catch_stop_signals();  // first of all: a signal may come while MPI starts
+  if (const auto mistake = step_without_mpi(variable_of_process); !mistake.empty()) {
+    start_log(0, 1);
+    if (is_first_process(variable_of_process)) spdlog::error("{}", mistake);
+    return static_cast<int>(ErrorKind::kDevice);
+  }
   const MpiSession session(argc, argv);
   start_log(session.rank(), session.size());
   try {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdlib>
@@ -24,6 +25,11 @@ constexpr const char* kSrun =
     "srun has to speak the program's MPI: srun --mpi=pmix (srun --mpi=list says what it speaks), "
     "or "
     "mpirun inside the job";
+
+/// One of these is set where a process can reach the others of its launch.
+constexpr std::array kWaysToOthers = {
+    "PMIX_NAMESPACE", "PMIX_RANK",        "PMI_RANK", "PMI_FD",
+    "PMI_PORT",       "PMI_CONTROL_PORT", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE"};
 
 // The first of them that has set its size speaks: inside a job mpirun stands between Slurm and the
 // program.
@@ -54,6 +60,14 @@ const Launcher* launcher_of(const Environment& variable) {
 std::string variable_of_process(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
+}
+
+std::string step_without_mpi(const Environment& variable) {
+  const auto is_set = [&](const char* name) { return !variable(name).empty(); };
+  if (!is_set("SLURM_STEP_ID") || !is_set("SLURM_STEP_NUM_TASKS")) return "";
+  if (std::any_of(kWaysToOthers.begin(), kWaysToOthers.end(), is_set)) return "";
+  return fmt::format("srun has started {} task(s) (SLURM_STEP_NUM_TASKS) that MPI cannot join: {}",
+                     variable("SLURM_STEP_NUM_TASKS"), kSrun);
 }
 
 std::string launch_mistake(int ranks, const Environment& variable) {

@@ -54,9 +54,9 @@ void check_vocabulary(const std::vector<uint64_t>& offsets, uint64_t ids, uint64
                       const std::string& path) {
   require(offsets.size() == ids + 1 && offsets.front() == 0 && offsets.back() == bytes &&
               std::is_sorted(offsets.begin(), offsets.end()),
-          kKind, "{}: vocabulary/offset: expected {} rising offsets from 0 to {} bytes, found {}",
-          path, ids + 1, bytes,
-          offsets.size() == ids + 1 ? "others" : fmt::format("{}", offsets.size()));
+          kKind,
+          "{}: vocabulary/offset: expected {} offsets that rise from 0 to {} bytes, found {}", path,
+          ids + 1, bytes, offsets.size() == ids + 1 ? "others" : fmt::format("{}", offsets.size()));
 }
 
 /// Class 0 is that of the first place in a window, and no id's.

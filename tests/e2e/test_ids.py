@@ -191,9 +191,8 @@ def test_bos_twice_is_said_once(
     plan = run_alone("plan", path, "--ranks", 2)
     assert plan.stdout.count(f"warning       {words}") == 1, plan.stdout
     if windows == "per_document":
-            compatibility(
-            "Corpora", 'documents that begin with the BOS, `bos = "each_window"`', "warned", said(log, "warning")
-        )
+        what = 'documents that begin with the BOS, `bos = "each_window"`'
+        compatibility("Corpora", what, "warned", said(log, "warning"))
 
 
 def test_bos_once_is_not_warned_of(model: Path, tmp_path: Path) -> None:

@@ -296,8 +296,12 @@ def wrapped(cluster: Cluster, job: Path, command: str, *options: str) -> tuple[s
 
 @pytest.mark.parametrize(
     ("launch", "found"),
-    [("srun --mpi=none", "SLURM_STEP_NUM_TASKS = 2"), ("", "SLURM_NTASKS = 2")],
-    ids=["srun of another MPI", "no srun"],
+    [
+        ("srun --mpi=none", "srun has started 2 task(s)"),
+        ("srun --mpi=none --ntasks=1", "srun has started 1 task(s)"),
+        ("", "SLURM_NTASKS = 2"),
+    ],
+    ids=["srun of another MPI", "srun of one task", "no srun"],
 )
 def test_tasks_that_mpi_does_not_join_are_refused(
     launch: str, found: str, cluster: Cluster, job: Path
@@ -309,7 +313,7 @@ def test_tasks_that_mpi_does_not_join_are_refused(
 
 
 @pytest.mark.parametrize(
-    "launch", ["srun --mpi=pmix --ntasks=1", "srun --mpi=none --ntasks=1", "mpirun -n 1"]
+    "launch", ["srun --mpi=pmix --ntasks=1", "mpirun -n 1"]
 )
 def test_one_task_of_a_larger_job_is_one_rank(launch: str, cluster: Cluster, job: Path) -> None:
     sets = "--set parallel.tensor=1 --set corpus.max_sequences=8 --set output.segment_tokens=512"

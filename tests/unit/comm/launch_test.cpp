@@ -48,6 +48,18 @@ TEST(Launch, TasksOfSlurmThatMpiDoesNotJoinAreRefusedWithTheCure) {
   EXPECT_THAT(mistake(1, {{"SLURM_NTASKS", "4"}}), HasSubstr("srun --mpi=pmix"));
 }
 
+TEST(Launch, StepWithoutAWayToTheOtherTasksIsRefusedBeforeMpiStarts) {
+  Variables step = {{"SLURM_STEP_NUM_TASKS", "4"}, {"SLURM_STEP_ID", "0"}};
+  EXPECT_THAT(step_without_mpi(environment_of(step)), HasSubstr("srun has started 4 task(s)"));
+  EXPECT_THAT(step_without_mpi(environment_of(step)), HasSubstr("srun --mpi=pmix"));
+  for (const char* name : {"PMIX_RANK", "PMI_FD", "OMPI_COMM_WORLD_SIZE"}) {
+    Variables joined = step;
+    joined.emplace(name, "1");
+    EXPECT_THAT(step_without_mpi(environment_of(joined)), IsEmpty());
+  }
+  EXPECT_THAT(step_without_mpi(environment_of({{"SLURM_NTASKS", "4"}})), IsEmpty());
+}
+
 TEST(Launch, InsideAJobTheNearestLauncherSpeaks) {
   EXPECT_THAT(mistake(1, {{"SLURM_NTASKS", "4"}, {"OMPI_COMM_WORLD_SIZE", "1"}}), IsEmpty());
   EXPECT_THAT(
