@@ -32,8 +32,6 @@ namespace {
 
 constexpr int kExitUsage = 2;
 constexpr int kExitInternal = 1;
-constexpr double kLeastMemory_gib = 1e-6;
-constexpr double kMostMemory_gib = 1e6;
 constexpr int kMostRows = 1'000'000;
 
 struct Arguments {
@@ -151,7 +149,7 @@ void describe(CLI::App& app, Arguments& arguments) {
       ->check(CLI::Range(int64_t{1}, kMostRanks))
       ->required();
   plan->add_option("--memory", arguments.plan.memory_gib, "GiB of memory per rank")
-      ->check(CLI::Range(kLeastMemory_gib, kMostMemory_gib));
+      ->check(CLI::PositiveNumber);
   auto* show = app.add_subcommand("show", "the findings of a sweep file as tables");
   show->add_option("FILE", arguments.file, "a finished sweep file")->required();
   show->add_option("--top", arguments.top, "rows of the table of channels")

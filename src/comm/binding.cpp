@@ -85,7 +85,7 @@ Share share_of_node(MPI_Comm node, const std::set<int>& mine) {
             "MPI_Allreduce");
   Share share;
   share.used = std::count(together.begin(), together.end(), 1);
-  const auto launcher = cores_of_launcher(::getpid(), variable_of_process);
+  const auto launcher = cores_of_launcher(::getpid());
   if (!launcher) return share;
   const auto all = static_cast<int64_t>(launcher->size());
   share.all = std::min(all, cores_of_job(variable_of_process).value_or(all));
@@ -107,12 +107,12 @@ std::set<int> parse_cores(const std::string& list) {
   return cores;
 }
 
-std::optional<std::set<int>> cores_of_launcher(pid_t pid, const Environment& variable,
-                                               const std::string& root) {
-  const auto own = std::find_if(kRankVariables.begin(), kRankVariables.end(),
-                                [&](const char* name) { return !variable(name).empty(); });
-  if (own == kRankVariables.end()) return std::nullopt;
+std::optional<std::set<int>> cores_of_launcher(pid_t pid, const std::string& root) {
   std::string process = fmt::format("{}/proc/{}", root, pid);
+  // Of what the process was started with: MPI itself adds to that.
+  const auto own = std::find_if(kRankVariables.begin(), kRankVariables.end(),
+                                [&](const char* name) { return has_variable(process, name); });
+  if (own == kRankVariables.end()) return std::nullopt;
   for (int i = 0; i < kMostAncestors; ++i) {
     const auto parent = number_of(status_of(process, "PPid"));
     if (parent <= 0) return std::nullopt;

@@ -22,8 +22,7 @@ std::set<int> parse_cores(const std::string& list);
 /// The cores that the launcher of process `pid` may use itself: the nearest process above that is
 /// no rank. Nothing where there is no launcher, or the system does not say. `root` is "" but in
 /// tests.
-std::optional<std::set<int>> cores_of_launcher(pid_t pid, const Environment& variable,
-                                               const std::string& root = "");
+std::optional<std::set<int>> cores_of_launcher(pid_t pid, const std::string& root = "");
 
 /// The cores of this node that a job of Slurm has; nothing outside of a job.
 std::optional<int64_t> cores_of_job(const Environment& variable);

@@ -13,6 +13,11 @@
 #include "run/machine.h"
 
 namespace actsweep {
+namespace {
+
+constexpr double kMostMemory_gib = 1e6;
+
+}  // namespace
 
 namespace {
 
@@ -31,6 +36,10 @@ std::string unchecked_sources(const SweepInputs& inputs) {
 }  // namespace
 
 std::string plan_table(const Job& job, const PlanRequest& request) {
+  if (const auto& gib = request.memory_gib) {
+    require(*gib > 0 && *gib <= kMostMemory_gib, ErrorKind::kJob,
+            "--memory: expected GiB above 0, at most {}, found {}", kMostMemory_gib, *gib);
+  }
   const std::string output = resolve_output(job.output.path);
   SweepInputs inputs(job);
   auto warnings = inputs.warnings();

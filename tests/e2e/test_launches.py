@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from running import (
 )
 
 from support.compatibility import Compatibility
+from support.watching import run
 
 JOB_ERROR = 2
 DEVICE_ERROR = 5
@@ -41,14 +41,9 @@ def job(model: Path, tmp_path: Path) -> Path:
 
 def alone(*arguments: object, under: tuple[str, ...] = (), **env: str) -> tuple[int, str]:
     """The program without a launcher: exit code and log."""
-    inherited = {k: v for k, v in environment().items() if not k.startswith(("SLURM_", "PMI"))}
-    result = subprocess.run(
-        [*under, str(PROGRAM), *map(str, arguments)],
-        env={**inherited, **env},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    kept = environment().items()
+    inherited = {name: value for name, value in kept if not name.startswith(("SLURM_", "PMI"))}
+    result = run([*under, PROGRAM, *arguments], env={**inherited, **env})
     return result.returncode, result.stdout + result.stderr
 
 
@@ -254,9 +249,7 @@ def test_cores_that_the_user_keeps_the_run_to_are_not_warned_of(job: Path) -> No
     assert code == 0 and not warnings_of(log), log
     (job.parent / "sweep.h5").unlink()
     command = ["taskset", "-c", first, "mpirun", "-n", "1", str(PROGRAM), "run", str(job)]
-    result = subprocess.run(
-        command, env=environment(**BOUND), capture_output=True, text=True, timeout=120
-    )
+    result = run(command, env=environment(**BOUND))
     assert result.returncode == 0 and not warnings_of(result.stderr), result.stderr
 
 

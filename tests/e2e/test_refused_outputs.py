@@ -30,6 +30,7 @@ from running import (
 )
 
 from support.compatibility import Compatibility
+from support.watching import run
 
 OUTPUT_ERROR = 6
 UNITS = 11  # 10 segments of more than 1 MiB, mostly histograms, and a captured prompt
@@ -208,12 +209,9 @@ def test_folder_without_permission(
     path = write_job(closed / "job.toml", job)
     program = shutil.copy(PROGRAM, closed / "actsweep")
     user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] * (os.getuid() == 0)
-    result = subprocess.run(
-        [*user, str(program), "run", str(path)],
+    result = run(
+        [*user, program, "run", path],
         env=environment(HOME=str(closed), TMPDIR="/tmp"),
-        capture_output=True,
-        text=True,
-        timeout=120,
         cwd=closed,
     )
     log = result.stdout + result.stderr

@@ -40,9 +40,7 @@ class System {
     for (const auto& [name, value] : variables) environ << name << "=" << value << '\0';
   }
 
-  std::optional<std::set<int>> launcher(int pid, const Variables& variables) const {
-    return cores_of_launcher(pid, environment_of(variables), root_);
-  }
+  std::optional<std::set<int>> launcher(int pid) const { return cores_of_launcher(pid, root_); }
 
  private:
   std::string root_;
@@ -61,21 +59,21 @@ TEST(Binding, LauncherIsTheNearestProcessAboveThatIsNoRank) {
   system.add(11, 10, "0-7", {{"A", "b"}});  // mpirun, under taskset
   system.add(12, 11, "3", rank);            // a script that binds no further
   system.add(13, 12, "3", rank);
-  EXPECT_EQ(system.launcher(13, rank), parse_cores("0-7"));
+  EXPECT_EQ(system.launcher(13), parse_cores("0-7"));
 }
 
 TEST(Binding, ProcessWithoutALauncherIsBoundByNobody) {
   const System system;
   system.add(10, 1, "0-63");
   system.add(11, 10, "3");
-  EXPECT_FALSE(system.launcher(11, {{"PATH", "/bin"}}).has_value());
+  EXPECT_FALSE(system.launcher(11).has_value());
 }
 
 TEST(Binding, LauncherThatCannotBeSeenSaysNothing) {
   const System system;
   const Variables rank = {{"PMI_RANK", "0"}};
   system.add(11, 10, "3", rank);  // of 10 nothing is known
-  EXPECT_FALSE(system.launcher(11, rank).has_value());
+  EXPECT_FALSE(system.launcher(11).has_value());
 }
 
 TEST(Binding, CoresOfAJobAreThoseOfThisNode) {
