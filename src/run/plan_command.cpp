@@ -17,10 +17,6 @@ namespace {
 
 constexpr double kMostMemory_gib = 1e6;
 
-}  // namespace
-
-namespace {
-
 /// A plan reads no weights, and so may not know whether the sweeps that means come from are of this
 /// model.
 std::string unchecked_sources(const SweepInputs& inputs) {

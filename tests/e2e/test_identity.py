@@ -132,7 +132,7 @@ def test_segments_of_another_prompt_are_refused(
     """A run that was killed goes on with the corpus file that it began with alone."""
     job = copy / "job.toml"
     (copy / "sweep.h5").unlink()
-    run = Run(job, 1, under=dying_at("segment 2: layer 1"))
+    run = Run(job, 1, under=dying_at("segment 2: written"))
     assert run.finish() == 137, run.log()
     with h5py.File(copy / "corpus.h5", "r+") as file:
         difference = other_prompt(file)
