@@ -84,7 +84,7 @@ STUDY := $(STUDY_TEXT:%=%-location) dinov2-small-focus-location $(STUDY_TEXT:%=%
 study: $(if $(filter build/actsweep,$(PROGRAM)),build) weights study-weights \
   corpora/study-smollm2.h5 corpora/study-gemma-3-270m.h5 corpora/photographs.h5
 	mkdir -p results/study
-	for name in $(STUDY); do mpirun -n $(RANKS) $(PROGRAM) run jobs/study/$$name.toml || exit; done
+	for name in $(STUDY); do mpirun --bind-to none -n $(RANKS) $(PROGRAM) run jobs/study/$$name.toml || exit; done
 	$(PYTHON) -m actsweep report $(STUDY:%=results/study/%.h5) -o results/study/report
 	$(PYTHON) scripts/write_findings --study results/study
 	@echo "The report: results/study/report/index.html"

@@ -15,8 +15,10 @@
 #include "base/version.h"
 #include "comm/agreement.h"
 #include "comm/device.h"
+#include "comm/launch.h"
 #include "comm/session.h"
 #include "job/job.h"
+#include "job/keys.h"
 #include "model/family.h"
 #include "output/merge.h"
 #include "output/schema.h"
@@ -30,13 +32,14 @@ namespace {
 
 constexpr int kExitUsage = 2;
 constexpr int kExitInternal = 1;
+constexpr int kMostRows = 1'000'000;
 
 struct Arguments {
   std::string job;
   std::vector<std::string> overrides;
   PlanRequest plan;
   std::string file;
-  int64_t top = 10;
+  int top = 10;
   std::vector<std::string> parts;
   std::string output;
 };
@@ -56,7 +59,15 @@ void raise_where_asked(std::string_view step) {
   raise_at("ACTSWEEP_HOLD_AT", SIGSTOP);  // until the test lets the rank go on
 }
 
+/// A process of several that MPI does not join is refused, and the first of them says so.
+void check_launch(const MpiSession& session) {
+  const auto mistake = launch_mistake(session.size(), variable_of_process);
+  if (mistake.empty()) return;
+  throw AgreedError(ErrorKind::kDevice, mistake, is_first_process(variable_of_process));
+}
+
 int run_command(const Arguments& arguments, const MpiSession& session) {
+  check_launch(session);
   Job job;
   agree(MPI_COMM_WORLD, [&] { job = load_job(arguments.job, arguments.overrides); });
   return run_sweep(job, session, raise_where_asked);
@@ -65,6 +76,11 @@ int run_command(const Arguments& arguments, const MpiSession& session) {
 /// `run` under MPI: an error that all ranks know ends them together, any other ends the world.
 int run_under_mpi(const Arguments& arguments, int* argc, char*** argv) {
   catch_stop_signals();  // first of all: a signal may come while MPI starts
+  if (const auto mistake = step_without_mpi(variable_of_process); !mistake.empty()) {
+    start_log(0, 1);
+    if (is_first_process(variable_of_process)) spdlog::error("{}", mistake);
+    return static_cast<int>(ErrorKind::kDevice);
+  }
   const MpiSession session(argc, argv);
   start_log(session.rank(), session.size());
   try {
@@ -130,14 +146,14 @@ void describe(CLI::App& app, Arguments& arguments) {
   auto* plan = app.add_subcommand("plan", "what run would do: layout, memory, disk, time");
   add_job_options(*plan, arguments);
   plan->add_option("--ranks", arguments.plan.ranks, "ranks of the run")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(int64_t{1}, kMostRanks))
       ->required();
   plan->add_option("--memory", arguments.plan.memory_gib, "GiB of memory per rank")
       ->check(CLI::PositiveNumber);
   auto* show = app.add_subcommand("show", "the findings of a sweep file as tables");
   show->add_option("FILE", arguments.file, "a finished sweep file")->required();
   show->add_option("--top", arguments.top, "rows of the table of channels")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, kMostRows));
   auto* merge = app.add_subcommand("merge", "finished files over different corpora into one");
   merge->add_option("FILES", arguments.parts, "finished sweep files")->required();
   merge->add_option("-o,--output", arguments.output, "the file to write")->required();

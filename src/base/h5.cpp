@@ -54,6 +54,25 @@ std::vector<hsize_t> H5Dataset::shape() const {
   return shape;
 }
 
+bool H5Dataset::is_whole() const {
+  const auto lengths = shape();
+  if (std::find(lengths.begin(), lengths.end(), 0) != lengths.end()) return true;
+  const H5Id creation(H5Dget_create_plist(id()), H5Pclose);
+  check(creation.get(), "ask for its layout");
+  if (H5Pget_layout(creation.get()) != H5D_CHUNKED) {
+    H5D_space_status_t status = H5D_SPACE_STATUS_NOT_ALLOCATED;
+    check(H5Dget_space_status(id(), &status), "ask for its space");
+    return status == H5D_SPACE_STATUS_ALLOCATED;
+  }
+  std::vector<hsize_t> chunk(lengths.size());
+  check(H5Pget_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data()),
+        "ask for its chunks");
+  hsize_t expected = 1, found = 0;
+  for (size_t i = 0; i < chunk.size(); ++i) expected *= (lengths[i] + chunk[i] - 1) / chunk[i];
+  check(H5Dget_num_chunks(id(), space().get(), &found), "count its chunks");
+  return found == expected;
+}
+
 int64_t H5Dataset::file_offset() const {
   const haddr_t offset = H5Dget_offset(id());
   require(offset != HADDR_UNDEF, kind_, "{}: /{} is not one contiguous run of bytes", file_, path_);

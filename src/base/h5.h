@@ -97,14 +97,16 @@ class H5Dataset : public H5Object {
   std::vector<hsize_t> shape() const;
   H5Id type() const;
   H5Id space() const;
+  /// Whether all of its values have a place in the file.
+  bool is_whole() const;
   /// Where a contiguous dataset's values begin in the file; refuses a dataset of another layout.
   int64_t file_offset() const;
   /// Moves one part between the file and `values`, which hold it densely, in `memory_type`.
   void read(hid_t memory_type, const Hyperslab& part, void* values) const;
   void write(hid_t memory_type, const Hyperslab& part, const void* values,
              hid_t transfer = H5P_DEFAULT) const;
-  /// Writes one chunk, which begins at `offset`, past the filters: `bytes` have passed them. Only in
-  /// a file that one rank writes alone.
+  /// Writes one chunk, which begins at `offset`, past the filters: `bytes` have passed them. Only
+  /// in a file that one rank writes alone.
   void write_chunk(const std::vector<hsize_t>& offset, std::span<const std::byte> bytes) const;
   /// All values at once.
   void read_all(hid_t memory_type, void* values) const;

@@ -41,6 +41,7 @@ class Corpus {
   /// The class of an id. Text: 1 delimiter, 2 weak-semantic word, 3 other; a window's position 0 is
   /// a class of its own, 0. Images: 0 class token, 1 register, 2 patch.
   uint8_t class_of(uint32_t id) const { return token_class_[id]; }
+  const std::vector<uint8_t>& token_classes() const { return token_class_; }
   int64_t vocabulary_size() const { return static_cast<int64_t>(token_class_.size()); }
   const std::vector<std::byte>& vocabulary_bytes() const { return vocabulary_bytes_; }
   const std::vector<uint64_t>& vocabulary_offset() const { return vocabulary_offset_; }
@@ -51,6 +52,7 @@ class Corpus {
   const std::string& special_tokens() const { return special_tokens_; }
   /// -1 where there is none.
   int64_t bos_id() const { return bos_id_; }
+  int64_t eos_id() const { return eos_id_; }
 
  protected:
   std::string path_;
@@ -62,6 +64,7 @@ class Corpus {
   std::string tokenizer_fingerprint_;
   std::string special_tokens_ = "none";
   int64_t bos_id_ = -1;
+  int64_t eos_id_ = -1;
 };
 
 }  // namespace actsweep

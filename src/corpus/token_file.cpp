@@ -21,14 +21,19 @@ std::vector<T> read_vector(const H5File& file, const std::string& path, hid_t me
   return values;
 }
 
+/// Refuses what HDF5 would turn into other numbers: negative ones, those of 64 bits.
+void check_type_of_ids(const H5Dataset& dataset) {
+  const auto type = dataset.type();
+  require(dataset.shape().size() == 1 && H5Tequal(type.get(), H5T_STD_U32LE) > 0, kKind,
+          "{}: {}: expected one axis of little-endian uint32, found another type or shape",
+          dataset.file(), dataset.path());
+}
+
 /// The ids inside the map, without a copy.
 std::span<const uint32_t> map_ids(const H5File& file, const MappedFile& map) {
   const auto dataset = file.dataset("ids");
+  check_type_of_ids(dataset);
   const auto shape = dataset.shape();
-  const auto type = dataset.type();
-  require(shape.size() == 1 && H5Tequal(type.get(), H5T_STD_U32LE) > 0, kKind,
-          "{}: ids: expected one axis of little-endian uint32, found another type or shape",
-          file.file());
   if (shape[0] == 0) return {};
   const int64_t offset = dataset.file_offset();
   const auto bytes = static_cast<int64_t>(shape[0] * sizeof(uint32_t));
@@ -45,6 +50,24 @@ void check_offsets(const std::vector<int64_t>& offsets, int64_t tokens, const st
           tokens, offsets.empty() ? "none" : "others");
 }
 
+void check_vocabulary(const std::vector<uint64_t>& offsets, uint64_t ids, uint64_t bytes,
+                      const std::string& path) {
+  require(offsets.size() == ids + 1 && offsets.front() == 0 && offsets.back() == bytes &&
+              std::is_sorted(offsets.begin(), offsets.end()),
+          kKind,
+          "{}: vocabulary/offset: expected {} offsets that rise from 0 to {} bytes, found {}", path,
+          ids + 1, bytes, offsets.size() == ids + 1 ? "others" : fmt::format("{}", offsets.size()));
+}
+
+/// Class 0 is that of the first place in a window, and no id's.
+void check_classes(const std::vector<uint8_t>& classes, const std::string& path) {
+  const auto wrong = std::find_if(classes.begin(), classes.end(),
+                                  [](uint8_t value) { return value < 1 || value > 3; });
+  if (wrong == classes.end()) return;
+  fail(kKind, "{}: token_class: expected classes 1 to 3, found {} of id {}", path, *wrong,
+       wrong - classes.begin());
+}
+
 }  // namespace
 
 TokenFile::TokenFile(const std::string& path) {
@@ -58,14 +81,13 @@ TokenFile::TokenFile(const std::string& path) {
   token_class_ = read_vector<uint8_t>(file, "token_class", H5T_NATIVE_UINT8);
   vocabulary_bytes_ = read_vector<std::byte>(file, "vocabulary/bytes", H5T_NATIVE_UINT8);
   vocabulary_offset_ = read_vector<uint64_t>(file, "vocabulary/offset", H5T_NATIVE_UINT64);
-  require(vocabulary_offset_.size() == token_class_.size() + 1 &&
-              vocabulary_offset_.back() == vocabulary_bytes_.size(),
-          kKind, "{}: vocabulary/offset: expected {} offsets up to {} bytes, found {}", path,
-          token_class_.size() + 1, vocabulary_bytes_.size(), vocabulary_offset_.size());
+  check_classes(token_class_, path);
+  check_vocabulary(vocabulary_offset_, token_class_.size(), vocabulary_bytes_.size(), path);
   fingerprint_ = file.read_text("corpus_fingerprint");
   tokenizer_fingerprint_ = file.read_text("tokenizer_fingerprint");
   special_tokens_ = file.read_text("special_tokens");
   bos_id_ = file.read_int("bos_id");
+  eos_id_ = file.read_int("eos_id");
 }
 
 Prompt TokenFile::prompt(const std::string& name) const {
@@ -81,20 +103,43 @@ Prompt TokenFile::prompt(const std::string& name) const {
          "name; it has:{}",
          path_, name, known.empty() ? " none" : known);
   }
+  check_type_of_ids(file.dataset(path));
   auto ids = read_vector<uint32_t>(file, path, H5T_NATIVE_UINT32);
   require(ids.size() >= 2, kKind, "{}: prompt \"{}\": expected at least 2 tokens, found {}", path_,
           name, ids.size());
   return {std::move(ids)};
 }
 
+int64_t TokenFile::limit_of(int64_t vocabulary) const {
+  return std::min(vocabulary, vocabulary_size());
+}
+
 void TokenFile::check_ids(int64_t vocabulary) const {
   const auto largest = std::max_element(ids_.begin(), ids_.end());
-  const auto limit = std::min(vocabulary, vocabulary_size());
+  const auto limit = limit_of(vocabulary);
   require(
       *largest < limit, kKind,
       "{}: ids: expected ids below {} (the vocabulary of the model and of the tokenizer), found "
       "{} at token {}",
       path_, limit, *largest, largest - ids_.begin());
+}
+
+void TokenFile::check_prompt(const std::string& name, const Prompt& prompt,
+                             int64_t vocabulary) const {
+  const auto largest = std::max_element(prompt.ids.begin(), prompt.ids.end());
+  const auto limit = limit_of(vocabulary);
+  require(*largest < limit, kKind,
+          "{}: prompt \"{}\": expected ids below {} (the vocabulary of the model and of the "
+          "tokenizer), found {} at token {}",
+          path_, name, limit, *largest, largest - prompt.ids.begin());
+}
+
+void TokenFile::check_bos(int64_t vocabulary) const {
+  const auto limit = limit_of(vocabulary);
+  require(bos_id() < limit, kKind,
+          "{}: bos_id: [corpus] bos = \"each_window\" puts it before each window: expected an id "
+          "below {} (the vocabulary of the model and of the tokenizer), found {}",
+          path_, limit, bos_id());
 }
 
 }  // namespace actsweep

@@ -3,7 +3,7 @@
 // In: an HDF5 token file. Out: token ids (mapped, not loaded), document offsets, the vocabulary's
 // bytes, the class of each id, the named prompts. Refuses (ErrorKind::kCorpus) files of another
 // schema, missing datasets, ids stored in another layout than contiguous uint32, offsets that do
-// not fit the ids.
+// not fit the ids, classes that there are not.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,14 @@ class TokenFile : public Corpus {
   std::span<const uint32_t> ids() const { return ids_; }
   /// Refuses the corpus if an id lies beyond a model's vocabulary of this size.
   void check_ids(int64_t vocabulary) const;
+  /// The same of a prompt.
+  void check_prompt(const std::string& name, const Prompt& prompt, int64_t vocabulary) const;
+  /// The same of the BOS, which a job may put before each window.
+  void check_bos(int64_t vocabulary) const;
 
  private:
+  int64_t limit_of(int64_t vocabulary) const;
+
   std::shared_ptr<const MappedFile> map_;
   std::span<const uint32_t> ids_;
 };

@@ -64,7 +64,8 @@ bool fits(const JobKey& key, const nlohmann::json& value) {
     case ValueKind::kNumber:
       return value.is_number() && std::isfinite(value.get<double>()) && value.get<double>() > 0;
     case ValueKind::kReal:
-      return value.is_number() && std::isfinite(value.get<double>());
+      return value.is_number() &&
+             std::abs(value.get<double>()) <= std::numeric_limits<float>::max();
     case ValueKind::kName:
       return value.is_string() && is_name(value.get<std::string>());
     case ValueKind::kIntegerOrWord:
@@ -151,7 +152,7 @@ std::string expected_of(const JobKey& key) {
     case ValueKind::kWord:
       return one_of(key.words);
     case ValueKind::kShard:
-      return "\"i/n\" with 0 <= i < n";
+      return fmt::format("\"i/n\" with 0 <= i < n <= {}", kMostShards);
     case ValueKind::kInteger:
       if (key.most == std::numeric_limits<int64_t>::max())
         return fmt::format("an integer of at least {}", key.least);
@@ -167,7 +168,7 @@ std::string expected_of(const JobKey& key) {
     case ValueKind::kName:
       return "a name of letters, digits, _ and -";
     case ValueKind::kReal:
-      return "a finite number";
+      return "a number that float32 holds";
     case ValueKind::kIntegerOrWord:
       return fmt::format("an integer of at least {}, or {}", key.least, one_of(key.words));
     case ValueKind::kIntegersOrWord:

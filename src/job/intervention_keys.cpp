@@ -14,6 +14,7 @@ using Intervention = Job::Intervention;
 using nlohmann::json;
 
 constexpr std::array kActions = {"zero", "mean", "value", "scale"};
+constexpr int64_t kMostChannels = 1'000'000;                       // beyond any model's
 constexpr std::array kChannelWords = {"all", "median", "random"};  // from ChannelChoice::kAll on
 
 template <size_t kCount>
@@ -132,6 +133,7 @@ std::vector<JobKey> action_keys() {
        .kind = ValueKind::kInteger,
        .access = number_read(&Intervention::count, is_control),
        .in_identity = true,
+       .most = kMostChannels,
        .meaning = "channels of a control",
        .without = "`2`"},
       {.section = kInterventionSection,

@@ -49,6 +49,7 @@ std::vector<JobKey> corpus_keys() {
        .access = member(&Job::corpus, &Corpus::sequence_length),
        .in_identity = true,
        .least = 2,
+       .most = kLongestSequence,
        .meaning = "tokens in a window, a BOS included"},
       {.section = "corpus",
        .name = "windows",
@@ -87,12 +88,14 @@ std::vector<JobKey> parallel_keys() {
        .kind = ValueKind::kInteger,
        .access = member(&Job::parallel, &Parallel::tensor),
        .in_identity = true,
+       .most = kMostRanks,
        .meaning = "ranks in a model group, over which one copy of the model is split"},
       {.section = "parallel",
        .name = "threads",
        .kind = ValueKind::kInteger,
        .access = member(&Job::parallel, &Parallel::threads),
        .in_identity = true,
+       .most = kMostThreads,
        .meaning = "threads of a rank",
        .without = "cores / local ranks"},
       {.section = "parallel",
@@ -106,6 +109,7 @@ std::vector<JobKey> parallel_keys() {
        .name = "block_tokens",
        .kind = ValueKind::kInteger,
        .access = member(&Job::parallel, &Parallel::block_tokens),
+       .most = kMostTokens,
        .meaning = "tokens whose residual stream is kept between layers; changes no number",
        .without = "what memory allows"},
       {.section = "parallel",
@@ -113,6 +117,7 @@ std::vector<JobKey> parallel_keys() {
        .kind = ValueKind::kInteger,
        .access = member(&Job::parallel, &Parallel::microbatch_tokens),
        .in_identity = true,
+       .most = kMostTokens,
        .meaning = "tokens that pass a layer together"},
   };
 }
@@ -157,6 +162,7 @@ std::vector<JobKey> capture_and_output_keys() {
        .kind = ValueKind::kInteger,
        .access = member(&Job::output, &Job::Output::segment_tokens),
        .in_identity = true,
+       .most = kMostTokens,
        .meaning = "tokens committed together, in whole micro-batches",
        .without = "tokens / 64, 16 Ki to 1 Mi"},
   };
@@ -190,7 +196,9 @@ std::optional<Job::Shard> parse_shard(const std::string& text) {
   if (index.ec != std::errc() || index.ptr == end || *index.ptr != '/') return std::nullopt;
   const auto count = std::from_chars(index.ptr + 1, end, shard.count);
   if (count.ec != std::errc() || count.ptr != end) return std::nullopt;
-  if (shard.index < 0 || shard.index >= shard.count) return std::nullopt;
+  if (shard.index < 0 || shard.index >= shard.count || shard.count > kMostShards) {
+    return std::nullopt;
+  }
   return shard;
 }
 

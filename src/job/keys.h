@@ -28,7 +28,7 @@ enum class ValueKind {
   kWords,           // a list of different `words`
   kNames,           // a list of different names of [A-Za-z0-9_-]
   kName,            // of [A-Za-z0-9_-]
-  kReal,            // finite; an integer is taken too
+  kReal,            // finite in float32; an integer is taken too
   kIntegerOrWord,   // of at least `least`, or one of `words`
   kIntegersOrWord,  // a list of different integers of at least `least`, or one of `words`
   kTokens,          // "position:N", or one of `words`
@@ -48,17 +48,24 @@ struct JobKey {
   bool is_required = false;
   bool in_identity = false;             // its value can change a number in the sweep file
   std::vector<std::string> words = {};  // of kWord and kWords
-  int64_t least = 1;                    // of kInteger
+  int64_t least = 1;                    // of integers
   int64_t most = std::numeric_limits<int64_t>::max();
   std::string meaning;
   std::string without = {};  // what stands in the place of a value, where the default is none
   std::string reason = {};   // told with a refusal
 };
 
+/// Beyond these no machine follows, and sums of bytes would overflow.
+inline constexpr int64_t kMostThreads = 1024;
+inline constexpr int64_t kMostRanks = 65'536;
+inline constexpr int64_t kLongestSequence = 16'777'216;
+inline constexpr int64_t kMostTokens = 1'000'000'000;  // of a block, a micro-batch, a segment
+inline constexpr int64_t kMostShards = 1'000'000;
+
 /// All keys, section by section, in the order in which to_toml writes them.
 const std::vector<JobKey>& job_keys();
 
-/// "i/n" with 0 <= i < n, or nothing.
+/// "i/n" with 0 <= i < n <= kMostShards, or nothing.
 std::optional<Job::Shard> parse_shard(const std::string& text);
 
 }  // namespace actsweep

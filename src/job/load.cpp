@@ -10,7 +10,9 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
+#include <sstream>
 #include <utility>
 
 #include "base/error.h"
@@ -68,12 +70,52 @@ std::string read_text(const std::string& path) {
   return text;
 }
 
+/// The row of a key, or null where it is unknown.
+const JobKey* find_key(const std::string& section, const std::string& name) {
+  const auto& keys = section == kInterventionSection ? intervention_keys() : job_keys();
+  const auto key = std::find_if(keys.begin(), keys.end(), [&](const JobKey& row) {
+    return row.section == section && row.name == name;
+  });
+  return key == keys.end() ? nullptr : &*key;
+}
+
+std::string trimmed(const std::string& text) {
+  const size_t begin = text.find_first_not_of(" \t\r");
+  return begin == std::string::npos
+             ? ""
+             : text.substr(begin, text.find_last_not_of(" \t\r") + 1 - begin);
+}
+
+/// A number that TOML has no room for stands on a line "key = number"; what its key takes instead.
+/// Nothing where it stands elsewhere.
+std::optional<std::string> key_of_huge_number(const std::string& text, uint32_t wanted_line) {
+  std::istringstream lines(text);
+  std::string line, section;
+  for (uint32_t number = 1; number <= wanted_line && std::getline(lines, line); ++number) {
+    const auto shown = trimmed(line.substr(0, line.find('#')));
+    if (shown.starts_with('[')) section = trimmed(shown.substr(shown.find_first_not_of('[')));
+  }
+  section = trimmed(section.substr(0, section.find(']')));
+  const size_t equals = line.find('=');
+  const auto* key =
+      equals == std::string::npos ? nullptr : find_key(section, trimmed(line.substr(0, equals)));
+  if (key == nullptr) return std::nullopt;
+  const auto value = line.substr(equals + 1);
+  const bool is_table = section == kInterventionSection;
+  const auto title = is_table ? fmt::format("[[{}]]", section) : fmt::format("[{}]", section);
+  return fmt::format("{} {}: expected {}, found {}", title, key->name, expected_of(*key),
+                     trimmed(value.substr(0, value.find('#'))));
+}
+
 toml::table parse_file(const std::string& path) {
   const std::string text = read_text(path);
   try {
     return toml::parse(text, path);
   } catch (const toml::parse_error& error) {
     const auto& begin = error.source().begin;
+    const bool is_huge = error.description().find("not representable") != std::string_view::npos;
+    const auto huge = is_huge ? key_of_huge_number(text, begin.line) : std::nullopt;
+    if (huge) fail(ErrorKind::kJob, "{}:{}: {}", path, begin.line, *huge);
     fail(ErrorKind::kJob, "{}:{}:{}: not TOML: {}", path, begin.line, begin.column,
          error.description());
   }
@@ -96,15 +138,6 @@ nlohmann::json to_json(const toml::node& node) {
     return json;
   }
   return nullptr;
-}
-
-/// The row of a key, or null where it is unknown.
-const JobKey* find_key(const std::string& section, const std::string& name) {
-  const auto& keys = section == kInterventionSection ? intervention_keys() : job_keys();
-  const auto key = std::find_if(keys.begin(), keys.end(), [&](const JobKey& row) {
-    return row.section == section && row.name == name;
-  });
-  return key == keys.end() ? nullptr : &*key;
 }
 
 bool is_section(const std::string& name) {

@@ -12,6 +12,7 @@
 #include "output/durable.h"
 #include "output/fields.h"
 #include "output/parts.h"
+#include "output/process.h"
 #include "output/rows.h"
 #include "output/sweep_file.h"
 
@@ -34,7 +35,7 @@ class Beginning {
         extents_(extents),
         threads_(threads) {}
 
-  void write(const std::string& path) {
+  std::vector<PlannedDataset> write(const std::string& path) {
     fields_ = merge_fields(parts_, lengths_, assembly_.datasets, extents_);
     derived_ = assembly_.derive(fields_);
     extents_[Axis::kFinding] = derived_.findings;
@@ -52,6 +53,7 @@ class Beginning {
     }
     file.close();
     reserve_bytes(path, rows_bytes(planned));
+    return planned;
   }
 
  private:
@@ -177,6 +179,28 @@ void write_rows(const Assembly& assembly, RowWriter writer, const std::string& p
   agree(comm, [&] { file.close(); });
 }
 
+/// Collective. Rank 0's own name, under which all ranks write.
+std::string name_of_partial(const std::string& target, MPI_Comm comm) {
+  std::string name = partial_of(target);
+  auto size = static_cast<int64_t>(name.size());
+  check_mpi(MPI_Bcast(&size, 1, MPI_INT64_T, 0, comm), "MPI_Bcast");
+  name.resize(static_cast<size_t>(size));
+  check_mpi(MPI_Bcast(name.data(), static_cast<int>(size), MPI_CHAR, 0, comm), "MPI_Bcast");
+  return name;
+}
+
+/// Opens the finished file as any reader will: what it says it holds is there.
+void check_whole(const std::string& path, const std::vector<PlannedDataset>& planned) {
+  const H5File file = open_sweep(path);
+  for (const auto& [declared, shape] : planned) {
+    require(file.contains(declared.path), ErrorKind::kOutput,
+            "{}: was written, but lacks /{}; its segments stay", path, declared.path);
+    const H5Dataset dataset = file.dataset(declared.path);
+    require(dataset.shape() == shape && dataset.is_whole(), ErrorKind::kOutput,
+            "{}: was written, but /{} is not whole; its segments stay", path, declared.path);
+  }
+}
+
 void mark_complete(const std::string& path) {
   H5File file = H5File::open_for_writing(path, ErrorKind::kOutput);
   file.write_attribute({"complete", int64_t{1}});
@@ -189,7 +213,7 @@ void mark_complete(const std::string& path) {
 void assemble(const Assembly& assembly, MPI_Comm comm) {
   int rank = 0;
   MPI_Comm_rank(comm, &rank);
-  const std::string partial = assembly.target + ".partial";
+  const std::string partial = name_of_partial(assembly.target, comm);
   const auto on_first_rank = [&](const std::function<void()>& work) {
     agree(comm, [&] {
       if (rank == 0) work();
@@ -205,7 +229,9 @@ void assemble(const Assembly& assembly, MPI_Comm comm) {
   const std::vector<PartLengths> lengths = measure_parts(assembly, parts, comm);
   Extents extents = final_extents(assembly, lengths);
   try {
-    on_first_rank([&] { Beginning(assembly, parts, lengths, extents, threads).write(partial); });
+    std::vector<PlannedDataset> planned;
+    on_first_rank(
+        [&] { planned = Beginning(assembly, parts, lengths, extents, threads).write(partial); });
     step("created");
     write_rows(assembly, RowWriter(parts, lengths, assembly.offset_indices, comm, threads), partial,
                extents, comm);
@@ -213,6 +239,7 @@ void assemble(const Assembly& assembly, MPI_Comm comm) {
     on_first_rank([&] {
       mark_complete(partial);
       sync_path(partial);
+      check_whole(partial, planned);
     });
     step("fsynced");
     on_first_rank([&] { rename_file(partial, assembly.target); });

@@ -3,7 +3,8 @@
 // In: the paths of parts that hold the declared datasets, and what no part holds. Out: the target,
 // which exists only whole. Rank 0 writes all that is small, then all ranks write rows and events
 // together, then rank 0 commits. Refuses (ErrorKind::kOutput) parts that do not fit the
-// declarations or each other, and a disk without room; what was begun is then removed.
+// declarations or each other, a disk without room, and a result that cannot be opened again; what
+// was begun is then removed.
 #pragma once
 
 #include <mpi.h>

@@ -51,14 +51,15 @@ void sync_path(const std::string& path) {
 }
 
 void rename_file(const std::string& from, const std::string& to) {
-  require(std::rename(from.c_str(), to.c_str()) == 0, ErrorKind::kOutput,
-          "{}: cannot rename to {}: {}", from, to, std::strerror(errno));
+  if (std::rename(from.c_str(), to.c_str()) == 0) return;
+  fail(ErrorKind::kOutput, "{}: cannot rename to {}: {}", from, to, std::strerror(errno));
 }
 
 void reserve_bytes(const std::string& path, int64_t bytes) {
   struct statvfs space {};
-  require(::statvfs(path.c_str(), &space) == 0, ErrorKind::kOutput,
-          "{}: cannot ask for the free space: {}", path, std::strerror(errno));
+  const int asked = ::statvfs(path.c_str(), &space);
+  require(asked == 0, ErrorKind::kOutput, "{}: cannot ask for the free space: {}", path,
+          std::strerror(errno));
   const auto free = static_cast<int64_t>(space.f_bavail) * static_cast<int64_t>(space.f_frsize);
   require(bytes <= free, ErrorKind::kOutput,
           "{}: needs up to {} KiB more on the disk, which has {} KiB free", path, bytes / 1024,

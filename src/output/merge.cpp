@@ -16,6 +16,8 @@
 #include "job/job.h"
 #include "job/keys.h"
 #include "output/consolidate.h"
+#include "output/output_place.h"
+#include "output/run_lock.h"
 #include "output/sweep_file.h"
 
 namespace actsweep {
@@ -196,11 +198,16 @@ DownWeight down_weight_of(const std::vector<std::string>& paths) {
 
 }  // namespace
 
-void merge_files(const std::vector<std::string>& paths, const std::string& target) {
+void merge_files(const std::vector<std::string>& paths, const std::string& wanted) {
   require(paths.size() >= 2, ErrorKind::kOutput, "{}: a merge needs two files or more, found {}",
-          target, paths.size());
-  require(!std::filesystem::exists(target), ErrorKind::kOutput,
+          wanted, paths.size());
+  const std::string target = resolve_output(wanted);
+  std::error_code ignored;
+  require(!std::filesystem::exists(target, ignored), ErrorKind::kOutput,
           "{}: exists already; a merge replaces no file", target);
+  check_writable(target);
+  const RunLock lock(target);
+  remove_unfinished(target, {});
   std::vector<Source> sources;
   for (const auto& path : paths) {
     Source source = read_source(path);

@@ -4,19 +4,20 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <filesystem>
 #include <numeric>
 #include <system_error>
 
 #include "output/durable.h"
+#include "output/process.h"
 
 namespace actsweep {
 namespace {
 
-constexpr const char* kPrefix = "segment-";
+constexpr const char* kPrefix = kSegmentPrefix;
 constexpr const char* kSuffix = ".h5";
-constexpr const char* kPartialSuffix = ".partial";
 constexpr int64_t kHeldBytes = 4 * 1024 * 1024;
 
 bool has_unknown_length(const Dataset& dataset) {
@@ -69,7 +70,7 @@ SegmentFile::SegmentFile(const std::string& folder, int64_t number,
                          std::vector<Attribute> attributes)
     : number_(number),
       path_(fmt::format("{}/{}{:06}{}", folder, kPrefix, number, kSuffix)),
-      partial_path_(path_ + kPartialSuffix),
+      partial_path_(partial_of(path_)),
       extents_(std::move(extents)),
       attributes_(std::move(attributes)) {
   make_folder(folder);
@@ -173,6 +174,16 @@ void SegmentFile::commit(const StepHook& on_step) {
   step("renamed", on_step);
   sync_path(folder_of(path_));
   step("committed", on_step);
+}
+
+std::optional<int64_t> number_of_unfinished(const std::string& name) {
+  const std::string_view prefix = kSegmentPrefix;
+  int64_t number = 0;
+  if (!name.starts_with(prefix)) return std::nullopt;
+  const auto read = std::from_chars(name.data() + prefix.size(), name.data() + name.size(), number);
+  if (read.ec != std::errc()) return std::nullopt;
+  const auto whole = name.substr(0, read.ptr - name.data()) + kSuffix;
+  return is_partial_of(name, whole) ? std::optional(number) : std::nullopt;
 }
 
 std::vector<FoundSegment> find_segments(const std::string& folder) {

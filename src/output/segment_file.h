@@ -2,6 +2,7 @@
 //
 // In: the datasets of the segment with its extents, values as they come. Out:
 // FOLDER/segment-000012.h5, which exists only whole: closed, fsynced, renamed, its folder fsynced.
+// The temporary name is this process' own.
 // Serial HDF5, uncompressed. Refuses (ErrorKind::kOutput) what the file system refuses; a segment
 // that is destroyed without a commit leaves no file. The part of a captured prompt is a SegmentFile
 // too, with a number past the last segment.
@@ -11,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +24,9 @@ namespace actsweep {
 
 /// Called after each named step of a commit or a consolidation, with the words that the log says.
 using StepHook = std::function<void(std::string_view step)>;
+
+/// What the names of segments begin with: "segment-000012.h5".
+inline constexpr const char* kSegmentPrefix = "segment-";
 
 class SegmentFile {
  public:
@@ -74,6 +79,10 @@ class SegmentFile {
   int64_t held_bytes_ = 0;  // written since the disk was last told to begin
   bool is_committed_ = false;
 };
+
+/// The number of the segment that a file of this name would have become; nothing where the name is
+/// that of no unfinished segment.
+std::optional<int64_t> number_of_unfinished(const std::string& name);
 
 /// A committed segment as found on disk.
 struct FoundSegment {

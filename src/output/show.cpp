@@ -7,11 +7,13 @@
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <vector>
 
 #include "output/findings.h"
 #include "output/layout.h"
 #include "output/show_interventions.h"
+#include "output/show_sites.h"
 #include "output/sweep_file.h"
 #include "output/table.h"
 
@@ -26,9 +28,25 @@ std::string text_of(const AttributeValue& value) {
   return std::get<std::string>(value);
 }
 
+std::vector<int64_t> read_column(const H5File& file, const std::string& path) {
+  const H5Dataset dataset = file.dataset(path);
+  std::vector<int64_t> values(dataset.shape().at(0));
+  if (!values.empty()) dataset.read_all(H5T_NATIVE_INT64, values.data());
+  return values;
+}
+
 /// The root attribute as text; "?" where the file lacks it.
 std::string root_text(const H5File& file, const std::string& name) {
   return file.has_attribute(name) ? text_of(file.read_attribute(name)) : "?";
+}
+
+/// The tokens measured, which a file without rows of them holds as the lengths of its sequences.
+std::string token_count(const H5File& file) {
+  const Extents extents = extents_of(file);
+  if (extents.contains(Axis::kToken)) return grouped(extents.at(Axis::kToken));
+  if (!file.contains("sequences/length")) return "?";
+  const std::vector<int64_t> lengths = read_column(file, "sequences/length");
+  return grouped(std::accumulate(lengths.begin(), lengths.end(), int64_t{0}));
 }
 
 std::string header(const H5File& file) {
@@ -37,8 +55,9 @@ std::string header(const H5File& file) {
   text += fmt::format("  model       {} ({}), {} layers, {} channels\n",
                       root_text(file, "model_name"), root_text(file, "model_family"),
                       root_text(file, "num_layers"), root_text(file, "hidden_size"));
-  text += fmt::format("  corpus      {} tokens in {} sequences\n",
-                      grouped(extents.at(Axis::kToken)), grouped(extents.at(Axis::kSequence)));
+  text +=
+      fmt::format("  corpus      {} tokens in {} sequences\n", token_count(file),
+                  extents.contains(Axis::kSequence) ? grouped(extents.at(Axis::kSequence)) : "?");
   text += fmt::format(
       "  computed    in {}, residual stream in {}; model group of {}, {} thread(s) "
       "a rank\n",
@@ -55,16 +74,10 @@ std::string header(const H5File& file) {
   return text;
 }
 
-std::vector<int64_t> read_layers(const H5File& file, const std::string& path) {
-  const H5Dataset dataset = file.dataset(path);
-  std::vector<int64_t> values(dataset.shape().at(0));
-  dataset.read_all(H5T_NATIVE_INT64, values.data());
-  return values;
-}
-
 std::string nonfinite_table(const H5File& file) {
   std::vector<std::vector<std::string>> rows;
-  const std::vector<int64_t> left_out = read_layers(file, "residual/nonfinite_tokens");
+  if (!file.contains("residual/nonfinite_tokens")) return "";
+  const std::vector<int64_t> left_out = read_column(file, "residual/nonfinite_tokens");
   for (size_t layer = 0; layer < left_out.size(); ++layer) {
     if (left_out[layer] > 0) rows.push_back({fmt::format("{}", layer), grouped(left_out[layer])});
   }
@@ -172,26 +185,33 @@ std::string criterion_text(const H5File& file) {
                      readable(ratio->get<double>()));
 }
 
-}  // namespace
-
-std::string show_file(const std::string& path, int top) {
-  const H5File file = open_sweep(path);
-  std::string text =
-      header(file) + intervention_lines(file) + nonfinite_table(file) + variant_table(file);
+/// The tables of massive activations, which belong to the residual stream.
+std::string massive_tables(const H5File& file, int top) {
+  if (!file.contains("massive/value")) {
+    return "\nNo residual stream was measured, so no massive activations were looked for.\n";
+  }
   const Findings findings = read_findings(file);
   if (findings.layers.empty()) {
-    return text + fmt::format("\nNo massive activations{}.\n", criterion_text(file));
+    return fmt::format("\nNo massive activations{}.\n", criterion_text(file));
   }
-  text += fmt::format("\nMassive activations by layer{}\n", criterion_text(file));
+  std::string text = fmt::format("\nMassive activations by layer{}\n", criterion_text(file));
   text += layer_table(findings, Vocabulary(file), top);
   text += "\nMassive activations by channel\n" + channel_table(file, findings, top);
   int64_t left_out = 0;
-  for (const int64_t count : read_layers(file, "massive/events_left_out")) left_out += count;
+  for (const int64_t count : read_column(file, "massive/events_left_out")) left_out += count;
   if (left_out > 0) {
     text += fmt::format("\n{} more events were counted but not kept (statistics.max_events)\n",
                         grouped(left_out));
   }
   return text;
+}
+
+}  // namespace
+
+std::string show_file(const std::string& path, int top) {
+  const H5File file = open_sweep(path);
+  return header(file) + intervention_lines(file) + nonfinite_table(file) + variant_table(file) +
+         massive_tables(file, top) + site_table(file);
 }
 
 }  // namespace actsweep

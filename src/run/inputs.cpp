@@ -9,6 +9,7 @@
 #include "corpus/token_file.h"
 #include "model/tokenizer.h"
 #include "run/check_statistics.h"
+#include "run/corpus_identity.h"
 
 namespace actsweep {
 
@@ -31,8 +32,10 @@ void check_grid(const ImageFile& images, const ImageFacts& facts) {
           images.width());
 }
 
-/// Opens the corpus as the model reads it.
-std::shared_ptr<const Corpus> open_corpus(const std::string& path, const Checkpoint& checkpoint) {
+/// Opens the corpus as the model reads it; refuses what the job takes of it beyond the model's
+/// rows.
+std::shared_ptr<const Corpus> open_corpus(const Job& job, const Checkpoint& checkpoint) {
+  const auto& path = job.corpus.path;
   const auto& a = checkpoint.architecture();
   const auto kind = kind_of_corpus(path);
   require(a.reads_images() == (kind == CorpusKind::kImages), ErrorKind::kCorpus,
@@ -48,6 +51,10 @@ std::shared_ptr<const Corpus> open_corpus(const std::string& path, const Checkpo
   }
   auto tokens = std::make_shared<const TokenFile>(path);
   tokens->check_ids(a.vocabulary);
+  if (job.corpus.bos == BosPolicy::kEachWindow) tokens->check_bos(a.vocabulary);
+  for (const auto& name : job.capture.prompts) {
+    tokens->check_prompt(name, tokens->prompt(name), a.vocabulary);
+  }
   return tokens;
 }
 
@@ -74,7 +81,7 @@ Job with_image_windows(Job job, const ImageFile* images) {
 SweepInputs::SweepInputs(const Job& wanted)
     : job(wanted),
       checkpoint(job.model.path),
-      opened_corpus(open_corpus(job.corpus.path, checkpoint)),
+      opened_corpus(open_corpus(job, checkpoint)),
       corpus(*opened_corpus),
       images(std::dynamic_pointer_cast<const ImageFile>(opened_corpus)),
       windows(corpus, (job = with_image_windows(job, images.get())).corpus,
@@ -156,6 +163,8 @@ std::vector<std::string> SweepInputs::warnings() const {
         "{}: made with another tokenizer than {}'s: expected tokenizer_fingerprint {}, found {}",
         corpus.path(), checkpoint.directory(), *expected, corpus.tokenizer_fingerprint()));
   }
+  const auto doubled = doubled_bos_warning(corpus, windows, job.corpus.bos);
+  if (!doubled.empty()) found.push_back(doubled);
   return found;
 }
 
@@ -169,8 +178,10 @@ nlohmann::json SweepInputs::identity(int64_t threads) const {
   auto identity = identity_of(job);
   identity["parallel.threads"] = threads;
   identity["model.fingerprint"] = model_fingerprint;
-  identity["corpus.fingerprint"] = corpus.fingerprint();
-  identity["tokenizer.fingerprint"] = corpus.tokenizer_fingerprint();
+  add_corpus_identity(corpus, prompts, identity);
+  if (images != nullptr) {
+    identity["corpus.image_size"] = fmt::format("{} x {}", images->height(), images->width());
+  }
   if (const auto& fingerprint = earlier_events.fingerprint; !fingerprint.empty()) {
     identity["statistics.attention_from"] = fingerprint;
   }

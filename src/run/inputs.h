@@ -47,7 +47,7 @@ struct SweepInputs {
   std::vector<std::byte> vocabulary_bytes() const;
   std::vector<uint64_t> vocabulary_offset() const;
   /// What is odd and still swept, one line each: tensors that are left out, tokens of another
-  /// tokenizer than the checkpoint's, pixels that fill no patch.
+  /// tokenizer than the checkpoint's, a BOS that stands twice, pixels that fill no patch.
   std::vector<std::string> warnings() const;
   /// What `plan` reckons with.
   SweepFacts facts() const;

@@ -7,53 +7,38 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
-#include <limits>
-#include <sstream>
 
 #include "model/stage.h"
+#include "run/memory_limits.h"
 
 namespace actsweep {
 namespace {
 
-constexpr int64_t kUnlimited = std::numeric_limits<int64_t>::max();
+/// The rest is for what nobody counts: the allocator's own, libraries, other processes.
+constexpr double kMemoryShare = 0.8;
 
-int64_t meminfo_available_bytes() {
-  std::ifstream file("/proc/meminfo");
-  std::string line;
-  while (std::getline(file, line)) {
-    std::istringstream fields(line);
-    std::string key;
-    int64_t kib = 0;
-    if (fields >> key >> kib && key == "MemAvailable:") return kib * 1024;
-  }
-  return kUnlimited;
-}
-
-/// A number in a file of the control group; unlimited where there is none ("max").
-int64_t control_group_bytes(const std::string& name) {
-  std::ifstream file("/sys/fs/cgroup/" + name);
-  int64_t bytes = 0;
-  return file >> bytes ? bytes : kUnlimited;
+int64_t available_bytes(at::Device device, int64_t ranks) {
+  if (!device.is_cpu())
+    return static_cast<int64_t>(at::accelerator::getMemoryInfo(device.index()).first);
+  // Slurm counts what its ranks hold already, and they hold alike.
+  const int64_t of_job = slurm_bytes(variable_of_process);
+  const int64_t held = of_job == kUnlimited_bytes ? 0 : ranks * held_bytes();
+  const int64_t shared = std::min(left_on_node_bytes(), std::max<int64_t>(0, of_job - held));
+  return std::min(shared / ranks, left_to_process_bytes());
 }
 
 }  // namespace
 
-int64_t available_memory_bytes(at::Device device) {
-  if (!device.is_cpu())
-    return static_cast<int64_t>(at::accelerator::getMemoryInfo(device.index()).first);
-  int64_t bytes = meminfo_available_bytes();
-  const int64_t limit = control_group_bytes("memory.max");
-  if (limit != kUnlimited) {
-    bytes = std::min(bytes, limit - std::min(limit, control_group_bytes("memory.current")));
-  }
-  return bytes;
+int64_t memory_to_plan_bytes(at::Device device, int64_t ranks) {
+  return static_cast<int64_t>(kMemoryShare * static_cast<double>(available_bytes(device, ranks)));
 }
 
 int64_t free_disk_bytes(const std::string& path) {
   auto place = std::filesystem::absolute(path);
-  while (!std::filesystem::exists(place) && place.has_relative_path()) place = place.parent_path();
   std::error_code error;
+  while (!std::filesystem::exists(place, error) && place.has_relative_path()) {
+    place = place.parent_path();
+  }
   const auto space = std::filesystem::space(place, error);
   return error ? 0 : static_cast<int64_t>(space.available);
 }

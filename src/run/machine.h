@@ -9,9 +9,10 @@
 
 namespace actsweep {
 
-/// Bytes of memory that a process may take on this node now: what the system calls available,
-/// within the limits of its control group; on a GPU, its free memory.
-int64_t available_memory_bytes(at::Device device);
+/// Bytes of memory that a sweep takes at most on each of `ranks` processes of this node: four
+/// fifths of its share of what the system, control groups and Slurm leave them now, within its own
+/// limits; on a GPU, of its free memory.
+int64_t memory_to_plan_bytes(at::Device device, int64_t ranks);
 /// Bytes free for this user where `path` lies or will lie.
 int64_t free_disk_bytes(const std::string& path);
 /// Floating-point operations per second of a square product in this dtype, over a few

@@ -22,13 +22,12 @@ void refuse_other_identity(const nlohmann::json& mine, const std::string& text,
 
 }  // namespace
 
-std::string segment_folder(const std::string& output_path) { return output_path + ".segments"; }
-
 SweepState find_state(const SweepInputs& inputs, const nlohmann::json& identity) {
   SweepState state;
   const auto& path = inputs.job.output.path;
   const auto folder = segment_folder(path);
-  if (std::filesystem::exists(path)) {
+  std::error_code ignored;
+  if (std::filesystem::exists(path, ignored)) {
     const auto file = H5File::open(path, ErrorKind::kOutput);
     require(file.has_attribute("complete") && file.has_attribute("identity"), ErrorKind::kOutput,
             "{}: expected a complete sweep file or none, found another file; move it away", path);

@@ -6,13 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "output/output_place.h"
 #include "output/segment_file.h"
 #include "run/inputs.h"
 
 namespace actsweep {
-
-/// The folder of a sweep file's segments.
-std::string segment_folder(const std::string& output_path);
 
 /// What is on disk of a sweep.
 struct SweepState {

@@ -7,13 +7,15 @@
 
 #include "comm/device.h"
 #include "model/model_fingerprint.h"
+#include "output/output_place.h"
 #include "plan/layout.h"
 #include "run/inputs.h"
 #include "run/machine.h"
 
 namespace actsweep {
-
 namespace {
+
+constexpr double kMostMemory_gib = 1e6;
 
 /// A plan reads no weights, and so may not know whether the sweeps that means come from are of this
 /// model.
@@ -30,6 +32,11 @@ std::string unchecked_sources(const SweepInputs& inputs) {
 }  // namespace
 
 std::string plan_table(const Job& job, const PlanRequest& request) {
+  if (const auto& gib = request.memory_gib) {
+    require(*gib > 0 && *gib <= kMostMemory_gib, ErrorKind::kJob,
+            "--memory: expected GiB above 0, at most {}, found {}", kMostMemory_gib, *gib);
+  }
+  const std::string output = resolve_output(job.output.path);
   SweepInputs inputs(job);
   auto warnings = inputs.warnings();
   if (const auto known = known_fingerprint_of(inputs.checkpoint)) {
@@ -45,9 +52,9 @@ std::string plan_table(const Job& job, const PlanRequest& request) {
   at::set_num_threads(static_cast<int>(machine.threads));
   machine.memory_bytes = request.memory_gib
                              ? static_cast<int64_t>(*request.memory_gib * (1ll << 30))
-                             : available_memory_bytes(device) / request.ranks;
+                             : memory_to_plan_bytes(device, request.ranks);
   machine.operations_per_s = measure_product_rate(job.model.dtype, device);
-  machine.free_disk_bytes = free_disk_bytes(job.output.path);
+  machine.free_disk_bytes = free_disk_bytes(output);
   const auto facts = inputs.facts();
   const auto layout = plan_layout(facts, machine);
   auto table = layout_table(facts, machine, layout);

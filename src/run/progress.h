@@ -9,27 +9,29 @@ namespace actsweep {
 
 class Progress {
  public:
-  /// `tokens` that this replica has to measure, through `layers` layers; `replicas` work at the
-  /// same rate.
-  Progress(int64_t tokens, int64_t layers, int64_t replicas, bool is_speaker);
+  /// `tokens` that this replica has to measure, through `layers` layers, of `all_tokens` of all
+  /// replicas, which end at about the same time.
+  Progress(int64_t tokens, int64_t layers, int64_t all_tokens, bool is_speaker);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
   /// `tokens` tokens have passed one more layer.
   void layer_done(int64_t tokens);
+  /// Of all replicas.
   double tokens_per_s() const;
   /// Seconds that `token_layers` more would take; negative while unknown.
   double seconds_for(int64_t token_layers) const;
   double elapsed_s() const;
 
  private:
+  double share() const;
   void show(bool is_last);
   std::string line() const;
 
   int64_t tokens_;
   int64_t layers_;
-  int64_t replicas_;
+  int64_t all_tokens_;
   bool is_speaker_;
   bool is_terminal_;
   int64_t token_layers_done_ = 0;

@@ -27,8 +27,11 @@ double now_s() {
 /// Seconds until the batch system ends the job, or `fallback` where it does not say.
 double seconds_to_job_end(double fallback) {
   const char* end = std::getenv("SLURM_JOB_END_TIME");
-  if (end == nullptr || *end == '\0') return fallback;
-  return std::strtod(end, nullptr) - static_cast<double>(std::time(nullptr));
+  if (end == nullptr) return fallback;
+  char* rest = nullptr;
+  const double end_s = std::strtod(end, &rest);
+  if (rest == end || *rest != '\0') return fallback;
+  return end_s - static_cast<double>(std::time(nullptr));
 }
 
 double grace_s() {

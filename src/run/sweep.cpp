@@ -10,21 +10,20 @@
 #include <thread>
 
 #include "comm/agreement.h"
+#include "comm/binding.h"
 #include "comm/device.h"
 #include "model/stage.h"
 #include "output/consolidate.h"
 #include "output/durable.h"
 #include "run/attributes.h"
 #include "run/machine.h"
+#include "run/output_claim.h"
 #include "run/pending.h"
 #include "run/segment_runner.h"
 #include "run/shared_fingerprint.h"
 
 namespace actsweep {
 namespace {
-
-/// Shares of a rank's memory that the sweep takes where the job does not limit it.
-constexpr double kMemoryShare = 0.8;
 
 /// A sweep's place in the world.
 struct Place {
@@ -37,9 +36,7 @@ Machine describe_machine(const SweepInputs& inputs, const Place& place) {
   Machine machine;
   machine.ranks = place.session.size();
   machine.threads = place.threads;
-  const double memory = kMemoryShare * static_cast<double>(available_memory_bytes(place.device));
-  machine.memory_bytes =
-      static_cast<int64_t>(memory) / (place.device.is_cpu() ? place.session.local_size() : 1);
+  machine.memory_bytes = memory_to_plan_bytes(place.device, place.session.local_size());
   machine.operations_per_s = measure_product_rate(inputs.job.model.dtype, place.device);
   machine.free_disk_bytes = free_disk_bytes(inputs.job.output.path);
   // Every rank must plan the same blocks.
@@ -56,13 +53,14 @@ Machine describe_machine(const SweepInputs& inputs, const Place& place) {
 
 /// The state on disk as rank 0 sees it, so that all ranks agree on what is pending.
 std::vector<int64_t> agree_on_pending(const SweepInputs& inputs, const nlohmann::json& identity,
-                                      SweepState& state, const MpiSession& session) {
+                                      const OutputClaim& output, SweepState& state,
+                                      const MpiSession& session) {
   std::vector<int64_t> pending;
   agree(MPI_COMM_WORLD, [&] {
     if (session.rank() != 0) return;
     state = find_state(inputs, identity);
     if (state.is_complete) return;
-    make_folder(segment_folder(inputs.job.output.path));
+    output.check_held();
     pending = pending_units(inputs, state);
   });
   std::array<int64_t, 2> facts = {state.is_complete, static_cast<int64_t>(pending.size())};
@@ -85,10 +83,10 @@ int64_t tokens_of(const SweepInputs& inputs, const std::vector<int64_t>& units) 
 }
 
 void log_summary(const SweepInputs& inputs, const BlockPass& pass, const Progress& progress,
-                 int64_t tokens, int64_t replicas) {
-  if (tokens == 0) return;
-  spdlog::info("measured {} tokens in {:.1f} s, {:.0f} tokens/s", tokens * replicas,
-               progress.elapsed_s(), progress.tokens_per_s() * static_cast<double>(replicas));
+                 int64_t all_tokens) {
+  if (all_tokens == 0) return;
+  spdlog::info("measured {} tokens in {:.1f} s, {:.0f} tokens/s", all_tokens, progress.elapsed_s(),
+               progress.tokens_per_s());
   spdlog::info(
       "of that on rank 0: model {:.1f} s, statistics {:.1f} s, rows {:.1f} s, waiting for "
       "weights {:.2f} s ({})",
@@ -100,7 +98,7 @@ void log_summary(const SweepInputs& inputs, const BlockPass& pass, const Progres
 struct Assignment {
   std::vector<int64_t> units;
   SegmentFolder folder;
-  int64_t replicas = 1;
+  int64_t all_tokens = 0;  // that all groups are given
 };
 
 /// Measures a group's units, which `io` goes on to write. Returns the last verdict.
@@ -114,7 +112,7 @@ Verdict measure_units(const SweepInputs& inputs, const SweepLayout& layout, cons
   spdlog::info("weights are ready; model group of {} over {}", group.size(), group.backend_name());
   const int64_t tokens = tokens_of(inputs, assignment.units);
   auto verdict = Verdict::kGoOn;
-  Progress progress(tokens, inputs.checkpoint.architecture().layers + 1, assignment.replicas,
+  Progress progress(tokens, inputs.checkpoint.architecture().layers + 1, assignment.all_tokens,
                     place.session.rank() == 0);
   SegmentRunner runner({inputs, layout, group, io, assignment.folder, progress}, pass,
                        place.device);
@@ -126,7 +124,7 @@ Verdict measure_units(const SweepInputs& inputs, const SweepLayout& layout, cons
   }
   if (!place.device.is_cpu()) at::accelerator::synchronizeDevice(place.device.index());
   if (place.session.rank() == 0 && verdict == Verdict::kGoOn) {
-    log_summary(inputs, pass, progress, tokens, assignment.replicas);
+    log_summary(inputs, pass, progress, assignment.all_tokens);
   }
   return verdict;
 }
@@ -180,22 +178,26 @@ void consolidate(const SweepInputs& inputs, const SweepLayout& layout,
   assemble(assembly, MPI_COMM_WORLD);
 }
 
-void remove_segments(const std::string& output_path) {
-  std::error_code error;
-  std::filesystem::remove_all(segment_folder(output_path), error);
-  if (error)
-    spdlog::warn("{}: cannot be removed: {}", segment_folder(output_path), error.message());
+/// Removes the segments of a file that is complete.
+void finish_output(OutputClaim& output) {
+  output.remove_segments();
+  const auto folder = segment_folder(output.path());
+  std::error_code ignored;
+  if (!std::filesystem::exists(folder, ignored)) return;
+  spdlog::warn("{}: cannot be removed: other files than segments lie there", folder);
 }
 
 /// What is left to do for a complete file: a kill between its renaming and the removal of its
 /// segments leaves those.
-void finish_complete(const std::string& path) {
-  if (std::filesystem::exists(segment_folder(path))) {
-    sync_path(folder_of(path));
-    remove_segments(path);
-    spdlog::info("{}: removed, the segments of a complete file", segment_folder(path));
+void finish_complete(OutputClaim& output) {
+  const auto folder = segment_folder(output.path());
+  std::error_code ignored;
+  if (std::filesystem::exists(folder, ignored)) {
+    sync_path(folder_of(output.path()));
+    finish_output(output);
+    spdlog::info("{}: removed, the segments of a complete file", folder);
   }
-  spdlog::info("{}: is complete, nothing to do", path);
+  spdlog::info("{}: is complete, nothing to do", output.path());
 }
 
 /// Measures what is pending. Returns the exit code.
@@ -204,7 +206,7 @@ int finish(const SweepInputs& inputs, const SweepLayout& layout, const Place& pl
   const auto replica = static_cast<int>(place.session.rank() / layout.members);
   const Communicator members(split(MPI_COMM_WORLD, replica));
   const Group group(members.get(), make_backend(members.get(), place.device));
-  Assignment assignment{{}, folder, layout.replicas};
+  Assignment assignment{{}, folder, tokens_of(inputs, pending)};
   for (size_t i = replica; i < pending.size(); i += layout.replicas) {
     assignment.units.push_back(pending[i]);
   }
@@ -227,20 +229,29 @@ int finish(const SweepInputs& inputs, const SweepLayout& layout, const Place& pl
 
 }  // namespace
 
-int run_sweep(const Job& wanted, const MpiSession& session, const StepHook& on_step) {
+int run_sweep(const Job& asked, const MpiSession& session, const StepHook& each_step) {
   Place place{session};
+  OutputClaim output(asked, session);
+  Job wanted = asked;
+  wanted.output.path = output.path();
+  const StepHook on_step = [&](std::string_view step) {
+    output.check();
+    if (each_step) each_step(step);
+  };
   agree(MPI_COMM_WORLD, [&] { place.device = choose_device(session.local_rank()); });
   place.threads = wanted.parallel.threads.value_or(threads_per_rank(MPI_COMM_WORLD));
   at::set_num_threads(static_cast<int>(place.threads));
+  const auto binding = binding_warning(MPI_COMM_WORLD, wanted.parallel.threads);
+  if (session.rank() == 0 && !binding.empty()) spdlog::warn("{}", binding);
   std::optional<SweepInputs> inputs;
   agree(MPI_COMM_WORLD, [&] { inputs.emplace(wanted); });
   share_fingerprint(*inputs, session);
   const auto identity = inputs->identity(place.threads);
   SweepState state;
-  const auto pending = agree_on_pending(*inputs, identity, state, session);
+  const auto pending = agree_on_pending(*inputs, identity, output, state, session);
   if (state.is_complete) {
     agree(MPI_COMM_WORLD, [&] {
-      if (session.rank() == 0) finish_complete(wanted.output.path);
+      if (session.rank() == 0) finish_complete(output);
     });
     return 0;
   }
@@ -269,10 +280,10 @@ int run_sweep(const Job& wanted, const MpiSession& session, const StepHook& on_s
   consolidate(*inputs, layout, identity, on_step);
   if (session.rank() != 0) return 0;
   {
-    const std::jthread removal([&] { remove_segments(wanted.output.path); });
+    const std::jthread removal([&] { finish_output(output); });
     inputs.reset();  // which takes as long, as it unmaps the weights
   }
-  spdlog::info("{}: complete", wanted.output.path);
+  spdlog::info("{}: complete", output.path());
   return 0;
 }
 

@@ -71,8 +71,9 @@ def make_model(directory: Path, dtype: str = "float32", **config: Any) -> Path:
 def make_corpus(
     path: Path, tokens: int, *, vocabulary: int = VOCABULARY, seed: int = 1, special: str = "none"
 ) -> Path:
-    """A token file of random ids in 7 documents, with the prompts "short" and "longer"."""
-    generator = np.random.default_rng(seed)
+    """A token file of random ids in 7 documents, with the prompts "short" and "longer", which are the
+    same whatever the seed."""
+    generator, of_prompts = np.random.default_rng(seed), np.random.default_rng(7)
     ids = generator.integers(1, vocabulary, tokens).astype("<u4")
     ends = np.sort(generator.integers(0, tokens, 6))
     offsets = np.concatenate([[0], ends, [tokens]]).astype("<u8")
@@ -85,7 +86,7 @@ def make_corpus(
         classes = np.random.default_rng(0).integers(1, 4, vocabulary)  # of the tokenizer
         file["token_class"] = classes.astype(np.uint8)
         for name, length in (("short", 5), ("longer", 23)):
-            file[f"prompts/{name}"] = generator.integers(1, vocabulary, length).astype("<u4")
+            file[f"prompts/{name}"] = of_prompts.integers(1, vocabulary, length).astype("<u4")
         file.attrs.update(
             {
                 "schema": "actsweep-corpus",
@@ -271,6 +272,12 @@ def refuse(job: Path, code: int, *words: str, ranks: int = 2, sets: Sequence[str
     for word in words:
         assert word in run.log(), f"{word!r} is not in\n{run.log()}"
     return run.log()
+
+
+def said(log: str, word: str = "error") -> str:
+    """The one error (or warning) of a log, without time and rank."""
+    (line,) = [line for line in log.splitlines() if f"] {word}: " in line]
+    return line.split(f"] {word}: ")[1]
 
 
 def segments_of(output: Path) -> dict[str, tuple[int, int]]:

@@ -12,8 +12,14 @@ from running import make_corpus, make_job, run_alone, run_well, write_job
 OUTPUT_ERROR = 6
 
 
-def sweep(folder: Path, name: str, model: Path, seed: int, **keys: int) -> Path:
+def sweep(
+    folder: Path, name: str, model: Path, seed: int, first_id: int | None = None, **keys: int
+) -> Path:
+    """`first_id` is another one of the captured prompt."""
     corpus = make_corpus(folder / f"{name}-corpus.h5", 200, seed=seed)
+    if first_id is not None:
+        with h5py.File(corpus, "r+") as file:
+            file["prompts/short"][0] = first_id
     job = make_job(model, corpus, folder / f"{name}.h5", parallel={"tensor": 1}, statistics=keys)
     run_well(write_job(folder / f"{name}.toml", job), 1)
     return folder / f"{name}.h5"
@@ -21,12 +27,13 @@ def sweep(folder: Path, name: str, model: Path, seed: int, **keys: int) -> Path:
 
 @pytest.fixture(scope="module")
 def files(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Finished files: two that fit, the first once more, one of another job."""
+    """Finished files: two that fit, the first once more, others of another prompt and job."""
     folder = tmp_path_factory.mktemp("files")
     found = {
         "first": sweep(folder, "first", model, 1),
         "second": sweep(folder, "second", model, 2),
         "first again": sweep(folder, "first-again", model, 1),
+        "other prompt": sweep(folder, "other-prompt", model, 4, first_id=0),
         "other job": sweep(folder, "other-job", model, 3, top_k=2),
     }
     found["no sweep"] = folder / "first-corpus.h5"
@@ -45,6 +52,7 @@ def files(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
         (["first", "first again"], ["would count twice"]),
         (["first", "second", "first"], ["would count twice"]),
         (["first", "other job"], ["other-job.h5", "the jobs differ", "statistics.top_k"]),
+        (["first", "other prompt"], ["other-prompt.h5", "capture.prompts.short: "]),
         (["first", "no sweep"], ["first-corpus.h5"]),
         (["first", "missing"], ["missing.h5"]),
         (["first", "unfinished"], ["unfinished.h5"]),

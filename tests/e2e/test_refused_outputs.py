@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
 import pytest
 from running import (
+    PROGRAM,
     STOPPED,
     Run,
     assert_same_files,
     dying_at,
+    environment,
     make_job,
     refuse,
+    run_alone,
     run_well,
+    said,
     segments_of,
     stopping_at,
     write_job,
 )
+
+from support.compatibility import Compatibility
+from support.watching import run
 
 OUTPUT_ERROR = 6
 UNITS = 11  # 10 segments of more than 1 MiB, mostly histograms, and a captured prompt
@@ -106,6 +116,165 @@ def test_place_that_takes_no_file(name: str, job: Path, tmp_path: Path) -> None:
     refuse(job, OUTPUT_ERROR, str(path), sets=[f"output.path={path}"])
 
 
+def refuse_at_once(job: Path, path: object, *words: str) -> str:
+    """A path of one rank's output that is refused before anything is measured; the one line."""
+    log = refuse(job, OUTPUT_ERROR, *words, ranks=1, sets=[f'output.path="{path}"'])
+    assert "weights" not in log and "plan" not in log, log
+    return said(log).replace(f"{job.parent}/", "")
+
+
+@pytest.fixture
+def alone(model: Path, corpus: Path, tmp_path: Path) -> Path:
+    """The job on one rank."""
+    keys = {"parallel": {"tensor": 1}}
+    return write_job(tmp_path / "job.toml", make_job(model, corpus, tmp_path / "sweep.h5", **keys))
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_path_of_a_folder(alone: Path, tmp_path: Path, compatibility: Compatibility) -> None:
+    (tmp_path / "results").mkdir()
+    before = names_in(tmp_path)
+    line = refuse_at_once(alone, f"{tmp_path}/new.h5/", "new.h5/: ends with a slash")
+    compatibility("Outputs", "a path that ends with a slash", "refused", line)
+    refuse_at_once(alone, f"{tmp_path}/results/", "results/: ends with a slash")
+    line = refuse_at_once(alone, tmp_path / "results", f"{tmp_path}/results: is a folder")
+    compatibility("Outputs", "a path that is a folder", "refused", line)
+    assert names_in(tmp_path) == before
+
+
+@pytest.mark.parametrize("length", [300, 4090, 5000])
+def test_path_that_is_too_long(
+    length: int, alone: Path, tmp_path: Path, compatibility: Compatibility
+) -> None:
+    if length == 300:
+        name = "x" * 297 + ".h5"
+        line = refuse_at_once(alone, tmp_path / name, "the name is too long", "found 300")
+        shown = re.sub(r"at most \d+ bytes", "at most 2xx bytes", line.replace("x" * 297, "x…x"))
+        compatibility("Outputs", "a name of 300 bytes", "refused", shown)
+        return
+    path = str(tmp_path)
+    while len(path) + 60 < length:
+        path += "/" + "d" * 50
+    path += "/" + "x" * (length - len(path) - 1)
+    refuse_at_once(alone, path, "the path is too long: expected at most ", f"found {length}")
+
+
+def test_longest_name_is_written(alone: Path, tmp_path: Path) -> None:
+    error = refuse_at_once(alone, tmp_path / ("x" * 300), "expected at most ")
+    longest = "x" * int(error.split("expected at most ")[1].split()[0])
+    run_well(alone, 1, f"output.path={tmp_path}/{longest}")
+    assert names_in(tmp_path) == ["job.toml", longest]
+    refuse_at_once(alone, tmp_path / (longest + "x"), "the name is too long")
+
+
+def test_folders_on_the_way_are_made(alone: Path, tmp_path: Path) -> None:
+    run_well(alone, 1, f"output.path={tmp_path}/a/b/sweep.h5")
+    assert names_in(tmp_path / "a" / "b") == ["sweep.h5"]
+
+
+def test_file_on_the_way(alone: Path, tmp_path: Path, compatibility: Compatibility) -> None:
+    line = refuse_at_once(alone, tmp_path / "job.toml" / "sweep.h5", "job.toml to be a folder")
+    compatibility("Outputs", "a path that leads through a file", "refused", line)
+
+
+def test_device_in_its_place(alone: Path, compatibility: Compatibility) -> None:
+    line = refuse_at_once(alone, "/dev/null", "/dev/null: expected a file, found a device")
+    compatibility("Outputs", "a path that is a device", "refused", line)
+
+
+@pytest.fixture
+def closed() -> Iterator[Path]:
+    """A folder to which a user may not write, below one that everybody may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="actsweep-closed-", dir="/tmp"))
+    folder.chmod(0o755)
+    (folder / "results").mkdir(mode=0o555)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("name", ["sweep.h5", "new/sweep.h5"])
+def test_folder_without_permission(
+    name: str, model: Path, corpus: Path, closed: Path, compatibility: Compatibility
+) -> None:
+    """As a user who is not root: root may write everywhere."""
+    for source in (model, corpus):
+        target = closed / source.name
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    keys = {"parallel": {"tensor": 1}}
+    output = closed / "results" / name
+    job = make_job(closed / model.name, closed / corpus.name, output, **keys)
+    path = write_job(closed / "job.toml", job)
+    program = shutil.copy(PROGRAM, closed / "actsweep")
+    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] * (os.getuid() == 0)
+    result = run(
+        [*user, program, "run", path],
+        env=environment(HOME=str(closed), TMPDIR="/tmp"),
+        cwd=closed,
+    )
+    log = result.stdout + result.stderr
+    assert result.returncode == OUTPUT_ERROR, log
+    line = said(log)
+    assert f"{output}: cannot be written" in line and "Permission denied" in line
+    assert "weights" not in log
+    if name == "sweep.h5":
+        line = line.replace(f"{closed}/", "")
+        compatibility("Outputs", "a folder without permission", "refused", line)
+
+
+def test_link_is_followed(
+    alone: Path, tmp_path: Path, compatibility: Compatibility
+) -> None:
+    """Also one that points to nothing yet: file, segments and lock lie beside the target."""
+    (tmp_path / "scratch").mkdir()
+    link = tmp_path / "sweep.h5"
+    link.symlink_to("scratch/real.h5")
+    run = Run(alone, 1, under=dying_at("consolidation: created"))
+    assert run.finish() == 137, run.log()
+    assert "real.h5.segments" in names_in(tmp_path / "scratch")
+    log = run_well(alone, 1)
+    assert "0 of 11 units of work are pending" in log
+    assert link.is_symlink() and names_in(tmp_path / "scratch") == ["real.h5"]
+    assert names_in(tmp_path) == ["job.toml", "scratch", "sweep.h5"]
+    with h5py.File(link) as file:
+        assert file.attrs["complete"] == 1
+    assert "is complete, nothing to do" in run_well(alone, 1)
+    compatibility("Outputs", "a path that is a link, also to a file that is yet to be made", "read")
+
+
+def test_link_to_a_segment_folder_on_another_disk_stays(alone: Path, tmp_path: Path) -> None:
+    (tmp_path / "fast").mkdir()
+    (tmp_path / "sweep.h5.segments").symlink_to("fast")
+    run_well(alone, 1)
+    assert names_in(tmp_path / "fast") == []
+
+
+def test_links_that_lead_nowhere(alone: Path, tmp_path: Path, compatibility: Compatibility) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    line = refuse_at_once(alone, tmp_path / "a", "a link that leads to itself")
+    compatibility("Outputs", "a link that leads to itself", "refused", line)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "c").symlink_to("results")
+    refuse_at_once(alone, tmp_path / "c", f"{tmp_path}/c: is a folder")
+
+
+@pytest.mark.parametrize("name", ["new.h5/", "x" * 300, "results"])
+def test_plan_refuses_the_same_paths(name: str, alone: Path, tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    result = run_alone("plan", alone, "--ranks", 1, "--set", f"output.path={tmp_path}/{name}")
+    assert result.returncode == OUTPUT_ERROR and result.stderr.count("] error: ") == 1
+
+
+@pytest.mark.parametrize("name", ["new.h5/", "x" * 300, "results"])
+def test_merge_refuses_the_same_paths(name: str, expected: Path, tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    result = run_alone("merge", expected, expected, "-o", f"{tmp_path}/{name}")
+    assert result.returncode == OUTPUT_ERROR and result.stderr.count("] error: ") == 1
+
+
 def limiting_files(kind: str) -> list[str]:
     """The command under which a file takes 1 MiB (2048 blocks of 512 bytes); `kind`: "-S" or both
     limits."""
@@ -128,7 +297,7 @@ def test_limit_on_the_size_of_files(
     errors = [line for line in run.lines if "] error: " in line]
     assert len(errors) == 1 and "segment-000002.h5" in errors[0] and "too large" in errors[0]
     assert segments_of(output) == before and len(before) == 2
-    assert not list(output.with_name("sweep.h5.segments").glob("*.partial"))
+    assert not list(output.with_name("sweep.h5.segments").glob("*.partial*"))
     run_well(job, 1)
     assert output.exists()
 
@@ -177,7 +346,8 @@ def test_disk_that_fills_before_consolidation(
     assert run.finish() == 137, run.log()
     before = segments_of(output)
     assert len(before) == UNITS
-    output.with_name("sweep.h5.partial").unlink()
+    (partial,) = output.parent.glob("sweep.h5.partial-*")
+    partial.unlink()
     ballast = small_disk / "ballast"
     state = os.statvfs(small_disk)
     with ballast.open("wb") as file:

@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "output/process.h"
 #include "sweep_check.h"
 
 namespace actsweep {
@@ -108,7 +109,7 @@ TEST_F(Consolidating, PartThatVanishesIsAnErrorOnAllRanksAndLeavesNoTarget) {
   EXPECT_EQ(errors, ranks);
   EXPECT_FALSE(std::filesystem::exists(assembly.target));
   if (rank_of_this() != 0) return;
-  EXPECT_FALSE(std::filesystem::exists(assembly.target + ".partial"));
+  EXPECT_FALSE(std::filesystem::exists(partial_of(assembly.target)));
 }
 
 TEST_F(Consolidating, TargetThatCannotBeWrittenIsAnErrorOnAllRanks) {

@@ -61,7 +61,7 @@ def test_output_is_that_of_the_job(folder: Path, text: str, sets: list[str], out
     (folder / "job.toml").write_text(text)
     result = run(folder, "sweep.sbatch", "job.toml", *sets, SRUN_CODE="75")
     assert result.returncode == 75
-    assert (folder / f"{output}.starts").read_text() == "0\n"
+    assert (folder / f"{output}.starts-7").read_text() == "0\n"
     assert f"build/actsweep run job.toml {' '.join(sets)}".rstrip() in result.stdout
     assert "scontrol requeue 7" in result.stdout
 
@@ -118,6 +118,31 @@ def test_a_commit_or_a_new_submission_starts_the_count_again(folder: Path) -> No
         result = run(folder, "sweep.sbatch", "job.toml", **code)
         is_last = position == 3 or position == 6
         assert ("giving up" in result.stderr) == is_last, position
+
+
+@pytest.mark.parametrize("shard", [None, "1/3"])
+@pytest.mark.parametrize("job", ["7", "8"])
+def test_lock_of_a_killed_program_goes_with_its_job(
+    folder: Path, job: str, shard: str | None
+) -> None:
+    """Job 7 is this one; another's stays."""
+    segments = folder / "out" / "sweep.h5.segments"
+    segments.mkdir(parents=True)
+    name = "lock" if shard is None else "lock-1-of-3"
+    for lock in {"lock", name, "lock-0-of-3"}:
+        (segments / lock).write_text(f"host node1\njob {job}\nrestart 0\nstarted today\n")
+    sets = [] if shard is None else ["--set", f'corpus.shard="{shard}"']
+    result = run(folder, "sweep.sbatch", "job.toml", *sets, SRUN_CODE="137")
+    assert result.returncode == 137
+    assert (segments / name).exists() == (job == "8")
+    assert (segments / "lock-0-of-3").exists()
+
+
+def test_segments_of_a_link_lie_beside_its_target(folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "sweep.h5").symlink_to("../scratch/real.h5")
+    run(folder, "sweep.sbatch", "job.toml", SRUN_CODE="75")
+    assert (folder / "scratch" / "real.h5.starts-7").read_text() == "0\n"
 
 
 def test_cpus_per_task_reach_srun(folder: Path) -> None:

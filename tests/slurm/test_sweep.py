@@ -283,3 +283,56 @@ def test_array_and_its_dependent_run(
     logs = [path.read_text() for path in job.parent.glob(f"log-*-{last}-*")]
     assert len(logs) == 1 and f"0 of {UNITS} units of work are pending" in logs[0]
     assert_complete(job, expected)
+
+
+def wrapped(cluster: Cluster, job: Path, command: str, *options: str) -> tuple[str, str]:
+    """A job of two tasks that runs one command; its exit code and what it says."""
+    log = job.parent / "log-wrapped"
+    words = ["sbatch", "--parsable", "--ntasks=2", "--time=20", f"--output={log}", *options]
+    number = cluster.run(*words, f"--wrap={command}", **JOB_ENVIRONMENT)
+    cluster.wait_for_state(number, "COMPLETED", "FAILED")
+    return cluster.facts(number)["ExitCode"], log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("launch", "found"),
+    [
+        ("srun --mpi=none", "srun has started 2 task(s)"),
+        ("srun --mpi=none --ntasks=1", "srun has started 1 task(s)"),
+        ("", "SLURM_NTASKS = 2"),
+    ],
+    ids=["srun of another MPI", "srun of one task", "no srun"],
+)
+def test_tasks_that_mpi_does_not_join_are_refused(
+    launch: str, found: str, cluster: Cluster, job: Path
+) -> None:
+    code, log = wrapped(cluster, job, f"{launch} {PROGRAM} run {job}")
+    assert code == "5:0", log
+    assert log.count("] error: ") == 1 and found in log and "srun --mpi=pmix" in log
+    assert not (job.parent / "sweep.h5.segments").exists()
+
+
+@pytest.mark.parametrize(
+    "launch", ["srun --mpi=pmix --ntasks=1", "mpirun -n 1"]
+)
+def test_one_task_of_a_larger_job_is_one_rank(launch: str, cluster: Cluster, job: Path) -> None:
+    sets = "--set parallel.tensor=1 --set corpus.max_sequences=8 --set output.segment_tokens=512"
+    code, log = wrapped(cluster, job, f"{launch} {PROGRAM} run {job} {sets}")
+    assert code == "0:0", log
+
+
+def test_two_jobs_of_one_output(cluster: Cluster, job: Path, expected: Path) -> None:
+    """The second leaves with 6, names the first, and is not requeued."""
+    first = submit(cluster, job)
+    wait_for_segment(job)
+    pids = freeze(first)
+    log = job.parent / "log-second"
+    words = ["sbatch", "--parsable", "--ntasks=2", "--time=20", f"--output={log}"]
+    second = cluster.run(*words, SCRIPTS / "sweep.sbatch", job, **JOB_ENVIRONMENT)
+    cluster.wait_for_state(second, "FAILED")
+    assert cluster.facts(second)["ExitCode"] == "6:0", log.read_text()
+    assert f"(Slurm job {first})" in log.read_text()
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    cluster.wait_for_state(first, "COMPLETED", "FAILED")
+    assert_complete(job, expected)

@@ -145,7 +145,7 @@ TEST(LoadJob, EachKeyOfAnInterventionIsChecked) {
                                        "tokens: expected \"position:N\", or one of \"argmax\""),
                                    ::testing::EndsWith("found a string (\"position:\")")),
                   StartsWith("action: expected one of \"zero\", \"mean\""),
-                  "value: expected a finite number, found a float (inf)",
+                  "value: expected a number that float32 holds, found a float (inf)",
                   "cuont: unknown key; did you mean \"count\"?",
                   StartsWith("variant: expected a name of letters")));
   EXPECT_THAT(table_mistakes("channels = []\ntokens = 'class:verb:first'\naction = 'zero'"),
@@ -238,9 +238,10 @@ prompts = ["war", "peace!", 7, "war"]
           "JOB:2: [model] dtype: expected one of \"float32\", \"bfloat16\", \"float16\", found a "
           "string (\"int8\")",
           "JOB:5: [corpus] sequence_lenght: unknown key; did you mean \"sequence_length\"?",
-          "JOB:6: [corpus] sequence_length: expected an integer of at least 2, found an integer "
-          "(1)",
-          "JOB:7: [corpus] shard: expected \"i/n\" with 0 <= i < n, found a string (\"3/3\")",
+          "JOB:6: [corpus] sequence_length: expected an integer from 2 to 16777216, found an "
+          "integer (1)",
+          "JOB:7: [corpus] shard: expected \"i/n\" with 0 <= i < n <= 1000000, found a string "
+          "(\"3/3\")",
           "JOB:9: [paralel]: unknown section; did you mean [parallel]?",
           "JOB:12: [statistics] top_k: expected an integer from 1 to 64, found an integer (65)",
           "JOB:13: [statistics] loss: expected true or false, found a string (\"yes\")",
@@ -403,7 +404,39 @@ TEST(LoadJob, OverridesThatAreNoneAreRefused) {
   EXPECT_THAT(mistake_of("model.path=\xff"), StartsWith("not a TOML value"));
   const auto injected = JobFile(kSmallestJob).mistakes({"parallel.tensor=1\nthreads = 2"});
   EXPECT_THAT(injected.back(),
-              ::testing::EndsWith("not a TOML value; expected an integer of at least 1"));
+              ::testing::EndsWith("not a TOML value; expected an integer from 1 to 65536"));
+}
+
+TEST(LoadJob, LargestValuesAreThoseOfTheDocumentation) {
+  for (const auto& [name, limit] : std::vector<std::pair<std::string, std::string>>{
+           {"corpus.sequence_length", "16777216"},
+           {"parallel.tensor", "65536"},
+           {"parallel.threads", "1024"},
+           {"parallel.block_tokens", "1000000000"},
+           {"parallel.microbatch_tokens", "1000000000"},
+           {"output.segment_tokens", "1000000000"},
+           {"statistics.top_k", "64"}}) {
+    EXPECT_THAT(mistake_of(name + "=9223372036854775807"), HasSubstr(" to " + limit + ", found"));
+  }
+  EXPECT_THAT(mistake_of("corpus.shard=0/9223372036854775807"), HasSubstr("i < n <= 1000000"));
+}
+
+TEST(LoadJob, NumberThatTomlHasNoRoomForNamesItsKeyAndRange) {
+  const std::string job = std::string(kSmallestJob) + "[ parallel ] # of ranks\n";
+  EXPECT_THAT(
+      JobFile(job + "weights = 'resident'\nthreads = 99999999999999999999 # all\n").mistakes(),
+      ElementsAre("JOB:9: [parallel] threads: expected an integer from 1 to 1024, found "
+                  "99999999999999999999"));
+  EXPECT_THAT(JobFile(job + "tensor = -99999999999999999999\n").mistakes(),
+              ElementsAre("JOB:8: [parallel] tensor: expected an integer from 1 to 65536, found "
+                          "-99999999999999999999"));
+  EXPECT_THAT(
+      JobFile(std::string(kSmallestJob) + "[[intervention]]\nlayer = 0xFFFFFFFFFFFFFFFFFF\n")
+          .mistakes(),
+      ElementsAre("JOB:8: [[intervention]] layer: expected an integer of at least 0, or "
+                  "\"all\", found 0xFFFFFFFFFFFFFFFFFF"));
+  EXPECT_THAT(mistake_of("parallel.threads=99999999999999999999"),
+              HasSubstr("expected an integer from 1 to 1024"));
 }
 
 TEST(LoadJob, ASyntaxErrorNamesLineAndColumn) {

@@ -168,8 +168,8 @@ TEST(DescribeKeys, HasARowOfFourCellsForEveryKey) {
   EXPECT_THAT(table, HasSubstr("| `statistics.top_k` | an integer from 1 to 64 | `3` | "));
   EXPECT_THAT(table, HasSubstr("| `model.path` | a string that is not empty | required | "));
   EXPECT_THAT(
-      table, HasSubstr("| `parallel.threads` | an integer of at least 1 | cores / local ranks | "));
-  EXPECT_THAT(table, HasSubstr("| `intervention.count` | an integer of at least 1 | `2` | "));
+      table, HasSubstr("| `parallel.threads` | an integer from 1 to 1024 | cores / local ranks | "));
+  EXPECT_THAT(table, HasSubstr("| `intervention.count` | an integer from 1 to 1000000 | `2` | "));
   std::istringstream lines(table);
   size_t count = 0;
   for (std::string line; std::getline(lines, line);) {

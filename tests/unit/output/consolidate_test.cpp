@@ -6,6 +6,7 @@
 
 #include "expect_error.h"
 #include "file_size_limit.h"
+#include "output/process.h"
 #include "sweep_check.h"
 #include "temporary_folder.h"
 
@@ -31,7 +32,7 @@ SampleSweep small() {
 
 void expect_no_target(const Segments& segments) {
   EXPECT_FALSE(std::filesystem::exists(segments.assembly.target));
-  EXPECT_FALSE(std::filesystem::exists(segments.assembly.target + ".partial"));
+  EXPECT_FALSE(std::filesystem::exists(partial_of(segments.assembly.target)));
   EXPECT_EQ(find_segments(segments.sweep.folder).size(), segments.assembly.parts.size());
 }
 
@@ -43,10 +44,10 @@ TEST(Consolidation, AnnouncesEachStepAfterItIsDone) {
     steps.emplace_back(step);
     const bool is_renamed = steps.size() >= 4;
     EXPECT_EQ(std::filesystem::exists(target), is_renamed) << step;
-    EXPECT_NE(std::filesystem::exists(target + ".partial"), is_renamed) << step;
+    EXPECT_NE(std::filesystem::exists(partial_of(target)), is_renamed) << step;
     if (steps.size() < 3) {
       expect_error(ErrorKind::kOutput, {target, "not finished"},
-                   [&] { open_sweep(target + ".partial"); });
+                   [&] { open_sweep(partial_of(target)); });
     }
   };
   assemble(segments.assembly, MPI_COMM_SELF);
@@ -149,6 +150,39 @@ TEST(Consolidation, DiskWithoutRoomForRowsIsRefusedBeforeAnyRankWritesThem) {
   }
   EXPECT_FALSE(has_begun);
   expect_no_target(segments);
+}
+
+/// Lets `damage` loose on the file after its rows were written.
+void expect_damage_is_seen(const std::vector<std::string>& words,
+                           const std::function<void(const std::string& partial)>& damage) {
+  Segments segments(small());
+  segments.assembly.on_step = [&](std::string_view step) {
+    if (step == "rows written") damage(partial_of(segments.assembly.target));
+  };
+  expect_error(ErrorKind::kOutput, words, [&] { assemble(segments.assembly, MPI_COMM_SELF); });
+  expect_no_target(segments);
+}
+
+TEST(Consolidation, FileIsOpenedAgainBeforeItHasItsName) {
+  expect_damage_is_seen({"sample.h5.partial", "lacks /residual/count; its segments stay"},
+                        [](const std::string& partial) {
+                          H5File file = H5File::open_for_writing(partial, ErrorKind::kOutput);
+                          ASSERT_GE(H5Ldelete(file.id(), "residual/count", H5P_DEFAULT), 0);
+                          file.close();
+                        });
+  expect_damage_is_seen(
+      {"sample.h5.partial", "/residual/token_norm is not whole"}, [](const std::string& partial) {
+        H5File file = H5File::open_for_writing(partial, ErrorKind::kOutput);
+        const auto shape = file.dataset("residual/token_norm").shape();
+        ASSERT_GE(H5Ldelete(file.id(), "residual/token_norm", H5P_DEFAULT), 0);
+        const H5Id creation = make_property_list(H5P_DATASET_CREATE);
+        H5Pset_chunk(creation.get(), static_cast<int>(shape.size()), shape.data());
+        file.create_dataset("residual/token_norm", H5T_IEEE_F32LE, shape, creation.get());
+        file.close();
+      });
+  expect_damage_is_seen({"sample.h5.partial"}, [](const std::string& partial) {
+    std::filesystem::resize_file(partial, 4096);
+  });
 }
 
 TEST(Consolidation, UnwritableTargetIsAnOutputError) {

@@ -9,6 +9,7 @@
 
 #include "expect_error.h"
 #include "file_size_limit.h"
+#include "output/process.h"
 #include "temporary_folder.h"
 
 namespace actsweep {
@@ -99,7 +100,7 @@ TEST(SegmentFile, UncommittedSegmentLeavesNoFile) {
   {
     SegmentFile segment = open_segment(folder.path(), 3, 10);
     fill(segment, 10);
-    EXPECT_EQ(names_in(folder.path()), std::vector<std::string>{"segment-000003.h5.partial"});
+    EXPECT_EQ(names_in(folder.path()), std::vector<std::string>{partial_of("segment-000003.h5")});
   }
   EXPECT_TRUE(names_in(folder.path()).empty());
 }
@@ -124,7 +125,8 @@ TEST(SegmentFile, CommitAnnouncesEachStepAfterItIsDone) {
     steps.emplace_back(step);
     const bool is_renamed = steps.size() >= 3;
     EXPECT_EQ(std::filesystem::exists(folder / "segment-000007.h5"), is_renamed) << step;
-    EXPECT_NE(std::filesystem::exists(folder / "segment-000007.h5.partial"), is_renamed) << step;
+    EXPECT_NE(std::filesystem::exists(partial_of(folder / "segment-000007.h5")), is_renamed)
+        << step;
   });
   EXPECT_EQ(steps, (std::vector<std::string>{"written", "fsynced", "renamed", "committed"}));
 }
@@ -156,7 +158,7 @@ TEST(SegmentFile, FullDiskDuringTheCommitIsAnOutputErrorAndLeavesNoFile) {
   {
     SegmentFile segment = open_segment(folder.path(), 0, 10);
     fill(segment, 10);
-    const FileSizeLimit limit(std::filesystem::file_size(segment.path() + ".partial"));
+    const FileSizeLimit limit(std::filesystem::file_size(partial_of(segment.path())));
     expect_error(ErrorKind::kOutput, {"segment-000000.h5.partial", "File too large"},
                  [&] { segment.commit(); });
   }
