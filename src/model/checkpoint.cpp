@@ -50,7 +50,7 @@ Checkpoint::Checkpoint(const std::string& directory)
     : directory_(without_stand_ins(directory)),
       config_(read_config(directory)),
       family_(&family_of(config_)),
-      architecture_(family_->read(config_)),
+      architecture_(read_architecture(*family_, config_)),
       rows_(family_->rows(architecture_)),
       files_(open_checkpoint_files(directory, config_)) {
   architecture_.name = checkpoint_name(directory);

@@ -1,118 +1,99 @@
 #include "model/decoder_facts.h"
 
-#include <cmath>
+#include <algorithm>
 
 #include "base/error.h"
 
 namespace actsweep {
 namespace {
 
-/// 0.1 m ln(factor) + 1 (arXiv 2309.00071), 1 for a factor up to 1.
-double yarn_magnitude(double factor, double m) {
-  return factor <= 1 ? 1 : 0.1 * m * std::log(factor) + 1;
-}
+/// Names of layer types that transformers knows, of whatever family.
+constexpr const char* kLayerTypes[] = {"full_attention",
+                                       "attention",
+                                       "sliding_attention",
+                                       "chunked_attention",
+                                       "window_attention",
+                                       "indexed_attention",
+                                       "compressed_sparse_attention",
+                                       "heavily_compressed_attention",
+                                       "minimax_m3_sparse",
+                                       "conv",
+                                       "moe",
+                                       "hybrid",
+                                       "hybrid_sliding",
+                                       "reference_sliding_attention",
+                                       "linear_attention"};
 
-void read_llama3(const Config& config, const Config& section, Rope& rope) {
-  rope.factor = section.number("factor");
-  rope.low_frequency = section.number("low_freq_factor");
-  rope.high_frequency = section.number("high_freq_factor");
-  rope.original_length = section.number("original_max_position_embeddings");
-  require(rope.low_frequency < rope.high_frequency, ErrorKind::kModel,
-          "{}: llama3 rope scaling: expected low_freq_factor < high_freq_factor, found {} and {}",
-          config.path(), rope.low_frequency, rope.high_frequency);
-}
-
-void read_yarn(const Config& config, const Config& section, Rope& rope) {
-  const double longest = config.number("max_position_embeddings");
-  rope.original_length = section.number_or("original_max_position_embeddings", longest);
-  rope.factor = section.number_or("factor", longest / rope.original_length);
-  rope.beta_fast = section.number_or("beta_fast", 32);
-  rope.beta_slow = section.number_or("beta_slow", 1);
-  rope.rounds_range = section.flag_or("truncate", true);
-  double magnitude = yarn_magnitude(rope.factor, 1);
-  if (section.number_or("mscale", 0) != 0 && section.number_or("mscale_all_dim", 0) != 0) {
-    magnitude = yarn_magnitude(rope.factor, section.number("mscale")) /
-                yarn_magnitude(rope.factor, section.number("mscale_all_dim"));
+/// `layer_types` is as long as there are layers, even where a family does not go by it.
+void check_layer_types(const Config& config, int64_t layers) {
+  const char* key = "layer_types";
+  if (!config.has(key)) return;
+  const auto& types = config.values().at(key);
+  if (!types.is_array() || static_cast<int64_t>(types.size()) != layers) {
+    config.refuse(key, fmt::format("a list of {} layer types (\"num_hidden_layers\")", layers));
   }
-  rope.attention_factor = section.number_or("attention_factor", magnitude);
-}
-
-void read_longrope(const Config& config, const Config& section, Rope& rope) {
-  const char* key = "original_max_position_embeddings";
-  const double longest = config.number("max_position_embeddings");
-  rope.original_length = config.has(key) ? config.number(key) : section.number_or(key, longest);
-  double factor = longest / rope.original_length;
-  if (!config.has(key)) factor = section.number_or("factor", factor);
-  const double magnitude =
-      factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(rope.original_length));
-  rope.attention_factor = section.number_or("attention_factor", magnitude);
-  const auto pairs = static_cast<size_t>(rope.width / 2);
-  rope.short_divisors = section.numbers("short_factor", pairs);
-  rope.long_divisors = section.numbers("long_factor", pairs);
-}
-
-void read_scaling(const Config& config, const Config& section, Rope& rope) {
-  const char* key = !section.has("rope_type") && section.has("type") ? "type" : "rope_type";
-  if (!section.has(key)) return;
-  const auto type =
-      section.one_of(key, {"default", "linear", "dynamic", "yarn", "llama3", "longrope"});
-  if (type == "linear") {
-    rope.scaling = RopeScaling::kLinear;
-    rope.factor = section.number("factor");
-  } else if (type == "dynamic") {
-    rope.scaling = RopeScaling::kDynamic;
-    rope.factor = section.number("factor");
-    rope.original_length = config.number("max_position_embeddings");
-  } else if (type == "yarn") {
-    rope.scaling = RopeScaling::kYarn;
-    read_yarn(config, section, rope);
-  } else if (type == "llama3") {
-    rope.scaling = RopeScaling::kLlama3;
-    read_llama3(config, section, rope);
-  } else if (type == "longrope") {
-    rope.scaling = RopeScaling::kLongRope;
-    read_longrope(config, section, rope);
+  for (const auto& type : types) {
+    const auto is_it = [&](const char* name) { return type == name; };
+    if (std::none_of(std::begin(kLayerTypes), std::end(kLayerTypes), is_it)) {
+      config.refuse(key, "layer types such as \"full_attention\"");
+    }
   }
+}
+
+void read_heads(const Config& config, const SizeKeys& keys, Architecture& facts) {
+  facts.heads = config.positive(keys.heads, kMostCount);
+  facts.kv_heads = keys.kv_heads.empty()
+                       ? facts.heads
+                       : config.positive_or(keys.kv_heads, facts.heads, kMostCount);
+  check_heads(config, facts, keys.kv_heads);
+  const bool has_width = !keys.head_width.empty() && config.has(keys.head_width);
+  require(has_width || facts.channels % facts.heads == 0, ErrorKind::kModel,
+          "{}: \"{}\": expected a multiple of \"{}\" where no head width is given, found {} and {}",
+          config.path(), keys.channels, keys.heads, facts.channels, facts.heads);
+  facts.head_width = has_width ? config.positive(keys.head_width) : facts.channels / facts.heads;
+  require(facts.head_width <= kMostSize / facts.heads, ErrorKind::kModel,
+          "{}: \"{}\": expected at most {} channels of all {} heads, found {} of each",
+          config.path(), keys.head_width, kMostSize, facts.heads, facts.head_width);
 }
 
 }  // namespace
 
-void check_heads(const Config& config, const Architecture& facts) {
-  require(facts.kv_heads > 0 && facts.heads % facts.kv_heads == 0, ErrorKind::kModel,
-          "{}: expected the number of attention heads to be a multiple of that of key/value heads, "
-          "found {} and {}",
-          config.path(), facts.heads, facts.kv_heads);
+void check_heads(const Config& config, const Architecture& facts, const std::string& key) {
+  require(
+      facts.kv_heads > 0 && facts.heads % facts.kv_heads == 0, ErrorKind::kModel,
+      "{}: \"{}\": expected a divisor of the attention heads (\"num_attention_heads\"), found {} "
+      "and {}",
+      config.path(), key, facts.kv_heads, facts.heads);
+}
+
+void check_channels_of_heads(const Config& config, const Architecture& facts) {
+  require(facts.channels % facts.heads == 0, ErrorKind::kModel,
+          "{}: \"hidden_size\": expected a multiple of \"num_attention_heads\", found {} and {}",
+          config.path(), facts.channels, facts.heads);
+}
+
+void check_head_width(const Config& config, const Architecture& facts) {
+  if (config.has("head_dim")) config.only("head_dim", facts.channels / facts.heads);
 }
 
 Architecture read_sizes(const Config& config, const SizeKeys& keys) {
   Architecture facts;
   facts.family = config.text_or("model_type", "");
   facts.name = config.text_or("_name_or_path", "");
-  facts.layers = config.positive(keys.layers);
+  facts.layers = config.positive(keys.layers, kMostCount);
   facts.channels = config.positive(keys.channels);
   facts.embedding_width = facts.channels;
-  facts.heads = config.positive(keys.heads);
-  facts.kv_heads =
-      keys.kv_heads.empty() ? facts.heads : config.positive_or(keys.kv_heads, facts.heads);
-  check_heads(config, facts);
-  const bool has_width = !keys.head_width.empty() && config.has(keys.head_width);
-  require(has_width || facts.channels % facts.heads == 0, ErrorKind::kModel,
-          "{}: expected {} to be a multiple of {} where no head width is given, found {} and {}",
-          config.path(), keys.channels, keys.heads, facts.channels, facts.heads);
-  facts.head_width = has_width ? config.positive(keys.head_width) : facts.channels / facts.heads;
+  read_heads(config, keys, facts);
   if (!keys.ffn_width.empty()) facts.ffn_width = config.positive(keys.ffn_width);
   if (!keys.vocabulary.empty()) facts.vocabulary = config.positive(keys.vocabulary);
-  if (!keys.positions.empty()) facts.max_positions = config.positive_or(keys.positions, 0);
+  if (!keys.positions.empty()) facts.max_positions = config.positive(keys.positions);
   facts.window.assign(facts.layers, 0);
   facts.rope_of_layer.assign(facts.layers, -1);
+  check_layer_types(config, facts.layers);
   return facts;
 }
 
-Activation read_activation(const Config& config, const std::string& key,
-                           const std::string& fallback) {
-  if (!config.has(key) && !fallback.empty()) {
-    return read_activation(Config(nlohmann::json{{key, fallback}}, config.path()), key);
-  }
+Activation read_activation(const Config& config, const std::string& key) {
   const auto name = config.one_of(key, {"silu", "swish", "gelu", "gelu_new", "gelu_pytorch_tanh",
                                         "gelu_fast", "relu", "quick_gelu"});
   if (name == "silu" || name == "swish") return Activation::kSilu;
@@ -121,71 +102,58 @@ Activation read_activation(const Config& config, const std::string& key,
   return name == "relu" ? Activation::kRelu : Activation::kGeluTanh;
 }
 
-Rope read_rope_section(const Config& config, const Config& section, const Architecture& facts,
-                       const RopeKeys& keys) {
-  Rope rope;
-  rope.theta = section.number_or(keys.theta_key, config.number_or(keys.theta_key, keys.theta));
-  rope.theta = section.number_or("rope_theta", rope.theta);
-  const double fraction = section.number_or("partial_rotary_factor",
-                                            config.number_or(keys.fraction_key, keys.fraction));
-  rope.width = static_cast<int64_t>(static_cast<double>(facts.head_width) * fraction);
-  require(rope.width > 0 && rope.width <= facts.head_width && rope.width % 2 == 0,
-          ErrorKind::kModel,
-          "{}: rotary positions need an even number of channels of a head, found {} of {}",
-          config.path(), rope.width, facts.head_width);
-  read_scaling(config, section, rope);
-  return rope;
-}
-
-Rope read_rope(const Config& config, const Architecture& facts, const RopeKeys& keys) {
-  // transformers 5 writes rope_parameters; files written before it have rope_theta and
-  // rope_scaling.
-  for (const char* key : {"rope_parameters", "rope_scaling"}) {
-    if (config.has(key)) return read_rope_section(config, config.section(key), facts, keys);
-  }
-  return read_rope_section(config, Config(nlohmann::json::object(), config.path()), facts, keys);
-}
-
-void use_rope(Architecture& facts, Rope rope) {
-  facts.ropes = {std::move(rope)};
-  facts.rope_of_layer.assign(facts.layers, 0);
-}
-
 std::vector<bool> read_sliding_layers(const Config& config, const Architecture& facts) {
-  if (!config.has("layer_types")) return {};
-  const auto& types = config.values().at("layer_types");
-  require(types.is_array() && static_cast<int64_t>(types.size()) == facts.layers, ErrorKind::kModel,
-          "{}: \"layer_types\": expected {} entries, found {}", config.path(), facts.layers,
-          types.size());
+  const char* key = "layer_types";
   std::vector<bool> slides;
-  for (const auto& type : types) {
-    require(type == "sliding_attention" || type == "full_attention", ErrorKind::kModel,
-            "{}: \"layer_types\": expected \"full_attention\" or \"sliding_attention\", found {}",
-            config.path(), type.dump());
-    slides.push_back(type == "sliding_attention");
+  if (!config.has(key)) return slides;
+  for (const auto& type : config.values().at(key)) {
+    const bool is_full = type == "full_attention" || type == "attention";
+    if (!is_full && type != "sliding_attention") {
+      config.refuse(key, "\"full_attention\" or \"sliding_attention\"");
+    }
+    slides.push_back(!is_full);
   }
+  ensure(static_cast<int64_t>(slides.size()) == facts.layers, "layer types were counted");
   return slides;
 }
 
-void use_window(Architecture& facts, const std::vector<bool>& slides, int64_t window) {
+void use_sliding_window(const Config& config, Architecture& facts,
+                        const std::vector<bool>& slides) {
+  const int64_t window = config.positive("sliding_window");
   for (int64_t layer = 0; layer < facts.layers; ++layer) {
     facts.window[layer] = slides[layer] ? window : 0;
   }
 }
 
-void read_upper_windows(const Config& config, Architecture& facts) {
-  if (!config.flag_or("use_sliding_window", false)) return;
+void read_alternating_windows(const Config& config, Architecture& facts) {
   auto slides = read_sliding_layers(config, facts);
-  const int64_t first = slides.empty() ? config.positive("max_window_layers") : 0;
+  for (int64_t layer = slides.size(); layer < facts.layers; ++layer) {
+    slides.push_back(layer % 2 == 0);
+  }
+  use_sliding_window(config, facts, slides);
+}
+
+void check_unused_windows(const Config& config, const std::vector<bool>& slides) {
+  if (std::find(slides.begin(), slides.end(), true) == slides.end()) return;
+  config.refuse("layer_types", "no \"sliding_attention\" where no sliding window is used");
+}
+
+void read_upper_windows(const Config& config, Architecture& facts) {
+  auto slides = read_sliding_layers(config, facts);
+  if (!config.flag("use_sliding_window") || !config.has("sliding_window")) {
+    return check_unused_windows(config, slides);
+  }
+  const auto& first = config.values().at("max_window_layers");
   for (int64_t layer = slides.size(); layer < facts.layers; ++layer) {
     slides.push_back(layer >= first);
   }
-  use_window(facts, slides, config.positive("sliding_window"));
+  use_sliding_window(config, facts, slides);
 }
 
 void check_experts(const Config& config, const Architecture& facts) {
   require(facts.experts.chosen <= facts.experts.count, ErrorKind::kModel,
-          "{}: expected at most {} experts per token, as many as there are, found {}",
+          "{}: \"num_experts_per_tok\": expected at most the {} experts that there are "
+          "(\"num_experts\" or \"num_local_experts\"), found {}",
           config.path(), facts.experts.count, facts.experts.chosen);
 }
 

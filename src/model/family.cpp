@@ -34,7 +34,8 @@ const std::vector<Family>& families() {
                                            vit_family(),
                                            dinov2_family(),
                                            dinov2_with_registers_family(),
-                                           siglip_vision_model_family()};
+                                           siglip_vision_model_family(),
+                                           siglip_family()};
   return list;
 }
 
@@ -46,6 +47,28 @@ std::string families_markdown() {
   return table;
 }
 
+namespace {
+
+/// A model of several parts keeps its language model under "text_config".
+void refuse_parts(const Config& config, const std::string& type) {
+  const char* key = "text_config";
+  if (!config.has(key) || !config.values().at(key).is_object()) return;
+  const auto inner = config.section(key).text_or("model_type", "another");
+  fail(ErrorKind::kModel,
+       "{}: \"model_type\": \"{}\" is a model of several parts; expected its language model alone "
+       "(\"{}\", of type \"{}\"), as save_pretrained() of transformers writes that part",
+       config.path(), type, key, inner);
+}
+
+/// What would make another model of any family.
+void refuse_other_masks(const Config& config) {
+  const char* key = "is_causal";
+  if (!config.contains(key) || !is_falsy(config.values().at(key))) return;
+  config.refuse(key, "true: attention of every token to those before it");
+}
+
+}  // namespace
+
 const Family& family_of(const Config& config) {
   const auto type = config.text("model_type");
   std::string known;
@@ -53,8 +76,15 @@ const Family& family_of(const Config& config) {
     if (type == family.model_type) return family;
     known += fmt::format("{}\"{}\"", known.empty() ? "" : ", ", family.model_type);
   }
+  refuse_parts(config, type);
   fail(ErrorKind::kModel, "{}: \"model_type\": expected one of {}, found \"{}\"", config.path(),
        known, type);
+}
+
+Architecture read_architecture(const Family& family, const Config& config) {
+  auto facts = family.read(config.declared(family.keys));
+  if (!facts.reads_images()) refuse_other_masks(config);
+  return facts;
 }
 
 }  // namespace actsweep

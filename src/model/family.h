@@ -7,6 +7,7 @@
 
 #include "model/architecture.h"
 #include "model/config.h"
+#include "model/rope_facts.h"
 #include "model/tensor_rows.h"
 
 namespace actsweep {
@@ -21,6 +22,8 @@ struct Family {
   std::string prefix = {};
   /// One line for people: norms, positions, attention, MLP, extras.
   const char* brings = "";
+  /// What the family's class in transformers declares of config.json.
+  ConfigKeys keys = {};
 };
 
 /// All families, in the order of the documentation.
@@ -32,18 +35,19 @@ std::string families_markdown();
 /// The family of a config; refuses (kModel) an unknown `model_type` and lists the known ones.
 const Family& family_of(const Config& config);
 
-/// What the families in the shape of Llama share: sizes, RMSNorm, rotary positions, the gated MLP,
-/// biases by `attention_bias` and `mlp_bias`.
-Architecture read_llama_facts(const Config& config);
+/// What a family makes of a config, the keys that are missing by their defaults.
+Architecture read_architecture(const Family& family, const Config& config);
+
+/// What the families in the shape of Llama share: sizes, RMSNorm, rotary positions, the gated MLP.
+Architecture read_llama_facts(const Config& config, const RopeKeys& rope = {});
 
 /// The rows that they share: those of attention, with norms of queries and keys where the
 /// architecture has them; of the gated MLP; and all of them.
 void add_llama_attention(const Architecture& architecture, TensorRows& rows);
 std::vector<TensorRow> llama_rows(const Architecture& architecture);
 
-/// What GPT-2 and GPT-BigCode share, with the activation where config.json names none; their
-/// layers, final norm and head.
-Architecture read_gpt2_facts(const Config& config, const std::string& activation);
+/// What GPT-2 and GPT-BigCode share; their layers, final norm and head.
+Architecture read_gpt2_facts(const Config& config);
 void add_gpt2_layers(FusedOrder order, TensorRows& rows);
 
 /// What Gemma, Gemma 2 and Gemma 3 share; what the last two share.
@@ -80,6 +84,7 @@ Family qwen2_family();
 Family qwen2_moe_family();
 Family qwen3_family();
 Family qwen3_moe_family();
+Family siglip_family();
 Family siglip_vision_model_family();
 Family stablelm_family();
 Family starcoder2_family();

@@ -18,29 +18,38 @@ std::pair<int64_t, int64_t> read_sides(const Config& config, const std::string& 
 
 }  // namespace
 
-Architecture read_vision_sizes(const Config& config) {
+Architecture read_vision_sizes(const Config& config, const std::string& head_width) {
   config.only("num_channels", 3);
-  const bool has_ffn = config.has("intermediate_size");
   SizeKeys keys;
-  keys.kv_heads = keys.head_width = keys.positions = keys.vocabulary = "";
-  if (!has_ffn) keys.ffn_width = "";
+  keys.kv_heads = keys.positions = keys.vocabulary = "";
+  keys.head_width = head_width;
+  if (!config.has(keys.ffn_width)) keys.ffn_width = "";
   Architecture facts = read_sizes(config, keys);
   const auto [height, width] = read_sides(config, "image_size");
   const auto [patch, patch_width] = read_sides(config, "patch_size");
   require(patch == patch_width, ErrorKind::kModel,
           "{}: \"patch_size\": expected square patches, found {} x {}", config.path(), patch,
           patch_width);
+  require(
+      height >= patch && width >= patch, ErrorKind::kModel,
+      "{}: \"image_size\": expected at least a patch of {} pixels (\"patch_size\"), found {} x {}",
+      config.path(), patch, height, width);
   facts.image.patch = patch;
   facts.image.rows = height / patch;
   facts.image.columns = width / patch;
   facts.is_causal = false;
   facts.position_rows = facts.image.rows * facts.image.columns + 1;
   facts.norm.kind = NormKind::kLayer;
+  facts.norm.epsilon = config.epsilon("layer_norm_eps");
   facts.norm.has_bias = true;
   facts.is_gated = false;
-  facts.activation = read_activation(config, "hidden_act", "gelu");
+  facts.activation = read_activation(config, "hidden_act");
   facts.has_qkv_bias = facts.has_output_bias = facts.has_mlp_bias = true;
   return facts;
+}
+
+void require_single_sides(const Config& config) {
+  for (const char* key : {"image_size", "patch_size"}) config.positive(key);
 }
 
 void require_square_grid(const Config& config, const Architecture& facts) {

@@ -1,32 +1,44 @@
 // CLIP's vision model, alone or as the half of a CLIP: a class token, a norm before the first
 // layer, LayerNorm before each branch, quick GELU.
+#include "model/decoder_facts.h"
 #include "model/family.h"
 #include "model/vision_facts.h"
 
 namespace actsweep {
 namespace {
 
-/// What transformers 4 leaves out of a CLIP's halves.
-const nlohmann::json kDefaults = {
-    {"hidden_size", 768},     {"intermediate_size", 3072},  {"num_hidden_layers", 12},
-    {"image_size", 224},      {"patch_size", 32},           {"num_attention_heads", 12},
-    {"layer_norm_eps", 1e-5}, {"hidden_act", "quick_gelu"},
-};
+const ConfigKeys kClipKeys = {{{"text_config", "dict|None", nullptr},
+                               {"vision_config", "dict|None", nullptr},
+                               {"projection_dim", "int|None", 512},
+                               {"logit_scale_init_value", "float|int|None", 2.6592},
+                               {"initializer_factor", "float|None", 1.0}}};
 
-Architecture read_clip_vision(const Config& given) {
-  const Config config = given.with_defaults(kDefaults);
+const ConfigKeys kClipVisionKeys = {{{"hidden_size", "int", 768},
+                                     {"intermediate_size", "int", 3072},
+                                     {"projection_dim", "int", 512},
+                                     {"num_hidden_layers", "int", 12},
+                                     {"num_attention_heads", "int", 12},
+                                     {"num_channels", "int", 3},
+                                     {"image_size", "int|list[int]|None", 224},
+                                     {"patch_size", "int|list[int]|None", 32},
+                                     {"hidden_act", "str", "quick_gelu"},
+                                     {"layer_norm_eps", "float", 1e-05},
+                                     {"attention_dropout", "int|float|None", 0.0},
+                                     {"initializer_range", "float", 0.02},
+                                     {"initializer_factor", "float", 1.0}}};
+
+Architecture read_clip_vision(const Config& config) {
   Architecture facts = read_vision_sizes(config);
-  facts.norm.epsilon = config.number("layer_norm_eps");
-  require_square_grid(config, facts);
+  check_channels_of_heads(config, facts);
+  require_single_sides(config);
   facts.image.has_patch_bias = false;
   return facts;
 }
 
 Architecture read_clip(const Config& config) {
   // Where there is a vision_config_dict, it stands above vision_config, its defaults too.
-  auto vision =
-      config.section(config.has("vision_config_dict") ? "vision_config_dict" : "vision_config");
-  Architecture facts = read_clip_vision(vision);
+  const char* key = config.has("vision_config_dict") ? "vision_config_dict" : "vision_config";
+  Architecture facts = read_clip_vision(config.section(key).declared(kClipVisionKeys));
   facts.family = "clip";
   return facts;
 }
@@ -61,7 +73,8 @@ Family clip_vision_model_family() {
           {"vision_model.embeddings.position_ids", "visual_projection.weight"},
           "vision_model.",
           "LayerNorm before each branch and before the first layer; class token; learned "
-          "positions; attention without a mask; quick GELU without a gate; biases"};
+          "positions; attention without a mask; quick GELU without a gate; biases",
+          kClipVisionKeys};
 }
 
 Family clip_family() {
@@ -71,7 +84,8 @@ Family clip_family() {
           {"vision_model.embeddings.position_ids", "text_model.*", "text_projection.weight",
            "visual_projection.weight", "logit_scale", "classifier.*"},
           "",
-          "the vision half of a whole CLIP, as `clip_vision_model`"};
+          "the vision half of a whole CLIP, as `clip_vision_model`",
+          kClipKeys};
 }
 
 }  // namespace actsweep

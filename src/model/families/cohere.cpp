@@ -2,28 +2,50 @@
 // rotary positions on neighbouring channels, scaled logits.
 #include "model/decoder_facts.h"
 #include "model/family.h"
+#include "model/rope_facts.h"
 
 namespace actsweep {
 namespace {
 
+const ConfigKeys kCohereKeys = {{{"vocab_size", "int", 256000},
+                                 {"hidden_size", "int", 8192},
+                                 {"intermediate_size", "int", 22528},
+                                 {"logit_scale", "float|None", 0.0625},
+                                 {"num_hidden_layers", "int", 40},
+                                 {"num_attention_heads", "int", 64},
+                                 {"num_key_value_heads", "int|None", nullptr},
+                                 {"hidden_act", "str", "silu"},
+                                 {"max_position_embeddings", "int", 8192},
+                                 {"initializer_range", "float", 0.02},
+                                 {"layer_norm_eps", "float|None", 1e-05},
+                                 {"use_cache", "bool", true},
+                                 {"pad_token_id", "int|None", 0},
+                                 {"bos_token_id", "int|None", 5},
+                                 {"eos_token_id", "int|list[int]|None", 255001},
+                                 {"tie_word_embeddings", "bool", true},
+                                 {"rope_parameters", "dict|None", nullptr},
+                                 {"attention_bias", "bool", false},
+                                 {"attention_dropout", "float|int|None", 0.0},
+                                 {"use_qk_norm", "bool|None", false},
+                                 {"head_dim", "int"}}};
+
 Architecture read_cohere(const Config& config) {
   Architecture facts = read_sizes(config);
-  facts.norm = {NormKind::kLayer, config.number_or("layer_norm_eps", 1e-5)};
+  facts.norm = {NormKind::kLayer, config.epsilon("layer_norm_eps")};
   facts.is_parallel = true;
   facts.has_mlp_norm = false;
-  facts.activation = read_activation(config, "hidden_act", "silu");
-  facts.has_qkv_bias = facts.has_output_bias = config.flag_or("attention_bias", false);
-  facts.ties_embeddings = config.flag_or("tie_word_embeddings", true);
-  facts.logit_scale = config.number_or("logit_scale", 0.0625);
-  if (config.flag_or("use_qk_norm", false)) {
+  facts.activation = read_activation(config, "hidden_act");
+  facts.has_qkv_bias = facts.has_output_bias = config.flag("attention_bias");
+  facts.ties_embeddings = config.flag("tie_word_embeddings");
+  facts.logit_scale = config.number("logit_scale");
+  if (config.flag("use_qk_norm")) {
     facts.query_key_norm = QueryKeyNorm::kEachHead;
     facts.query_key_norm_kind = NormKind::kLayer;
   }
   RopeKeys keys;
   keys.theta = 500000;
-  auto rope = read_rope(config, facts, keys);
-  rope.is_interleaved = true;
-  use_rope(facts, rope);
+  read_rope(config, facts, keys);
+  facts.ropes.front().is_interleaved = true;
   return facts;
 }
 
@@ -53,7 +75,8 @@ Family cohere_family() {
           "model.",
           "LayerNorm without biases; parallel block under one norm; rotary positions on "
           "neighbouring channels; query/key norms by `use_qk_norm`; gated SiLU; scaled "
-          "logits"};
+          "logits",
+          kCohereKeys};
 }
 
 }  // namespace actsweep

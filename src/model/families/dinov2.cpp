@@ -7,14 +7,58 @@
 namespace actsweep {
 namespace {
 
+const ConfigKeys kDinov2Keys = {{{"hidden_size", "int", 768},
+                                 {"num_hidden_layers", "int", 12},
+                                 {"num_attention_heads", "int", 12},
+                                 {"mlp_ratio", "int", 4},
+                                 {"hidden_act", "str", "gelu"},
+                                 {"hidden_dropout_prob", "float|int", 0.0},
+                                 {"attention_probs_dropout_prob", "float|int", 0.0},
+                                 {"initializer_range", "float", 0.02},
+                                 {"layer_norm_eps", "float", 1e-06},
+                                 {"image_size", "int|list[int]", 224},
+                                 {"patch_size", "int|list[int]", 14},
+                                 {"num_channels", "int", 3},
+                                 {"qkv_bias", "bool", true},
+                                 {"layerscale_value", "float", 1.0},
+                                 {"drop_path_rate", "float|int", 0.0},
+                                 {"use_swiglu_ffn", "bool", false},
+                                 {"_out_features", "list[str]|None", nullptr},
+                                 {"_out_indices", "list[int]|None", nullptr},
+                                 {"apply_layernorm", "bool", true},
+                                 {"reshape_hidden_states", "bool", true},
+                                 {"use_mask_token", "bool", true},
+                                 {"head_dim", "int"}}};
+
+const ConfigKeys kDinov2RegisterKeys = {{{"hidden_size", "int", 768},
+                                         {"num_hidden_layers", "int", 12},
+                                         {"num_attention_heads", "int", 12},
+                                         {"mlp_ratio", "int", 4},
+                                         {"hidden_act", "str", "gelu"},
+                                         {"hidden_dropout_prob", "float|int", 0.0},
+                                         {"attention_probs_dropout_prob", "float|int", 0.0},
+                                         {"initializer_range", "float", 0.02},
+                                         {"layer_norm_eps", "float", 1e-06},
+                                         {"image_size", "int|list[int]", 224},
+                                         {"patch_size", "int|list[int]", 16},
+                                         {"num_channels", "int", 3},
+                                         {"qkv_bias", "bool", true},
+                                         {"layerscale_value", "float", 1.0},
+                                         {"drop_path_rate", "float|int", 0.0},
+                                         {"use_swiglu_ffn", "bool", false},
+                                         {"num_register_tokens", "int", 4},
+                                         {"_out_features", "list[str]|None", nullptr},
+                                         {"_out_indices", "list[int]|None", nullptr},
+                                         {"apply_layernorm", "bool", true},
+                                         {"reshape_hidden_states", "bool", true},
+                                         {"head_dim", "int"}}};
+
 Architecture read_dinov2(const Config& config) {
-  Architecture facts = read_vision_sizes(config);
-  facts.norm.epsilon = config.number_or("layer_norm_eps", 1e-6);
+  Architecture facts = read_vision_sizes(config, "head_dim");
   require_square_grid(config, facts);
-  facts.has_qkv_bias = config.flag_or("qkv_bias", true);
-  facts.ffn_width =
-      static_cast<int64_t>(static_cast<double>(facts.channels) * config.number_or("mlp_ratio", 4));
-  if (config.flag_or("use_swiglu_ffn", false)) {
+  facts.has_qkv_bias = config.flag("qkv_bias");
+  facts.ffn_width = facts.channels * config.positive("mlp_ratio", kMostCount);
+  if (config.flag("use_swiglu_ffn")) {
     facts.is_gated = true;
     facts.activation = Activation::kSilu;
     facts.ffn_width = (facts.ffn_width * 2 / 3 + 7) / 8 * 8;  // two thirds, up to a multiple of 8
@@ -24,7 +68,7 @@ Architecture read_dinov2(const Config& config) {
 
 Architecture read_dinov2_with_registers(const Config& config) {
   Architecture facts = read_dinov2(config);
-  facts.image.registers = config.positive_or("num_register_tokens", 4);
+  facts.image.registers = config.positive("num_register_tokens", kMostCount);
   facts.image.antialiases = true;
   return facts;
 }
@@ -70,7 +114,8 @@ Family dinov2_family() {
           {"dinov2.embeddings.mask_token", "classifier.*"},
           "dinov2.",
           "ViT with LayerScale after each branch and positions interpolated to the "
-          "image's grid; gated SiLU (SwiGLU) in the giant"};
+          "image's grid; gated SiLU (SwiGLU) in the giant",
+          kDinov2Keys};
 }
 
 Family dinov2_with_registers_family() {
@@ -80,7 +125,8 @@ Family dinov2_with_registers_family() {
           {"dinov2_with_registers.embeddings.mask_token", "classifier.*"},
           "dinov2_with_registers.",
           "DINOv2 with register tokens between the class token and the patches; positions "
-          "interpolated with antialiasing"};
+          "interpolated with antialiasing",
+          kDinov2RegisterKeys};
 }
 
 }  // namespace actsweep

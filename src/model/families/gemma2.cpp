@@ -4,31 +4,54 @@
 
 #include "model/decoder_facts.h"
 #include "model/family.h"
+#include "model/rope_facts.h"
 
 namespace actsweep {
 namespace {
 
+const ConfigKeys kGemma2Keys = {{{"vocab_size", "int", 256000},
+                                 {"hidden_size", "int", 2304},
+                                 {"intermediate_size", "int", 9216},
+                                 {"num_hidden_layers", "int", 26},
+                                 {"num_attention_heads", "int", 8},
+                                 {"num_key_value_heads", "int", 4},
+                                 {"head_dim", "int", 256},
+                                 {"hidden_activation", "str", "gelu_pytorch_tanh"},
+                                 {"max_position_embeddings", "int", 8192},
+                                 {"initializer_range", "float", 0.02},
+                                 {"rms_norm_eps", "float", 1e-06},
+                                 {"use_cache", "bool", true},
+                                 {"pad_token_id", "int|None", 0},
+                                 {"eos_token_id", "int|list[int]|None", 1},
+                                 {"bos_token_id", "int|None", 2},
+                                 {"tie_word_embeddings", "bool", true},
+                                 {"rope_parameters", "dict|None", nullptr},
+                                 {"attention_bias", "bool", false},
+                                 {"attention_dropout", "int|float|None", 0.0},
+                                 {"query_pre_attn_scalar", "int", 256},
+                                 {"sliding_window", "int|None", 4096},
+                                 {"layer_types", "list[str]|None", nullptr},
+                                 {"final_logit_softcapping", "float|None", 30.0},
+                                 {"attn_logit_softcapping", "float|None", 50.0},
+                                 {"use_bidirectional_attention", "bool|None", nullptr}}};
+
 Architecture read_gemma2(const Config& config) {
   Architecture facts = read_gemma2_facts(config);
-  auto slides = read_sliding_layers(config, facts);
-  for (int64_t layer = slides.size(); layer < facts.layers; ++layer) {
-    slides.push_back(layer % 2 == 0);
-  }
-  use_window(facts, slides, config.positive("sliding_window"));
-  use_rope(facts, read_rope(config, facts));
+  facts.score_cap = config.above_zero_or("attn_logit_softcapping", 0);
+  read_alternating_windows(config, facts);
+  read_rope(config, facts);
   return facts;
 }
 
 }  // namespace
 
 Architecture read_gemma2_facts(const Config& config) {
-  config.positive("head_dim");
   Architecture facts = read_sizes(config);
+  check_channels_of_heads(config, facts);
   use_gemma_facts(config, facts);
-  facts.activation = read_activation(config, "hidden_activation", "gelu_pytorch_tanh");
-  facts.attention_scale = 1 / std::sqrt(config.number("query_pre_attn_scalar"));
-  facts.score_cap = config.number_or("attn_logit_softcapping", 0);
-  facts.logit_cap = config.number_or("final_logit_softcapping", 0);
+  facts.activation = read_activation(config, "hidden_activation");
+  facts.attention_scale = 1 / std::sqrt(config.above_zero("query_pre_attn_scalar"));
+  facts.logit_cap = config.above_zero_or("final_logit_softcapping", 0);
   return facts;
 }
 
@@ -53,7 +76,8 @@ Family gemma2_family() {
           {},
           "model.",
           "Gemma with a norm before and after each branch; soft caps on scores and "
-          "logits; score scale of its own; sliding window on every other layer"};
+          "logits; score scale of its own; sliding window on every other layer",
+          kGemma2Keys};
 }
 
 }  // namespace actsweep

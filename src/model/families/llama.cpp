@@ -2,26 +2,49 @@
 // positions, grouped query attention, gated SiLU. Biases where config.json says so.
 #include "model/decoder_facts.h"
 #include "model/family.h"
+#include "model/rope_facts.h"
 
 namespace actsweep {
 namespace {
 
+const ConfigKeys kLlamaKeys = {{{"vocab_size", "int", 32000},
+                                {"hidden_size", "int", 4096},
+                                {"intermediate_size", "int", 11008},
+                                {"num_hidden_layers", "int", 32},
+                                {"num_attention_heads", "int", 32},
+                                {"num_key_value_heads", "int|None", nullptr},
+                                {"hidden_act", "str", "silu"},
+                                {"max_position_embeddings", "int", 2048},
+                                {"initializer_range", "float", 0.02},
+                                {"rms_norm_eps", "float", 1e-06},
+                                {"use_cache", "bool", true},
+                                {"pad_token_id", "int|None", nullptr},
+                                {"bos_token_id", "int|None", 1},
+                                {"eos_token_id", "int|list[int]|None", 2},
+                                {"pretraining_tp", "int|None", 1},
+                                {"tie_word_embeddings", "bool", false},
+                                {"rope_parameters", "dict|None", nullptr},
+                                {"attention_bias", "bool", false},
+                                {"attention_dropout", "int|float|None", 0.0},
+                                {"mlp_bias", "bool", false},
+                                {"head_dim", "int|None", nullptr}}};
+
 Architecture read_llama(const Config& config) {
-  config.only("pretraining_tp", 1);
-  return read_llama_facts(config);
+  Architecture facts = read_llama_facts(config);
+  check_channels_of_heads(config, facts);
+  facts.has_qkv_bias = facts.has_output_bias = config.flag("attention_bias");
+  facts.has_mlp_bias = config.flag("mlp_bias");
+  return facts;
 }
 
 }  // namespace
 
-Architecture read_llama_facts(const Config& config) {
+Architecture read_llama_facts(const Config& config, const RopeKeys& rope) {
   Architecture facts = read_sizes(config);
-  facts.norm.epsilon = config.number("rms_norm_eps");
+  facts.norm.epsilon = config.epsilon("rms_norm_eps");
   facts.activation = read_activation(config, "hidden_act");
-  facts.ties_embeddings = config.flag_or("tie_word_embeddings", false);
-  facts.has_qkv_bias = config.flag_or("attention_bias", false);
-  facts.has_output_bias = facts.has_qkv_bias;
-  facts.has_mlp_bias = config.flag_or("mlp_bias", false);
-  use_rope(facts, read_rope(config, facts));
+  facts.ties_embeddings = config.flag("tie_word_embeddings");
+  read_rope(config, facts, rope);
   return facts;
 }
 
@@ -54,7 +77,8 @@ Family llama_family() {
           {"model.layers.{}.self_attn.rotary_emb.inv_freq"},
           "model.",
           "RMSNorm before each branch; rotary positions; grouped queries; gated SiLU; "
-          "biases by `attention_bias` and `mlp_bias`"};
+          "biases by `attention_bias` and `mlp_bias`",
+          kLlamaKeys};
 }
 
 }  // namespace actsweep

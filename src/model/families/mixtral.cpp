@@ -1,17 +1,49 @@
 // Mixtral: Mistral's attention, and routed experts in every layer.
 #include "model/decoder_facts.h"
 #include "model/family.h"
+#include "model/rope_facts.h"
 
 namespace actsweep {
 namespace {
 
+const ConfigKeys kMixtralKeys = {{{"vocab_size", "int", 32000},
+                                  {"hidden_size", "int", 4096},
+                                  {"intermediate_size", "int", 14336},
+                                  {"num_hidden_layers", "int", 32},
+                                  {"num_attention_heads", "int", 32},
+                                  {"num_key_value_heads", "int", 8},
+                                  {"head_dim", "int|None", nullptr},
+                                  {"hidden_act", "str", "silu"},
+                                  {"max_position_embeddings", "int", 131072},
+                                  {"initializer_range", "float", 0.02},
+                                  {"rms_norm_eps", "float", 1e-05},
+                                  {"use_cache", "bool", true},
+                                  {"pad_token_id", "int|None", nullptr},
+                                  {"bos_token_id", "int|None", 1},
+                                  {"eos_token_id", "int|list[int]|None", 2},
+                                  {"tie_word_embeddings", "bool", false},
+                                  {"sliding_window", "int|None", nullptr},
+                                  {"attention_dropout", "float|int", 0.0},
+                                  {"num_experts_per_tok", "int", 2},
+                                  {"num_local_experts", "int", 8},
+                                  {"output_router_logits", "bool", false},
+                                  {"router_aux_loss_coef", "float", 0.001},
+                                  {"router_jitter_noise", "float", 0.0},
+                                  {"rope_parameters", "dict|None", nullptr}},
+                                 {{"num_experts", "num_local_experts"}}};
+
 Architecture read_mixtral(const Config& config) {
-  config.positive("num_key_value_heads");  // transformers' default of 8 would be a guess here
-  config.only("attention_bias", false);
-  Architecture facts = read_llama_facts(config);
+  RopeKeys rope;
+  rope.theta = 1e6;
+  Architecture facts = read_llama_facts(config, rope);
+  // transformers asks for the key here, though not for other scalings.
+  const auto scaling = facts.ropes.front().scaling;
+  const bool asks = scaling == RopeScaling::kDynamic || scaling == RopeScaling::kYarn ||
+                    scaling == RopeScaling::kLongRope;
+  if (asks && !config.has("head_dim")) config.positive("head_dim");
   read_window(config, facts);
-  facts.experts = {config.positive("num_local_experts"), config.positive("num_experts_per_tok"),
-                   facts.ffn_width};
+  facts.experts = {config.positive("num_local_experts", kMostCount),
+                   config.positive("num_experts_per_tok", kMostCount), facts.ffn_width};
   facts.experts.renormalises = true;
   facts.experts.layers.assign(facts.layers, true);
   facts.ffn_width = 0;
@@ -41,7 +73,8 @@ Family mixtral_family() {
           {},
           "model.",
           "Mistral's attention; routed experts in every layer, the chosen weights "
-          "renormalised"};
+          "renormalised",
+          kMixtralKeys};
 }
 
 }  // namespace actsweep

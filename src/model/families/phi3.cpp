@@ -2,33 +2,58 @@
 // another; a sliding window, rotary positions on a part of each head, longrope scaling.
 #include "model/decoder_facts.h"
 #include "model/family.h"
+#include "model/rope_facts.h"
 
 namespace actsweep {
 namespace {
 
+const ConfigKeys kPhi3Keys = {{{"vocab_size", "int", 32064},
+                               {"hidden_size", "int", 3072},
+                               {"intermediate_size", "int", 8192},
+                               {"num_hidden_layers", "int", 32},
+                               {"num_attention_heads", "int", 32},
+                               {"num_key_value_heads", "int|None", nullptr},
+                               {"resid_pdrop", "float|int", 0.0},
+                               {"embd_pdrop", "float|int", 0.0},
+                               {"attention_dropout", "float|int", 0.0},
+                               {"hidden_act", "str", "silu"},
+                               {"max_position_embeddings", "int", 4096},
+                               {"original_max_position_embeddings", "int", 4096},
+                               {"initializer_range", "float", 0.02},
+                               {"rms_norm_eps", "float", 1e-05},
+                               {"use_cache", "bool", true},
+                               {"tie_word_embeddings", "bool", false},
+                               {"rope_parameters", "dict|None", nullptr},
+                               {"bos_token_id", "int|None", 1},
+                               {"eos_token_id", "int|list[int]|None", 32000},
+                               {"pad_token_id", "int|None", 32000},
+                               {"sliding_window", "int|None", nullptr},
+                               {"head_dim", "int"}}};
+
 /// Rotary positions, whose scaling files written before transformers 5 call "su" or "yarn".
-Rope read_phi3_rope(const Config& config, const Architecture& facts) {
+void read_phi3_rope(const Config& config, Architecture& facts) {
   auto values = config.values();
   for (const char* key : {"rope_parameters", "rope_scaling"}) {
-    if (!config.has(key)) continue;
-    auto& section = values[key];
-    for (const char* type : {"rope_type", "type"}) {
-      const bool is_old_name = section.value(type, "") == "su" || section.value(type, "") == "yarn";
-      if (is_old_name) section[type] = "longrope";
-    }
-    config.section(key).one_of(section.contains("rope_type") ? "rope_type" : "type",
-                               {"default", "longrope", "su", "yarn"});
+    if (!config.has(key) || !values[key].is_object()) continue;
+    const char* type = values[key].contains("rope_type") ? "rope_type" : "type";
+    const auto section = config.section(key);
+    if (section.contains(type)) section.one_of(type, {"default", "longrope", "su", "yarn"});
+    const auto name = section.text_or(type, "default");
+    if (name == "su") section.above_zero("original_max_position_embeddings");
+    if (name != "default") values[key]["rope_type"] = "longrope";
   }
-  return read_rope(Config(values, config.path()), facts);
+  RopeKeys rope;
+  rope.rotates_part = true;
+  read_rope(config.with_values(values), facts, rope);
+  if (facts.ropes.front().scaling == RopeScaling::kLongRope) check_head_width(config, facts);
 }
 
 Architecture read_phi3(const Config& config) {
-  config.only("attention_bias", false);
   Architecture facts = read_sizes(config);
-  facts.norm.epsilon = config.number_or("rms_norm_eps", 1e-5);
-  facts.activation = read_activation(config, "hidden_act", "silu");
-  facts.ties_embeddings = config.flag_or("tie_word_embeddings", false);
-  use_rope(facts, read_phi3_rope(config, facts));
+  facts.norm.epsilon = config.epsilon("rms_norm_eps");
+  facts.activation = read_activation(config, "hidden_act");
+  facts.ties_embeddings = config.flag("tie_word_embeddings");
+  read_phi3_rope(config, facts);
   read_window(config, facts);
   return facts;
 }
@@ -56,7 +81,8 @@ Family phi3_family() {
           {},
           "model.",
           "RMSNorm before each branch; rotary positions, longrope; query, key and value "
-          "in one tensor, gate and up in another; sliding window; gated SiLU; no biases"};
+          "in one tensor, gate and up in another; sliding window; gated SiLU; no biases",
+          kPhi3Keys};
 }
 
 }  // namespace actsweep

@@ -6,10 +6,48 @@
 namespace actsweep {
 namespace {
 
+const ConfigKeys kVitKeys = {{{"hidden_size", "int", 768},
+                              {"num_hidden_layers", "int", 12},
+                              {"num_attention_heads", "int", 12},
+                              {"intermediate_size", "int", 3072},
+                              {"hidden_act", "str", "gelu"},
+                              {"hidden_dropout_prob", "float|int", 0.0},
+                              {"attention_probs_dropout_prob", "float|int", 0.0},
+                              {"initializer_range", "float", 0.02},
+                              {"layer_norm_eps", "float", 1e-12},
+                              {"image_size", "int|list[int]", 224},
+                              {"patch_size", "int|list[int]", 16},
+                              {"num_channels", "int", 3},
+                              {"qkv_bias", "bool", true},
+                              {"encoder_stride", "int", 16},
+                              {"pooler_output_size", "int|None", nullptr},
+                              {"pooler_act", "str", "tanh"},
+                              {"head_dim", "int"}}};
+
+const ConfigKeys kVitMaeKeys = {{{"hidden_size", "int", 768},
+                                 {"num_hidden_layers", "int", 12},
+                                 {"num_attention_heads", "int", 12},
+                                 {"intermediate_size", "int", 3072},
+                                 {"hidden_act", "str", "gelu"},
+                                 {"hidden_dropout_prob", "float|int", 0.0},
+                                 {"attention_probs_dropout_prob", "float|int", 0.0},
+                                 {"initializer_range", "float", 0.02},
+                                 {"layer_norm_eps", "float", 1e-12},
+                                 {"image_size", "int|list[int]", 224},
+                                 {"patch_size", "int|list[int]", 16},
+                                 {"num_channels", "int", 3},
+                                 {"qkv_bias", "bool", true},
+                                 {"decoder_num_attention_heads", "int", 16},
+                                 {"decoder_hidden_size", "int", 512},
+                                 {"decoder_num_hidden_layers", "int", 8},
+                                 {"decoder_intermediate_size", "int", 2048},
+                                 {"mask_ratio", "float", 0.75},
+                                 {"norm_pix_loss", "bool", false},
+                                 {"head_dim", "int"}}};
+
 Architecture read_vit(const Config& config) {
-  Architecture facts = read_vision_sizes(config);
-  facts.norm.epsilon = config.number_or("layer_norm_eps", 1e-12);
-  facts.has_qkv_bias = config.flag_or("qkv_bias", true);
+  Architecture facts = read_vision_sizes(config, "head_dim");
+  facts.has_qkv_bias = config.flag("qkv_bias");
   return facts;
 }
 
@@ -38,7 +76,8 @@ Family vit_family() {
           {"vit.pooler.*", "vit.embeddings.mask_token", "classifier.*", "decoder.*"},
           "vit.",
           "LayerNorm before each branch; class token; learned positions; attention "
-          "without a mask; GELU without a gate; biases"};
+          "without a mask; GELU without a gate; biases",
+          kVitKeys};
 }
 
 Family vit_mae_family() {
@@ -48,7 +87,8 @@ Family vit_mae_family() {
           {"decoder.*", "vit.embeddings.mask_token"},
           "vit.",
           "ViT: the encoder of a masked autoencoder, on whole images; its decoder is left "
-          "out"};
+          "out",
+          kVitMaeKeys};
 }
 
 }  // namespace actsweep

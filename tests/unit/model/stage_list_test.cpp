@@ -34,7 +34,7 @@ struct Model {
                              {"rms_norm_eps", 1e-6},
                              {"hidden_act", "silu"}},
                         "config.json");
-    a = family_of(config).read(config);
+    a = read_architecture(family_of(config), config);
     rows = family_of(config).rows(a);
   }
 

@@ -20,7 +20,7 @@ class TinyCheckpoint {
   explicit TinyCheckpoint(const nlohmann::json& config, const std::string& lacking = "") {
     std::ofstream(folder_ / "config.json") << config.dump();
     const Config read(config, "config.json");
-    const auto architecture = family_of(read).read(read);
+    const auto architecture = read_architecture(family_of(read), read);
     at::manual_seed(3);
     for (const auto& row : family_of(read).rows(architecture)) {
       if (row.weight == Weight::kHead && !row.tied_to.empty()) continue;

@@ -1,0 +1,150 @@
+// The facts of many config.json: `config_facts < DIRECTORIES` prints a line of JSON for each
+// directory: {"facts": …, "rows": {tensor: shape}} or {"error": …, "code": …}.
+// `config_facts keys` prints what each family declares of a config.json.
+#include <fmt/format.h>
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "base/error.h"
+#include "model/family.h"
+#include "model/rotary.h"
+
+namespace actsweep {
+namespace {
+
+using nlohmann::json;
+
+json facts_of(const Rope& rope) {
+  const auto beyond = static_cast<int64_t>(2 * rope.original_length) + 7;
+  return {{"interleaved", rope.is_interleaved},
+          {"attention_factor", rope.attention_factor},
+          {"frequencies", rotary_frequencies(rope, 1)},
+          {"beyond", beyond},
+          {"frequencies_beyond", rotary_frequencies(rope, beyond)}};
+}
+
+json facts_of(const ExpertFacts& experts) {
+  return {{"count", experts.count},
+          {"chosen", experts.chosen},
+          {"ffn_width", experts.ffn_width},
+          {"renormalises", experts.renormalises},
+          {"shared_width", experts.shared_width},
+          {"clamp", experts.clamp},
+          {"gate_alpha", experts.gate_alpha},
+          {"layers", experts.layers}};
+}
+
+json facts_of(const ImageFacts& image) {
+  return {{"patch", image.patch},
+          {"rows", image.rows},
+          {"columns", image.columns},
+          {"class_token", image.has_class_token},
+          {"registers", image.registers},
+          {"patch_bias", image.has_patch_bias},
+          {"antialiases", image.antialiases}};
+}
+
+json facts_of(const Architecture& a) {
+  auto ropes = json::array();
+  for (const auto& rope : a.ropes) ropes.push_back(facts_of(rope));
+  return {{"layers", a.layers},
+          {"channels", a.channels},
+          {"heads", a.heads},
+          {"kv_heads", a.kv_heads},
+          {"head_width", a.head_width},
+          {"ffn_width", a.ffn_width},
+          {"vocabulary", a.vocabulary},
+          {"max_positions", a.max_positions},
+          {"embedding_width", a.embedding_width},
+          {"norm", static_cast<int>(a.norm.kind)},
+          {"epsilon", a.norm.epsilon},
+          {"norm_weight_offset", a.norm.weight_offset},
+          {"norm_after_addition", a.norm.is_after_addition},
+          {"norm_bias", a.norm.has_bias},
+          {"parallel", a.is_parallel},
+          {"mlp_norm", a.has_mlp_norm},
+          {"ties", a.ties_embeddings},
+          {"embedding_scale", a.embedding_scale},
+          {"position_rows", a.position_rows},
+          {"position_offset", a.position_offset},
+          {"ropes", ropes},
+          {"rope_of_layer", a.rope_of_layer},
+          {"alibi", static_cast<int>(a.alibi)},
+          {"qkv_bias", a.has_qkv_bias},
+          {"output_bias", a.has_output_bias},
+          {"attention_scale", a.attention_scale},
+          {"divides_scale_by_layer", a.divides_scale_by_layer},
+          {"score_cap", a.score_cap},
+          {"qkv_clip", a.qkv_clip},
+          {"query_key_norm", static_cast<int>(a.query_key_norm)},
+          {"query_key_norm_kind", static_cast<int>(a.query_key_norm_kind)},
+          {"window", a.window},
+          {"activation", static_cast<int>(a.activation)},
+          {"gated", a.is_gated},
+          {"mlp_bias", a.has_mlp_bias},
+          {"experts", facts_of(a.experts)},
+          {"head_bias", a.has_head_bias},
+          {"logit_scale", a.logit_scale},
+          {"logit_cap", a.logit_cap},
+          {"image", facts_of(a.image)},
+          {"causal", a.is_causal}};
+}
+
+/// Numbers of all tensors' elements, by the layers that have them.
+json elements_of(const std::vector<TensorRow>& rows, const Architecture& a) {
+  json elements = json::object();
+  for (const auto& row : rows) {
+    int64_t count = 1;
+    for (const auto length : row.shape) count *= length;
+    int64_t copies = row.is_per_layer() ? 0 : 1;
+    for (int64_t layer = 0; row.is_per_layer() && layer < a.layers; ++layer) {
+      copies += row.is_in(a, layer) ? 1 : 0;
+    }
+    elements[row.name] = count * copies;  // once of a tensor that several rows read
+  }
+  return elements;
+}
+
+json read(const std::string& directory) {
+  try {
+    const auto config = read_config(directory);
+    const auto& family = family_of(config);
+    const auto architecture = read_architecture(family, config);
+    return {{"facts", facts_of(architecture)},
+            {"elements", elements_of(family.rows(architecture), architecture)}};
+  } catch (const Error& error) {
+    return {{"error", error.what()}, {"code", error.exit_code()}};
+  }
+}
+
+json declared() {
+  auto list = json::array();
+  for (const auto& family : families()) {
+    auto keys = json::array();
+    for (const auto& key : family.keys.keys) {
+      const bool has_fallback = !key.fallback.is_discarded();
+      keys.push_back({{"name", key.name},
+                      {"type", key.type},
+                      {"is_of_class", has_fallback},
+                      {"fallback", has_fallback ? key.fallback : json()}});
+    }
+    list.push_back({{"model_type", family.model_type}, {"keys", keys}});
+  }
+  return list;
+}
+
+}  // namespace
+}  // namespace actsweep
+
+int main(int argc, char** argv) {
+  using namespace actsweep;
+  if (argc > 1 && std::string(argv[1]) == "keys") {
+    fmt::print("{}\n", declared().dump());
+    return 0;
+  }
+  for (std::string directory; std::getline(std::cin, directory);) {
+    fmt::print("{}\n", read(directory).dump());
+  }
+}

@@ -1,0 +1,73 @@
+"""Every key of every family's config.json, left out, doubled, null, mistyped or out of range, means
+what transformers takes it for, or is refused by name.
+
+The keys come from transformers' own classes. Facts are compared for every variant that both read;
+residual streams for every variant whose module is small, ours once for all that have equal facts.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from support.config_comparison import Comparison, facts_program
+from support.config_reference import VISION
+from support.config_variants import class_of, declared_keys, key_variants, rope_variants
+
+# Channels of a head that are rotated, in pairs; families without rotary positions have none.
+PAIRS = {
+    "gpt_neox": 2, "falcon": 8, "phi": 4, "phi3": 8, "llama": 8, "mistral": 4, "qwen2": 8, "qwen3": 12,
+    "mixtral": 8, "qwen2_moe": 8, "qwen3_moe": 12, "gemma": 12, "gemma2": 12, "gemma3_text": 12,
+    "olmo2": 8, "cohere": 8, "stablelm": 2, "starcoder2": 8, "gpt_oss": 8,
+}  # fmt: skip
+FAMILIES = (*PAIRS, "gpt2", "gpt_bigcode", "opt", "mpt", *VISION)
+
+
+@pytest.fixture(scope="module")
+def declared() -> dict[str, dict[str, dict[str, Any]]]:
+    """By family and key: what the program holds for declared."""
+    result = subprocess.run(
+        [str(facts_program()), "keys"], capture_output=True, text=True, timeout=60, check=True
+    )
+    return {
+        family["model_type"]: {key["name"]: key for key in family["keys"]}
+        for family in json.loads(result.stdout)
+    }
+
+
+def test_every_family_is_here(declared: dict[str, Any]) -> None:
+    assert set(declared) == set(FAMILIES)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_keys_types_and_defaults_are_those_of_transformers(
+    family: str, declared: dict[str, dict[str, dict[str, Any]]]
+) -> None:
+    mine = {
+        name: (key["type"], key["fallback"])
+        for name, key in declared[family].items()
+        if key["is_of_class"]
+    }
+    assert mine == declared_keys(class_of(family))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_variant_is_as_transformers_or_refused_by_name(family: str, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    variants = list(key_variants(family))
+    if family in PAIRS:
+        variants += rope_variants(family, PAIRS[family])
+    comparison = Comparison(family, tmp_path)
+    comparison.compare(variants)
+    print(
+        f"{family}: {len(variants)} variants, {comparison.read} read by both, "
+        f"{len(comparison.groups)} swept, {len(comparison.refused)} refused by the program alone"
+    )
+    for variant, message in comparison.refused:
+        print(f"  {variant.name}: {message.partition('config.json: ')[2]}")
+    assert not comparison.problems, "\n".join(comparison.problems)

@@ -1,0 +1,265 @@
+"""What transformers makes of a config.json: a refusal, or facts, or a residual stream.
+
+Weights depend on the family, a tensor's name and its shape alone, so that two configs which mean
+the same have the same residual stream. Layer 0 is the input of the first block.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers.initialization import no_init_weights
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+from . import vision_models
+from .random_models.weights import blocks_of, decoder_of, distribution, owned_parameters
+
+SMALL = 3_000_000  # parameters: of larger modules the facts alone are compared
+IDS = np.array([3, 17, 29, 6, 41, 5, 23, 11, 37, 2, 19, 31] * 4)[:40]
+MOST_COUNT = 1000  # of layers and heads: transformers makes an object for each
+COUNTS = (
+    "num_hidden_layers", "n_layer", "n_layers", "num_attention_heads", "n_head", "n_heads",
+    "decoder_num_hidden_layers", "num_register_tokens",
+)  # fmt: skip
+SILENT = {"pooler", "mask_token", "head", "decoder", "text_model", "logit_scale", "logit_bias"}
+
+
+class Refused(Exception):
+    """transformers cannot read it, or cannot run it; what it said."""
+
+
+@dataclass(frozen=True)
+class Vision:
+    """How a Vision Transformer of a family is made."""
+
+    module: str
+    has_pooler_option: bool = False
+
+
+VISION = {
+    "clip": Vision("CLIPModel"),
+    "clip_vision_model": Vision("CLIPVisionModel"),
+    "vit": Vision("ViTModel", has_pooler_option=True),
+    "vit_mae": Vision("ViTMAEModel"),
+    "dinov2": Vision("Dinov2Model"),
+    "dinov2_with_registers": Vision("Dinov2WithRegistersModel"),
+    "siglip": Vision("SiglipModel"),
+    "siglip_vision_model": Vision("SiglipVisionModel"),
+}
+
+
+def refuse_absurd(config: dict[str, Any]) -> None:
+    """What transformers would run out of memory on."""
+    for key, value in config.items():
+        if isinstance(value, dict):
+            refuse_absurd(value)
+        if key in COUNTS and isinstance(value, (int, float)) and value > MOST_COUNT:
+            raise Refused(f"{key} = {value} is beyond any memory")
+
+
+class Reference:
+    """transformers' module for a config.json."""
+
+    def __init__(
+        self, directory: Path, family: str, elements: int | None, is_idle: bool = False
+    ) -> None:
+        """`elements`: how many the program expects; None where it refuses. Raises Refused where
+        transformers refuses; of an idle variant its class alone is asked."""
+        self.family = family
+        self.is_small = elements is not None and elements <= SMALL
+        refuse_absurd(json.loads((directory / "config.json").read_text()))
+        try:
+            self.config = AutoConfig.from_pretrained(directory)
+            if is_idle:
+                return
+            with torch.device("cpu" if self.is_small else "meta"), no_init_weights():
+                self.module = self._construct()
+                self.module.tie_weights()
+        except Exception as error:
+            raise Refused(f"{type(error).__name__}: {error}") from error
+        self.module.eval()
+
+    def _construct(self) -> PreTrainedModel:
+        config = copy.deepcopy(self.config)
+        if self.family in VISION:
+            vision = VISION[self.family]
+            options = {"add_pooling_layer": False} if vision.has_pooler_option else {}
+            config._attn_implementation = "eager"
+            return getattr(transformers, vision.module)(config, **options)
+        config._experts_implementation = "eager"  # others ask for widths that suit a kernel
+        is_alibi = self.family == "falcon" and bool(config.alibi)
+        return AutoModelForCausalLM.from_config(
+            config, attn_implementation="sdpa" if is_alibi else "eager"
+        )
+
+    @property
+    def ids(self) -> np.ndarray:
+        """int64 [T]: within the vocabulary, and not more than there are positions."""
+        length = len(IDS)
+        if self.family in ("gpt2", "gpt_bigcode", "opt"):
+            length = min(length, self.config.max_position_embeddings)
+        if self.family == "mpt":
+            length = min(length, self.config.max_seq_len)
+        return IDS[:length] % self.config.vocab_size
+
+    @property
+    def image(self) -> np.ndarray:
+        """float32 [3, height, width]: of the size that the positions were made for, if small."""
+        height, width = np.broadcast_to(self.half.image_size, 2)
+        generator = np.random.default_rng(5)
+        return generator.normal(size=(3, int(height), int(width))).astype(np.float32)
+
+    @property
+    def half(self) -> Any:
+        """The config of what is swept."""
+        return getattr(self.config, "vision_config", self.config)
+
+    def fill(self, cache: dict[tuple[str, tuple[int, ...]], torch.Tensor]) -> None:
+        """The weights of the family, which `cache` keeps from module to module."""
+        names = {id(weight): name for name, weight in self.module.named_parameters()}
+        with torch.no_grad():
+            for owner, name, weight in owned_parameters(self.module):
+                key = (names[id(weight)], tuple(weight.shape))
+                if key not in cache:
+                    cache[key] = self._make(owner, name, weight, key[0])
+                weight.copy_(cache[key])
+
+    def _make(self, owner: nn.Module, name: str, weight: nn.Parameter, path: str) -> torch.Tensor:
+        if self.family in VISION:
+            mean, deviation = vision_models.weights.distribution(owner, name, weight, 1.0)
+        else:
+            mean, deviation = distribution(self.module, owner, name, weight)
+            if isinstance(owner, nn.Embedding) and owner is self.module.get_input_embeddings():
+                deviation = 0.05  # the epsilon of norms and scales of embeddings count
+        generator = torch.Generator().manual_seed(zlib.crc32(path.encode()))
+        return mean + deviation * torch.randn(weight.shape, generator=generator)
+
+    @property
+    def encoder(self) -> nn.Module:
+        if self.family in VISION:
+            return vision_models.weights.encoder_of(self.module)
+        return decoder_of(self.module)
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        return self._blocks(self.module)
+
+    def _blocks(self, module: PreTrainedModel) -> nn.ModuleList:
+        is_vision = self.family in VISION
+        return (vision_models.weights.blocks_of if is_vision else blocks_of)(module)
+
+    @torch.no_grad()
+    def stream(self) -> np.ndarray:
+        """float32 [layers + 1, T, C]; raises Refused where transformers fails at it."""
+        layers: list[torch.Tensor] = []
+
+        def keep(hidden: Any) -> None:
+            layers.append((hidden[0] if isinstance(hidden, tuple) else hidden)[0].clone())
+
+        hooks = [
+            self.blocks[0].register_forward_pre_hook(
+                lambda _module, inputs, named: keep(inputs[0] if inputs else named["hidden_states"]),
+                with_kwargs=True,
+            )
+        ]
+        hooks += [b.register_forward_hook(lambda _m, _i, output: keep(output)) for b in self.blocks]
+        try:
+            self._run()
+        except Exception as error:
+            raise Refused(f"{type(error).__name__}: {error}") from error
+        finally:
+            for hook in hooks:
+                hook.remove()
+        found = torch.stack(layers).float().numpy()
+        if not np.isfinite(found).all():
+            raise Refused("its residual stream is not finite")
+        return found
+
+    def _run(self) -> None:
+        if self.family not in VISION:
+            self.module.base_model(torch.from_numpy(self.ids)[None], use_cache=False)
+            return
+        image = torch.from_numpy(self.image)[None]
+        options: dict[str, Any] = {}
+        if self.family == "vit_mae":
+            self.module.config.mask_ratio = 0.0
+            rows, columns = np.broadcast_to(self.half.patch_size, 2)
+            patches = (image.shape[2] // rows) * (image.shape[3] // columns)
+            options["noise"] = torch.arange(patches)[None].float()
+        self.encoder(image, **options)
+
+    def elements(self) -> int:
+        """Of all parameters that a residual stream or a loss needs."""
+        is_vision = self.family in VISION
+        module = self.encoder if is_vision else self.module
+        return sum(
+            weight.numel()
+            for name, weight in module.named_parameters()
+            if not (is_vision and SILENT & set(name.split(".")))
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """In the words of config_facts, whatever can be read from the module and its config."""
+        config = self.half
+        found: dict[str, Any] = {
+            "layers": len(self.blocks),
+            "channels": config.hidden_size,
+            "heads": config.num_attention_heads,
+            "epsilon": self._epsilon(),
+        }
+        if self.family not in VISION:
+            found["vocabulary"] = config.vocab_size
+            found["ties"] = bool(config.tie_word_embeddings)
+            found["window"] = self._windows()
+            length = "max_seq_len" if self.family == "mpt" else "max_position_embeddings"
+            found["max_positions"] = getattr(config, length)
+        return found
+
+    def _epsilon(self) -> float:
+        names = ("variance_epsilon", "eps")
+        found = {
+            float(getattr(part, name))
+            for part in self.encoder.modules()
+            for name in names
+            if "Norm" in type(part).__name__ and hasattr(part, name)
+        }
+        (value,) = found
+        return value
+
+    def _windows(self) -> list[int]:
+        if self.family in ("mistral", "mixtral", "phi3", "starcoder2"):
+            return [self.config.sliding_window or 0] * len(self.blocks)
+        inner = [getattr(block, "self_attn", None) for block in self.blocks]
+        return [getattr(part, "sliding_window", None) or 0 for part in inner]
+
+    def ropes(self, found: list[Mapping[str, Any]]) -> None:
+        """Holds ropes of config_facts against transformers' own functions."""
+        rotary = getattr(self.encoder, "rotary_emb", None)
+        if rotary is None or getattr(self.config, "alibi", False):
+            assert not found
+            return
+        kinds = ["full_attention", "sliding_attention"] if self.family == "gemma3_text" else [None]
+        for kind, rope in zip(kinds, found, strict=True):
+            if kind is not None and kind not in self.config.layer_types:
+                continue
+            options = {} if kind is None else {"layer_type": kind}
+            parameters = self.config.rope_parameters
+            rope_type = (parameters if kind is None else parameters[kind])["rope_type"]
+            is_default = rope_type == "default"
+            make = type(rotary).compute_default_rope_parameters if is_default else None
+            make = make or ROPE_INIT_FUNCTIONS[rope_type]
+            for name, length in (("frequencies", 1), ("frequencies_beyond", rope["beyond"])):
+                theirs, factor = make(self.config, device="cpu", seq_len=length, **options)
+                np.testing.assert_allclose(rope[name], theirs.numpy(), rtol=1e-5, err_msg=name)
+                np.testing.assert_allclose(rope["attention_factor"], factor, rtol=1e-6)
