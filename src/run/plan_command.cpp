@@ -6,6 +6,8 @@
 #include <thread>
 
 #include "comm/device.h"
+#include "model/product_instructions.h"
+#include "model/stage.h"
 #include "plan/layout.h"
 #include "run/inputs.h"
 #include "run/machine.h"
@@ -25,7 +27,8 @@ std::string plan_table(const Job& job, const PlanRequest& request) {
                              : available_memory_bytes(device) / request.ranks;
   machine.operations_per_s = measure_product_rate(job.model.dtype, device);
   machine.free_disk_bytes = free_disk_bytes(job.output.path);
-  const auto facts = inputs.facts();
+  auto facts = inputs.facts();
+  facts.widens_products = widens_products(scalar_type(job.model.dtype), device);
   const auto layout = plan_layout(facts, machine);
   auto table = layout_table(facts, machine, layout);
   for (const auto& warning : inputs.warnings()) {
