@@ -35,6 +35,7 @@ check-imatrix: test-packages build weights
 bench: build weights corpus
 	$(PYTHON) tests/bench/bench.py --program build/actsweep --output results/bench.json
 	$(PYTHON) tests/bench/statistics_cost.py --program build/actsweep --output results/statistics_cost.json
+	$(PYTHON) tests/bench/widened_products.py --program build/actsweep --output results/widened_products.json
 
 # The generated parts of docs/, checked by a test.
 docs: test-packages build weights corpus

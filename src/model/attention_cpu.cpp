@@ -1,6 +1,7 @@
 // Attention on a CPU: packs each head's keys and values once, then hands its queries to the kernel
 // for this machine's instruction set, a few rows at a time.
 #include <ATen/Parallel.h>
+#include <ATen/Version.h>
 
 #include <algorithm>
 #include <atomic>
@@ -171,12 +172,15 @@ void run_tasks(const std::vector<Task>& tasks, const AttentionCall& call, const 
 std::vector<const AttentionKernel*> attention_kernels(at::ScalarType dtype, int64_t width) {
   std::vector<const AttentionKernel*> found;
 #ifdef __x86_64__
-  if (__builtin_cpu_supports("x86-64-v4")) {
+  // What ATEN_CPU_CAPABILITY allows, as for ATen's own kernels.
+  const auto allowed = at::get_cpu_capability();
+  const bool allows_v3 = allowed != "DEFAULT", allows_v4 = allows_v3 && allowed != "AVX2";
+  if (allows_v4 && __builtin_cpu_supports("x86-64-v4")) {
     const bool has_pairs = __builtin_cpu_supports("avx512bf16") && width % 2 == 0;
     if (has_pairs && dtype == at::kBFloat16) found.push_back(&kAttentionBfloat16);
     found.push_back(&kAttentionV4);
   }
-  if (__builtin_cpu_supports("x86-64-v3")) found.push_back(&kAttentionV3);
+  if (allows_v3 && __builtin_cpu_supports("x86-64-v3")) found.push_back(&kAttentionV3);
 #endif
   found.push_back(&kAttentionBaseline);
   return found;

@@ -50,7 +50,10 @@ at::Tensor head_input(const Architecture& a, const StageWeights& head, const at:
     normed.copy_(residual);
   }
   if (!head.has(Weight::kHeadProjection)) return normed;
-  return at::mm(normed, head[Weight::kHeadProjection].t());
+  const auto& projection = head[Weight::kHeadProjection];
+  auto projected = at::empty({normed.size(0), projection.size(0)}, normed.options());
+  project(normed, projection, {}, projected);
+  return projected;
 }
 
 /// parts [m, n, 2]: each rank's terms of the owned rows -> [n] float32 on the host.

@@ -53,7 +53,9 @@ void mlp_hidden(const Architecture& a, const StageWeights& weights, const LayerV
   if (neurons > 0 && a.is_gated) gate(wide, a.activation, hidden);
   if (neurons > 0 && !a.is_gated) activate(hidden, a.activation);
   if (neurons > 0 && weights.has(Weight::kSharedGate)) {
-    hidden.mul_(at::sigmoid(at::mm(rows, weights[Weight::kSharedGate].t())));
+    auto gates = at::empty({rows.size(0), 1}, rows.options());
+    project(rows, weights[Weight::kSharedGate], {}, gates);
+    hidden.mul_(at::sigmoid(gates));
   }
   view.show(Site::kMlpHidden, hidden);
 }

@@ -2,6 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include "model/product_instructions.h"
+#include "model/product_widened.h"
+
 namespace actsweep {
 
 void project(const at::Tensor& in, const at::Tensor& weight, const at::Tensor& bias,
@@ -9,6 +12,8 @@ void project(const at::Tensor& in, const at::Tensor& weight, const at::Tensor& b
   if (weight.numel() == 0) {
     // A rank without heads or neurons adds nothing but a bias that it holds.
     bias.defined() ? out.copy_(bias.expand_as(out)) : out.zero_();
+  } else if (widens_products(in.scalar_type(), in.device())) {
+    project_widened(in, weight, bias, out);
   } else if (bias.defined()) {
     at::addmm_out(out, bias, in, weight.t());
   } else {
@@ -17,7 +22,9 @@ void project(const at::Tensor& in, const at::Tensor& weight, const at::Tensor& b
 }
 
 void add_project(const at::Tensor& in, const at::Tensor& weight, at::Tensor& out) {
-  if (weight.numel() > 0) out.addmm_(in, weight.t());
+  if (weight.numel() == 0) return;
+  if (widens_products(in.scalar_type(), in.device())) return project_widened(in, weight, out, out);
+  out.addmm_(in, weight.t());
 }
 
 }  // namespace actsweep

@@ -1,4 +1,5 @@
-// The products with a layer's weights.
+// The products with a layer's weights, in its dtype; where a CPU has no instructions for that, by
+// way of float32.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -27,6 +27,8 @@ struct SweepFacts {
   int64_t tokens = 0;     // measured
   int64_t sequences = 0;  // windows
   SegmentPlan segments;
+  /// Whether products are taken of widened pieces: model/product_widened.h.
+  bool widens_products = false;
 };
 
 /// Bytes that the process of the rank with the largest share keeps for itself.

@@ -200,6 +200,11 @@ std::string layout_table(const SweepFacts& facts, const Machine& machine,
                   layout.block_windows * length, facts.segments.windows_per_microbatch * length));
   text += row("weights", fmt::format("{} a rank, {}", bytes_text(layout.memory.weights),
                                      name_of(job.parallel.weights)));
+  if (facts.widens_products) {
+    text += row("products", fmt::format("in float32, of widened {}: this CPU has no instructions "
+                                        "for products of {}",
+                                        name_of(job.model.dtype), name_of(job.model.dtype)));
+  }
   text += row("residual", bytes_text(layout.memory.residual) + " a rank");
   text += row("work space", bytes_text(layout.memory.workspace) + " a rank");
   text += row("statistics", bytes_text(layout.memory.statistics) + " a rank");

@@ -7,6 +7,8 @@
 
 #include "comm/device.h"
 #include "model/model_fingerprint.h"
+#include "model/product_instructions.h"
+#include "model/stage.h"
 #include "output/output_place.h"
 #include "plan/layout.h"
 #include "run/inputs.h"
@@ -55,7 +57,8 @@ std::string plan_table(const Job& job, const PlanRequest& request) {
                              : memory_to_plan_bytes(device, request.ranks);
   machine.operations_per_s = measure_product_rate(job.model.dtype, device);
   machine.free_disk_bytes = free_disk_bytes(output);
-  const auto facts = inputs.facts();
+  auto facts = inputs.facts();
+  facts.widens_products = widens_products(scalar_type(job.model.dtype), device);
   const auto layout = plan_layout(facts, machine);
   auto table = layout_table(facts, machine, layout);
   for (const auto& warning : warnings) table += fmt::format("  {:<14}{}\n", "warning", warning);

@@ -12,6 +12,7 @@
 #include "comm/agreement.h"
 #include "comm/binding.h"
 #include "comm/device.h"
+#include "model/product_instructions.h"
 #include "model/stage.h"
 #include "output/consolidate.h"
 #include "output/durable.h"
@@ -49,6 +50,14 @@ Machine describe_machine(const SweepInputs& inputs, const Place& place) {
   machine.operations_per_s = least[1];
   machine.free_disk_bytes = static_cast<int64_t>(least[2]);
   return machine;
+}
+
+/// Whether any rank does: every rank must plan the same blocks.
+bool a_rank_widens_products(const SweepInputs& inputs, const Place& place) {
+  int widens = widens_products(scalar_type(inputs.job.model.dtype), place.device) ? 1 : 0;
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, &widens, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD),
+            "MPI_Allreduce");
+  return widens != 0;
 }
 
 /// The state on disk as rank 0 sees it, so that all ranks agree on what is pending.
@@ -255,7 +264,8 @@ int run_sweep(const Job& asked, const MpiSession& session, const StepHook& each_
     });
     return 0;
   }
-  const auto facts = inputs->facts();
+  auto facts = inputs->facts();
+  facts.widens_products = a_rank_widens_products(*inputs, place);
   const auto machine = describe_machine(*inputs, place);
   SweepLayout layout;
   agree(MPI_COMM_WORLD, [&] { layout = plan_layout(facts, machine); });
