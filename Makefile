@@ -7,13 +7,19 @@ PROGRAM ?= build/actsweep
 export OMPI_ALLOW_RUN_AS_ROOT := 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 
-.PHONY: demo test build build-cuda build-asan check-imatrix bench bootstrap test-packages weights corpus docs study-packages study-weights findings study
+.PHONY: demo test test-slow test-avx2 build build-cuda build-asan check-imatrix bench bootstrap test-packages weights corpus docs study-packages study-weights findings study
 
 demo:
 	scripts/demo $(RANKS)
 
 test: test-packages build weights corpus study-weights
-	ctest --test-dir build --output-on-failure -j 2 $(CTEST_FLAGS)
+	ctest --test-dir build --output-on-failure -j 2 -LE "slow|avx2" $(CTEST_FLAGS)
+
+# What takes longer: real models, gigabytes of weights; and the oracle tests with kernels of lesser machines.
+test-slow: test-packages build weights corpus study-weights
+	ctest --test-dir build --output-on-failure -j 2 -L slow $(CTEST_FLAGS)
+test-avx2: test-packages build weights corpus
+	ctest --test-dir build --output-on-failure -j 2 -L avx2 $(CTEST_FLAGS)
 
 build: bootstrap
 	cmake --preset cpu

@@ -22,6 +22,17 @@ set(ACTSWEEP_TEST_ENVIRONMENT OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CO
 # more than any takes.
 set(ACTSWEEP_TEST_LIMIT_S 7200)
 
+# Kernels of a lesser machine, of ours too: tests with the label avx2 run with these, `make test-avx2`.
+set(ACTSWEEP_KERNELS_avx2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2)
+set(ACTSWEEP_KERNELS_generic ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2 ONEDNN_MAX_CPU_ISA=SSE41)
+
+# actsweep_with_kernels(KERNELS ENTRY ENVIRONMENT COMMAND...): a test once more, as ENTRY.KERNELS.
+function(actsweep_with_kernels kernels entry environment)
+  add_test(NAME ${entry}.${kernels} COMMAND ${ARGN})
+  set_tests_properties(${entry}.${kernels} PROPERTIES LABELS avx2 TIMEOUT ${ACTSWEEP_TEST_LIMIT_S}
+                       ENVIRONMENT "${environment};${ACTSWEEP_KERNELS_${kernels}}")
+endfunction()
+
 # actsweep_reuse_precompiled(TARGET LINKS...): gives a target that links a folder that uses LibTorch the header that
 # src/comm/ precompiles.
 function(actsweep_reuse_precompiled target)
@@ -71,11 +82,13 @@ endfunction()
 
 # actsweep_pytest(LABEL FILES...): each file of Python tests as one ctest entry, LABEL.<file without test_ and .py>. Tests
 # marked slow run as an entry of their own with the label slow besides; a file whose pytestmark is slow has that one only.
+# Of the names behind AVX2 and GENERIC the others run once more with such kernels.
 function(actsweep_pytest label)
+  cmake_parse_arguments(ARG "" "" "AVX2;GENERIC" ${ARGN})
   set(python "${PROJECT_SOURCE_DIR}/.venv/bin/python")
   set(environment "ACTSWEEP_PROGRAM=$<TARGET_FILE:actsweep>" "ACTSWEEP_BUILD=${PROJECT_BINARY_DIR}"
       ${ACTSWEEP_TEST_ENVIRONMENT})
-  foreach(file ${ARGN})
+  foreach(file ${ARG_UNPARSED_ARGUMENTS})
     string(REGEX REPLACE "^test_(.*)\\.py$" "\\1" name "${file}")
     foreach(speed quick slow)
       file(STRINGS "${CMAKE_CURRENT_SOURCE_DIR}/${file}" slow_marks REGEX "mark\\.slow")
@@ -94,10 +107,16 @@ function(actsweep_pytest label)
         set(marks "not slow")
         set(labels "${label}")
       endif()
-      add_test(NAME ${entry} COMMAND "${python}" -m pytest -v -m "${marks}" -p no:cacheprovider
-               "${CMAKE_CURRENT_SOURCE_DIR}/${file}")
+      set(command "${python}" -m pytest -v -m "${marks}" -p no:cacheprovider "${CMAKE_CURRENT_SOURCE_DIR}/${file}")
+      add_test(NAME ${entry} COMMAND ${command})
       set_tests_properties(${entry} PROPERTIES LABELS "${labels}" TIMEOUT ${ACTSWEEP_TEST_LIMIT_S}
                            ENVIRONMENT "${environment}")
+      if(speed STREQUAL "quick" AND name IN_LIST ARG_AVX2)
+        actsweep_with_kernels(avx2 ${entry} "${environment}" ${command})
+      endif()
+      if(speed STREQUAL "quick" AND name IN_LIST ARG_GENERIC)
+        actsweep_with_kernels(generic ${entry} "${environment}" ${command})
+      endif()
     endforeach()
   endforeach()
 endfunction()

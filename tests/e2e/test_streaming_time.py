@@ -10,6 +10,7 @@ from large_models import HUGE, RANKS, drop_from_cache, large_job, waited_s
 from running import run_well, write_job
 
 pytestmark = pytest.mark.slow
+PAIRS = 6  # at most
 
 # 0.7 GB in bfloat16.
 FITTING = {
@@ -24,11 +25,14 @@ FITTING = {
 
 
 def test_reads_hide_behind_a_large_block(folder: Path) -> None:
-    """The faster of two interleaved runs each: streamed takes at most a tenth longer."""
+    """The fastest of interleaved runs: streamed takes at most a tenth longer.
+
+    A disturbed run is slow, an undisturbed one not fast by chance: so pairs are run until one shows it.
+    """
     model, job = large_job(folder, FITTING, 16384, "bfloat16", microbatch_tokens=2048)
     path = write_job(folder / "job.toml", job)
     taken_s: dict[str, list[float]] = {"resident": [], "streamed": []}
-    for _ in range(2):
+    for _ in range(PAIRS):
         for weights, times in taken_s.items():
             drop_from_cache(model)
             output = folder / f"{weights}-{len(times)}.h5"
@@ -38,4 +42,10 @@ def test_reads_hide_behind_a_large_block(folder: Path) -> None:
             assert found, log
             times.append(float(found[1]))
             print(f"{weights}: {found[1]} s, of which waiting for weights {waited_s(log)} s")
-    assert min(taken_s["streamed"]) <= 1.1 * min(taken_s["resident"])
+        if len(times) > 1 and is_hidden(taken_s):
+            break
+    assert is_hidden(taken_s), taken_s
+
+
+def is_hidden(taken_s: dict[str, list[float]]) -> bool:
+    return min(taken_s["streamed"]) <= 1.1 * min(taken_s["resident"])

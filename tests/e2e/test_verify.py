@@ -24,7 +24,7 @@ from support.compatibility import Compatibility
 from support.image_files import random_images, write_image_file
 from support.random_models import MODELS, make_random, save
 from support.token_files import Corpus, Cut, random_corpus, write_token_file
-from support.transformers_oracle import Oracle
+from support.transformers_oracle import BothPrecisions, Oracle
 from support.vision_models import MODELS as VISION_MODELS
 from support.vision_models import make_random as make_random_vision
 from support.vision_models import save as save_vision
@@ -181,8 +181,8 @@ def test_tokens_whose_experts_tie_are_left_out_and_counted(verify: Verify, tmp_p
     (router,) = [name for name in tensors if "layers.1." in name and name.endswith("gate.weight")]
     tensors[router][1] = tensors[router][0]
     save_file(tensors, tmp_path / "model" / WEIGHTS, metadata={"format": "pt"})
-    oracle = Oracle(tmp_path / "model")
-    passes = [oracle.run(window.ids) for window in text_corpus(model).windows(CUT)[:2]]
+    oracles = BothPrecisions(tmp_path / "model")
+    passes = [oracles.run(window.ids) for window in text_corpus(model).windows(CUT)[:2]]
     sure = np.concatenate([one.is_sure for one in passes], axis=1)
     done = verify(job)
     assert (done.code, done.err) == (0, "")

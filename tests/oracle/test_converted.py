@@ -18,12 +18,12 @@ from PIL import Image
 from transformers import AutoImageProcessor
 from transformers.image_utils import load_image
 
-from support.bounds import BOUND, channel_scale, largest_error
+from support.bounds import assert_rounds_as_transformers, channel_scale, largest_error
 from support.compatibility import Compatibility
 from support.gguf_files import Changes, gemma3, llama, write_gguf
 from support.sweeps import Sweep, read_datasets
 from support.token_files import random_corpus, write_token_file
-from support.transformers_oracle import Oracle
+from support.transformers_oracle import BothPrecisions, Oracle
 from support.vision_models import MODELS, make_random, save
 from support.vision_oracle import VisionOracle
 
@@ -39,11 +39,6 @@ def prepare(program: str, *arguments: object) -> None:
     command = [sys.executable, str(ROOT / "data" / program), *map(str, arguments)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-
-
-def assert_streams(found: list[np.ndarray], expected: list[np.ndarray]) -> None:
-    errors = largest_error(found, expected, channel_scale(expected))
-    assert (errors <= BOUND).all(), errors
 
 
 @pytest.mark.parametrize("m", [1, 2])
@@ -72,13 +67,13 @@ def test_scaled_gguf_file_is_swept_as_its_model(
         "output": {"path": str(tmp_path / "sweep.h5")},
     }
     found = read_datasets(Sweep(program, job, m).run())["capture/p/residual"]
-    expected = Oracle(tmp_path / "source").residual(prompt)
-    assert_streams([found], [expected])
+    expected = BothPrecisions(tmp_path / "source").streams([prompt])
+    assert_rounds_as_transformers(name, [found], expected.single, expected.exact)
     plain = make()
     plain.save_pretrained(tmp_path / "plain")
     other = Oracle(tmp_path / "plain").residual(prompt)
-    scale = channel_scale([expected])
-    assert largest_error([other], [expected], scale).max() > 100 * BOUND  # the factor matters
+    scale = channel_scale(expected.exact)
+    assert largest_error([other], expected.exact, scale).max() > 0.01  # the factor matters
 
 
 @pytest.mark.parametrize("m", [1, 2])
@@ -109,12 +104,14 @@ def test_images_for_a_siglip_of_odd_sides_are_swept_as_by_transformers(
     }
     datasets = read_datasets(Sweep(program, job, m).run())
     processor = AutoImageProcessor.from_pretrained(directory, backend="pil")
-    oracle = VisionOracle(directory)
-    expected = []
-    with torch.no_grad():
-        for path in paths:
-            pixels = processor(load_image(str(path)), return_tensors="np")["pixel_values"][0]
-            expected.append(oracle.residual(pixels))
+    images = [
+        processor(load_image(str(path)), return_tensors="np")["pixel_values"][0] for path in paths
+    ]
+    expected, single = (
+        [oracle.residual(pixels) for pixels in images]
+        for oracle in (VisionOracle(directory, torch.float64), VisionOracle(directory))
+    )
     assert expected[0].shape[1] == (height // 4) * (width // 4) and height % 4 == 3
-    assert_streams([datasets[f"capture/{name}/residual"] for name in ("0", "1")], expected)
+    found = [datasets[f"capture/{name}/residual"] for name in ("0", "1")]
+    assert_rounds_as_transformers(f"m = {m}", found, single, expected)
     compatibility("Images", "images prepared for a SigLIP whose patches do not divide its sides", "read")

@@ -15,9 +15,10 @@ import h5py
 import numpy as np
 import pytest
 
+from support.bounds import Losses
 from support.real_models import assert_streams_and_losses_agree
 from support.sweeps import Sweep
-from support.transformers_oracle import Oracle
+from support.transformers_oracle import BothPrecisions, InBothPrecisions
 
 pytestmark = pytest.mark.slow
 
@@ -30,11 +31,11 @@ PROMPT_TOKENS = {"long": (20_000, 700), "short": (50_000, 90)}  # begin and numb
 
 @dataclass(frozen=True)
 class Expected:
-    """The token file, transformers' streams [layers + 1, T, C] and losses [T - 1] by window."""
+    """The token file, and what transformers makes of it."""
 
     corpus: Path
-    streams: list[np.ndarray]  # by prompt
-    window_nll: list[np.ndarray]
+    streams: InBothPrecisions  # by prompt
+    losses: Losses
 
 
 def write_corpus(path: Path) -> np.ndarray:
@@ -60,12 +61,11 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Expected:
     assert MODEL.exists(), f"{MODEL}: expected the checkpoint of `make study-weights`"
     corpus = tmp_path_factory.mktemp("gemma") / "corpus.h5"
     ids = write_corpus(corpus)
-    oracle = Oracle(MODEL)
+    oracles = BothPrecisions(MODEL)
     prompts = [with_bos(ids[begin : begin + count]) for begin, count in PROMPT_TOKENS.values()]
     step = LENGTH - 1
     windows = [with_bos(ids[i * step : (i + 1) * step]) for i in range(WINDOWS)]
-    streams = [oracle.residual(prompt) for prompt in prompts]
-    return Expected(corpus, streams, [oracle.token_nll(window) for window in windows])
+    return Expected(corpus, oracles.streams(prompts), oracles.losses(windows))
 
 
 @pytest.mark.parametrize("m", [1, 2])
@@ -86,4 +86,4 @@ def test_streams_and_losses_agree(
         "output": {"path": str(tmp_path / "sweep.h5")},
     }
     path = Sweep(program, job, m).run()
-    assert_streams_and_losses_agree(path, list(PROMPT_TOKENS), expected.streams, expected.window_nll)
+    assert_streams_and_losses_agree(path, list(PROMPT_TOKENS), expected.streams, expected.losses)

@@ -9,20 +9,21 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional
 from transformers import GPT2LMHeadModel
 
 from support.bounds import (
-    BOUND,
+    assert_losses_round_as_transformers,
     assert_no_worse,
+    assert_rounds_as_transformers,
     channel_scale,
-    largest_error,
     token_errors,
 )
+from support.double_precision import in_precision_of, kept
 from support.gpt2_variants import VARIANTS, VariantModel, make_variant
 from support.random_models import MASSIVE_IDS, MODELS, RandomModel
 from support.sweeps import Sweep, read_datasets
 from support.token_files import Cut, random_corpus, write_token_file
+from support.transformers_oracle import join, losses_of
 
 CONFIGURATIONS = [model for model in MODELS if model.family == "gpt2"]
 CUT = Cut(40, "per_document")
@@ -61,16 +62,16 @@ class Variant:
     def forward(
         self, ids: np.ndarray, dtype: torch.dtype = torch.float32
     ) -> tuple[np.ndarray, np.ndarray]:
-        """[layers + 1, T (+ 1), C] with the sink's row, and [T - 1] losses of the tokens."""
+        """[layers + 1, T (+ 1), C] with the sink's row, and [T - 1, V] log-likelihoods."""
         module = self.made.load(dtype)
         states: list[torch.Tensor] = []
         for block in (*module.transformer.h, module.transformer.ln_f):
-            block.register_forward_pre_hook(lambda _, inputs: states.append(inputs[0][0].float()))
-        with torch.no_grad():
-            logits = module(**self.made.inputs(module, ids)).logits[0, self.made.sinks : -1]
-            targets = torch.from_numpy(ids[1:].astype(np.int64))
-            nll = functional.cross_entropy(logits.double(), targets, reduction="none")
-        return torch.stack(states).numpy(), nll.numpy()
+            block.register_forward_pre_hook(lambda _, inputs: states.append(kept(inputs[0][0])))
+        inputs = self.made.inputs(module, ids)
+        with torch.no_grad(), in_precision_of(dtype):
+            logits = module(**inputs).logits[0, self.made.sinks : -1]
+            likelihoods = torch.log_softmax(logits.double(), dim=-1)
+        return torch.stack(states).numpy(), likelihoods.numpy()
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -112,9 +113,11 @@ def swept(
 def test_streams_agree(variant: Variant, swept: Path) -> None:
     found = read_datasets(swept)
     mine = [found[f"capture/{name}/residual"] for name in variant.prompts]
-    theirs = [variant.forward(ids)[0] for ids in variant.prompts.values()]
-    errors = largest_error(mine, theirs, channel_scale(theirs))
-    assert (errors <= BOUND).all(), errors
+    exact, theirs = (
+        [variant.forward(ids, dtype)[0] for ids in variant.prompts.values()]
+        for dtype in (torch.float64, torch.float32)
+    )
+    assert_rounds_as_transformers(variant.name, mine, theirs, exact)
     plain = GPT2LMHeadModel.from_pretrained(variant.directory, dtype=torch.float32).eval()
     ids = torch.from_numpy(variant.prompts["long"].astype(np.int64))[None]
     with torch.no_grad():
@@ -125,10 +128,14 @@ def test_streams_agree(variant: Variant, swept: Path) -> None:
 def test_losses_agree_and_leave_the_sink_out(variant: Variant, swept: Path) -> None:
     found = read_datasets(swept)["loss/token_nll"]
     head = [np.nan] if variant.name == "sink_token" else []
-    theirs = np.concatenate(
-        [np.concatenate([head, variant.forward(ids)[1], [np.nan]]) for ids in variant.windows]
+    losses = join(
+        losses_of(
+            ids, *(variant.forward(ids, dtype)[1] for dtype in (torch.float64, torch.float32))
+        )
+        for ids in variant.windows
     )
-    np.testing.assert_allclose(found, theirs, rtol=1e-4, atol=1e-4)
+    rows = np.concatenate([np.concatenate([head, nll, [np.nan]]) for nll in losses.exact])
+    assert_losses_round_as_transformers(found, losses, rows)
 
 
 def test_tokens_tell_the_sink(variant: Variant, swept: Path) -> None:
@@ -151,7 +158,7 @@ def test_bfloat16_is_no_worse_than_transformers(
 ) -> None:
     found = read_datasets(sweep(program, variant, tmp_path, m, "resident", "bfloat16"))
     mine = [found[f"capture/{name}/residual"] for name in variant.prompts]
-    exact = [variant.forward(ids)[0] for ids in variant.prompts.values()]
+    exact = [variant.forward(ids, torch.float64)[0] for ids in variant.prompts.values()]
     rounded = [variant.forward(ids, torch.bfloat16)[0] for ids in variant.prompts.values()]
     scale = channel_scale(exact)
     assert_no_worse(token_errors(mine, exact, scale), token_errors(rounded, exact, scale))

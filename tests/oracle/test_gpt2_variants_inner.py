@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from support.attention_reference import AttentionReference, class_first, in_file_order
+from support.attention_reference import attention_references, class_first
+from support.bounds import assert_near
 from support.gpt2_variants import VARIANTS, VariantInnerOracle, make_variant
-from support.inner_oracle import Inner
-from support.inner_references import assert_near, assert_site
+from support.inner_oracle import InBoth, run_in_both
+from support.inner_references import assert_site
 from support.random_models import MODELS
 from support.sweeps import Sweep, read_datasets
 from support.token_files import Cut, Window, random_corpus, write_token_file
@@ -37,13 +38,13 @@ class Swept:
     variant: str
     datasets: dict[str, np.ndarray]
     windows: list[Window]  # with the sink's row
-    inners: list[Inner]
+    inners: InBoth
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
 def measured(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Path, list[Window], list[Inner]]:
+) -> tuple[str, Path, list[Window], InBoth]:
     """What transformers computes of each window."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("variant")
@@ -51,9 +52,10 @@ def measured(
     text = random_corpus(MODEL.vocabulary, LENGTHS, seed=9)
     write_token_file(folder / "corpus.h5", text, {})
     windows = text.windows(Cut(LENGTH - variant.sinks, "per_document"))
-    with pytest.MonkeyPatch.context() as patch:
-        oracle = VariantInnerOracle(variant, patch)
-        inners = [oracle.run(window.ids) for window in windows]
+    inners = run_in_both(
+        lambda patch, dtype: VariantInnerOracle(variant, patch, dtype),
+        [window.ids for window in windows],
+    )
     if variant.sinks:  # which is at position 0, so that the first token has the class of its id
         classes = [np.insert(text.classes[window.ids], 0, POSITION_0) for window in windows]
         windows = [replace(w, classes=c) for w, c in zip(windows, classes, strict=True)]
@@ -64,7 +66,7 @@ def measured(
 def swept(
     request: pytest.FixtureRequest,
     program: Path,
-    measured: tuple[str, Path, list[Window], list[Inner]],
+    measured: tuple[str, Path, list[Window], InBoth],
 ) -> Swept:
     variant, folder, windows, inners = measured
     job = {
@@ -84,14 +86,13 @@ def swept(
 def test_attention_and_value_updates(swept: Swept) -> None:
     classes = [class_first(swept.windows, name) for name in ("delimiter", "other")]
     has_slot = swept.variant == "attention_bias_kv"
-    layers = len(swept.inners[0].attention)
-    reference = AttentionReference(
-        swept.inners, [lambda _window, _layer: [0], *classes], [None] * layers, has_slot
-    )
-    on_slot = 1 - swept.inners[0].attention[0].probability.sum(axis=2)
+    sets = [lambda _window, _layer: [0], *classes]
+    layer_windows = [None] * swept.inners.num_layers
+    references = attention_references(swept.inners, sets, layer_windows, has_slot=has_slot)
+    on_slot = 1 - swept.inners.exact[0].attention[0].probability.sum(axis=2)
     assert (on_slot.max() > 0.01) == has_slot
-    for name, values in reference.fields().items():
-        assert_near(name, swept.datasets[name], in_file_order(name, values))
+    for name, reference in references.items():
+        assert_near(name, swept.datasets[name], reference)
 
 
 @pytest.mark.parametrize("site", SITES)

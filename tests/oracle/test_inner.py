@@ -18,16 +18,16 @@ import torch
 from safetensors.numpy import load_file
 from transformers import AutoConfig
 
-from support.attention_reference import (
-    AttentionReference,
-    KeySet,
-    class_first,
-    in_file_order,
-    visible,
-)
+from support.attention_reference import KeySet, attention_references, class_first, visible
+from support.bounds import TIMES, Reference, assert_near
 from support.family_sweeps import run_jobs
-from support.inner_oracle import Inner, InnerOracle
-from support.inner_references import NEAR, assert_near, assert_site, rows_of_site
+from support.inner_oracle import InBoth, InnerOracle, run_in_both
+from support.inner_references import (
+    assert_site,
+    head_square_references,
+    rows_of_site,
+    square_reference,
+)
 from support.measured_windows import Measured, Options
 from support.random_models import MASSIVE_IDS, MODELS, SMALL_ID, RandomModel, make_random, save
 from support.statistics_reference import REFERENCES, compare
@@ -70,8 +70,8 @@ class Made:
     model: RandomModel
     corpus: Corpus
     windows: list[Window]
-    inners: list[Inner]
-    prompt: Inner  # of the captured prompt
+    inners: InBoth
+    prompt: InBoth  # of the captured prompt
     directory: Path
 
     @property
@@ -173,10 +173,10 @@ def make(name: str, folder: Path) -> Made:
     windows = corpus.windows(CUT)
     prompts = {"prompt": prompt, "window": windows[0].ids}
     write_token_file(folder / "corpus.h5", corpus, prompts)
-    with pytest.MonkeyPatch.context() as patch:
-        oracle = InnerOracle(directory, patch)
-        inners = [oracle.run(window.ids) for window in windows]
-        captured = oracle.run(prompt)
+    inners, captured = (
+        run_in_both(lambda patch, dtype: InnerOracle(directory, patch, dtype), of)
+        for of in ([window.ids for window in windows], [prompt])
+    )
     return Made(model, corpus, windows, inners, captured, directory)
 
 
@@ -231,15 +231,14 @@ def event_keys(made: Made, datasets: dict[str, np.ndarray]) -> KeySet:
     return positions
 
 
-def attention_fields(made: Made, datasets: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def attention_fields(made: Made, datasets: dict[str, np.ndarray]) -> dict[str, Reference]:
     sets: list[KeySet] = [
         lambda _window, _layer: [0],
         *(class_first(made.windows, name) for name in ("delimiter", "weak_semantic", "other")),
         event_keys(made, datasets),
     ]
     has_slot = made.model.family == "gpt_oss"
-    reference = AttentionReference(made.inners, sets, made.layer_windows(), has_slot)
-    return {name: in_file_order(name, values) for name, values in reference.fields().items()}
+    return attention_references(made.inners, sets, made.layer_windows(), has_slot=has_slot)
 
 
 @pytest.mark.parametrize("m", RANKS)
@@ -260,21 +259,21 @@ def test_attention_and_value_updates(name: str, m: int, sweeps: Sweeps) -> None:
 def test_query_key_moments(name: str, m: int, sweeps: Sweeps) -> None:
     made = sweeps.made[name]
     datasets = sweeps.datasets(name, m)
-    layers = len(made.inners[0].attention)
-    for place, site in (("rotated_query", "query"), ("rotated_key", "key")):
-        squares = [
-            sum((getattr(inner.attention[layer], site) ** 2).sum(axis=1) for inner in made.inners)
-            for layer in range(layers)
-        ]
-        expected = np.stack([np.zeros_like(squares[0]), *squares])
-        assert_near(f"qk/{place}", datasets[f"qk/{place}_square_sum"], expected)
+    for site in ("query", "key"):
+        name = f"qk/rotated_{site}_square_sum"
+        assert_near(name, datasets[name], head_square_references(made.inners, site))
     for site in ("query", "key", "value"):
-        rows = np.nan_to_num(rows_of_site(made.inners, site))
-        found = datasets[f"qk/{site}_square_sum"]
-        expected = (rows**2).sum(axis=1).reshape(found.shape)
-        assert_near(f"qk/{site}", found, expected)
+        name = f"qk/{site}_square_sum"
+        rows = (
+            np.nan_to_num(rows_of_site(of, site)) for of in (made.inners.exact, made.inners.single)
+        )
+        found = datasets[name]
+        assert_near(
+            name, found.reshape(len(found), -1), square_reference(*rows, axis=1)
+        )
     tokens = sum(len(window.ids) for window in made.windows)
-    np.testing.assert_array_equal(datasets["qk/token_count"], [0] + [tokens] * layers)
+    expected = [0] + [tokens] * made.inners.num_layers
+    np.testing.assert_array_equal(datasets["qk/token_count"], expected)
 
 
 @pytest.mark.parametrize("m", RANKS)
@@ -285,15 +284,19 @@ def test_captured_attention(name: str, m: int, sweeps: Sweeps) -> None:
     datasets = sweeps.datasets(name, m)
     logits, found = (datasets[f"capture/prompt/{x}"] for x in ("attention_logit", "attention"))
     assert np.isnan(logits[0]).all() and np.isnan(found[0]).all()
-    for layer, attention in enumerate(made.prompt.attention):
-        seen = visible(attention, made.layer_windows()[layer])
+    (exact,), (single,) = made.prompt.exact, made.prompt.single
+    for layer, pair in enumerate(zip(exact.attention, single.attention, strict=True)):
+        seen = visible(pair[0], made.layer_windows()[layer])
         hidden = np.broadcast_to(~seen, found[layer + 1].shape)
         assert (np.isnan(logits[layer + 1]) == hidden).all()
         assert (found[layer + 1][hidden] == 0).all()
-        np.testing.assert_allclose(found[layer + 1], attention.probability, rtol=0, atol=1e-4)
-        scale = np.abs(attention.logit).max()
-        error = np.abs(logits[layer + 1] - attention.logit)[~hidden].max()
-        assert error <= NEAR * max(scale, 1)
+        shown = (np.where(hidden, np.nan, attention.logit)[None] for attention in pair)
+        theirs, rounded = shown
+        error = np.abs(rounded - theirs)
+        assert_near("logit", logits[None, layer + 1], Reference(theirs, error, np.abs(theirs)))
+        theirs, rounded = (attention.probability[None] for attention in pair)
+        error = np.abs(rounded - theirs)
+        assert_near("probability", found[None, layer + 1], Reference(theirs, error, theirs))
 
 
 @pytest.mark.parametrize("m", RANKS)
@@ -308,24 +311,47 @@ def test_experts(name: str, m: int, sweeps: Sweeps) -> None:
     np.testing.assert_array_equal(counts[1:].sum(axis=1), tokens * chosen)
     assert (counts[0] == 0).all() and (counts[1:] > 0).any()
     assert ((datasets["experts/max_output"] > 0) == (counts > 0)).all()
-    expected = [sum(inner.expert_counts[i] for inner in made.inners) for i in range(len(counts) - 1)]
-    np.testing.assert_array_equal(counts[1:], np.stack(expected))
-    largest = [
-        np.max([inner.expert_largest[i] for inner in made.inners], axis=0)
-        for i in range(len(counts) - 1)
-    ]
-    assert_near("experts/max_output", datasets["experts/max_output"][1:], np.stack(largest))
+    layers = len(counts) - 1
+    theirs, rounded = (
+        [sum(inner.expert_counts[i] for inner in of) for i in range(layers)]
+        for of in (made.inners.exact, made.inners.single)
+    )
+    np.testing.assert_array_equal(rounded, theirs)  # no near tie of a router
+    np.testing.assert_array_equal(counts[1:], theirs)
+    exact, single = (
+        np.stack([np.max([inner.expert_largest[i] for inner in of], axis=0) for i in range(layers)])
+        for of in (made.inners.exact, made.inners.single)
+    )
+    error = np.abs(single - exact).max(axis=1, keepdims=True)  # a largest is one value
+    name = "experts/max_output"
+    assert_near(name, datasets[name][1:], Reference(exact, error + 0 * exact, exact))
     for part in ("input", "hidden"):
-        rows = [inner.expert_rows for inner in made.inners]  # [window][layer][expert][part]
-        for layer in range(len(expected)):
-            theirs = [
-                np.concatenate([window[layer][expert][part] for window in rows])
-                for expert in range(counts.shape[1])
-            ]
-            square = np.stack([(x**2).sum(axis=0) for x in theirs])
-            assert_near(part, datasets[f"experts/{part}_sum_square"][layer + 1], square)
-            most = np.stack([np.abs(x).max(axis=0, initial=0) for x in theirs])
-            assert_near(part, datasets[f"experts/{part}_max_magnitude"][layer + 1], most)
+        for layer in range(layers):
+            assert_expert_rows(datasets, made.inners, part, layer)
+
+
+def assert_expert_rows(
+    datasets: dict[str, np.ndarray], inners: InBoth, part: str, layer: int
+) -> None:
+    """Of every expert's tokens in a layer: sums of squares and largest magnitudes by channel."""
+    exact, single = (
+        [
+            np.concatenate([inner.expert_rows[layer][expert][part] for inner in of])
+            for expert in range(len(of[0].expert_rows[layer]))
+        ]
+        for of in (inners.exact, inners.single)
+    )
+    pairs = list(zip(exact, single, strict=True))
+    squares = [square_reference(*pair, axis=0) for pair in pairs]
+    largest = [
+        Reference(*(np.abs(x).max(axis=0, initial=0) for x in (a, b - a, a))) for a, b in pairs
+    ]
+    for name, of_experts in (("sum_square", squares), ("max_magnitude", largest)):
+        together = Reference(
+            *(np.stack([getattr(r, p) for r in of_experts])[None] for p in ("exact", "error", "size"))
+        )
+        name = f"experts/{part}_{name}"
+        assert_near(name, datasets[name][None, layer + 1], together)
 
 
 def test_file_holds_what_the_schema_lists(sweeps: Sweeps, program: Path) -> None:
@@ -347,14 +373,25 @@ def test_super_weights_are_those_of_the_checkpoint(m: int, sweeps: Sweeps) -> No
     assert found["super_weights/neuron"][0] == -1 and np.isnan(found["super_weights/weight"][0])
     for layer in range(1, len(found["super_weights/neuron"])):
         matrix = weights[f"model.layers.{layer - 1}.mlp.down_proj.weight"]
-        hidden = np.abs(rows_of_site(made.inners, "mlp_hidden")[layer]).max(axis=0)
-        output = np.abs(rows_of_site(made.inners, "mlp_output")[layer]).max(axis=0)
-        neuron, channel = hidden.argmax(), output.argmax()
+        (neuron, of_neuron), (channel, of_channel) = (
+            largest_of(made.inners, site, layer) for site in ("mlp_hidden", "mlp_output")
+        )
         assert found["super_weights/neuron"][layer] == neuron
         assert found["super_weights/channel"][layer] == channel
         assert found["super_weights/weight"][layer] == matrix[channel, neuron]
-        np.testing.assert_allclose(found["super_weights/input"][layer], hidden[neuron], rtol=NEAR)
-        np.testing.assert_allclose(found["super_weights/output"][layer], output[channel], rtol=NEAR)
+        assert_near("super_weights/input", found["super_weights/input"][None, layer], of_neuron)
+        assert_near("super_weights/output", found["super_weights/output"][None, layer], of_channel)
+
+
+def largest_of(inners: InBoth, site: str, layer: int) -> tuple[int, Reference]:
+    """The channel of a site's largest magnitude, beyond rounding, and that magnitude."""
+    exact, single = (rows_of_site(of, site)[layer] for of in (inners.exact, inners.single))
+    by_channel = np.abs(exact).max(axis=0)
+    error = np.abs(single - exact).max()
+    second, first = np.sort(by_channel)[-2:]
+    assert first - second > 2 * TIMES * error, (site, layer)
+    largest = np.array([first])
+    return int(by_channel.argmax()), Reference(largest, error + 0 * largest, largest)
 
 
 @pytest.mark.parametrize("name", NAMES)

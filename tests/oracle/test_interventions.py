@@ -18,13 +18,17 @@ import numpy as np
 import pytest
 import torch
 
-from support.bounds import BOUND, channel_scale, largest_error
+from support.bounds import (
+    assert_losses_round_as_transformers,
+    assert_perplexities_round_as_transformers,
+    assert_rounds_as_transformers,
+)
 from support.family_sweeps import run_jobs
 from support.interventions import Labels, Means, Table, applies, intervene, intervened
 from support.random_models import MASSIVE_CHANNEL, MASSIVE_IDS, MODELS, make_random, save
 from support.sweeps import Sweep, assert_identical, read_attributes, read_datasets, to_toml
 from support.token_files import Corpus, Cut, Window, random_corpus, write_token_file
-from support.transformers_oracle import Oracle
+from support.transformers_oracle import BothPrecisions, Oracle, join, losses_of
 
 MODEL = MODELS[0]  # 80 channels, 3 layers, 5 heads
 LAYERS, CHANNELS = 3, 80
@@ -79,7 +83,7 @@ class Inputs:
     model: Path
     corpus: Path
     content: Corpus
-    oracle: Oracle
+    oracles: BothPrecisions
     prompts: dict[str, np.ndarray]
     swept: dict[tuple[str, int], Path] = field(default_factory=dict)
 
@@ -132,12 +136,12 @@ class Inputs:
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("interventions")
-    content = random_corpus(MODEL.vocabulary, DOCUMENTS, seed=5, often=MASSIVE_IDS)
-    texts = random_corpus(MODEL.vocabulary, list(PROMPTS.values()), seed=6, often=MASSIVE_IDS)
+    content = random_corpus(MODEL.vocabulary, DOCUMENTS, seed=6, often=MASSIVE_IDS)
+    texts = random_corpus(MODEL.vocabulary, list(PROMPTS.values()), seed=7, often=MASSIVE_IDS)
     prompts = dict(zip(PROMPTS, texts.documents, strict=True))
     model = save(make_random(MODEL), MODEL, folder / "model")
     corpus = write_token_file(folder / "corpus.h5", content, prompts)
-    return Inputs(folder, model, corpus, content, Oracle(model), prompts)
+    return Inputs(folder, model, corpus, content, BothPrecisions(model), prompts)
 
 
 @pytest.fixture
@@ -151,22 +155,34 @@ def test_streams_and_losses_agree_with_hooks(
     name: str, m: int, inputs: Inputs, program: Path, means: Means
 ) -> None:
     found = read_datasets(inputs.sweep(program, name, m))
-    oracle, tables = inputs.oracle, CASES[name]
-    streams = []
+    streams: list[list[np.ndarray]] = []
+    likelihoods: list[list[np.ndarray]] = []
+    for oracle in inputs.oracles.of_both:
+        of_oracle = hooked(oracle, CASES[name], inputs, means)
+        streams.append(of_oracle[0])
+        likelihoods.append(of_oracle[1])
+    exact, single = streams
+    mine = [found[f"capture/{prompt}/residual"] for prompt in inputs.prompts]
+    assert_rounds_as_transformers(name, mine, single, exact)
+    ids = [window.ids for window in inputs.windows]
+    losses = join(map(losses_of, ids, *likelihoods))
+    assert_losses_round_as_transformers(found["loss/token_nll"], losses)
+    attributes = read_attributes(inputs.sweep(program, name, m))["loss/token_nll"]
+    assert_perplexities_round_as_transformers(attributes, losses)
+
+
+def hooked(
+    oracle: Oracle, tables: Sequence[Table], inputs: Inputs, means: Means
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """transformers' streams of the prompts, and log-likelihoods [T - 1, V] of the windows."""
+    streams, likelihoods = [], []
     for prompt, ids in inputs.prompts.items():
         with intervened(oracle.blocks, tables, inputs.labels_of(prompt), means):
             streams.append(oracle.residual(ids))
-    mine = [found[f"capture/{prompt}/residual"] for prompt in inputs.prompts]
-    errors = largest_error(mine, streams, channel_scale(streams))
-    assert (errors <= BOUND).all(), errors
-    losses = []
     for number, window in enumerate(inputs.windows):
         with intervened(oracle.blocks, tables, Labels(window.classes, number), means):
-            losses.append(np.append(oracle.token_nll(window.ids), np.nan))
-    np.testing.assert_allclose(found["loss/token_nll"], np.concatenate(losses), rtol=1e-4, atol=1e-4)
-    attributes = read_attributes(inputs.sweep(program, name, m))["loss/token_nll"]
-    perplexity = np.exp(np.nanmean(np.concatenate(losses)))
-    np.testing.assert_allclose(attributes["perplexity"], perplexity, rtol=1e-4)
+            likelihoods.append(oracle.log_likelihoods(window.ids))
+    return streams, likelihoods
 
 
 @pytest.mark.parametrize("m", M)

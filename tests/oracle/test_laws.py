@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support.bounds import assert_near
 from support.family_sweeps import run_jobs
+from support.inner_references import assert_rows, row_references, sequence_references
 from support.random_models import (
     EXACT,
     MASSIVE_IDS,
@@ -25,6 +27,7 @@ from support.random_models import (
 )
 from support.sweeps import Keys, Sweep, assert_identical, read_attributes, read_datasets, to_toml
 from support.token_files import Cut, random_corpus, write_token_file
+from support.transformers_oracle import BothPrecisions
 
 DOCUMENTS = (57, 1, 0, 40, 2, 83, 39, 95, 5, 33, 21, 64, 38, 7, 120, 3, 16, 77)
 CUT = Cut(40, "per_document")
@@ -73,6 +76,7 @@ class Inputs:
     def __init__(self, program: Path, folder: Path, model: RandomModel) -> None:
         module = make_exact() if model is EXACT else make_random(model)
         corpus = random_corpus(model.vocabulary, DOCUMENTS, seed=5, often=MASSIVE_IDS)
+        self.windows = corpus.windows(CUT)
         prompts = {"first": corpus.documents[0], "short": corpus.documents[4]}
         self.program = program
         self.folder = folder
@@ -187,6 +191,7 @@ def test_exact_model_gives_equal_statistics_at_any_m(
     m: int, exact_inputs: Inputs, exact_base: dict[str, np.ndarray]
 ) -> None:
     expected, found = exact_base, read_datasets(exact_inputs.sweep(m))
+    losses = BothPrecisions(exact_inputs.model).losses([w.ids for w in exact_inputs.windows])
     assert found.keys() == expected.keys()
     for path, values in expected.items():
         name = path.rpartition("/")[2]
@@ -198,8 +203,11 @@ def test_exact_model_gives_equal_statistics_at_any_m(
         elif path.startswith(INNER_SUMS) and path.endswith("sum"):
             bound = 1e-12 * np.abs(values).max()
             np.testing.assert_allclose(found[path], values, rtol=0, atol=bound, err_msg=path)
-        elif path.startswith("loss/"):  # logits are products over all channels
-            np.testing.assert_allclose(found[path], values, rtol=1e-5, atol=1e-5, err_msg=path)
+        elif path.startswith("loss/"):  # logits are products over all channels; both may be off
+            terms = {"nll_sum": "target_count", "window_mean_sum": "window_count"}
+            many = expected[f"loss/{terms[name]}"] if name in terms else 1
+            np.testing.assert_array_equal(np.isnan(found[path]), np.isnan(values), err_msg=path)
+            assert np.nanmax(np.abs(found[path] - values)) <= 2 * many * losses.allowed, path
         else:
             assert found[path].tobytes() == values.tobytes(), path
 
@@ -217,7 +225,7 @@ def cauchy_schwarz(datasets: dict[str, np.ndarray], site: str, name: str) -> np.
 def test_random_model_gives_near_statistics_at_any_m(
     m: int, random_inputs: Inputs, base_of: dict[int, Path]
 ) -> None:
-    """Labels and counts are equal; values differ by the rounding of the forward pass."""
+    """Labels and counts are equal; values are transformers' but for the rounding of the forward pass."""
     expected = read_datasets(base_of[1])
     path = base_of[m] if m in base_of else random_inputs.sweep(m)
     assert read_attributes(path)["/"]["model_group_size"] == m
@@ -225,11 +233,10 @@ def test_random_model_gives_near_statistics_at_any_m(
     for path in ("tokens/id", "tokens/document", "tokens/class", "residual/count",
                  "residual/class_count", "residual/nonfinite_tokens", "sequences/length"):
         np.testing.assert_array_equal(found[path], expected[path], err_msg=path)
-    for name in ("token_top_value", "token_median_magnitude", "token_norm", "sequence_top_value",
-                 "sequence_median_magnitude", "channel_max_magnitude"):
-        mine, theirs = np.abs(found[f"residual/{name}"]), np.abs(expected[f"residual/{name}"])
-        np.testing.assert_allclose(mine, theirs, rtol=1e-4, err_msg=name)
-    for name in SUMS:
-        mine, theirs = found[f"residual/{name}"], expected[f"residual/{name}"]
-        bound = 1e-4 * cauchy_schwarz(expected, "residual", name)
-        assert (np.abs(mine - theirs) <= bound).all(), name
+    streams = BothPrecisions(random_inputs.model).streams([w.ids for w in random_inputs.windows])
+    classes = [window.classes for window in random_inputs.windows]
+    exact, single = (np.concatenate(of, axis=1) for of in (streams.exact, streams.single))
+    for datasets in (expected, found):
+        assert_rows(datasets, "residual", row_references(exact, single, classes))
+        for name, reference in sequence_references(streams.exact, streams.single).items():
+            assert_near(name, np.abs(datasets[f"residual/{name}"]), reference)

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from support.attention_reference import AttentionReference, class_first, in_file_order
-from support.inner_oracle import InnerOracle
+from support.attention_reference import attention_references, class_first
+from support.bounds import assert_near
+from support.inner_oracle import InnerOracle, run_in_both
+from support.inner_references import exact_reference, head_square_references
 from support.random_models import MODELS, make_random, save
 from support.sweeps import Sweep, read_datasets
 from support.token_files import Cut, random_corpus, write_token_file
@@ -19,7 +21,6 @@ INFINITE_ID = 9
 CUT = Cut(64, "per_document")
 LENGTHS = (64, 40, 64, 50, 64, 33, 20)  # windows of 64: two to a micro-batch
 INFINITE = (5, 6)  # the last: random sets are drawn by a window's number
-NEAR = 1e-4  # of a layer's largest
 
 
 @pytest.mark.parametrize("m", (1, 3))
@@ -55,28 +56,20 @@ def test_sequences_with_an_infinite_token_are_left_out(
 
     windows = corpus.windows(CUT)
     kept = [number for number in range(len(windows)) if number not in INFINITE]
-    with pytest.MonkeyPatch.context() as patch:
-        oracle = InnerOracle(directory, patch)
-        inners = {number: oracle.run(windows[number].ids) for number in kept}
-    layers = len(inners[0].attention)
+    inners = run_in_both(
+        lambda patch, dtype: InnerOracle(directory, patch, dtype),
+        [windows[number].ids for number in kept],
+    )
+    layers = inners.num_layers
     sets = [lambda _window, _layer: [0], class_first(windows, "delimiter")]
-    reference = AttentionReference(list(inners.values()), sets, [None] * layers)
-    expected = {name: in_file_order(name, field) for name, field in reference.fields().items()}
+    expected = attention_references(inners, sets, [None] * layers, numbers=kept)
     for site in ("query", "key"):
-        squares = np.stack(
-            [
-                sum((getattr(i.attention[layer], site) ** 2).sum(axis=1) for i in inners.values())
-                for layer in range(layers)
-            ]
-        )
-        expected[f"qk/rotated_{site}_square_sum"] = np.stack([squares[0] * 0, *squares])
+        expected[f"qk/rotated_{site}_square_sum"] = head_square_references(inners, site)
     tokens = sum(len(windows[number].ids) for number in kept)
-    expected["qk/token_count"] = np.array([0] + [tokens] * layers)
+    expected["qk/token_count"] = exact_reference(np.array([0] + [tokens] * layers))
     assert len(expected) > 20
-    for name, values in expected.items():
-        scale = np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True)
-        error = np.abs(datasets[name] - values) / np.maximum(scale, 1e-6)
-        assert error.max() <= NEAR, name
+    for name, reference in expected.items():
+        assert_near(name, datasets[name], reference)
     # Of experts the tokens are left out, not their sequences.
     assert np.isfinite(datasets["experts/max_output"]).all()
     left_out = datasets["residual/nonfinite_tokens"][1:]

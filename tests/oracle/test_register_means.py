@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from support.bounds import BOUND, channel_scale, largest_error
+from support.bounds import Reference, assert_near, assert_rounds_as_transformers, channel_scale
 from support.image_files import random_images, write_image_file
 from support.interventions import REGISTER, Labels, Means, intervened
 from support.sweeps import Sweep, environment, read_datasets, to_toml
@@ -33,7 +33,7 @@ class Inputs:
     model: Path
     images: Path
     pixels: np.ndarray
-    oracle: VisionOracle
+    oracles: tuple[VisionOracle, VisionOracle]  # in float64, in float32
 
     def job(self, m: int, output: Path, tables: list[dict[str, object]]) -> dict[str, Any]:
         return {
@@ -68,7 +68,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     pixels = random_images(IMAGES, *MODEL.image, seed=3)
     model = save(make_random(MODEL), MODEL, folder / "model")
     images = write_image_file(folder / "images.h5", pixels)
-    return Inputs(folder, model, images, pixels, VisionOracle(model))
+    oracles = VisionOracle(model, torch.float64), VisionOracle(model)
+    return Inputs(folder, model, images, pixels, oracles)
 
 
 def captured(datasets: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -78,14 +79,17 @@ def captured(datasets: dict[str, np.ndarray]) -> list[np.ndarray]:
 @pytest.mark.parametrize("m", [1, 2, 3])
 def test_moments_are_those_of_transformers(m: int, inputs: Inputs, program: Path) -> None:
     found = read_datasets(inputs.sweep(program, m, []))
-    streams = np.stack([inputs.oracle.residual(image) for image in inputs.pixels])
-    of_registers = streams[:, :, 1 : 1 + REGISTERS].astype(np.float64)  # [images, L + 1, R, C]
+    of_registers, rounded = (  # [images, L + 1, R, C]
+        np.stack([oracle.residual(image) for image in inputs.pixels])[:, :, 1 : 1 + REGISTERS]
+        for oracle in inputs.oracles
+    )
     assert (found["registers/count"] == IMAGES).all() and len(found["registers/count"]) == LAYERS + 1
-    scale = np.abs(of_registers).max(axis=(0, 2), keepdims=True)[0]
-    scale = np.maximum(scale, 1e-2 * np.median(scale, axis=2, keepdims=True))
+    scale, magnitude_of = channel_scale(list(of_registers)), np.abs(of_registers)
     for name, power in (("sum", 1), ("sum_square", 2)):
-        error = np.abs(found[f"registers/{name}"] - (of_registers**power).sum(axis=0))
-        assert (error <= power * IMAGES * BOUND * scale**power).all(), name
+        error = power * magnitude_of ** (power - 1) * np.abs(rounded - of_registers)
+        terms = (of_registers**power, error, magnitude_of**power)
+        reference = Reference(*(term.sum(axis=0) for term in terms), scale**power)
+        assert_near(f"registers/{name}", found[f"registers/{name}"], reference)
         # Added up, they are the class of registers, whose statistic has tests of its own.
         together = found[f"registers/{name}"].sum(axis=1)
         magnitude = np.sqrt(REGISTERS * IMAGES * found["registers/sum_square"].sum(axis=1))
@@ -100,10 +104,12 @@ def test_fixed_registers_agree_with_hooks(m: int, inputs: Inputs, program: Path)
     unchanged = read_datasets(inputs.sweep(program, m, []))
     path = inputs.fixed(program, m)
     found, means = read_datasets(path), Means.of(unchanged)
-    with intervened(inputs.oracle.blocks, [FIX | {"from": ""}], inputs.labels, means):
-        streams = [inputs.oracle.residual(image) for image in inputs.pixels]
-    errors = largest_error(captured(found), streams, channel_scale(streams))
-    assert (errors <= BOUND).all(), errors
+    of_both = []
+    for oracle in inputs.oracles:
+        with intervened(oracle.blocks, [FIX | {"from": ""}], inputs.labels, means):
+            of_both.append([oracle.residual(image) for image in inputs.pixels])
+    streams, single = of_both
+    assert_rounds_as_transformers(f"m = {m}", captured(found), single, streams)
     changed = LAYERS * IMAGES * REGISTERS
     assert found["interventions/matched_tokens"].tolist() == [changed]
     assert found["interventions/changed_activations"].tolist() == [changed * streams[0].shape[2]]

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import torch
 
-from support.bounds import assert_no_worse, channel_scale, token_errors
+from support.bounds import Losses, assert_no_worse, channel_scale, token_errors
 from support.real_models import assert_streams_and_losses_agree
 from support.sweeps import Sweep, read_datasets
-from support.transformers_oracle import Oracle
+from support.transformers_oracle import BothPrecisions, InBothPrecisions, Oracle
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "models" / "smollm2-135m-instruct"
@@ -32,10 +32,10 @@ CHANNEL, FIRST_LAYER, LAST_LAYER = 507, 12, 28  # measured independently: design
 
 @dataclass(frozen=True)
 class Expected:
-    """transformers' float32 streams [layers + 1, T, C] by prompt, and losses [T - 1] by window."""
+    """transformers' streams [layers + 1, T, C] by prompt, and losses [T - 1] by window."""
 
-    streams: list[np.ndarray]
-    window_nll: list[np.ndarray]
+    streams: InBothPrecisions
+    losses: Losses
 
 
 def prompt_ids() -> list[np.ndarray]:
@@ -47,11 +47,10 @@ def prompt_ids() -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def expected() -> Expected:
-    oracle = Oracle(MODEL)
+    oracles = BothPrecisions(MODEL)
     with h5py.File(CORPUS) as file:
         windows = file["ids"][: WINDOWS * LENGTH].reshape(WINDOWS, LENGTH)
-    streams = [oracle.residual(ids) for ids in prompt_ids()]
-    return Expected(streams, [oracle.token_nll(ids) for ids in windows])
+    return Expected(oracles.streams(prompt_ids()), oracles.losses(windows))
 
 
 def sweep(
@@ -78,7 +77,7 @@ def test_streams_and_losses_agree(
     m: int, program: Path, expected: Expected, tmp_path: Path
 ) -> None:
     path = sweep(program, tmp_path, m)
-    assert_streams_and_losses_agree(path, list(PROMPTS), expected.streams, expected.window_nll)
+    assert_streams_and_losses_agree(path, list(PROMPTS), expected.streams, expected.losses)
 
 
 def test_massive_activation_is_where_it_was_measured(
@@ -88,7 +87,7 @@ def test_massive_activation_is_where_it_was_measured(
     datasets = read_datasets(sweep(program, tmp_path, 1))
     layers = np.arange(FIRST_LAYER, LAST_LAYER + 1)
     found = [datasets[f"capture/{name}/residual"] for name in PROMPTS]
-    for stream in (*found, *expected.streams):
+    for stream in (*found, *expected.streams.exact):
         magnitude = np.abs(stream[layers, 0, CHANNEL])
         assert ((20_000 < magnitude) & (magnitude < 26_000)).all(), magnitude
     events = {name: datasets[f"massive/{name}"] for name in ("layer", "position", "channel")}

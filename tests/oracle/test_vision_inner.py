@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from support.attention_reference import AttentionReference, in_file_order
+from support.attention_reference import attention_references
+from support.bounds import assert_near
 from support.image_files import random_images, write_image_file
-from support.inner_oracle import ImageInnerOracle, Inner
-from support.inner_references import assert_near, assert_site
+from support.inner_oracle import ImageInnerOracle, InBoth, run_in_both
+from support.inner_references import assert_site, head_square_references
 from support.sweeps import Sweep, read_datasets
 from support.vision_cases import label_classes
 from support.vision_models import MODELS, VisionModel, make_random, save
@@ -40,7 +41,7 @@ class Made:
     model: VisionModel
     directory: Path
     corpus: Path
-    inners: list[Inner]
+    inners: InBoth
 
     @property
     def sites(self) -> list[str]:
@@ -59,9 +60,9 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     pixels = random_images(IMAGES, *model.image, seed=6)
     directory = save(make_random(model), model, folder / "model")
     corpus = write_image_file(folder / "images.h5", pixels)
-    with pytest.MonkeyPatch.context() as patch:
-        oracle = ImageInnerOracle(directory, patch)
-        inners = [oracle.run(image) for image in pixels]
+    inners = run_in_both(
+        lambda patch, dtype: ImageInnerOracle(directory, patch, dtype), list(pixels)
+    )
     return Made(model, directory, corpus, inners)
 
 
@@ -84,20 +85,14 @@ def test_inside_the_layers(m: int, made: Made, program: Path, tmp_path: Path) ->
     for site in made.sites:
         assert_site(found, site, made.inners, classes)
 
-    layers = len(made.inners[0].attention)
+    layers = made.inners.num_layers
     registers = list(range(1, 1 + made.model.registers))
     sets = [lambda _image, _layer: [0], lambda _image, _layer: registers][: len(made.sets)]
-    reference = AttentionReference(made.inners, sets, [None] * layers, is_causal=False)
-    expected = reference.fields()
+    expected = attention_references(made.inners, sets, [None] * layers, is_causal=False)
     written = {path for path in found if path.startswith(("attention/", "value_update/"))}
     assert expected.keys() == written
-    for path, values in expected.items():
-        assert_near(path, found[path], in_file_order(path, values))
+    for path, reference in expected.items():
+        assert_near(path, found[path], reference)
     for site in ("query", "key"):  # no rotary positions
-        squares = [
-            sum((getattr(inner.attention[layer], site) ** 2).sum(axis=1) for inner in made.inners)
-            for layer in range(layers)
-        ]
-        values = np.stack([np.zeros_like(squares[0]), *squares])
-        for name in (site, f"rotated_{site}"):
-            assert_near(f"qk/{name}", found[f"qk/{name}_square_sum"], values)
+        for path in (f"qk/{site}_square_sum", f"qk/rotated_{site}_square_sum"):
+            assert_near(path, found[path], head_square_references(made.inners, site))

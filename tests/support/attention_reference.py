@@ -10,11 +10,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .inner_oracle import Inner, LayerAttention
+from .bounds import Reference
+from .inner_oracle import InBoth, Inner, LayerAttention
 from .splitmix import splitmix64
 from .token_files import Window
 
 EPSILONS = (0.2, 0.3, 0.8)
+CLEAR = 2e-6
 CLASSES = {"delimiter": 1, "weak_semantic": 2, "other": 3}
 
 KeySet = Callable[[int, int], list[int]]  # (window, layer from 0) -> positions
@@ -55,14 +57,40 @@ def queries_of(seen: np.ndarray, keys: list[int]) -> np.ndarray:
     return chosen
 
 
+def attention_references(
+    inners: InBoth,
+    sets: Sequence[KeySet],
+    layer_windows: Sequence[int | None],
+    *,
+    numbers: Sequence[int] | None = None,
+    **switches: bool,
+) -> dict[str, Reference]:
+    """By the names of the datasets, in the file's order. Errors add up over windows, whose `numbers`
+    the sets go by."""
+    numbers = range(len(inners.exact)) if numbers is None else numbers
+    exact, single = (
+        AttentionReference(of, sets, layer_windows, numbers, **switches).fields_of_windows()
+        for of in (inners.exact, inners.single)
+    )
+    found = {}
+    for name in sorted({name for window in exact for name in window}):
+        pairs = [(a[name], b[name]) for a, b in zip(exact, single, strict=True) if name in a]
+        error = sum(np.abs(a - b) for a, b in pairs)
+        size = sum(np.abs(a) for a, _ in pairs)
+        reference = Reference(sum(a for a, _ in pairs), error, size)
+        found[name] = reference.change(lambda values, name=name: in_file_order(name, values))
+    return found
+
+
 class AttentionReference:
-    """Sums over all windows, by the names of the datasets."""
+    """Sums over the queries of each window, by the names of the datasets."""
 
     def __init__(
         self,
         inners: Sequence[Inner],
         sets: Sequence[KeySet],
         layer_windows: Sequence[int | None],
+        numbers: Sequence[int],
         has_slot: bool = False,
         is_causal: bool = True,
     ) -> None:
@@ -70,6 +98,7 @@ class AttentionReference:
         self._inners = inners
         self._sets = sets
         self._layer_windows = layer_windows
+        self._numbers = numbers
         self._slot = int(has_slot)
         self._is_causal = is_causal
         self._fields: Fields = {}
@@ -85,8 +114,11 @@ class AttentionReference:
             self._fields[name] = np.zeros((*shape, *array.shape))
         self._fields[name][(layer + 1, *place)] += array
 
-    def fields(self) -> Fields:
-        for number, inner in enumerate(self._inners):
+    def fields_of_windows(self) -> list[Fields]:
+        found = []
+        for number, inner in zip(self._numbers, self._inners, strict=True):
+            self._fields = {}
+            found.append(self._fields)
             for layer, attention in enumerate(inner.attention):
                 seen = visible(attention, self._layer_windows[layer], self._is_causal)
                 self._add_window(layer, attention, seen)
@@ -100,16 +132,18 @@ class AttentionReference:
                     for selection, chosen in enumerate((keys, random)):
                         place = (selection, at)
                         self._add_update(layer, attention, seen, chosen, output, place)
-        return self._fields
+        return found
 
     def _add_window(self, layer: int, attention: LayerAttention, seen: np.ndarray) -> None:
         a, n = attention.probability, attention.probability.shape[1]
         mass = a[:, :, 0].sum(axis=1) / n
+        assert np.abs(mass[:, None] - EPSILONS).min() > CLEAR  # no rounding decides
         self._add("attention/sink_sum", layer, mass)
         self._add("attention/sink_count", layer, mass[:, None] > EPSILONS)
         self._add("attention/sink_sequences", layer, 1)
         if n >= 64:
             short = a[:, :64, 0].sum(axis=1) / 64
+            assert np.abs(short[:, None] - EPSILONS).min() > CLEAR
             self._add("attention/sink_count_64", layer, short[:, None] > EPSILONS)
         self._add("attention/sink_sequences_64", layer, int(n >= 64))
         slots = seen.sum(axis=1) + self._slot

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from .bounds import Losses
 from .random_models import (
-    DTYPES,
     MASSIVE_IDS,
     MODELS,
     SMALL_ID,
@@ -24,7 +24,7 @@ from .random_models import (
     save,
 )
 from .token_files import Cut, random_corpus, write_token_file
-from .transformers_oracle import Oracle, Pass
+from .transformers_oracle import BothPrecisions, Oracle, Window
 from .vision_models import VisionModel
 
 AnyModel = RandomModel | VisionModel
@@ -83,8 +83,8 @@ class Expected:
     corpus: Path
     cut: Cut
     ids: dict[str, np.ndarray]  # by prompt
-    passes: dict[str, Pass]  # of all prompts in float32
-    window_nll: list[np.ndarray]  # [T - 1] by window
+    passes: dict[str, Window]  # of PROMPT_LENGTHS
+    window_losses: list[Losses]  # by window of the corpus
     is_window_sure: list[bool]  # no router of it was near a tie
 
     def job(self, case: Case, output: Path) -> dict[str, dict[str, Any]]:
@@ -108,9 +108,9 @@ class Expected:
             "output": {"path": str(output)},
         }
 
-    def rounded_streams(self) -> list[np.ndarray]:
-        """What transformers makes of the half-precision prompts in bfloat16."""
-        oracle = Oracle(self.directory, DTYPES["bfloat16"])
+    def half_streams(self, dtype: str) -> list[np.ndarray]:
+        """What transformers makes of the half-precision prompts."""
+        oracle = Oracle(self.directory, getattr(torch, dtype))
         return [oracle.residual(self.ids[name]) for name in HALF_PROMPTS]
 
 
@@ -127,10 +127,9 @@ def make_expected(model: RandomModel, folder: Path) -> Expected:
     ids["long"][: len(MASSIVE_IDS)] = MASSIVE_IDS
     ids["long"][list(SMALL_POSITIONS)] = SMALL_ID
     path = write_token_file(folder / "corpus.h5", corpus, ids)
-    oracle = Oracle(directory)
-    passes = {name: oracle.run(prompt) for name, prompt in ids.items()}
-    window_nll, is_window_sure = [], []
-    for window in corpus.windows(cut):
-        window_nll.append(oracle.token_nll(window.ids))
-        is_window_sure.append(not oracle.has_near_tie)
-    return Expected(model, directory, path, cut, ids, passes, window_nll, is_window_sure)
+    both = BothPrecisions(directory)
+    passes = {name: both.run(ids[name]) for name in PROMPT_LENGTHS}
+    windows = [both.run_with_losses(window.ids) for window in corpus.windows(cut)]
+    is_window_sure = [bool(window.is_sure.all()) for window in windows]
+    losses = [window.losses for window in windows]
+    return Expected(model, directory, path, cut, ids, passes, losses, is_window_sure)

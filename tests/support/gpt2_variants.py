@@ -19,6 +19,7 @@ from transformers import GPT2LMHeadModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.gpt2 import modeling_gpt2
 
+from .double_precision import in_precision_of, prepare_for_double
 from .inner_oracle import Inner, InnerHooks
 from .random_models import RandomModel, make_random, save
 
@@ -71,6 +72,8 @@ class VariantModel:
     def load(self, dtype: torch.dtype = torch.float32) -> GPT2LMHeadModel:
         """transformers' model, its attention modules with k' and v' where the variant has them."""
         module = GPT2LMHeadModel.from_pretrained(self.directory, dtype=dtype).eval()
+        if dtype == torch.float64:
+            prepare_for_double(module)
         if self.name == "attention_bias_kv":
             module.set_attn_implementation("extra_key")
             for layer, block in enumerate(module.transformer.h):
@@ -112,9 +115,12 @@ def make_variant(name: str, model: RandomModel, folder: Path) -> VariantModel:
 class VariantInnerOracle(InnerHooks):
     """What transformers computes inside the layers of a variant."""
 
-    def __init__(self, variant: VariantModel, monkeypatch: Any) -> None:
+    def __init__(
+        self, variant: VariantModel, monkeypatch: Any, dtype: torch.dtype = torch.float32
+    ) -> None:
         self._variant = variant
-        self._module = variant.load()
+        self._dtype = dtype
+        self._module = variant.load(dtype)
         if variant.name == "attention_bias_kv":
             monkeypatch.setattr(modeling_gpt2, "eager_attention_forward", attend_with_extra)
         self._module.set_attn_implementation("eager")
@@ -125,5 +131,7 @@ class VariantInnerOracle(InnerHooks):
     def run(self, ids: np.ndarray) -> Inner:
         self._inner = Inner()
         # Without a cache, positions that begin anew are taken for those of packed sequences.
-        self._module.transformer(**self._variant.inputs(self._module, ids), use_cache=True)
+        inputs = self._variant.inputs(self._module, ids)
+        with in_precision_of(self._dtype):
+            self._module.transformer(**inputs, use_cache=True)
         return self._inner

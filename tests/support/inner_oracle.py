@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 from transformers import AutoModelForCausalLM
 
+from .double_precision import in_precision_of, prepare_for_double
 from .random_models.weights import blocks_of, decoder_of
 from .vision_oracle import VisionOracle
 
@@ -197,23 +199,51 @@ class InnerHooks:
         monkeypatch.setattr(modeling, "eager_attention_forward", record)
 
 
+@dataclass(frozen=True)
+class InBoth:
+    """The same windows in float64, and in the float32 that is the measure of rounding."""
+
+    exact: list[Inner]
+    single: list[Inner]
+
+    @property
+    def num_layers(self) -> int:
+        return len(self.exact[0].attention)
+
+    def pick(self, number: int) -> InBoth:
+        return InBoth([self.exact[number]], [self.single[number]])
+
+
+def run_in_both(make: Callable[[Any, torch.dtype], Any], windows: Sequence[np.ndarray]) -> InBoth:
+    """`make` gets a monkeypatch and a dtype, and gives an oracle."""
+    found = []
+    for dtype in (torch.float64, torch.float32):
+        with pytest.MonkeyPatch.context() as patch:
+            oracle = make(patch, dtype)
+            found.append([oracle.run(window) for window in windows])
+    return InBoth(*found)
+
+
 class InnerOracle(InnerHooks):
     """A checkpoint of a language model."""
 
-    def __init__(self, directory: Path, monkeypatch: Any) -> None:
+    def __init__(
+        self, directory: Path, monkeypatch: Any, dtype: torch.dtype = torch.float32
+    ) -> None:
+        self._dtype = dtype
         self.module = AutoModelForCausalLM.from_pretrained(
-            directory,
-            dtype=torch.float32,
-            attn_implementation="eager",
-            experts_implementation="eager",
+            directory, dtype=dtype, attn_implementation="eager", experts_implementation="eager"
         ).eval()
+        if dtype == torch.float64:
+            prepare_for_double(self.module)
         super().__init__(blocks_of(self.module), monkeypatch)
         self._on_output(part_of(decoder_of(self.module), FINAL_NORM), "final_norm")
 
     @torch.no_grad()
     def run(self, ids: np.ndarray) -> Inner:
         self._inner = Inner()
-        self.module.base_model(torch.from_numpy(ids.astype(np.int64))[None], use_cache=False)
+        with in_precision_of(self._dtype):
+            self.module.base_model(torch.from_numpy(ids.astype(np.int64))[None], use_cache=False)
         return self._inner
 
 
@@ -221,8 +251,10 @@ class ImageInnerOracle(InnerHooks):
     """A checkpoint of a Vision Transformer. Its final norm is applied to every token; CLIP's own
     code applies it to the class token alone."""
 
-    def __init__(self, directory: Path, monkeypatch: Any) -> None:
-        self._images = VisionOracle(directory)
+    def __init__(
+        self, directory: Path, monkeypatch: Any, dtype: torch.dtype = torch.float32
+    ) -> None:
+        self._images = VisionOracle(directory, dtype)
         super().__init__(self._images.blocks, monkeypatch)
         norm = part_of(self._images.encoder, FINAL_NORM)
         self._images.blocks[-1].register_forward_hook(

@@ -1,4 +1,4 @@
-"""The statistics of a site by numpy, from what transformers' hooks have seen, and the bound."""
+"""The statistics of a site by numpy, from what transformers' hooks have seen, and their bounds."""
 
 from __future__ import annotations
 
@@ -6,21 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .inner_oracle import Inner
+from .bounds import Reference, assert_near, channel_scale
+from .inner_oracle import InBoth, Inner
 
 CLASSES = 4
-NEAR = 1e-4  # of the largest value of a layer and dataset
-
-
-def assert_near(name: str, found: np.ndarray, expected: np.ndarray, near: float = NEAR) -> None:
-    """By layer, in units of the layer's largest magnitude."""
-    assert found.shape == expected.shape, name
-    axes = tuple(range(1, expected.ndim))
-    with np.errstate(invalid="ignore"):
-        scale = np.nanmax(np.abs(expected), axis=axes, keepdims=True) if axes else np.abs(expected)
-    error = np.abs(found - expected) / np.maximum(scale, 1e-6)
-    assert np.nanmax(error) <= near, f"{name}: {np.nanmax(error)} of a layer's largest"
-    assert (np.isnan(found) == np.isnan(expected)).all(), name
+AROUND = 2.0  # a median is among the magnitudes of its row from a half of it to twice it
 
 
 def rows_of_site(inners: Sequence[Inner], site: str) -> np.ndarray:
@@ -31,40 +21,113 @@ def rows_of_site(inners: Sequence[Inner], site: str) -> np.ndarray:
     return rows if site == "final_norm" else np.concatenate([nothing, rows])
 
 
-def site_references(
-    inners: Sequence[Inner], site: str, classes: Sequence[np.ndarray]
-) -> dict[str, np.ndarray]:
-    """By dataset. `classes`: of the tokens of each inner."""
-    rows = rows_of_site(inners, site)
-    magnitude = np.abs(rows)
-    zeroed = np.nan_to_num(rows)
-    of_class = np.concatenate(classes)
-    order = np.argsort(-magnitude, axis=2, kind="stable")[:, :, :3]
-    middle = (rows.shape[2] - 1) // 2
-    sums = [zeroed[:, of_class == kind].sum(axis=1) for kind in range(CLASSES)]
-    return {
-        "token_top_value": np.take_along_axis(rows, order, axis=2),
-        "token_median_magnitude": np.partition(magnitude, middle, axis=2)[:, :, middle],
-        "token_norm": np.linalg.norm(rows, axis=2),
-        "count": (~np.isnan(rows[:, :, 0])).sum(axis=1),
-        "channel_sum": zeroed.sum(axis=1),
-        "channel_sum_square": (zeroed**2).sum(axis=1),
-        "channel_sum_fourth": (zeroed**4).sum(axis=1),
-        "channel_max_magnitude": np.abs(zeroed).max(axis=1),
-        "class_sum": np.stack(sums, axis=1),
+def row_references(
+    exact: np.ndarray, single: np.ndarray, classes: Sequence[np.ndarray]
+) -> dict[str, Reference]:
+    """By dataset, of rows [layers, N, channels] in both precisions. `classes`: of windows' tokens.
+
+    The error of a sum is at most the sum of its terms' errors, that of an order statistic the largest
+    of those around it.
+    """
+    x, e = np.nan_to_num(exact), np.nan_to_num(np.abs(single - exact))
+    magnitude, of_class = np.abs(exact), np.concatenate(classes)
+    scale = np.maximum(channel_scale([x]), 1e-30)  # [layers, 1, channels]
+    largest = -np.sort(-magnitude, axis=2)[:, :, :3]
+    middle = (exact.shape[2] - 1) // 2
+    median = np.partition(magnitude, middle, axis=2)[:, :, middle]
+    near = (magnitude >= median[..., None] / AROUND) & (magnitude <= AROUND * median[..., None])
+    norm = np.linalg.norm(exact, axis=2)
+    found = {
+        # Magnitudes: near ties may stand in either order.
+        "token_top_value": Reference(largest, e.max(axis=2), largest),
+        "token_median_magnitude": Reference(median, (e * near).max(axis=2), median),
+        "token_norm": Reference(norm, np.linalg.norm(e, axis=2), norm),
+        "count": exact_reference((~np.isnan(exact[:, :, 0])).sum(axis=1)),
+        "channel_max_magnitude": Reference(
+            np.abs(x).max(axis=1), e.max(axis=1), np.abs(x).max(axis=1), scale[:, 0]
+        ),
     }
+    for name, power in (("", 1), ("_square", 2), ("_fourth", 4)):
+        terms, errors, sizes = x**power, power * np.abs(x) ** (power - 1) * e, np.abs(x) ** power
+        found[f"channel_sum{name}"] = Reference(
+            terms.sum(axis=1), errors.sum(axis=1), sizes.sum(axis=1), scale[:, 0] ** power
+        )
+        of_classes = (
+            np.stack([each[:, of_class == kind].sum(axis=1) for kind in range(CLASSES)], axis=1)
+            for each in (terms, errors, sizes)
+        )
+        found[f"class_sum{name}"] = Reference(*of_classes, scale**power)
+    return found
+
+
+def sequence_references(
+    exact: Sequence[np.ndarray], single: Sequence[np.ndarray]
+) -> dict[str, Reference]:
+    """Of whole windows [layers, n, channels]: the largest magnitudes and the median, [layers, S, …]."""
+    largest, median = [], []
+    for x, rounded in zip(exact, single, strict=True):
+        flat = np.abs(x).reshape(len(x), -1)
+        error = np.abs(rounded - x).reshape(flat.shape)
+        ordered = np.sort(flat, axis=1)
+        middle = ordered[:, [(flat.shape[1] - 1) // 2]]
+        near = (flat >= middle / AROUND) & (flat <= AROUND * middle)
+        largest.append((ordered[:, :-4:-1], error.max(axis=1)))
+        median.append((middle[:, 0], (error * near).max(axis=1)))
+    found = {}
+    for name, of in (("sequence_top_value", largest), ("sequence_median_magnitude", median)):
+        values, errors = (np.stack(each, axis=1) for each in zip(*of, strict=True))
+        found[name] = Reference(values, errors, values)
+    return found
+
+
+def exact_reference(values: np.ndarray) -> Reference:
+    """Of what no rounding may change."""
+    nothing = np.zeros(values.shape)
+    return Reference(values, nothing, nothing)
+
+
+def assert_rows(
+    datasets: dict[str, np.ndarray], site: str, references: dict[str, Reference]
+) -> None:
+    """Those that the file has of a site, which are nearly all."""
+    kept = {name: each for name, each in references.items() if f"{site}/{name}" in datasets}
+    assert len(kept) > 7, kept.keys()
+    for name, reference in kept.items():
+        found = datasets[f"{site}/{name}"]
+        assert_near(
+            f"{site}/{name}", np.abs(found) if name == "token_top_value" else found, reference
+        )
 
 
 def assert_site(
-    datasets: dict[str, np.ndarray],
-    site: str,
-    inners: Sequence[Inner],
-    classes: Sequence[np.ndarray],
+    datasets: dict[str, np.ndarray], site: str, inners: InBoth, classes: Sequence[np.ndarray]
 ) -> None:
-    for dataset, expected in site_references(inners, site, classes).items():
-        # The fourth power has four times the relative error.
-        near = 4 * NEAR if dataset == "channel_sum_fourth" else NEAR
-        found = datasets[f"{site}/{dataset}"]
-        if dataset == "token_top_value":  # near ties may stand in either order
-            found, expected = np.abs(found), np.abs(expected)
-        assert_near(f"{site}/{dataset}", found, expected, near)
+    exact, single = (rows_of_site(of, site) for of in (inners.exact, inners.single))
+    assert_rows(datasets, site, row_references(exact, single, classes))
+
+
+def square_reference(exact: np.ndarray, single: np.ndarray, axis: int) -> Reference:
+    """Sums of squares along an axis."""
+    error = 2 * np.abs(exact) * np.abs(single - exact)
+    square = (exact**2).sum(axis=axis)
+    return Reference(square, error.sum(axis=axis), square)
+
+
+def stack_layers(references: Sequence[Reference]) -> Reference:
+    """Of each block; the file's layer 0, the embedding, has nothing."""
+    parts = ("exact", "error", "size")
+    arrays = ([getattr(each, part) for each in references] for part in parts)
+    return Reference(*(np.stack([np.zeros_like(each[0]), *each]) for each in arrays))
+
+
+def head_square_references(inners: InBoth, site: str) -> Reference:
+    """Sums of squares of queries or keys after rotary positions, [layers of the file, heads, D]."""
+    exact, single = (
+        [
+            np.concatenate([getattr(inner.attention[layer], site) for inner in of], axis=1)
+            for layer in range(len(inners.exact[0].attention))
+        ]
+        for of in (inners.exact, inners.single)
+    )
+    pairs = zip(exact, single, strict=True)
+    return stack_layers([square_reference(*pair, axis=1) for pair in pairs])

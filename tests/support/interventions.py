@@ -1,5 +1,7 @@
 """Interventions on transformers, by forward hooks, and their selections in numpy.
 
+On a model in float64 nothing may be chosen by a difference that rounding could turn.
+
 Definitions are those of docs/interventions.md, written straight down. A table has the keys of the
 job file's [[intervention]] tables.
 """
@@ -15,9 +17,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from .double_precision import kept
 from .splitmix import MASK, splitmix64
 
 Table = Mapping[str, Any]
+CLEAR = 1e-6  # what float64 chooses by more than this, of a magnitude, no rounding chooses otherwise
 CLASSES = {"delimiter": 1, "weak_semantic": 2, "other": 3}
 REGISTER = 1
 
@@ -63,7 +67,11 @@ def random_channels(seed: int, sequence: int, layer: int, channels: int, count: 
 def median_channels(row: np.ndarray, count: int) -> list[int]:
     magnitude = np.abs(row)
     median = np.sort(magnitude)[(len(row) - 1) // 2]
-    return list(np.argsort(np.abs(magnitude - median), kind="stable")[:count])
+    distance = np.abs(magnitude - median)
+    if row.dtype == np.float64:
+        last, left_out = np.sort(distance)[count - 1 : count + 1]
+        assert left_out - last > CLEAR * median
+    return list(np.argsort(distance, kind="stable")[:count])
 
 
 def matched_tokens(table: Table, x: np.ndarray, classes: np.ndarray) -> list[int]:
@@ -81,6 +89,9 @@ def matched_tokens(table: Table, x: np.ndarray, classes: np.ndarray) -> list[int
     is_listed = isinstance(table["channels"], list)
     magnitude = np.abs(x[:, table["channels"]] if is_listed else x).max(axis=1)
     finite = np.isfinite(x).all(axis=1)
+    if x.dtype == np.float64:
+        second, largest = np.sort(magnitude)[-2:]
+        assert largest == second or largest - second > CLEAR * largest
     return [int(np.argmax(np.where(finite, magnitude, -1)))] if finite.any() else []
 
 
@@ -130,7 +141,7 @@ def intervened(
     """Within it, one sequence passes the blocks with the interventions, in their order."""
 
     def change(hidden: torch.Tensor, layer: int) -> torch.Tensor:
-        x = hidden[0].float().numpy()
+        x = kept(hidden[0]).numpy()
         for table in tables:
             if applies(table, layer, len(blocks)):
                 x, _, _ = intervene(table, layer, x, labels, means)

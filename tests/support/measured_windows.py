@@ -193,13 +193,17 @@ class Measured:
 
     @cached_property
     def token_nll(self) -> np.ndarray:
-        """float64 [N] of the next token in the window, NaN for the last."""
+        return self.token_nll_in(np.float64)
+
+    def token_nll_in(self, dtype: type) -> np.ndarray:
+        """float64 [N] of the next token in the window, NaN for the last, of logits in the dtype."""
         assert self.head is not None
         nll = np.full(self.x.shape[1], np.nan)
+        norm, weight = self.head.norm.astype(dtype), self.head.weight.astype(dtype)
         for window, span in zip(self.windows, self.spans, strict=True):
-            x = self.x[-1, span][:-1].astype(np.float64)
-            scale = 1 / np.sqrt((x**2).mean(axis=1, keepdims=True) + self.head.epsilon)
-            logits = (x * scale * self.head.norm) @ self.head.weight.T
+            x = self.x[-1, span][:-1].astype(dtype)
+            scale = 1 / np.sqrt((x**2).mean(axis=1, keepdims=True) + dtype(self.head.epsilon))
+            logits = ((x * scale * norm) @ weight.T).astype(np.float64)
             largest = logits.max(axis=1)
             log_sum = largest + np.log(np.exp(logits - largest[:, None]).sum(axis=1))
             target = logits[np.arange(len(x)), window.ids[1:]]

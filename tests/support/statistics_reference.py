@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from support.bounds import allowed_error
 from support.measured_windows import BINS, Measured
 
 CLASSES = 4
@@ -106,21 +107,27 @@ def token_norm(m: Measured) -> Near:
     return Near(norm, 2.0**-23 * norm)
 
 
+def loss_tolerance(m: Measured) -> float:
+    """Logits are float32: of the size of the losses, and by how much numpy's own float32 rounds."""
+    size = 1 + np.nanmax(np.abs(m.token_nll))
+    error = np.nanmax(np.abs(m.token_nll_in(np.float32) - m.token_nll))
+    return size * allowed_error(error / size)[0]
+
+
 def loss_rows(m: Measured) -> Near:
-    """Logits are float32."""
     nll = m.token_nll[m.rows]
-    return Near(nll, 1e-5 * (1 + np.abs(nll)))
+    return Near(nll, np.full(nll.shape, loss_tolerance(m)))
 
 
 def loss_sum(m: Measured, of_windows: bool) -> Near:
     """From the file's rows where it has them all, which have a test of their own."""
     has_rows = m.options.per_token == "all"
     nll = m.found["loss/token_nll"].astype(np.float64) if has_rows else m.token_nll
-    bound = SUM_BOUND if has_rows else 1e-5
     terms = nll[~np.isnan(nll)]
     if of_windows:
         terms = np.array([np.nanmean(nll[span]) for span in m.spans])
-    return Near(terms.sum(), bound * np.abs(terms).sum())
+    rounding = 0 if has_rows else loss_tolerance(m) * len(terms)
+    return Near(terms.sum(), rounding + SUM_BOUND * np.abs(terms).sum())
 
 
 def event_column(name: str) -> Reference:

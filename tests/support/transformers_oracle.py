@@ -9,16 +9,20 @@ adds the bias twice (transformers 5.23), its default and the published model onc
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from .bounds import Losses
+from .double_precision import in_precision_of, kept, prepare_for_double
 from .random_models.weights import blocks_of, decoder_of
 
-NEAR_TIE = 1e-5  # of the router's logits: rounding may choose either expert
+TIE = 10.0  # times the rounding of the router's logits: it may choose either expert
 
 
 @dataclass(frozen=True)
@@ -27,15 +31,15 @@ class Routing:
 
     layer: int  # of the block, from 0
     chosen: np.ndarray  # int64 [T, k]
-    logits: np.ndarray  # float32 [T, experts]
+    logits: np.ndarray  # [T, experts]
 
     @property
     def margin(self) -> np.ndarray:
-        """float32 [T]: between the least logit chosen and the largest left out."""
+        """[T]: between the least logit chosen and the largest left out."""
         chosen = self.chosen.shape[1]
         ordered = -np.sort(-self.logits, axis=1)
         if chosen == ordered.shape[1]:
-            return np.full(len(ordered), np.inf, np.float32)
+            return np.full(len(ordered), np.inf)
         return ordered[:, chosen - 1] - ordered[:, chosen]
 
 
@@ -43,8 +47,22 @@ class Routing:
 class Pass:
     """One window through the blocks."""
 
-    stream: np.ndarray  # float32 [layers + 1, T, C]
+    stream: np.ndarray  # [layers + 1, T, C], float64 of a model in float64, else float32
     routings: list[Routing]  # of the layers with experts
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a window is in float64, and what transformers' own float32 makes of it."""
+
+    exact: Pass
+    single: Pass
+    losses: Losses | None = None
+
+    @property
+    def ties(self) -> list[np.ndarray]:
+        """By routing, bool [T]: rounding may choose other experts."""
+        return self._ties_and_sure[0]
 
     @property
     def is_sure(self) -> np.ndarray:
@@ -53,13 +71,23 @@ class Pass:
         It changes its token in the layer's output, and by attention all later ones in the layers
         above.
         """
-        sure = np.ones(self.stream.shape[:2], bool)
-        for routing in self.routings:
-            ties = np.flatnonzero(routing.margin < NEAR_TIE)
-            sure[routing.layer + 1 :, ties] = False
-            if len(ties):
-                sure[routing.layer + 2 :, ties[0] :] = False
-        return sure
+        return self._ties_and_sure[1]
+
+    @cached_property
+    def _ties_and_sure(self) -> tuple[list[np.ndarray], np.ndarray]:
+        sure, ties = np.ones(self.exact.stream.shape[:2], bool), []
+        for exact, single in zip(self.exact.routings, self.single.routings, strict=True):
+            error = np.abs(single.logits - exact.logits).max(axis=1)
+            is_tie = exact.margin <= TIE * error[sure[exact.layer + 1]].max(initial=0)
+            ties.append(is_tie)
+            sure[exact.layer + 1 :, is_tie] = False
+            if is_tie.any():
+                sure[exact.layer + 2 :, is_tie.argmax() :] = False
+        return ties, sure
+
+    def where_sure(self, stream: np.ndarray) -> np.ndarray:
+        """A stream of it, with the exact values where experts may be others."""
+        return np.where(self.is_sure[..., None], stream, self.exact.stream)
 
 
 class Oracle:
@@ -78,7 +106,10 @@ class Oracle:
             assert not information[key], (key, information[key])
         assert module.config._attn_implementation == attention
         self.module = module.eval()
+        self._dtype = dtype
         self._decoder = decoder_of(module)
+        if dtype == torch.float64:
+            prepare_for_double(module)
         # Dynamic and longrope positions keep state from call to call.
         self._rotary = copy.deepcopy(getattr(self._decoder, "rotary_emb", None))
         self._layers: list[torch.Tensor] = []
@@ -99,12 +130,12 @@ class Oracle:
 
     def _keep(self, hidden: object) -> None:
         assert isinstance(hidden, torch.Tensor) and hidden.dim() == 3
-        self._layers.append(hidden[0].float().clone())
+        self._layers.append(kept(hidden[0]))
 
     def _keeper_of_routing(self, layer: int):
         def keep(_module: torch.nn.Module, _inputs: object, output: tuple) -> None:
             logits, _, chosen = output
-            self._routings.append(Routing(layer, chosen.numpy(), logits.float().numpy()))
+            self._routings.append(Routing(layer, chosen.numpy(), kept(logits).numpy()))
 
         return keep
 
@@ -118,26 +149,73 @@ class Oracle:
     @torch.no_grad()
     def run(self, ids: np.ndarray) -> Pass:
         """The input of the first block and the output of each; the routers' choices."""
-        self.module.base_model(self._begin(ids), use_cache=False)
+        with in_precision_of(self._dtype):
+            self.module.base_model(self._begin(ids), use_cache=False)
         assert len(self._layers) == self.module.config.num_hidden_layers + 1
         return Pass(torch.stack(self._layers).numpy(), self._routings)
 
     def residual(self, ids: np.ndarray) -> np.ndarray:
-        """float32 [layers + 1, T, C]."""
+        """[layers + 1, T, C]."""
         return self.run(ids).stream
 
     @torch.no_grad()
-    def token_nll(self, ids: np.ndarray) -> np.ndarray:
-        """float64 [T - 1]: the negative log-likelihoods of all tokens but the first, in nats."""
+    def run_to_the_head(self, ids: np.ndarray) -> tuple[Pass, np.ndarray]:
+        """And float64 [T - 1, V]: log-likelihoods of every token after each but the last, in nats."""
         tokens = self._begin(ids)
-        logits = self.module(tokens, use_cache=False).logits[0, :-1].double()
-        losses = torch.nn.functional.cross_entropy(logits, tokens[0, 1:], reduction="none")
-        return losses.numpy()
+        with in_precision_of(self._dtype):
+            logits = self.module(tokens, use_cache=False).logits[0, :-1].double()
+        likelihoods = torch.log_softmax(logits, dim=-1).numpy()
+        return Pass(torch.stack(self._layers).numpy(), self._routings), likelihoods
+
+    def log_likelihoods(self, ids: np.ndarray) -> np.ndarray:
+        return self.run_to_the_head(ids)[1]
+
+
+@dataclass(frozen=True)
+class InBothPrecisions:
+    """Streams [layers + 1, T, C] of windows or prompts, in both precisions."""
+
+    exact: list[np.ndarray]
+    single: list[np.ndarray]
+
+
+def losses_of(ids: np.ndarray, exact: np.ndarray, single: np.ndarray) -> Losses:
+    """Of one window, by the log-likelihoods [T - 1, V] that it has in both precisions."""
+    nll = -exact[np.arange(len(exact)), ids[1:].astype(np.int64)]
+    return Losses([nll], float(np.abs(single - exact).max(initial=0)))
+
+
+def join(losses: Iterable[Losses]) -> Losses:
+    """Of windows."""
+    each = list(losses)
+    return Losses([nll for one in each for nll in one.exact], max(one.error for one in each))
+
+
+class BothPrecisions:
+    """A checkpoint in float64, and in the float32 that is the measure of rounding."""
+
+    def __init__(self, directory: Path) -> None:
+        self.exact, self.single = Oracle(directory, torch.float64), Oracle(directory)
 
     @property
-    def has_near_tie(self) -> bool:
-        """Whether a router of the last window might have chosen otherwise."""
-        return any((routing.margin < NEAR_TIE).any() for routing in self._routings)
+    def of_both(self) -> tuple[Oracle, Oracle]:
+        return self.exact, self.single
+
+    def streams(self, windows: Sequence[np.ndarray]) -> InBothPrecisions:
+        return InBothPrecisions(*([oracle.residual(ids) for ids in windows] for oracle in self.of_both))
+
+    def losses(self, windows: Sequence[np.ndarray]) -> Losses:
+        return join(
+            losses_of(ids, *(oracle.log_likelihoods(ids) for oracle in self.of_both))
+            for ids in windows
+        )
+
+    def run(self, ids: np.ndarray) -> Window:
+        return Window(self.exact.run(ids), self.single.run(ids))
+
+    def run_with_losses(self, ids: np.ndarray) -> Window:
+        (exact, a), (single, b) = (oracle.run_to_the_head(ids) for oracle in self.of_both)
+        return Window(exact, single, losses_of(ids, a, b))
 
 
 def is_alibi_falcon(directory: Path) -> bool:

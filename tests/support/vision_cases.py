@@ -13,7 +13,6 @@ import torch
 
 from .family_cases import Case
 from .image_files import random_images, write_image_file
-from .random_models import DTYPES
 from .vision_models import MODELS, VisionModel, make_random, save
 from .vision_oracle import VisionOracle
 
@@ -32,7 +31,8 @@ class ExpectedImages:
     directory: Path
     corpus: Path
     pixels: np.ndarray  # float32 [images, 3, height, width]
-    streams: list[np.ndarray]  # float32 [layers + 1, T, C] of each image
+    exact: list[np.ndarray]  # float64 [layers + 1, T, C] of each image
+    single: list[np.ndarray]  # what transformers' own float32 makes of it
 
     def job(self, case: Case, output: Path) -> dict[str, dict[str, Any]]:
         """The job file of one of its cases."""
@@ -60,7 +60,7 @@ class ExpectedImages:
 
     def rounded_streams(self) -> list[np.ndarray]:
         """What transformers makes of the images in bfloat16."""
-        oracle = VisionOracle(self.directory, DTYPES["bfloat16"])
+        oracle = VisionOracle(self.directory, torch.bfloat16)
         return [oracle.residual(image) for image in self.pixels]
 
     def labels(self) -> dict[str, np.ndarray]:
@@ -93,6 +93,8 @@ def make_expected_images(model: VisionModel, folder: Path) -> ExpectedImages:
     pixels = random_images(number, *model.image, seed=MODELS.index(model))
     directory = save(make_random(model), model, folder / "model")
     corpus = write_image_file(folder / "images.h5", pixels)
-    oracle = VisionOracle(directory)
-    streams = [oracle.residual(image) for image in pixels]
-    return ExpectedImages(model, directory, corpus, pixels, streams)
+    exact, single = (
+        [oracle.residual(image) for image in pixels]
+        for oracle in (VisionOracle(directory, torch.float64), VisionOracle(directory))
+    )
+    return ExpectedImages(model, directory, corpus, pixels, exact, single)

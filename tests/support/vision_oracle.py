@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import transformers
 
+from .double_precision import in_precision_of, kept, prepare_for_double
 from .vision_models.weights import blocks_of, encoder_of
 
 ALWAYS_INTERPOLATES = ("dinov2", "dinov2_with_registers")
@@ -30,6 +31,9 @@ class VisionOracle:
         assert not missing, missing
         for key in ("unexpected_keys", "mismatched_keys"):
             assert not information[key], (key, information[key])
+        self._dtype = dtype
+        if dtype == torch.float64:
+            prepare_for_double(module)
         self.encoder = encoder_of(module.eval())
         self._config = self.encoder.config
         assert self._config._attn_implementation == "eager"
@@ -49,19 +53,19 @@ class VisionOracle:
 
     def _keep(self, hidden: object) -> None:
         assert isinstance(hidden, torch.Tensor) and hidden.dim() == 3 and len(hidden) == 1
-        self._layers.append(hidden[0].float().clone())
+        self._layers.append(kept(hidden[0]))
 
     @torch.no_grad()
     def residual(self, image: np.ndarray) -> np.ndarray:
-        """Pixels [3, height, width] -> float32 [layers + 1, T, C]."""
+        """Pixels [3, height, width] -> [layers + 1, T, C], of a model in float64 in float64."""
         self._layers = []
         options: dict[str, object] = {}
         if self._config.model_type not in ALWAYS_INTERPOLATES:
             options["interpolate_pos_encoding"] = self._has_other_size(image.shape[1:])
         if self._config.model_type == "vit_mae":
             options["noise"] = torch.arange(self._count_patches(image.shape[1:]))[None].float()
-        dtype = next(self.encoder.parameters()).dtype
-        self.encoder(torch.from_numpy(image)[None].to(dtype), **options)
+        with in_precision_of(self._dtype):
+            self.encoder(torch.from_numpy(image)[None].to(self._dtype), **options)
         assert len(self._layers) == self._config.num_hidden_layers + 1
         return torch.stack(self._layers).numpy()
 

@@ -1,0 +1,50 @@
+"""Runs transformers in float64 throughout: a reference whose own error does not count.
+
+Models compute norms, softmax and rotary tables in float32, whatever their dtype. Within InDouble
+what asks for float32 gets float64; rotary frequencies, which are made with the model, are made anew.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+
+def widened(value: Any) -> Any:
+    return torch.float64 if value is torch.float32 else value
+
+
+class InDouble(TorchFunctionMode):
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.float:
+            func = torch.Tensor.double
+        named = {key: widened(value) for key, value in (kwargs or {}).items()}
+        return func(*map(widened, args), **named)
+
+
+def in_precision_of(dtype: torch.dtype) -> AbstractContextManager:
+    """In which a model of this dtype is to run."""
+    return InDouble() if dtype == torch.float64 else nullcontext()
+
+
+def prepare_for_double(module: nn.Module) -> None:
+    """A model that was loaded in float64."""
+    for part in module.modules():  # GPT-2's switch takes float32 for granted
+        if getattr(part, "reorder_and_upcast_attn", False):
+            part.reorder_and_upcast_attn = False
+    for parent in list(module.modules()):
+        for name, child in list(parent.named_children()):
+            if any(key.endswith("inv_freq") for key, _ in child.named_buffers(recurse=False)):
+                with InDouble():
+                    renewed = type(child)(child.config)
+                assert all(buffer.dtype == torch.float64 for buffer in renewed.buffers())
+                setattr(parent, name, renewed)
+
+
+def kept(hidden: torch.Tensor) -> torch.Tensor:
+    """A copy in float32, of float64 in float64: numpy has nothing narrower."""
+    return (hidden if hidden.dtype == torch.float64 else hidden.float()).clone()
