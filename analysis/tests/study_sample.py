@@ -270,8 +270,8 @@ def _parts(file: h5py.File, study: Study) -> None:
 
 def _capture(file: h5py.File, study: Study) -> None:
     group = file["capture/summer"]
-    key = add_scale(group, "key", 8)
-    axes = {"layer": file["layer"], "head": file["head"], "token": group["token"], "key": key}
+    key = add_scale(group, "key_token", 8)
+    axes = {"layer": file["layer"], "head": file["head"], "token": group["token"], "key_token": key}
     add_dataset(group, "attention_logit", study.captured_score, axes)
     add_dataset(group, "attention", study.captured_attention(), axes)
 

@@ -301,7 +301,7 @@ def test_every_group_opens_with_its_axes(studied: actsweep.Sweep) -> None:
     sums = studied.group("value_update")["head_sum"]
     assert sums.dims == ("layer", "selection", "key_set", "head", "head_channel")
     assert sums.sizes["head_channel"] == WIDTH
-    assert studied.capture("summer")["attention"].dims == ("layer", "head", "token", "key")
+    assert studied.capture("summer")["attention"].dims == ("layer", "head", "token", "key_token")
     assert studied.names("key_sets") == list(KEY_SETS) and studied.names("absent") == []
     assert studied.has("loss/token_nll") and not studied.has("loss/token") and studied.has("qk")
     assert not studied.has("nothing")

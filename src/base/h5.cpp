@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,6 +29,20 @@ herr_t collect_dataset_path(hid_t, const char* name, const H5O_info_t* info, voi
 H5Id make_space(const std::vector<hsize_t>& shape) {
   if (shape.empty()) return {H5Screate(H5S_SCALAR), H5Sclose};
   return {H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr), H5Sclose};
+}
+
+/// Says what a path is that HDF5 could say in words of its own alone.
+void require_hdf5_file(const std::string& path, ErrorKind kind) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  require(descriptor >= 0, kind, "{}: expected an HDF5 file, found none that can be read: {}", path,
+          std::strerror(errno));
+  struct stat status {};
+  const bool is_file = ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
+  ::close(descriptor);
+  require(is_file, kind, "{}: expected an HDF5 file, found a folder or a device", path);
+  require(status.st_size > 0, kind, "{}: expected an HDF5 file, found an empty file", path);
+  require(H5Fis_hdf5(path.c_str()) > 0, kind,
+          "{}: expected an HDF5 file, found a file of another kind", path);
 }
 
 }  // namespace
@@ -147,6 +162,7 @@ H5File H5File::create(const std::string& path, ErrorKind kind) {
 
 H5File H5File::open(const std::string& path, ErrorKind kind) {
   silence_hdf5();
+  require_hdf5_file(path, kind);
   H5File file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), kind, path, false);
   file.check(file.id(), "open the file");
   return file;

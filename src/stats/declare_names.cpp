@@ -65,7 +65,7 @@ const char* name_of(Axis axis) {
     case kRegister:
       return "register";
     case kPromptKey:
-      return "key";
+      return "key_token";
     case kVariant:
       return "variant";
     case kIntervention:

@@ -126,3 +126,20 @@ def test_tokens_left_out_are_counted_by_site(model: Path, short: Path, tmp_path:
         left_out = int(file["mlp_output/nonfinite_tokens"][()].sum())
     assert left_out > 0
     assert rows_of_sites(text)["mlp_output"][-1] == f"{left_out:,}"
+
+
+def test_every_site_and_the_attention_of_a_prompt_are_captured_together(
+    model: Path, short: Path, tmp_path: Path
+) -> None:
+    """No axis of a prompt is called as one of its sites."""
+    capture = {"prompts": ["short"], "attention": True, "sites": list(SITES)}
+    _, output = sweep_and_show(model, short, tmp_path, capture=capture)
+    with h5py.File(output) as file:
+        prompt = file["capture/short"]
+        assert set(SITES) <= set(prompt)
+        assert [axis[0].name.split("/")[-1] for axis in prompt["attention"].dims] == [
+            "layer",
+            "head",
+            "token",
+            "key_token",
+        ]
