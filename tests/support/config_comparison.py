@@ -38,6 +38,12 @@ def read_facts(directories: Sequence[Path]) -> list[dict[str, Any]]:
     return lines
 
 
+def count_elements(mine: dict[str, Any]) -> int:
+    """Of all parameters; a tied head is none of its own."""
+    heads = ("lm_head.weight", "embed_out.weight") if mine["facts"]["ties"] else ()
+    return sum(count for name, count in mine["elements"].items() if name not in heads)
+
+
 @dataclass
 class Group:
     """Variants whose facts are equal: one checkpoint serves them all."""
@@ -76,7 +82,7 @@ class Comparison:
 
     def _compare_one(self, variant: Variant, directory: Path, mine: dict[str, Any]) -> None:
         try:
-            elements = sum(mine["elements"].values()) if "elements" in mine else None
+            elements = count_elements(mine) if "facts" in mine else None
             reference = Reference(directory, self.family, elements, variant.is_idle)
             stream = None
             if reference.is_small and not variant.is_idle:
