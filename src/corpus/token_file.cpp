@@ -37,7 +37,10 @@ std::span<const uint32_t> map_ids(const H5File& file, const MappedFile& map) {
   if (shape[0] == 0) return {};
   const int64_t offset = dataset.file_offset();
   const auto bytes = static_cast<int64_t>(shape[0] * sizeof(uint32_t));
-  require(offset % sizeof(uint32_t) == 0 && offset + bytes <= map.size(), kKind,
+  require(offset % sizeof(uint32_t) == 0, kKind,
+          "{}: ids: expected an offset in the file that 4 divides (H5Pset_alignment), found {}",
+          file.file(), offset);
+  require(offset + bytes <= map.size(), kKind,
           "{}: ids: expected {} bytes at offset {}, found a file of {} bytes; it may be truncated",
           file.file(), bytes, offset, map.size());
   return {reinterpret_cast<const uint32_t*>(map.data() + offset), shape[0]};
