@@ -23,6 +23,7 @@ from transformers.initialization import no_init_weights
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from . import vision_models
+from .double_precision import InDouble, prepare_for_double
 from .random_models.weights import blocks_of, decoder_of, distribution, owned_parameters
 
 SMALL = 3_000_000  # parameters: of larger modules the facts alone are compared
@@ -161,7 +162,7 @@ class Reference:
 
     @torch.no_grad()
     def stream(self) -> np.ndarray:
-        """float32 [layers + 1, T, C]; raises Refused where transformers fails at it."""
+        """[layers + 1, T, C] in the module's dtype; raises Refused where transformers fails at it."""
         layers: list[torch.Tensor] = []
 
         def keep(hidden: Any) -> None:
@@ -181,16 +182,23 @@ class Reference:
         finally:
             for hook in hooks:
                 hook.remove()
-        found = torch.stack(layers).float().numpy()
+        found = torch.stack(layers).numpy()
         if not np.isfinite(found).all():
             raise Refused("its residual stream is not finite")
         return found
+
+    def exact_stream(self) -> np.ndarray:
+        """float64 [layers + 1, T, C]; the module has float64 from then on."""
+        self.module.double()
+        prepare_for_double(self.module)
+        with InDouble():
+            return self.stream()
 
     def _run(self) -> None:
         if self.family not in VISION:
             self.module.base_model(torch.from_numpy(self.ids)[None], use_cache=False)
             return
-        image = torch.from_numpy(self.image)[None]
+        image = torch.from_numpy(self.image)[None].to(next(self.encoder.parameters()).dtype)
         options: dict[str, Any] = {}
         if self.family == "vit_mae":
             self.module.config.mask_ratio = 0.0

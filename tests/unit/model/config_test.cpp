@@ -92,7 +92,7 @@ TEST(Config, NumbersAreFinite) {
 
 TEST(Config, LongValuesAreCutInMessages) {
   const auto config = config_of({{"x", std::string(200, 'a')}});
-  expect_refusal({"found \"" + std::string(79, 'a') + " …"}, [&] { config.number("x"); });
+  expect_refusal({fmt::format("found \"{} …", std::string(79, 'a'))}, [&] { config.number("x"); });
 }
 
 const ConfigKeys kDeclared = {
