@@ -112,9 +112,10 @@ int64_t read_width(const Config& section, const std::string& type, const Archite
       "{}; without the key it is \"hidden_size\" / \"num_attention_heads\"",
       section.path(), facts.head_width);
   if (!is_fit) {
-    section.refuse(key, keys.rotates_part ? fmt::format("an even number of a head's {} channels",
-                                                        facts.head_width)
-                                          : fmt::format("1 for rope type \"{}\"", type));
+    section.refuse(key, keys.rotates_part
+                            ? fmt::format("an even number of a head's {} channels (\"head_dim\")",
+                                          facts.head_width)
+                            : fmt::format("1 for rope type \"{}\"", type));
   }
   return whole;
 }

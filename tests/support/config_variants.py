@@ -193,6 +193,7 @@ def part_variants(base: dict[str, Any]) -> Iterator[Variant]:
         )  # fmt: skip
 
 
+EACH_PARAMETER = ("llama", "phi3", "gemma3_text")
 OWN_ROPES = ("llama", "gpt_neox", "phi", "phi3", "gemma3_text", "gpt_oss")
 # Rotary positions: keys beside the parameters in one or another family, and their values.
 BESIDE: dict[str, tuple[Any, ...]] = {
@@ -235,14 +236,14 @@ def rope_variants(family: str, pairs: int) -> Iterator[Variant]:
     the families whose class or module has its own way with them."""
     base = base_config(family)
     base.pop("rope_parameters", None)
-    is_own = family in OWN_ROPES
+    is_own, is_each = family in OWN_ROPES, family in EACH_PARAMETER
     for key, values in BESIDE.items():
         for value in values:
             yield Variant(f"{key}={label(value)}", set_key(base, key, value), (key,))
     for name, whole in rope_types(pairs).items():
         config = base | {"max_position_embeddings": 64}
         for place in ("rope_parameters", "rope_scaling"):
-            yield from parameter_variants(config, place, name, whole, is_own)
+            yield from parameter_variants(config, place, name, whole, is_each)
         if is_own:
             yield from doubled_variants(config, name, whole)
     for value in (None, {}, [], "", 0, False, "linear", 3, True):

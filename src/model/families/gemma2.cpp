@@ -35,9 +35,17 @@ const ConfigKeys kGemma2Keys = {{{"vocab_size", "int", 256000},
                                  {"attn_logit_softcapping", "float|None", 50.0},
                                  {"use_bidirectional_attention", "bool|None", nullptr}}};
 
+/// A soft cap, or 0 for none. The kernels' tanh has an absolute error, which the cap multiplies.
+double read_soft_cap(const Config& config, const char* key) {
+  constexpr double kMost = 1000;
+  const double cap = config.above_zero_or(key, 0);
+  if (cap > kMost) config.refuse(key, "at most 1000");
+  return cap;
+}
+
 Architecture read_gemma2(const Config& config) {
   Architecture facts = read_gemma2_facts(config);
-  facts.score_cap = config.above_zero_or("attn_logit_softcapping", 0);
+  facts.score_cap = read_soft_cap(config, "attn_logit_softcapping");
   read_alternating_windows(config, facts);
   read_rope(config, facts);
   return facts;
@@ -51,7 +59,7 @@ Architecture read_gemma2_facts(const Config& config) {
   use_gemma_facts(config, facts);
   facts.activation = read_activation(config, "hidden_activation");
   facts.attention_scale = 1 / std::sqrt(config.above_zero("query_pre_attn_scalar"));
-  facts.logit_cap = config.above_zero_or("final_logit_softcapping", 0);
+  facts.logit_cap = read_soft_cap(config, "final_logit_softcapping");
   return facts;
 }
 

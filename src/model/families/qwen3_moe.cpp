@@ -32,7 +32,8 @@ const ConfigKeys kQwen3MoeKeys = {{{"vocab_size", "int", 151936},
                                    {"mlp_only_layers", "list[int]|None", nullptr},
                                    {"pad_token_id", "int|None", nullptr},
                                    {"bos_token_id", "int|None", nullptr},
-                                   {"eos_token_id", "int|list[int]|None", nullptr}},
+                                   {"eos_token_id", "int|list[int]|None", nullptr},
+                                   {"head_dim", "int"}},
                                   {{"num_local_experts", "num_experts"}}};
 
 Architecture read_qwen3_moe(const Config& config) {
