@@ -112,7 +112,7 @@ def captured_maps(
 
     `tokens`: how many of the prompt's first; all of them if None.
     """
-    capture = sweep.capture(prompt).isel(token=slice(tokens), key=slice(tokens))
+    capture = sweep.capture(prompt).isel(token=slice(tokens), key_token=slice(tokens))
     score = capture["attention_logit"].isel(layer=layer).values.astype(np.float64)
     probability = capture["attention"].isel(layer=layer).values.astype(np.float64)
     return np.where(np.isnan(score), np.nan, probability), score
