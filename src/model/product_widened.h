@@ -2,7 +2,8 @@
 // output are widened, multiplied and rounded while they are in the cache.
 //
 // Each sum is float32, its addend included, and rounded once, as where a machine has instructions
-// for the dtype. The pieces depend on the shapes alone.
+// for the dtype. The pieces depend on the shapes and the number of threads alone; each is one
+// thread's.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -16,7 +17,7 @@ namespace actsweep {
 void project_widened(const at::Tensor& in, const at::Tensor& weight, const at::Tensor& addend,
                      const at::Tensor& out);
 
-/// Bytes of float32 that exist at a time in a product of [rows, k] with [width, k].
-int64_t widened_bytes(int64_t rows, int64_t k, int64_t width);
+/// Bytes of float32 that each thread keeps for its pieces.
+inline constexpr int64_t kWidenedBytes = 3 * (4ll << 20);
 
 }  // namespace actsweep

@@ -58,36 +58,17 @@ int64_t field_bytes(const SweepFacts& facts) {
   return bytes;
 }
 
-std::vector<StageLayout> stage_layouts(const SweepFacts& facts, const ModelShare& share) {
+int64_t weight_bytes(const SweepFacts& facts, const ModelShare& share) {
   const auto& job = facts.job;
-  std::vector<StageLayout> layouts;
+  int64_t sum = 0, largest = 0;
   for (const auto& stage :
        list_stages(facts.rows, facts.architecture, share, job.model.dtype, job.needs_head())) {
-    layouts.emplace_back(facts.rows, facts.architecture, share, job.model.dtype, stage);
+    const auto bytes =
+        StageLayout(facts.rows, facts.architecture, share, job.model.dtype, stage).bytes();
+    sum += bytes;
+    largest = std::max(largest, bytes);
   }
-  return layouts;
-}
-
-int64_t weight_bytes(const SweepFacts& facts, const std::vector<StageLayout>& layouts) {
-  int64_t sum = 0, largest = 0;
-  for (const auto& layout : layouts) {
-    sum += layout.bytes();
-    largest = std::max(largest, layout.bytes());
-  }
-  return facts.job.parallel.weights == WeightMode::kResident ? sum : 2 * largest;
-}
-
-/// The widened pieces of the product that has the most of them.
-int64_t pieces_bytes(const std::vector<StageLayout>& layouts, int64_t rows) {
-  int64_t bytes = 0;
-  for (const auto& layout : layouts) {
-    for (int weight = 0; weight < kWeights; ++weight) {
-      const auto& shape = layout.place(static_cast<Weight>(weight)).shape;
-      if (shape.size() != 2 || shape[0] == 0 || shape[1] == 0) continue;
-      bytes = std::max(bytes, widened_bytes(rows, shape[1], shape[0]));
-    }
-  }
-  return bytes;
+  return job.parallel.weights == WeightMode::kResident ? sum : 2 * largest;
 }
 
 /// What a rank keeps beside the work space of a micro-batch to look inside the layers: a site's
@@ -210,13 +191,12 @@ MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t thr
   const int64_t owned_rows = facts.segments.windows_per_microbatch / members * length;
 
   MemoryDemand demand;
-  const auto layouts = stage_layouts(facts, share);
-  demand.weights = weight_bytes(facts, layouts);
+  demand.weights = weight_bytes(facts, share);
   const auto streams = 1 + static_cast<int64_t>(facts.job.variants().size());
   demand.residual = streams * owned_tokens * a.channels * 4;
   const WorkspaceShape shape = {owned_rows, members, scalar_type(facts.job.model.dtype)};
   demand.workspace = workspace_bytes(a, share, shape) + observed_bytes(facts, share, shape);
-  if (facts.widens_products) demand.workspace += pieces_bytes(layouts, shape.gathered_rows());
+  if (facts.widens_products) demand.workspace += threads * kWidenedBytes;
   const bool is_streamed = facts.job.parallel.weights == WeightMode::kStreamed;
   demand.workspace +=
       streams * expert_block_bytes(a, members * (is_streamed ? owned_tokens : owned_rows),
