@@ -6,8 +6,8 @@
 
 #include <map>
 
+#include "checkpoint/architecture.h"
 #include "comm/group.h"
-#include "model/architecture.h"
 #include "model/attention.h"
 #include "model/observer.h"
 #include "model/rotary.h"

@@ -7,7 +7,7 @@
 
 #include <span>
 
-#include "model/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 #include "model/ops.h"
 
 namespace actsweep {

@@ -3,7 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "model/architecture.h"
+#include "checkpoint/architecture.h"
 #include "model/observer.h"
 #include "model/share.h"
 #include "model/stage.h"

@@ -9,7 +9,7 @@
 
 #include <cstdint>
 
-#include "model/architecture.h"
+#include "checkpoint/architecture.h"
 #include "model/rotary.h"
 
 namespace actsweep {

@@ -9,7 +9,7 @@
 
 #include <cstdint>
 
-#include "model/architecture.h"
+#include "checkpoint/architecture.h"
 
 namespace actsweep::cuda {
 

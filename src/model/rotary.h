@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "model/architecture.h"
+#include "checkpoint/architecture.h"
 
 namespace actsweep {
 

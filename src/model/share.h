@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "model/architecture.h"
-#include "model/tensor_rows.h"
+#include "checkpoint/architecture.h"
+#include "checkpoint/tensor_rows.h"
 
 namespace actsweep {
 

@@ -12,10 +12,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/tensor_rows.h"
 #include "job/job.h"
-#include "model/checkpoint.h"
 #include "model/share.h"
-#include "model/tensor_rows.h"
 
 namespace actsweep {
 

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "model/architecture.h"
+#include "checkpoint/architecture.h"
 #include "model/share.h"
 
 namespace actsweep {

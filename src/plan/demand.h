@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/architecture.h"
+#include "checkpoint/tensor_rows.h"
 #include "corpus/segments.h"
 #include "job/job.h"
-#include "model/architecture.h"
-#include "model/tensor_rows.h"
 #include "stats/declare.h"
 
 namespace actsweep {

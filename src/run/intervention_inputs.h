@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/architecture.h"
 #include "corpus/corpus.h"
 #include "job/job.h"
-#include "model/architecture.h"
 #include "stats/derive.h"
 
 namespace actsweep {

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "checkpoint/model_fingerprint.h"
 #include "comm/device.h"
-#include "model/model_fingerprint.h"
 #include "model/product_instructions.h"
 #include "model/stage.h"
 #include "output/output_place.h"

@@ -8,7 +8,7 @@
 
 #include <vector>
 
-#include "model/architecture.h"
+#include "checkpoint/architecture.h"
 #include "model/observer.h"
 #include "model/share.h"
 #include "stats/attention_scores.h"

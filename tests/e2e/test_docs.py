@@ -7,7 +7,9 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("base", "job", "comm", "corpus", "model", "probe", "stats", "output", "plan", "run")
+FOLDERS = (
+    "base", "job", "comm", "corpus", "checkpoint", "model", "probe", "stats", "output", "plan", "run",
+)
 
 
 def command_output(program: Path, *arguments: str) -> str:

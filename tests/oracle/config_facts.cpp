@@ -8,7 +8,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "model/family.h"
+#include "checkpoint/family.h"
 #include "model/rotary.h"
 
 namespace actsweep {

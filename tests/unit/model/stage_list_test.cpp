@@ -6,7 +6,7 @@
 #include <map>
 #include <tuple>
 
-#include "model/family.h"
+#include "checkpoint/family.h"
 
 namespace actsweep {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "checkpoint/tiny_checkpoint.h"
 #include "model/share.h"
-#include "tiny_checkpoint.h"
 
 namespace actsweep {
 namespace {
