@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "checkpoint/architecture.h"
-#include "model/share.h"
+#include "weights/share.h"
 
 namespace actsweep {
 

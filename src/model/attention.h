@@ -8,7 +8,7 @@
 
 #include <vector>
 
-#include "model/share.h"
+#include "weights/share.h"
 
 namespace actsweep {
 

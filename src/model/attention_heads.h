@@ -11,8 +11,8 @@
 #include "model/attention.h"
 #include "model/observer.h"
 #include "model/rotary.h"
-#include "model/share.h"
-#include "model/stage.h"
+#include "weights/share.h"
+#include "weights/stage.h"
 
 namespace actsweep {
 

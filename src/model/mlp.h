@@ -5,8 +5,8 @@
 
 #include "checkpoint/architecture.h"
 #include "model/observer.h"
-#include "model/share.h"
-#include "model/stage.h"
+#include "weights/share.h"
+#include "weights/stage.h"
 
 namespace actsweep {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "model/ops.h"
-#include "model/stage.h"
+#include "weights/stage.h"
 
 namespace actsweep {
 

@@ -9,8 +9,8 @@
 #include <filesystem>
 
 #include "model/product.h"
-#include "model/stage.h"
 #include "run/memory_limits.h"
+#include "weights/stage.h"
 
 namespace actsweep {
 namespace {

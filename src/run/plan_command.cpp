@@ -8,11 +8,11 @@
 #include "checkpoint/model_fingerprint.h"
 #include "comm/device.h"
 #include "model/product_instructions.h"
-#include "model/stage.h"
 #include "output/output_place.h"
 #include "plan/layout.h"
 #include "run/inputs.h"
 #include "run/machine.h"
+#include "weights/stage.h"
 
 namespace actsweep {
 namespace {

@@ -7,7 +7,7 @@
 #include <map>
 #include <set>
 
-#include "model/share.h"
+#include "weights/share.h"
 
 namespace actsweep {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "model/stage.h"
+#include "weights/stage.h"
 
 namespace actsweep {
 

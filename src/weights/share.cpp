@@ -1,4 +1,4 @@
-#include "model/share.h"
+#include "weights/share.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "model/stage.h"
+#include "weights/stage.h"
 
 #include <ATen/ATen.h>
 

@@ -1,4 +1,4 @@
-#include "model/stage_list.h"
+#include "weights/stage_list.h"
 
 #include <algorithm>
 #include <functional>

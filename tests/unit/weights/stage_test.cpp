@@ -1,10 +1,10 @@
 // What a rank loads against slices of the stored tensors, cut here by hand.
-#include "model/stage.h"
+#include "weights/stage.h"
 
 #include <gtest/gtest.h>
 
 #include "checkpoint/tiny_checkpoint.h"
-#include "model/share.h"
+#include "weights/share.h"
 
 namespace actsweep {
 namespace {

@@ -1,5 +1,5 @@
 // The stages of a rank: what they hold, in which order, how large they are.
-#include "model/stage_list.h"
+#include "weights/stage_list.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "model/weight_store.h"
+#include "weights/weight_store.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -8,7 +8,7 @@
 #include <chrono>
 
 #include "base/error.h"
-#include "model/stage_list.h"
+#include "weights/stage_list.h"
 
 namespace actsweep {
 

@@ -15,7 +15,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/tensor_rows.h"
 #include "job/job.h"
-#include "model/share.h"
+#include "weights/share.h"
 
 namespace actsweep {
 

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "comm/copy_stream.h"
-#include "model/stage.h"
+#include "weights/stage.h"
 
 namespace actsweep {
 
