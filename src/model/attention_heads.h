@@ -8,9 +8,9 @@
 
 #include "checkpoint/architecture.h"
 #include "comm/group.h"
-#include "model/attention.h"
+#include "kernels/attention.h"
+#include "kernels/rotary.h"
 #include "model/observer.h"
-#include "model/rotary.h"
 #include "weights/share.h"
 #include "weights/stage.h"
 

@@ -8,7 +8,7 @@
 #include <span>
 
 #include "checkpoint/checkpoint.h"
-#include "model/ops.h"
+#include "kernels/ops.h"
 
 namespace actsweep {
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <limits>
 
+#include "kernels/product_widened.h"
 #include "model/expert_block.h"
 #include "model/loss.h"
-#include "model/product_widened.h"
 #include "model/workspace.h"
 #include "probe/site.h"
 #include "stats/declare_statistics.h"

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <filesystem>
 
-#include "model/product.h"
+#include "kernels/product.h"
 #include "run/memory_limits.h"
 #include "weights/stage.h"
 

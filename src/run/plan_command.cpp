@@ -7,7 +7,7 @@
 
 #include "checkpoint/model_fingerprint.h"
 #include "comm/device.h"
-#include "model/product_instructions.h"
+#include "kernels/product_instructions.h"
 #include "output/output_place.h"
 #include "plan/layout.h"
 #include "run/inputs.h"

@@ -12,7 +12,7 @@
 #include "comm/agreement.h"
 #include "comm/binding.h"
 #include "comm/device.h"
-#include "model/product_instructions.h"
+#include "kernels/product_instructions.h"
 #include "output/consolidate.h"
 #include "output/durable.h"
 #include "run/attributes.h"

@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "checkpoint/family.h"
-#include "model/rotary.h"
+#include "kernels/rotary.h"
 
 namespace actsweep {
 namespace {

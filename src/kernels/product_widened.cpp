@@ -1,4 +1,4 @@
-#include "model/product_widened.h"
+#include "kernels/product_widened.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

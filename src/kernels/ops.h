@@ -10,7 +10,7 @@
 #include <cstdint>
 
 #include "checkpoint/architecture.h"
-#include "model/rotary.h"
+#include "kernels/rotary.h"
 
 namespace actsweep {
 

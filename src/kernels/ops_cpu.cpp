@@ -4,8 +4,8 @@
 #include <cmath>
 #include <vector>
 
-#include "model/cpu_rows.h"
-#include "model/ops.h"
+#include "kernels/cpu_rows.h"
+#include "kernels/ops.h"
 
 namespace actsweep::cpu {
 namespace {

@@ -1,4 +1,4 @@
-#include "model/alibi.h"
+#include "kernels/alibi.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

@@ -7,7 +7,7 @@ constexpr int kRows = 4;
 }  // namespace
 }  // namespace actsweep::cpu
 
-#include "model/attention_kernel.inc"
+#include "kernels/attention_kernel.inc"
 
 namespace actsweep::cpu {
 

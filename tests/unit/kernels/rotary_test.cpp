@@ -1,6 +1,6 @@
 // Frequencies against the published formulas, with eight channels and theta 10,000: the pairs turn
 // by 1, 0.1, 0.01 and 0.001 per position.
-#include "model/rotary.h"
+#include "kernels/rotary.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

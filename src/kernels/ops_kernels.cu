@@ -1,4 +1,4 @@
-#include "model/ops_kernels.h"
+#include "kernels/ops_kernels.h"
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>

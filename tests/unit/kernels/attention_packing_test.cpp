@@ -1,4 +1,4 @@
-#include "model/attention_packing.h"
+#include "kernels/attention_packing.h"
 
 #include <gtest/gtest.h>
 

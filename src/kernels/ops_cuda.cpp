@@ -4,8 +4,8 @@
 #include <c10/cuda/CUDAStream.h>
 
 #include "base/error.h"
-#include "model/ops.h"
-#include "model/ops_kernels.h"
+#include "kernels/ops.h"
+#include "kernels/ops_kernels.h"
 
 namespace actsweep::cuda {
 namespace {

@@ -1,5 +1,5 @@
 // The kernels of a device against ATen's operators. Built once for the CPU's and once for CUDA's.
-#include "model/ops.h"
+#include "kernels/ops.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

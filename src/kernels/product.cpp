@@ -1,9 +1,9 @@
-#include "model/product.h"
+#include "kernels/product.h"
 
 #include <ATen/ATen.h>
 
-#include "model/product_instructions.h"
-#include "model/product_widened.h"
+#include "kernels/product_instructions.h"
+#include "kernels/product_widened.h"
 
 namespace actsweep {
 

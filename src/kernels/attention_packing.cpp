@@ -1,7 +1,7 @@
-#include "model/attention_packing.h"
+#include "kernels/attention_packing.h"
 
 #include "base/instruction_sets.h"
-#include "model/cpu_rows.h"
+#include "kernels/cpu_rows.h"
 #ifdef ACTSWEEP_X86
 #include <immintrin.h>
 #endif

@@ -1,4 +1,4 @@
-#include "model/product_instructions.h"
+#include "kernels/product_instructions.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "model/rotary.h"
+#include "kernels/rotary.h"
 
 #include <ATen/ATen.h>
 

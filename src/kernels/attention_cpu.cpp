@@ -10,10 +10,10 @@
 #include <type_traits>
 #include <vector>
 
-#include "model/attention.h"
-#include "model/attention_kernel.h"
-#include "model/attention_packing.h"
-#include "model/cpu_rows.h"
+#include "kernels/attention.h"
+#include "kernels/attention_kernel.h"
+#include "kernels/attention_packing.h"
+#include "kernels/cpu_rows.h"
 
 namespace actsweep::cpu {
 namespace {

@@ -9,7 +9,7 @@ constexpr int kRows = 12;
 }  // namespace
 }  // namespace actsweep::cpu
 
-#include "model/attention_kernel.inc"
+#include "kernels/attention_kernel.inc"
 
 namespace actsweep::cpu {
 namespace {

@@ -1,4 +1,4 @@
-#include "model/ops.h"
+#include "kernels/ops.h"
 
 namespace actsweep {
 

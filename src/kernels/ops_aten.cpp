@@ -1,6 +1,6 @@
 #include <ATen/ATen.h>
 
-#include "model/ops.h"
+#include "kernels/ops.h"
 
 namespace actsweep::aten {
 namespace {

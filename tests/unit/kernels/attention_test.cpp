@@ -1,6 +1,6 @@
 // Attention on a CPU, by the kernel of each instruction set that this machine has, and by ATen's
 // operators, against a softmax over an explicit mask in float64.
-#include "model/attention.h"
+#include "kernels/attention.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "model/attention.h"
+#include "kernels/attention.h"
 
 #include <ATen/ATen.h>
 

@@ -1,6 +1,6 @@
 // Products with weights against float64 sums rounded once, where a machine has instructions for the
 // dtype and by way of float32.
-#include "model/product.h"
+#include "kernels/product.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "model/product_instructions.h"
-#include "model/product_widened.h"
+#include "kernels/product_instructions.h"
+#include "kernels/product_widened.h"
 
 namespace actsweep {
 namespace {
