@@ -8,7 +8,7 @@
 #include "model/loss.h"
 #include "model/workspace.h"
 #include "probe/site.h"
-#include "stats/declare_statistics.h"
+#include "schema/declare_statistics.h"
 #include "weights/share.h"
 #include "weights/stage_list.h"
 

@@ -14,7 +14,7 @@
 #include "checkpoint/tensor_rows.h"
 #include "corpus/segments.h"
 #include "job/job.h"
-#include "stats/declare.h"
+#include "schema/declare.h"
 
 namespace actsweep {
 

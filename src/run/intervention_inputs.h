@@ -11,7 +11,7 @@
 #include "checkpoint/architecture.h"
 #include "corpus/corpus.h"
 #include "job/job.h"
-#include "stats/derive.h"
+#include "schema/derive.h"
 
 namespace actsweep {
 

@@ -10,7 +10,7 @@
 #include <limits>
 #include <span>
 
-#include "stats/declare.h"
+#include "schema/declare.h"
 #include "stats/measurement.h"
 
 namespace actsweep {

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "stats/declare.h"
+#include "schema/declare.h"
 #include "stats/measure_kernels.h"
 #include "stats/measurement.h"
 

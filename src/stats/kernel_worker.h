@@ -12,7 +12,7 @@
 #include <span>
 #include <vector>
 
-#include "stats/declare.h"
+#include "schema/declare.h"
 #include "stats/measurement.h"
 #include "stats/row_kernels.h"
 #include "stats/row_measure.h"

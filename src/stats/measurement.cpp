@@ -4,7 +4,7 @@
 
 #include <limits>
 
-#include "stats/declare.h"
+#include "schema/declare.h"
 
 namespace actsweep {
 

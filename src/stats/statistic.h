@@ -8,7 +8,7 @@
 
 #include <vector>
 
-#include "stats/event.h"
+#include "schema/event.h"
 #include "stats/field_set.h"
 #include "stats/measurement.h"
 #include "stats/row_sink.h"

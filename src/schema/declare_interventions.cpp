@@ -1,5 +1,5 @@
 // What interventions and variants write.
-#include "stats/declare_statistics.h"
+#include "schema/declare_statistics.h"
 
 namespace actsweep {
 

@@ -1,5 +1,5 @@
 // What the statistics of single parts of a model write: register tokens, down projections, experts.
-#include "stats/declare_statistics.h"
+#include "schema/declare_statistics.h"
 
 namespace actsweep {
 

@@ -1,6 +1,6 @@
 // What the statistics of attention write: attention to sets of keys, value updates, queries and
 // keys. Formulas: docs/statistics.md, section 3.
-#include "stats/declare_statistics.h"
+#include "schema/declare_statistics.h"
 
 namespace actsweep {
 

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "job/job.h"
-#include "stats/event.h"
+#include "schema/event.h"
 
 namespace actsweep {
 

@@ -1,5 +1,5 @@
 // The names of the declarations' words in the file, and the sizes of its types.
-#include "stats/declare.h"
+#include "schema/declare.h"
 
 namespace actsweep {
 

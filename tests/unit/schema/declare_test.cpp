@@ -1,4 +1,4 @@
-#include "stats/declare.h"
+#include "schema/declare.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <cstring>
 #include <set>
 
-#include "stats/event.h"
+#include "schema/event.h"
 
 namespace actsweep {
 namespace {

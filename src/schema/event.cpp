@@ -1,4 +1,4 @@
-#include "stats/event.h"
+#include "schema/event.h"
 
 #include <cstring>
 

@@ -1,4 +1,4 @@
-#include "stats/derive.h"
+#include "schema/derive.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,9 +6,9 @@
 #include <span>
 
 #include "base/error.h"
-#include "stats/criterion.h"
-#include "stats/declare.h"
-#include "stats/declare_statistics.h"
+#include "schema/criterion.h"
+#include "schema/declare.h"
+#include "schema/declare_statistics.h"
 
 namespace actsweep {
 

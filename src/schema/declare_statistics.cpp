@@ -1,4 +1,4 @@
-#include "stats/declare_statistics.h"
+#include "schema/declare_statistics.h"
 
 #include "probe/site.h"
 

@@ -1,4 +1,4 @@
-#include "stats/derive.h"
+#include "schema/derive.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <span>
 
 #include "base/error.h"
-#include "stats/declare.h"
+#include "schema/declare.h"
 
 namespace actsweep {
 namespace {

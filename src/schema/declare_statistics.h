@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "stats/declare.h"
+#include "schema/declare.h"
 
 namespace actsweep {
 
