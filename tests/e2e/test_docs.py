@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = (
     "base", "job", "comm", "corpus", "checkpoint", "weights", "kernels", "model", "probe", "schema",
-    "stats", "output", "plan", "run",
+    "measure", "stats", "output", "plan", "run",
 )
 
 

@@ -1,11 +1,11 @@
-#include "stats/kernel_worker.h"
+#include "measure/kernel_worker.h"
 
 #include <algorithm>
 #include <bit>
 #include <limits>
 #include <utility>
 
-#include "stats/find_kernels.h"
+#include "measure/find_kernels.h"
 
 namespace actsweep {
 

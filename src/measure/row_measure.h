@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-#include "stats/row_kernels.h"
+#include "measure/row_kernels.h"
 
 namespace actsweep {
 

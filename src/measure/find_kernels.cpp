@@ -1,4 +1,4 @@
-#include "stats/find_kernels.h"
+#include "measure/find_kernels.h"
 
 #include <algorithm>
 #include <bit>

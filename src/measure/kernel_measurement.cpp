@@ -13,8 +13,8 @@
 #include <utility>
 
 #include "base/error.h"
-#include "stats/kernel_worker.h"
-#include "stats/measurement.h"
+#include "measure/kernel_worker.h"
+#include "measure/measurement.h"
 
 namespace actsweep {
 

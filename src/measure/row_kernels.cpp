@@ -1,4 +1,4 @@
-#include "stats/row_kernels.h"
+#include "measure/row_kernels.h"
 
 #include <algorithm>
 #include <bit>

@@ -1,8 +1,8 @@
-#include "stats/measure_kernels.h"
+#include "measure/measure_kernels.h"
 
 #include <cmath>
 
-#include "stats/block_kernels.cuh"
+#include "measure/block_kernels.cuh"
 
 namespace actsweep::cuda {
 namespace {

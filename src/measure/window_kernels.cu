@@ -1,8 +1,8 @@
 // The medians and histograms of windows.
 #include <cmath>
 
-#include "stats/block_kernels.cuh"
-#include "stats/measure_kernels.h"
+#include "measure/block_kernels.cuh"
+#include "measure/measure_kernels.h"
 
 namespace actsweep::cuda {
 namespace {

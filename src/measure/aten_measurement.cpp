@@ -10,8 +10,8 @@
 #include <limits>
 #include <span>
 
+#include "measure/measurement.h"
 #include "schema/declare.h"
-#include "stats/measurement.h"
 
 namespace actsweep {
 

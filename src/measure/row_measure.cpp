@@ -1,12 +1,12 @@
-#include "stats/row_measure.h"
+#include "measure/row_measure.h"
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <functional>
 
-#include "stats/find_kernels.h"
-#include "stats/row_kernels.h"
+#include "measure/find_kernels.h"
+#include "measure/row_kernels.h"
 
 namespace actsweep {
 

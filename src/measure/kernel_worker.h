@@ -12,10 +12,10 @@
 #include <span>
 #include <vector>
 
+#include "measure/measurement.h"
+#include "measure/row_kernels.h"
+#include "measure/row_measure.h"
 #include "schema/declare.h"
-#include "stats/measurement.h"
-#include "stats/row_kernels.h"
-#include "stats/row_measure.h"
 
 namespace actsweep {
 

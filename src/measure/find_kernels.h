@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <span>
 
-#include "stats/row_kernels.h"
+#include "measure/row_kernels.h"
 
 namespace actsweep::kernels {
 

@@ -1,4 +1,4 @@
-#include "stats/measurement.h"
+#include "measure/measurement.h"
 
 #include <ATen/ATen.h>
 

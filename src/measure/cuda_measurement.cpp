@@ -14,9 +14,9 @@
 #include <vector>
 
 #include "base/error.h"
+#include "measure/measure_kernels.h"
+#include "measure/measurement.h"
 #include "schema/declare.h"
-#include "stats/measure_kernels.h"
-#include "stats/measurement.h"
 
 namespace actsweep {
 namespace {
