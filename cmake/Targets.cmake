@@ -36,7 +36,8 @@ endfunction()
 # actsweep_reuse_precompiled(TARGET LINKS...): gives a target that links a folder that uses LibTorch the header that
 # src/comm/ precompiles.
 function(actsweep_reuse_precompiled target)
-  set(users actsweep_comm actsweep_model actsweep_probe actsweep_stats actsweep_run)
+  set(users actsweep_comm actsweep_weights actsweep_kernels actsweep_model actsweep_probe actsweep_measure actsweep_stats
+            actsweep_run)
   list(REMOVE_ITEM users ${target})
   foreach(user ${users})
     if(user IN_LIST ARGN)

@@ -4,9 +4,9 @@
 
 #include <cmath>
 
-#include "model/alibi.h"
-#include "model/ops.h"
-#include "model/product.h"
+#include "kernels/alibi.h"
+#include "kernels/ops.h"
+#include "kernels/product.h"
 
 namespace actsweep {
 namespace {

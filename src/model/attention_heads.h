@@ -6,13 +6,13 @@
 
 #include <map>
 
+#include "checkpoint/architecture.h"
 #include "comm/group.h"
-#include "model/architecture.h"
-#include "model/attention.h"
+#include "kernels/attention.h"
+#include "kernels/rotary.h"
 #include "model/observer.h"
-#include "model/rotary.h"
-#include "model/share.h"
-#include "model/stage.h"
+#include "weights/share.h"
+#include "weights/stage.h"
 
 namespace actsweep {
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "model/stage.h"
+#include "weights/stage.h"
 
 namespace actsweep {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <span>
 
-#include "model/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 
 namespace actsweep {
 

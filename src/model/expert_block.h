@@ -8,7 +8,7 @@
 
 #include <cstdint>
 
-#include "model/architecture.h"
+#include "checkpoint/architecture.h"
 #include "model/mlp.h"
 
 namespace actsweep {

@@ -9,12 +9,12 @@
 #include <ATen/core/Tensor.h>
 
 #include "comm/group.h"
+#include "kernels/ops.h"
 #include "model/attention_heads.h"
 #include "model/mlp.h"
-#include "model/ops.h"
-#include "model/share.h"
-#include "model/stage.h"
 #include "model/workspace.h"
+#include "weights/share.h"
+#include "weights/stage.h"
 
 namespace actsweep {
 

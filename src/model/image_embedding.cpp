@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "base/error.h"
-#include "model/stage.h"
+#include "weights/stage.h"
 
 namespace actsweep {
 namespace {

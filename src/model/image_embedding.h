@@ -7,8 +7,8 @@
 
 #include <span>
 
-#include "model/checkpoint.h"
-#include "model/ops.h"
+#include "checkpoint/checkpoint.h"
+#include "kernels/ops.h"
 
 namespace actsweep {
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "kernels/product.h"
 #include "model/norms.h"
-#include "model/product.h"
 
 namespace actsweep {
 namespace {

@@ -3,10 +3,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "checkpoint/architecture.h"
 #include "comm/group.h"
-#include "model/architecture.h"
-#include "model/share.h"
-#include "model/stage.h"
+#include "weights/share.h"
+#include "weights/stage.h"
 
 namespace actsweep {
 

@@ -2,8 +2,8 @@
 
 #include <ATen/ATen.h>
 
-#include "model/ops.h"
-#include "model/product.h"
+#include "kernels/ops.h"
+#include "kernels/product.h"
 
 namespace actsweep {
 namespace {

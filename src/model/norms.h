@@ -1,8 +1,8 @@
 // The norms over the channels that a checkpoint holds, as the kernels take them.
 #pragma once
 
-#include "model/ops.h"
-#include "model/stage.h"
+#include "kernels/ops.h"
+#include "weights/stage.h"
 
 namespace actsweep {
 

@@ -4,7 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "job/job.h"
-#include "model/attention.h"
+#include "kernels/attention.h"
 
 namespace actsweep {
 

@@ -6,8 +6,8 @@
 
 #include <cstdint>
 
-#include "model/architecture.h"
-#include "model/share.h"
+#include "checkpoint/architecture.h"
+#include "weights/share.h"
 
 namespace actsweep {
 

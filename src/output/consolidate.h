@@ -18,7 +18,7 @@
 #include "base/h5.h"
 #include "output/layout.h"
 #include "output/segment_file.h"
-#include "stats/derive.h"
+#include "schema/derive.h"
 
 namespace actsweep {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "output/parts.h"
-#include "stats/derive.h"
+#include "schema/derive.h"
 
 namespace actsweep {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "stats/declare.h"
+#include "schema/declare.h"
 
 namespace actsweep {
 

@@ -3,14 +3,14 @@
 #include <algorithm>
 #include <limits>
 
+#include "kernels/product_widened.h"
 #include "model/expert_block.h"
 #include "model/loss.h"
-#include "model/product_widened.h"
-#include "model/share.h"
-#include "model/stage_list.h"
 #include "model/workspace.h"
 #include "probe/site.h"
-#include "stats/declare_statistics.h"
+#include "schema/declare_statistics.h"
+#include "weights/share.h"
+#include "weights/stage_list.h"
 
 namespace actsweep {
 namespace {

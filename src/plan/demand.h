@@ -10,11 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/architecture.h"
+#include "checkpoint/tensor_rows.h"
 #include "corpus/segments.h"
 #include "job/job.h"
-#include "model/architecture.h"
-#include "model/tensor_rows.h"
-#include "stats/declare.h"
+#include "schema/declare.h"
 
 namespace actsweep {
 
@@ -27,7 +27,7 @@ struct SweepFacts {
   int64_t tokens = 0;     // measured
   int64_t sequences = 0;  // windows
   SegmentPlan segments;
-  /// Whether products are taken of widened pieces: model/product_widened.h.
+  /// Whether products are taken of widened pieces: kernels/product_widened.h.
   bool widens_products = false;
 };
 

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "comm/group.h"
-#include "model/share.h"
 #include "probe/site.h"
+#include "weights/share.h"
 
 namespace actsweep {
 

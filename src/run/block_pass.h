@@ -14,12 +14,12 @@
 #include "model/expert_block.h"
 #include "model/forward.h"
 #include "model/image_embedding.h"
-#include "model/weight_store.h"
 #include "plan/layout.h"
 #include "probe/site_taps.h"
 #include "run/block_labels.h"
 #include "run/inputs.h"
 #include "run/intervened_streams.h"
+#include "weights/weight_store.h"
 
 namespace actsweep {
 

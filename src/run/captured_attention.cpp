@@ -4,8 +4,8 @@
 
 #include <limits>
 
-#include "model/share.h"
 #include "stats/attention_scores.h"
+#include "weights/share.h"
 
 namespace actsweep {
 

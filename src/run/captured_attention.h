@@ -3,8 +3,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "checkpoint/architecture.h"
 #include "comm/group.h"
-#include "model/architecture.h"
 #include "model/observer.h"
 
 namespace actsweep {

@@ -1,9 +1,9 @@
 // Whether a model can be measured as the job asks.
 #pragma once
 
+#include "checkpoint/architecture.h"
+#include "checkpoint/tensor_rows.h"
 #include "job/job.h"
-#include "model/architecture.h"
-#include "model/tensor_rows.h"
 
 namespace actsweep {
 

@@ -5,9 +5,9 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "checkpoint/tokenizer.h"
 #include "corpus/corpus_file.h"
 #include "corpus/token_file.h"
-#include "model/tokenizer.h"
 #include "run/check_statistics.h"
 #include "run/corpus_identity.h"
 

@@ -11,11 +11,11 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/checkpoint.h"
 #include "corpus/image_file.h"
 #include "corpus/segments.h"
 #include "corpus/window_plan.h"
 #include "job/job.h"
-#include "model/checkpoint.h"
 #include "plan/demand.h"
 #include "run/earlier_sweep.h"
 #include "run/intervention_inputs.h"

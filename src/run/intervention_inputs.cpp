@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "job/token_selector.h"
 #include "run/earlier_sweep.h"
-#include "stats/declare.h"
+#include "schema/declare.h"
 
 namespace actsweep {
 namespace {

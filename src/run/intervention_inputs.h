@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/architecture.h"
 #include "corpus/corpus.h"
 #include "job/job.h"
-#include "model/architecture.h"
-#include "stats/derive.h"
+#include "schema/derive.h"
 
 namespace actsweep {
 

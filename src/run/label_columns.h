@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "run/inputs.h"
-#include "stats/event.h"
+#include "schema/event.h"
 
 namespace actsweep {
 

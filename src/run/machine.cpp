@@ -8,9 +8,9 @@
 #include <cmath>
 #include <filesystem>
 
-#include "model/product.h"
-#include "model/stage.h"
+#include "kernels/product.h"
 #include "run/memory_limits.h"
+#include "weights/stage.h"
 
 namespace actsweep {
 namespace {

@@ -5,14 +5,14 @@
 #include <algorithm>
 #include <thread>
 
+#include "checkpoint/model_fingerprint.h"
 #include "comm/device.h"
-#include "model/model_fingerprint.h"
-#include "model/product_instructions.h"
-#include "model/stage.h"
+#include "kernels/product_instructions.h"
 #include "output/output_place.h"
 #include "plan/layout.h"
 #include "run/inputs.h"
 #include "run/machine.h"
+#include "weights/stage.h"
 
 namespace actsweep {
 namespace {

@@ -15,7 +15,7 @@
 #include "comm/group.h"
 #include "run/block_labels.h"
 #include "run/segment_output.h"
-#include "stats/event.h"
+#include "schema/event.h"
 #include "stats/site_statistics.h"
 
 namespace actsweep {

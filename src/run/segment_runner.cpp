@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "run/captured_attention.h"
-#include "stats/declare_statistics.h"
+#include "schema/declare_statistics.h"
 
 namespace actsweep {
 namespace {

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "checkpoint/model_fingerprint.h"
 #include "comm/agreement.h"
-#include "model/model_fingerprint.h"
 
 namespace actsweep {
 namespace {

@@ -12,8 +12,7 @@
 #include "comm/agreement.h"
 #include "comm/binding.h"
 #include "comm/device.h"
-#include "model/product_instructions.h"
-#include "model/stage.h"
+#include "kernels/product_instructions.h"
 #include "output/consolidate.h"
 #include "output/durable.h"
 #include "run/attributes.h"
@@ -22,6 +21,7 @@
 #include "run/pending.h"
 #include "run/segment_runner.h"
 #include "run/shared_fingerprint.h"
+#include "weights/stage.h"
 
 namespace actsweep {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "stats/declare_statistics.h"
+#include "schema/declare_statistics.h"
 
 namespace actsweep {
 namespace {

@@ -8,12 +8,12 @@
 
 #include <vector>
 
-#include "model/architecture.h"
+#include "checkpoint/architecture.h"
 #include "model/observer.h"
-#include "model/share.h"
 #include "stats/attention_scores.h"
 #include "stats/field_set.h"
 #include "stats/key_sets.h"
+#include "weights/share.h"
 
 namespace actsweep {
 

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "model/cpu_rows.h"
+#include "kernels/cpu_rows.h"
 
 namespace actsweep {
 namespace {

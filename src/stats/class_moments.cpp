@@ -1,6 +1,6 @@
 #include "stats/class_moments.h"
 
-#include "stats/declare_statistics.h"
+#include "schema/declare_statistics.h"
 
 namespace actsweep {
 

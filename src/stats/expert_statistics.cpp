@@ -2,8 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "schema/declare_statistics.h"
 #include "stats/channel_squares.h"
-#include "stats/declare_statistics.h"
 
 namespace actsweep {
 namespace {

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "stats/declare.h"
+#include "schema/declare.h"
 
 namespace actsweep {
 

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "stats/declare_statistics.h"
+#include "schema/declare_statistics.h"
 
 namespace actsweep {
 

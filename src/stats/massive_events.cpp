@@ -6,7 +6,7 @@
 #include <cmath>
 #include <tuple>
 
-#include "stats/declare_statistics.h"
+#include "schema/declare_statistics.h"
 
 namespace actsweep {
 

@@ -7,7 +7,7 @@
 
 #include <vector>
 
-#include "stats/criterion.h"
+#include "schema/criterion.h"
 #include "stats/statistic.h"
 
 namespace actsweep {

@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "stats/declare_statistics.h"
+#include "schema/declare_statistics.h"
 
 namespace actsweep {
 

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "model/observer.h"
-#include "model/share.h"
 #include "stats/field_set.h"
 #include "stats/gathered_sequences.h"
+#include "weights/share.h"
 
 namespace actsweep {
 

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <span>
 
-#include "stats/declare.h"
+#include "schema/declare.h"
 
 namespace actsweep {
 

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include "stats/declare_statistics.h"
+#include "schema/declare_statistics.h"
 
 namespace actsweep {
 

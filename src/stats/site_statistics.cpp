@@ -5,9 +5,9 @@
 #include <deque>
 
 #include "base/error.h"
+#include "schema/declare_statistics.h"
 #include "stats/channel_moments.h"
 #include "stats/class_moments.h"
-#include "stats/declare_statistics.h"
 #include "stats/magnitude_histogram.h"
 #include "stats/massive_events.h"
 #include "stats/register_moments.h"

@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
-#include "stats/declare.h"
-#include "stats/event.h"
+#include "measure/measurement.h"
+#include "schema/declare.h"
+#include "schema/event.h"
 #include "stats/field_set.h"
-#include "stats/measurement.h"
 #include "stats/row_sink.h"
 #include "stats/statistic.h"
 

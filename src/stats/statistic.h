@@ -8,9 +8,9 @@
 
 #include <vector>
 
-#include "stats/event.h"
+#include "measure/measurement.h"
+#include "schema/event.h"
 #include "stats/field_set.h"
-#include "stats/measurement.h"
 #include "stats/row_sink.h"
 
 namespace actsweep {

@@ -1,6 +1,6 @@
 #include "stats/token_extrema.h"
 
-#include "stats/declare_statistics.h"
+#include "schema/declare_statistics.h"
 
 namespace actsweep {
 

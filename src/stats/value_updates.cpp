@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "base/splitmix.h"
+#include "schema/declare_statistics.h"
 #include "stats/attention_scores.h"
-#include "stats/declare_statistics.h"
 
 namespace actsweep {
 namespace {

@@ -10,9 +10,9 @@
 
 #include "comm/group.h"
 #include "model/observer.h"
-#include "model/share.h"
 #include "stats/field_set.h"
 #include "stats/key_sets.h"
+#include "weights/share.h"
 
 namespace actsweep {
 

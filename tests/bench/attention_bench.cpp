@@ -8,7 +8,7 @@
 #include <functional>
 #include <vector>
 
-#include "model/attention.h"
+#include "kernels/attention.h"
 
 namespace {
 

@@ -7,7 +7,10 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("base", "job", "comm", "corpus", "model", "probe", "stats", "output", "plan", "run")
+FOLDERS = (
+    "base", "job", "comm", "corpus", "checkpoint", "weights", "kernels", "model", "probe", "schema",
+    "measure", "stats", "output", "plan", "run",
+)
 
 
 def command_output(program: Path, *arguments: str) -> str:

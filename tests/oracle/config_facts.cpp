@@ -8,8 +8,8 @@
 #include <string>
 
 #include "base/error.h"
-#include "model/family.h"
-#include "model/rotary.h"
+#include "checkpoint/family.h"
+#include "kernels/rotary.h"
 
 namespace actsweep {
 namespace {

@@ -7,7 +7,7 @@
 #include <functional>
 
 #include "model/expert_block.h"
-#include "model/stage_list.h"
+#include "weights/stage_list.h"
 
 namespace actsweep {
 namespace {

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "model/family.h"
+#include "checkpoint/family.h"
 
 namespace actsweep {
 namespace {

@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "stats/declare_statistics.h"
+#include "schema/declare_statistics.h"
 
 namespace actsweep {
 namespace {

@@ -1,0 +1,178 @@
+#include "checkpoint/checkpoint.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <unordered_set>
+
+#include "base/error.h"
+#include "checkpoint/unused_tensors.h"
+
+namespace actsweep {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// ORG/NAME of a path with models--ORG--NAME/snapshots/COMMIT in it; empty for any other.
+std::string name_in_cache(const fs::path& path) {
+  constexpr std::string_view kStart = "models--", kJoint = "--";
+  for (auto word = path.begin(); word != path.end(); ++word) {
+    const auto next = std::next(word);
+    if (!word->string().starts_with(kStart) || next == path.end() || *next != "snapshots") continue;
+    const auto commit = std::next(next);
+    if (commit == path.end() || commit->empty()) continue;
+    const auto name = word->string().substr(kStart.size());
+    const auto joint = name.find(kJoint);
+    if (joint == std::string::npos) return name;
+    return name.substr(0, joint) + "/" + name.substr(joint + kJoint.size());
+  }
+  return "";
+}
+
+std::string counted(size_t count, const std::string& what) {
+  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
+}  // namespace
+
+std::string checkpoint_name(const std::string& directory) {
+  std::error_code error;
+  const auto given = fs::absolute(directory, error).lexically_normal();
+  auto real = fs::weakly_canonical(directory, error);
+  if (error || !real.has_filename()) real = given;
+  for (const auto& path : {given, real}) {
+    if (auto name = name_in_cache(path); !name.empty()) return name;
+  }
+  return real.filename().string();
+}
+
+Checkpoint::Checkpoint(const std::string& directory)
+    : directory_(without_stand_ins(directory)),
+      config_(read_config(directory)),
+      family_(&family_of(config_)),
+      architecture_(read_architecture(*family_, config_)),
+      rows_(family_->rows(architecture_)),
+      files_(open_checkpoint_files(directory, config_)) {
+  architecture_.name = checkpoint_name(directory);
+  drop_missing_head();
+  find_tensors();
+  judge_unused();
+}
+
+const StoredTensor* Checkpoint::find_stored(const std::string& name) const {
+  const auto found = files_.tensors.find(name);
+  return found == files_.tensors.end() ? nullptr : &found->second;
+}
+
+/// The stored tensor of a row: under its name; without the prefix that checkpoints saved from the
+/// bare model lack; under the name that it is tied to; under another name of the same tensor. None
+/// where the file has none of them.
+const StoredTensor* Checkpoint::find(const TensorRow& row, int64_t layer) const {
+  std::vector<std::string> names = {tensor_name(row, layer)};
+  const auto add_bare = [&](const std::string& name) {
+    if (family_->prefix.empty() || !name.starts_with(family_->prefix)) return;
+    names.push_back(name.substr(family_->prefix.size()));
+  };
+  add_bare(tensor_name(row, layer));
+  const auto own_names = names.size();
+  if (!row.tied_to.empty()) {
+    names.push_back(row.tied_to);
+    add_bare(row.tied_to);
+  }
+  for (const auto& name : names) {
+    if (const auto* stored = find_stored(name)) return stored;
+  }
+  for (size_t i = 0; i < own_names; ++i) {
+    const auto alias = files_.aliases.find(names[i]);
+    if (alias != files_.aliases.end()) return find_stored(alias->second);
+  }
+  return nullptr;
+}
+
+const StoredTensor& Checkpoint::tensor(const TensorRow& row, int64_t layer) const {
+  return *used_.at(tensor_name(row, layer));
+}
+
+void Checkpoint::drop_missing_head() {
+  const auto is_head = [](const TensorRow& row) {
+    return row.weight == Weight::kHead || row.weight == Weight::kHeadBias;
+  };
+  for (const auto& row : rows_) {
+    if (is_head(row) && find(row, 0) != nullptr) return;
+  }
+  const auto rest = std::stable_partition(rows_.begin(), rows_.end(), std::not_fn(is_head));
+  missing_head_.assign(rest, rows_.end());
+  rows_.erase(rest, rows_.end());
+}
+
+void Checkpoint::require_head() const {
+  for (const auto& row : missing_head_) {
+    fail(ErrorKind::kModel,
+         "{}: tensor {}: missing; the loss needs it with shape {} by {}; without [statistics] loss "
+         "this checkpoint can be swept",
+         directory_, row.name, shape_text(row.shape), config_.path());
+  }
+}
+
+void Checkpoint::find_tensors() {
+  for (const auto& row : rows_) {
+    const int64_t copies = row.is_per_layer() ? architecture_.layers : 1;
+    for (int64_t layer = 0; layer < copies; ++layer) {
+      if (row.is_per_layer() && !row.is_in(architecture_, layer)) continue;
+      const auto name = tensor_name(row, layer);
+      const auto* tensor = find(row, layer);
+      require(tensor != nullptr, ErrorKind::kModel,
+              "{}: tensor {}: missing; {} expects it with shape {}", directory_, name,
+              config_.path(), shape_text(row.shape));
+      check(*tensor, name, row);
+      used_[name] = tensor;
+    }
+  }
+}
+
+void Checkpoint::check(const StoredTensor& tensor, const std::string& name,
+                       const TensorRow& row) const {
+  const auto& path = tensor.file->path();
+  require(tensor.shape == row.shape, ErrorKind::kModel,
+          "{}: tensor {}: expected shape {} by {}, found {}", path, name, shape_text(row.shape),
+          config_.path(), shape_text(tensor.shape));
+  require(tensor.type.has_value(), ErrorKind::kModel,
+          "{}: tensor {}: dtype: expected F64, F32, BF16 or F16, found \"{}\"", path, name,
+          tensor.type_name);
+}
+
+void Checkpoint::judge_unused() {
+  std::unordered_set<const StoredTensor*> used;
+  for (const auto& [name, tensor] : used_) used.insert(tensor);
+  const UnusedTensors unused(*family_, rows_);
+  std::vector<std::string> buffers, expected, strangers;
+  for (const auto& [name, tensor] : files_.tensors) {
+    if (used.contains(&tensor)) continue;
+    const auto verdict = unused.judge(name);
+    require(verdict != Unused::kWeight, ErrorKind::kModel,
+            "{}: tensor {}: not used by a model of type \"{}\" with {} layers as {} describes it; "
+            "found it with shape {}",
+            tensor.file->path(), name, architecture_.family, architecture_.layers, config_.path(),
+            shape_text(tensor.shape));
+    auto& list = verdict == Unused::kBuffer     ? buffers
+                 : verdict == Unused::kExpected ? expected
+                                                : strangers;
+    list.push_back(name);
+  }
+  if (!buffers.empty()) {
+    notes_.push_back(fmt::format("{}: {} left out: {}", directory_,
+                                 counted(buffers.size(), "buffer"), UnusedTensors::list(buffers)));
+  }
+  if (!expected.empty()) {
+    notes_.push_back(fmt::format("{}: {} beside the model left out: {}", directory_,
+                                 counted(expected.size(), "tensor"),
+                                 UnusedTensors::list(expected)));
+  }
+  if (!strangers.empty()) {
+    files_.warnings.push_back(fmt::format(
+        "{}: {} left out that no model of type \"{}\" has, as transformers does: {}", directory_,
+        counted(strangers.size(), "tensor"), architecture_.family, UnusedTensors::list(strangers)));
+  }
+}
+
+}  // namespace actsweep

@@ -1,0 +1,64 @@
+// A Hugging Face checkpoint directory: config, family, tensors, and the proof that they fit each
+// other.
+//
+// In: a directory with config.json and safetensors files. Out: the architecture and each tensor
+// row's tensor, mapped; nothing but headers is read. Refuses (kModel) missing tensors, wrong
+// shapes and dtypes, weights of the model that the family has no use for, and a config that
+// contradicts the weights. A head of its own may be missing: only the loss needs one.
+#pragma once
+
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "checkpoint/checkpoint_files.h"
+#include "checkpoint/family.h"
+
+namespace actsweep {
+
+class Checkpoint {
+ public:
+  explicit Checkpoint(const std::string& directory);
+  Checkpoint(const Checkpoint&) = delete;
+  Checkpoint& operator=(const Checkpoint&) = delete;
+
+  const std::string& directory() const { return directory_; }
+  const Config& config() const { return config_; }
+  const Architecture& architecture() const { return architecture_; }
+  const std::vector<TensorRow>& rows() const { return rows_; }
+  /// The tensor of a row in a layer (0-based; ignored for rows that exist once).
+  const StoredTensor& tensor(const TensorRow& row, int64_t layer) const;
+  /// All tensors that are read, by the family's names for them. Two names may have one tensor.
+  const std::unordered_map<std::string, const StoredTensor*>& used() const { return used_; }
+  /// Refuses (kModel) the loss of a checkpoint without the head that it needs.
+  void require_head() const;
+  /// What is to be said of stored tensors that are not read, one line each.
+  const std::vector<std::string>& warnings() const { return files_.warnings; }
+  /// The same of what every forward pass does without: buffers, parts beside the model.
+  const std::vector<std::string>& notes() const { return notes_; }
+
+ private:
+  const StoredTensor* find(const TensorRow& row, int64_t layer) const;
+  const StoredTensor* find_stored(const std::string& name) const;
+  void drop_missing_head();
+  void find_tensors();
+  void check(const StoredTensor& tensor, const std::string& name, const TensorRow& row) const;
+  void judge_unused();
+
+  std::string directory_;
+  Config config_;
+  const Family* family_;
+  Architecture architecture_;
+  std::vector<TensorRow> rows_;
+  CheckpointFiles files_;
+  std::unordered_map<std::string, const StoredTensor*> used_;
+  std::vector<TensorRow> missing_head_;
+  std::vector<std::string> notes_;
+};
+
+/// What people call the checkpoint of a directory: ORG/NAME in the cache of Hugging Face, else the
+/// directory's own name.
+std::string checkpoint_name(const std::string& directory);
+
+}  // namespace actsweep

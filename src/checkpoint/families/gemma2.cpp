@@ -1,0 +1,91 @@
+// Gemma 2: Gemma with a norm before and after each branch, soft caps on scores and logits, and a
+// sliding window on every other layer.
+#include <cmath>
+
+#include "checkpoint/decoder_facts.h"
+#include "checkpoint/family.h"
+#include "checkpoint/rope_facts.h"
+
+namespace actsweep {
+namespace {
+
+const ConfigKeys kGemma2Keys = {{{"vocab_size", "int", 256000},
+                                 {"hidden_size", "int", 2304},
+                                 {"intermediate_size", "int", 9216},
+                                 {"num_hidden_layers", "int", 26},
+                                 {"num_attention_heads", "int", 8},
+                                 {"num_key_value_heads", "int", 4},
+                                 {"head_dim", "int", 256},
+                                 {"hidden_activation", "str", "gelu_pytorch_tanh"},
+                                 {"max_position_embeddings", "int", 8192},
+                                 {"initializer_range", "float", 0.02},
+                                 {"rms_norm_eps", "float", 1e-06},
+                                 {"use_cache", "bool", true},
+                                 {"pad_token_id", "int|None", 0},
+                                 {"eos_token_id", "int|list[int]|None", 1},
+                                 {"bos_token_id", "int|None", 2},
+                                 {"tie_word_embeddings", "bool", true},
+                                 {"rope_parameters", "dict|None", nullptr},
+                                 {"attention_bias", "bool", false},
+                                 {"attention_dropout", "int|float|None", 0.0},
+                                 {"query_pre_attn_scalar", "int", 256},
+                                 {"sliding_window", "int|None", 4096},
+                                 {"layer_types", "list[str]|None", nullptr},
+                                 {"final_logit_softcapping", "float|None", 30.0},
+                                 {"attn_logit_softcapping", "float|None", 50.0},
+                                 {"use_bidirectional_attention", "bool|None", nullptr}}};
+
+/// A soft cap, or 0 for none. The kernels' tanh has an absolute error, which the cap multiplies.
+double read_soft_cap(const Config& config, const char* key) {
+  constexpr double kMost = 1000;
+  const double cap = config.above_zero_or(key, 0);
+  if (cap > kMost) config.refuse(key, "at most 1000");
+  return cap;
+}
+
+Architecture read_gemma2(const Config& config) {
+  Architecture facts = read_gemma2_facts(config);
+  facts.score_cap = read_soft_cap(config, "attn_logit_softcapping");
+  read_alternating_windows(config, facts);
+  read_rope(config, facts);
+  return facts;
+}
+
+}  // namespace
+
+Architecture read_gemma2_facts(const Config& config) {
+  Architecture facts = read_sizes(config);
+  check_channels_of_heads(config, facts);
+  use_gemma_facts(config, facts);
+  facts.activation = read_activation(config, "hidden_activation");
+  facts.attention_scale = 1 / std::sqrt(config.above_zero("query_pre_attn_scalar"));
+  facts.logit_cap = read_soft_cap(config, "final_logit_softcapping");
+  return facts;
+}
+
+std::vector<TensorRow> gemma2_rows(const Architecture& a) {
+  const std::string layer = "model.layers.{}.";
+  TensorRows rows(a);
+  rows.embedding("model.embed_tokens").norm(layer + "input_layernorm", Weight::kAttentionNorm);
+  add_llama_attention(a, rows);
+  rows.norm(layer + "post_attention_layernorm", Weight::kAttentionPostNorm)
+      .norm(layer + "pre_feedforward_layernorm", Weight::kMlpNorm)
+      .gate_up_down(layer + "mlp.")
+      .norm(layer + "post_feedforward_layernorm", Weight::kMlpPostNorm)
+      .norm("model.norm", Weight::kFinalNorm)
+      .head("lm_head");
+  return rows.list();
+}
+
+Family gemma2_family() {
+  return {"gemma2",
+          read_gemma2,
+          gemma2_rows,
+          {},
+          "model.",
+          "Gemma with a norm before and after each branch; soft caps on scores and "
+          "logits; score scale of its own; sliding window on every other layer",
+          kGemma2Keys};
+}
+
+}  // namespace actsweep

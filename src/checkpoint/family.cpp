@@ -1,0 +1,90 @@
+#include "checkpoint/family.h"
+
+#include "base/error.h"
+
+namespace actsweep {
+
+const std::vector<Family>& families() {
+  static const std::vector<Family> list = {gpt2_family(),
+                                           opt_family(),
+                                           gpt_neox_family(),
+                                           falcon_family(),
+                                           mpt_family(),
+                                           phi_family(),
+                                           phi3_family(),
+                                           llama_family(),
+                                           mistral_family(),
+                                           qwen2_family(),
+                                           qwen3_family(),
+                                           mixtral_family(),
+                                           qwen2_moe_family(),
+                                           qwen3_moe_family(),
+                                           gemma_family(),
+                                           gemma2_family(),
+                                           gemma3_text_family(),
+                                           olmo2_family(),
+                                           cohere_family(),
+                                           stablelm_family(),
+                                           starcoder2_family(),
+                                           gpt_bigcode_family(),
+                                           gpt_oss_family(),
+                                           clip_vision_model_family(),
+                                           clip_family(),
+                                           vit_mae_family(),
+                                           vit_family(),
+                                           dinov2_family(),
+                                           dinov2_with_registers_family(),
+                                           siglip_vision_model_family(),
+                                           siglip_family()};
+  return list;
+}
+
+std::string families_markdown() {
+  std::string table = "| `model_type` | what it brings |\n|---|---|\n";
+  for (const auto& family : families()) {
+    table += fmt::format("| `{}` | {} |\n", family.model_type, family.brings);
+  }
+  return table;
+}
+
+namespace {
+
+/// A model of several parts keeps its language model under "text_config".
+void refuse_parts(const Config& config, const std::string& type) {
+  const char* key = "text_config";
+  if (!config.has(key) || !config.values().at(key).is_object()) return;
+  const auto inner = config.section(key).text_or("model_type", "another");
+  fail(ErrorKind::kModel,
+       "{}: \"model_type\": \"{}\" is a model of several parts; expected its language model alone "
+       "(\"{}\", of type \"{}\"), as save_pretrained() of transformers writes that part",
+       config.path(), type, key, inner);
+}
+
+/// What would make another model of any family.
+void refuse_other_masks(const Config& config) {
+  const char* key = "is_causal";
+  if (!config.contains(key) || !is_falsy(config.values().at(key))) return;
+  config.refuse(key, "true: attention of every token to those before it");
+}
+
+}  // namespace
+
+const Family& family_of(const Config& config) {
+  const auto type = config.text("model_type");
+  std::string known;
+  for (const auto& family : families()) {
+    if (type == family.model_type) return family;
+    known += fmt::format("{}\"{}\"", known.empty() ? "" : ", ", family.model_type);
+  }
+  refuse_parts(config, type);
+  fail(ErrorKind::kModel, "{}: \"model_type\": expected one of {}, found \"{}\"", config.path(),
+       known, type);
+}
+
+Architecture read_architecture(const Family& family, const Config& config) {
+  auto facts = family.read(config.declared(family.keys));
+  if (!facts.reads_images()) refuse_other_masks(config);
+  return facts;
+}
+
+}  // namespace actsweep

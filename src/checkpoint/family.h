@@ -1,0 +1,94 @@
+// The list of model families. A family is one file of data in families/: how it reads its config,
+// and its tensor rows.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "checkpoint/architecture.h"
+#include "checkpoint/config.h"
+#include "checkpoint/rope_facts.h"
+#include "checkpoint/tensor_rows.h"
+
+namespace actsweep {
+
+struct Family {
+  const char* model_type;  // as config.json has it
+  Architecture (*read)(const Config& config);
+  std::vector<TensorRow> (*rows)(const Architecture& architecture);
+  /// Tensors that a checkpoint may hold and no forward pass needs; "name.*" for all that begin so.
+  std::vector<std::string> ignored = {};
+  /// The beginning of names that checkpoints saved from the bare model lack.
+  std::string prefix = {};
+  /// One line for people: norms, positions, attention, MLP, extras.
+  const char* brings = "";
+  /// What the family's class in transformers declares of config.json.
+  ConfigKeys keys = {};
+};
+
+/// All families, in the order of the documentation.
+const std::vector<Family>& families();
+
+/// The table of docs/models.md.
+std::string families_markdown();
+
+/// The family of a config; refuses (kModel) an unknown `model_type` and lists the known ones.
+const Family& family_of(const Config& config);
+
+/// What a family makes of a config, the keys that are missing by their defaults.
+Architecture read_architecture(const Family& family, const Config& config);
+
+/// What the families in the shape of Llama share: sizes, RMSNorm, rotary positions, the gated MLP.
+Architecture read_llama_facts(const Config& config, const RopeKeys& rope = {});
+
+/// The rows that they share: those of attention, with norms of queries and keys where the
+/// architecture has them; of the gated MLP; and all of them.
+void add_llama_attention(const Architecture& architecture, TensorRows& rows);
+std::vector<TensorRow> llama_rows(const Architecture& architecture);
+
+/// What GPT-2 and GPT-BigCode share; their layers, final norm and head.
+Architecture read_gpt2_facts(const Config& config);
+void add_gpt2_layers(FusedOrder order, TensorRows& rows);
+
+/// What Gemma, Gemma 2 and Gemma 3 share; what the last two share.
+void use_gemma_facts(const Config& config, Architecture& facts);
+Architecture read_gemma2_facts(const Config& config);
+std::vector<TensorRow> gemma2_rows(const Architecture& architecture);
+
+/// What Qwen2-MoE and Qwen3-MoE share.
+void read_qwen_experts(const Config& config, Architecture& facts);
+std::vector<TensorRow> qwen_moe_rows(const Architecture& architecture);
+
+Family clip_family();
+Family clip_vision_model_family();
+Family cohere_family();
+Family dinov2_family();
+Family dinov2_with_registers_family();
+Family falcon_family();
+Family gemma_family();
+Family gemma2_family();
+Family gemma3_text_family();
+Family gpt2_family();
+Family gpt_bigcode_family();
+Family gpt_neox_family();
+Family gpt_oss_family();
+Family llama_family();
+Family mistral_family();
+Family mixtral_family();
+Family mpt_family();
+Family olmo2_family();
+Family opt_family();
+Family phi_family();
+Family phi3_family();
+Family qwen2_family();
+Family qwen2_moe_family();
+Family qwen3_family();
+Family qwen3_moe_family();
+Family siglip_family();
+Family siglip_vision_model_family();
+Family stablelm_family();
+Family starcoder2_family();
+Family vit_family();
+Family vit_mae_family();
+
+}  // namespace actsweep

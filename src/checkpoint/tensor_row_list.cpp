@@ -1,0 +1,301 @@
+#include <utility>
+
+#include "base/error.h"
+#include "checkpoint/tensor_rows.h"
+
+namespace actsweep {
+namespace {
+
+/// `name` with `number` in the place of `hole`.
+std::string numbered(std::string name, const std::string& hole, int64_t number) {
+  return name.replace(name.find(hole), hole.size(), std::to_string(number));
+}
+
+}  // namespace
+
+TensorRow& TensorRows::product(const std::string& name, Weight weight, int part, Cut cut,
+                               int cut_axis, std::vector<int64_t> shape) {
+  if (is_transposed_) std::swap(shape[0], shape[1]);
+  rows_.push_back({.name = name + ".weight",
+                   .weight = weight,
+                   .part = part,
+                   .cut = cut,
+                   .cut_axis = cut_axis,
+                   .shape = std::move(shape),
+                   .is_transposed = is_transposed_});
+  return rows_.back();
+}
+
+TensorRow& TensorRows::vector(const std::string& name, Weight weight, int part, Cut cut,
+                              int64_t length) {
+  rows_.push_back({.name = name, .weight = weight, .part = part, .cut = cut, .shape = {length}});
+  return rows_.back();
+}
+
+TensorRows& TensorRows::stored_transposed() {
+  is_transposed_ = true;
+  return *this;
+}
+
+TensorRows& TensorRows::embedding(const std::string& name) {
+  rows_.push_back({.name = name + ".weight",
+                   .weight = Weight::kEmbedding,
+                   .shape = {a_.vocabulary, a_.embedding_width}});
+  return *this;
+}
+
+TensorRows& TensorRows::positions(const std::string& name) {
+  rows_.push_back({.name = name + ".weight",
+                   .weight = Weight::kPositions,
+                   .shape = {a_.position_rows, a_.channels}});
+  return *this;
+}
+
+TensorRows& TensorRows::norm(const std::string& name, Weight weight) {
+  vector(name + ".weight", weight, 0, Cut::kNone, a_.channels);
+  if (!a_.norm.has_bias) return *this;
+  const auto bias = bias_of(weight);
+  ensure(bias.has_value(), "norms of a branch's output have no bias");
+  vector(name + ".bias", *bias, 0, Cut::kNone, a_.channels);
+  return *this;
+}
+
+TensorRows& TensorRows::query_key_value(const std::string& prefix, const std::string& query,
+                                        const std::string& key, const std::string& value) {
+  const std::string* names[] = {&query, &key, &value};
+  for (int part = 0; part < 3; ++part) {
+    const Cut cut = part == 0 ? Cut::kQueryHeads : Cut::kKeyHeads;
+    const int64_t length = (part == 0 ? a_.heads : a_.kv_heads) * a_.head_width;
+    product(prefix + *names[part], Weight::kQkv, part, cut, 0, {length, a_.channels}).unit =
+        a_.head_width;
+    if (!a_.has_qkv_bias) continue;
+    vector(prefix + *names[part] + ".bias", Weight::kQkvBias, part, cut, length).unit =
+        a_.head_width;
+  }
+  return *this;
+}
+
+TensorRows& TensorRows::fused_query_key_value(const std::string& name, FusedOrder order) {
+  const int64_t group = a_.heads / a_.kv_heads, all = a_.heads + 2 * a_.kv_heads;
+  for (int part = 0; part < 3; ++part) {
+    const Cut cut = part == 0 ? Cut::kQueryHeads : Cut::kKeyHeads;
+    UnitOrder place;
+    if (order == FusedOrder::kParts) {
+      place.first = part == 0 ? 0 : a_.heads + (part - 1) * a_.kv_heads;
+    } else {
+      place = {part == 0 ? group : 1, group + 2, part == 0 ? 0 : group + part - 1};
+    }
+    auto& weight = product(name, Weight::kQkv, part, cut, 0, {all * a_.head_width, a_.channels});
+    weight.unit = a_.head_width;
+    weight.order = place;
+    if (!a_.has_qkv_bias) continue;
+    auto& bias = vector(name + ".bias", Weight::kQkvBias, part, cut, all * a_.head_width);
+    bias.unit = a_.head_width;
+    bias.order = place;
+  }
+  return *this;
+}
+
+TensorRows& TensorRows::query_key_norms(const std::string& query, const std::string& key,
+                                        bool per_head, bool has_bias) {
+  const auto add = [&](const std::string& name, Weight weight, Cut cut, int64_t heads) {
+    if (!per_head) {
+      vector(name, weight, 0, Cut::kNone, a_.head_width);
+    } else if (a_.query_key_norm == QueryKeyNorm::kAllHeads) {
+      vector(name, weight, 0, cut, heads * a_.head_width).unit = a_.head_width;
+    } else {
+      vector(name, weight, 0, cut, heads).shape = {heads, a_.head_width};
+    }
+  };
+  add(query + ".weight", Weight::kQueryNorm, Cut::kQueryHeads, a_.heads);
+  add(key + ".weight", Weight::kKeyNorm, Cut::kKeyHeads, a_.kv_heads);
+  if (!has_bias) return *this;
+  add(query + ".bias", Weight::kQueryNormBias, Cut::kQueryHeads, a_.heads);
+  add(key + ".bias", Weight::kKeyNormBias, Cut::kKeyHeads, a_.kv_heads);
+  return *this;
+}
+
+TensorRows& TensorRows::sinks(const std::string& name) {
+  vector(name, Weight::kSinks, 0, Cut::kQueryHeads, a_.heads);
+  return *this;
+}
+
+TensorRows& TensorRows::extra_key_value(const std::string& key, const std::string& value) {
+  for (const auto& [name, weight] :
+       {std::pair(&key, Weight::kExtraKey), std::pair(&value, Weight::kExtraValue)}) {
+    vector(*name, weight, 0, Cut::kQueryHeads, a_.heads).shape = {a_.heads, a_.head_width};
+  }
+  return *this;
+}
+
+TensorRows& TensorRows::attention_output(const std::string& name) {
+  product(name, Weight::kAttentionOutput, 0, Cut::kQueryHeads, 1,
+          {a_.channels, a_.heads * a_.head_width})
+      .unit = a_.head_width;
+  if (a_.has_output_bias) {
+    vector(name + ".bias", Weight::kAttentionOutputBias, 0, Cut::kNone, a_.channels);
+  }
+  return *this;
+}
+
+TensorRows& TensorRows::query_key_norms_by_head(const std::string& query, const std::string& key) {
+  const auto add = [&](const std::string& name, Weight weight, Cut cut, int64_t heads) {
+    for (int64_t head = 0; head < heads; ++head) {
+      vector(numbered(name, "{h}", head), weight, 0, cut, a_.head_width).only_unit = head;
+    }
+  };
+  add(query + ".weight", Weight::kQueryNorm, Cut::kQueryHeads, a_.heads);
+  add(key + ".weight", Weight::kKeyNorm, Cut::kKeyHeads, a_.kv_heads);
+  return *this;
+}
+
+void TensorRows::down(const std::string& name, Cut cut, int64_t width) {
+  product(name, Weight::kDown, 0, cut, 1, {a_.channels, width});
+  if (a_.has_mlp_bias) vector(name + ".bias", Weight::kDownBias, 0, Cut::kNone, a_.channels);
+}
+
+void TensorRows::gated_mlp(const std::string& prefix, Cut cut, int64_t width) {
+  for (const auto& [name, part] : {std::pair("gate_proj", 0), std::pair("up_proj", 1)}) {
+    product(prefix + name, Weight::kGateUp, part, cut, 0, {width, a_.channels});
+    if (a_.has_mlp_bias) vector(prefix + name + ".bias", Weight::kGateUpBias, part, cut, width);
+  }
+  down(prefix + "down_proj", cut, width);
+}
+
+TensorRows& TensorRows::gate_up_down(const std::string& prefix) {
+  const auto first = rows_.size();
+  gated_mlp(prefix, Cut::kFeedForward, a_.ffn_width);
+  if (a_.experts.count > 0) belong_to(TensorRow::Layers::kDense, first);
+  return *this;
+}
+
+TensorRows& TensorRows::fused_gate_up_down(const std::string& gate_up,
+                                           const std::string& down_name) {
+  for (int part = 0; part < 2; ++part) {
+    product(gate_up, Weight::kGateUp, part, Cut::kFeedForward, 0, {2 * a_.ffn_width, a_.channels})
+        .order.first = part * a_.ffn_width;
+    if (!a_.has_mlp_bias) continue;
+    vector(gate_up + ".bias", Weight::kGateUpBias, part, Cut::kFeedForward, 2 * a_.ffn_width)
+        .order.first = part * a_.ffn_width;
+  }
+  down(down_name, Cut::kFeedForward, a_.ffn_width);
+  return *this;
+}
+
+TensorRows& TensorRows::up_down(const std::string& up, const std::string& down_name) {
+  product(up, Weight::kGateUp, 0, Cut::kFeedForward, 0, {a_.ffn_width, a_.channels});
+  if (a_.has_mlp_bias) {
+    vector(up + ".bias", Weight::kGateUpBias, 0, Cut::kFeedForward, a_.ffn_width);
+  }
+  down(down_name, Cut::kFeedForward, a_.ffn_width);
+  return *this;
+}
+
+TensorRows& TensorRows::router(const std::string& name, bool has_bias) {
+  const auto first = rows_.size();
+  product(name, Weight::kRouter, 0, Cut::kNone, 0, {a_.experts.count, a_.channels});
+  if (has_bias) vector(name + ".bias", Weight::kRouterBias, 0, Cut::kNone, a_.experts.count);
+  belong_to(TensorRow::Layers::kExperts, first);
+  return *this;
+}
+
+TensorRows& TensorRows::experts(const std::string& prefix, const std::string& gate,
+                                const std::string& up, const std::string& down_name) {
+  const int64_t width = a_.experts.ffn_width;
+  const auto first = rows_.size();
+  for (int64_t expert = 0; expert < a_.experts.count; ++expert) {
+    const auto name = numbered(prefix, "{e}", expert);
+    const auto add = [&](const std::string& suffix, Weight weight, int part, int64_t out,
+                         int64_t in) {
+      product(name + suffix, weight, part, Cut::kExperts, 0, {out, in}).only_unit = expert;
+    };
+    add(gate, Weight::kExpertGateUp, 0, width, a_.channels);
+    add(up, Weight::kExpertGateUp, 1, width, a_.channels);
+    add(down_name, Weight::kExpertDown, 0, a_.channels, width);
+  }
+  belong_to(TensorRow::Layers::kExperts, first);
+  return *this;
+}
+
+TensorRows& TensorRows::alternating_experts(const std::string& gate_up,
+                                            const std::string& down_name) {
+  const int64_t count = a_.experts.count, width = a_.experts.ffn_width, c = a_.channels;
+  const auto first = rows_.size();
+  for (int64_t expert = 0; expert < count; ++expert) {
+    const auto add = [&](const std::string& name, Weight weight, std::vector<int64_t> shape,
+                         int part = 0, UnitOrder order = {}) {
+      const bool is_product = shape.size() == 3;
+      rows_.push_back({.name = name,
+                       .weight = weight,
+                       .part = part,
+                       .cut = Cut::kExperts,
+                       .shape = std::move(shape),
+                       .order = order,
+                       .is_transposed = is_product,
+                       .only_unit = expert,
+                       .is_stacked = true});
+    };
+    for (int part = 0; part < 2; ++part) {
+      const UnitOrder order = {1, 2, part};
+      add(gate_up, Weight::kExpertGateUp, {count, c, 2 * width}, part, order);
+      add(gate_up + "_bias", Weight::kExpertGateUpBias, {count, 2 * width}, part, order);
+    }
+    add(down_name, Weight::kExpertDown, {count, width, c});
+    add(down_name + "_bias", Weight::kExpertDownBias, {count, c});
+  }
+  belong_to(TensorRow::Layers::kExperts, first);
+  return *this;
+}
+
+TensorRows& TensorRows::shared_expert(const std::string& prefix, const std::string& gate) {
+  const auto first = rows_.size();
+  gated_mlp(prefix, Cut::kSharedFeedForward, a_.experts.shared_width);
+  product(gate, Weight::kSharedGate, 0, Cut::kNone, 0, {1, a_.channels});
+  belong_to(TensorRow::Layers::kExperts, first);
+  return *this;
+}
+
+void TensorRows::belong_to(TensorRow::Layers layers, size_t first) {
+  for (auto row = first; row < rows_.size(); ++row) rows_[row].layers = layers;
+}
+
+TensorRows& TensorRows::head(const std::string& name) {
+  auto& embedding = rows_.front();
+  ensure(embedding.weight == Weight::kEmbedding, "a family lists its embedding first");
+  const auto own_name = name + ".weight";
+  if (a_.ties_embeddings) embedding.tied_to = own_name;
+  rows_.push_back({.name = own_name,
+                   .tied_to = a_.ties_embeddings ? rows_.front().name : "",
+                   .weight = Weight::kHead,
+                   .cut = Cut::kVocabulary,
+                   .shape = {a_.vocabulary, a_.embedding_width}});
+  if (a_.has_head_bias) {
+    vector(name + ".bias", Weight::kHeadBias, 0, Cut::kVocabulary, a_.vocabulary);
+  }
+  return *this;
+}
+
+TensorRows& TensorRows::parameter(const std::string& name, Weight weight,
+                                  std::vector<int64_t> shape) {
+  rows_.push_back({.name = name, .weight = weight, .shape = std::move(shape)});
+  return *this;
+}
+
+TensorRows& TensorRows::patches(const std::string& name) {
+  parameter(name + ".weight", Weight::kPatches, {a_.channels, 3, a_.image.patch, a_.image.patch});
+  if (a_.image.has_patch_bias)
+    vector(name + ".bias", Weight::kPatchBias, 0, Cut::kNone, a_.channels);
+  return *this;
+}
+
+TensorRows& TensorRows::projections(const std::string& in, const std::string& out) {
+  rows_.push_back({.name = in + ".weight",
+                   .weight = Weight::kEmbeddingProjection,
+                   .shape = {a_.channels, a_.embedding_width}});
+  rows_.push_back({.name = out + ".weight",
+                   .weight = Weight::kHeadProjection,
+                   .shape = {a_.embedding_width, a_.channels}});
+  return *this;
+}
+
+}  // namespace actsweep

@@ -1,0 +1,79 @@
+#include "checkpoint/tensor_rows.h"
+
+#include <utility>
+
+namespace actsweep {
+
+bool stays_float32(Weight weight) {
+  switch (weight) {
+    case Weight::kAttentionNorm:
+    case Weight::kAttentionNormBias:
+    case Weight::kQueryNorm:
+    case Weight::kQueryNormBias:
+    case Weight::kKeyNorm:
+    case Weight::kKeyNormBias:
+    case Weight::kSinks:
+    case Weight::kExtraKey:
+    case Weight::kExtraValue:
+    case Weight::kAttentionPostNorm:
+    case Weight::kAttentionScale:
+    case Weight::kMlpScale:
+    case Weight::kMlpNorm:
+    case Weight::kMlpNormBias:
+    case Weight::kMlpPostNorm:
+    case Weight::kFinalNorm:
+    case Weight::kFinalNormBias:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool is_of_head(Weight weight) {
+  return weight == Weight::kFinalNorm || weight == Weight::kFinalNormBias ||
+         weight == Weight::kHeadProjection || weight == Weight::kHead ||
+         weight == Weight::kHeadBias;
+}
+
+std::optional<Weight> bias_of(Weight norm) {
+  switch (norm) {
+    case Weight::kAttentionNorm:
+      return Weight::kAttentionNormBias;
+    case Weight::kMlpNorm:
+      return Weight::kMlpNormBias;
+    case Weight::kFinalNorm:
+      return Weight::kFinalNormBias;
+    case Weight::kEmbeddingNorm:
+      return Weight::kEmbeddingNormBias;
+    default:
+      return std::nullopt;
+  }
+}
+
+std::string tensor_name(const TensorRow& row, int64_t layer) {
+  std::string name = row.name;
+  const auto hole = name.find("{}");
+  if (hole != std::string::npos) name.replace(hole, 2, std::to_string(layer));
+  return name;
+}
+
+bool TensorRow::is_in(const Architecture& architecture, int64_t layer) const {
+  return layers == Layers::kAll || architecture.has_experts(layer) == (layers == Layers::kExperts);
+}
+
+std::vector<int64_t> TensorRow::whole_shape() const {
+  auto own = shape;
+  if (is_stacked) own.erase(own.begin());
+  if (is_transposed) std::swap(own[0], own[1]);
+  return own;
+}
+
+std::vector<int64_t> TensorRow::shape_of(int64_t units) const {
+  auto own = whole_shape();
+  own[cut_axis] = units * unit;
+  return own;
+}
+
+int64_t TensorRow::all_units() const { return whole_shape()[cut_axis] / order.group_stride / unit; }
+
+}  // namespace actsweep

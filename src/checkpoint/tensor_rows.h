@@ -1,0 +1,193 @@
+// Tensor rows: which tensor of a checkpoint, or which part of it, becomes which part of which
+// weight, and along which axis ranks cut it.
+//
+// A family lists its rows once, as data, with the help of TensorRows. Loading loops over them and
+// proves that each checkpoint tensor was used or is on the family's ignore list. A row whose name
+// holds "{}" exists once per layer.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "checkpoint/architecture.h"
+
+namespace actsweep {
+
+/// The weights of the forward pass. A fused weight consists of parts, in the order of their
+/// numbers. Shapes are those of one rank.
+enum class Weight {
+  kAttentionNorm,  // [C]
+  kAttentionNormBias,
+  kQkv,        // [(Hq + 2 Hkv) D, C]: part 0 query, 1 key, 2 value
+  kQkvBias,    // [(Hq + 2 Hkv) D]
+  kQueryNorm,  // [D], [Hq, D] or [Hq D]
+  kQueryNormBias,
+  kKeyNorm,
+  kKeyNormBias,
+  kSinks,            // [Hq] a logit per head that takes part in the softmax
+  kExtraKey,         // [Hq, D] a key of each head that every query sees
+  kExtraValue,       // [Hq, D]
+  kAttentionOutput,  // [C, Hq D]
+  kAttentionOutputBias,
+  kAttentionPostNorm,  // [C] of the attention's output
+  kAttentionScale,     // [C] the attention's output is multiplied by it (LayerScale)
+  kMlpNorm,            // [C]
+  kMlpNormBias,
+  kGateUp,      // [2 F, C]: part 0 gate, 1 up; [F, C] where the MLP has no gate
+  kGateUpBias,  // [2 F]
+  kDown,        // [C, F]
+  kDownBias,
+  kRouter,            // [E, C], whole on every rank
+  kRouterBias,        // [E]
+  kExpertGateUp,      // [experts * 2 F, C]: gate and up of each expert
+  kExpertGateUpBias,  // [experts * 2 F]
+  kExpertDown,        // [experts * C, F]
+  kExpertDownBias,    // [experts * C]
+  kSharedGate,        // [1, C]: the dense MLP beside experts is multiplied by its sigmoid
+  kMlpPostNorm,       // [C] of the MLP's output
+  kMlpScale,          // [C] the MLP's output is multiplied by it
+  kFinalNorm,         // [C]
+  kFinalNormBias,
+  kHeadProjection,       // [embedding width, C]
+  kHead,                 // [V, embedding width]
+  kHeadBias,             // [V]
+  kEmbedding,            // [V, embedding width], gathered from the map, never loaded; so are these
+  kPositions,            // [positions, C]
+  kEmbeddingProjection,  // [C, embedding width]
+  kPatches,              // [C, 3, patch, patch]
+  kPatchBias,            // [C]
+  kClassToken,           // [C] elements
+  kRegisters,            // [registers, C] elements
+  kSinkToken,            // [C] before the first token
+  kEmbeddingNorm,        // [C] of the residual stream before the first layer
+  kEmbeddingNormBias,
+};
+inline constexpr int kWeights = static_cast<int>(Weight::kEmbeddingNormBias) + 1;
+
+/// Norms and sinks stay float32 whatever the dtype of the products.
+bool stays_float32(Weight weight);
+bool is_of_head(Weight weight);
+/// The bias of a norm over the channels; empty for a norm of a branch's output, which has none.
+std::optional<Weight> bias_of(Weight norm);
+
+/// Which units of an axis a rank holds.
+enum class Cut {
+  kNone,
+  kQueryHeads,
+  kKeyHeads,
+  kFeedForward,
+  kSharedFeedForward,
+  kExperts,
+  kVocabulary
+};
+
+/// Where unit u of a part stands among the units of the stored axis: u / per_group * group_stride +
+/// u % per_group + first. As stored alone: {}.
+struct UnitOrder {
+  int64_t per_group = 1;
+  int64_t group_stride = 1;
+  int64_t first = 0;
+
+  int64_t place(int64_t unit) const {
+    return unit / per_group * group_stride + unit % per_group + first;
+  }
+};
+
+struct TensorRow {
+  std::string name;          // "model.layers.{}.mlp.up_proj.weight"
+  std::string tied_to = {};  // the tensor to take where `name` is not stored
+  Weight weight = Weight::kEmbedding;
+  int part = 0;
+  Cut cut = Cut::kNone;
+  int cut_axis = 0;            // of the weight
+  std::vector<int64_t> shape;  // in the checkpoint
+  int64_t unit = 1;            // elements of the axis per unit of the cut: D for heads
+  UnitOrder order = {};
+  bool is_transposed = false;  // the checkpoint holds the last two axes exchanged
+  int64_t only_unit = -1;      // the row belongs to this one unit of the cut, and is read whole
+  bool is_stacked = false;     // the checkpoint's first axis counts units; the row is one of them
+  enum class Layers { kAll, kDense, kExperts } layers = Layers::kAll;
+
+  bool is_per_layer() const { return name.find("{}") != std::string::npos; }
+  bool is_in(const Architecture& architecture, int64_t layer) const;
+  /// The part of the weight as the row gives it whole, in the weight's own order of axes; with all
+  /// units that the stored axis interleaves.
+  std::vector<int64_t> whole_shape() const;
+  /// The part of the weight that a rank reads which holds `units` units of the cut axis.
+  std::vector<int64_t> shape_of(int64_t units) const;
+  /// Units along the cut axis where it is read whole.
+  int64_t all_units() const;
+};
+
+/// The name of a row's tensor in layer `layer` (0-based).
+std::string tensor_name(const TensorRow& row, int64_t layer);
+
+/// How a fused tensor holds query, key and value.
+enum class FusedOrder {
+  kParts,     // all queries, all keys, all values
+  kKeyHeads,  // for each key/value head: its queries, its key, its value
+};
+
+/// Builds a family's rows from the names of its tensors; shapes follow from the architecture. A
+/// name stands without ".weight" and ".bias".
+class TensorRows {
+ public:
+  explicit TensorRows(const Architecture& architecture) : a_(architecture) {}
+
+  /// Products are stored as [in, out] from here on, as GPT-2's Conv1D has them.
+  TensorRows& stored_transposed();
+  TensorRows& embedding(const std::string& name);
+  TensorRows& positions(const std::string& name);
+  /// A norm over the channels, with a bias where the norms have one.
+  TensorRows& norm(const std::string& name, Weight weight);
+  TensorRows& query_key_value(const std::string& prefix, const std::string& query,
+                              const std::string& key, const std::string& value);
+  TensorRows& fused_query_key_value(const std::string& name, FusedOrder order);
+  /// Norms of queries and keys with one weight for all heads (`per_head` false) or one for each.
+  TensorRows& query_key_norms(const std::string& query, const std::string& key, bool per_head,
+                              bool has_bias);
+  TensorRows& sinks(const std::string& name);
+  TensorRows& extra_key_value(const std::string& key, const std::string& value);
+  TensorRows& attention_output(const std::string& name);
+  /// A norm per head and tensor: "{h}" in the names is the head's number.
+  TensorRows& query_key_norms_by_head(const std::string& query, const std::string& key);
+  /// gate_proj, up_proj and down_proj.
+  TensorRows& gate_up_down(const std::string& prefix);
+  TensorRows& fused_gate_up_down(const std::string& gate_up, const std::string& down);
+  TensorRows& up_down(const std::string& up, const std::string& down);
+  /// Experts whose tensors stand alone: "{e}" in `prefix` is the expert's number.
+  TensorRows& router(const std::string& name, bool has_bias);
+  TensorRows& experts(const std::string& prefix, const std::string& gate, const std::string& up,
+                      const std::string& down);
+  /// Experts in one tensor [E, C, 2 F] whose columns alternate between gate and up, and one
+  /// [E, F, C]; biases `name`_bias.
+  TensorRows& alternating_experts(const std::string& gate_up, const std::string& down);
+  /// The dense MLP beside experts, and the gate that its output is multiplied by.
+  TensorRows& shared_expert(const std::string& prefix, const std::string& gate);
+  /// The unembedding; of a tied pair either stands for the other.
+  TensorRows& head(const std::string& name);
+  /// The parameter `name` itself, whole on every rank.
+  TensorRows& parameter(const std::string& name, Weight weight, std::vector<int64_t> shape);
+  /// The convolution that makes channels of patches.
+  TensorRows& patches(const std::string& name);
+  TensorRows& projections(const std::string& in, const std::string& out);
+
+  const std::vector<TensorRow>& list() const { return rows_; }
+
+ private:
+  TensorRow& product(const std::string& name, Weight weight, int part, Cut cut, int cut_axis,
+                     std::vector<int64_t> shape);
+  TensorRow& vector(const std::string& name, Weight weight, int part, Cut cut, int64_t length);
+  void gated_mlp(const std::string& prefix, Cut cut, int64_t width);
+  void down(const std::string& name, Cut cut, int64_t width);
+  /// Rows from `first` on belong to the layers with experts, or to those without.
+  void belong_to(TensorRow::Layers layers, size_t first);
+
+  const Architecture& a_;
+  std::vector<TensorRow> rows_;
+  bool is_transposed_ = false;
+};
+
+}  // namespace actsweep

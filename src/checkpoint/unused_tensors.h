@@ -1,0 +1,41 @@
+// What becomes of the stored tensors that no row of a family names.
+//
+// transformers drops all of them, most with a warning. Here they are left out and said, but a
+// weight of a layer, or of another module that the model has, is none to be left out: the model
+// without it would be another one.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "checkpoint/family.h"
+
+namespace actsweep {
+
+enum class Unused {
+  kBuffer,    // of rotary tables and masks, made anew by every forward pass
+  kExpected,  // on the family's list
+  kStranger,  // no part of the model: another head, say
+  kWeight,    // of the model's own layers or modules
+};
+
+class UnusedTensors {
+ public:
+  UnusedTensors(const Family& family, const std::vector<TensorRow>& rows);
+
+  Unused judge(const std::string& name) const;
+  /// Names as messages list them: a number for a layer is "{}", and each kind is there once.
+  static std::string list(const std::vector<std::string>& names);
+
+ private:
+  bool is_expected(const std::string& name) const;
+  bool is_of_model(const std::string& name) const;
+  std::string without_prefix(const std::string& name) const;
+
+  const Family* family_;
+  std::set<std::string> layer_words_;  // what stands before a layer's number: "layers", "h"
+  std::set<std::string> modules_;      // outside layers: "model.norm"
+};
+
+}  // namespace actsweep

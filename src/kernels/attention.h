@@ -1,0 +1,70 @@
+// Causal self-attention over a rank's heads, without any T x T tensor.
+//
+// In: the fused projection's rows after rotary. Out: the heads' outputs as rows. A window W lets
+// query i see key j where i - W < j <= i; padding stands on the right, so no real row sees it.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "weights/share.h"
+
+namespace actsweep {
+
+struct AttentionShape {
+  int64_t positions = 0;  // T; the rows hold whole sequences
+  int64_t query_heads = 0;
+  int64_t key_heads = 0;
+  int64_t width = 0;      // D
+  int64_t window = 0;     // 0: all keys before the query
+  bool is_causal = true;  // else every query sees every key, and there is no window
+};
+
+/// How scores become probabilities: s = cap * tanh(scale * q.k / cap) + key_bias, then a softmax in
+/// which each head's sink and extra key take part.
+struct ScoreFacts {
+  double scale = 1;
+  double cap = 0;               // 0: none
+  at::Tensor key_bias = {};     // [query heads, positions] float32, or undefined
+  at::Tensor extra_key = {};    // [query heads, D] float32, or undefined: one more key that every
+  at::Tensor extra_value = {};  // query sees, and its value
+  at::Tensor sinks = {};        // [query heads] float32, or undefined
+};
+
+/// The query and key heads of one call.
+struct AttentionCall {
+  AttentionShape shape;
+  ScoreFacts scores;
+  std::vector<HeadRun> runs;  // query heads with an equal share of key/value heads
+};
+
+/// What is left of the probabilities of each query and head, over all slots that it sees: keys, the
+/// sink and the extra key.
+struct AttentionSummary {
+  at::Tensor log_sum_exp;  // [n, query_heads] float32
+  at::Tensor entropy;      // [n, query_heads] float32, nats
+};
+
+/// qkv [n, (query_heads + 2 key_heads) D] -> out [n, query_heads D], and the summary where it is
+/// asked for.
+void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out,
+            AttentionSummary* summary = nullptr);
+
+/// The same on a CPU, by a kernel of choice: sums and the softmax are float32 whatever the dtype of
+/// the rows.
+namespace cpu {
+struct AttentionKernel;
+/// Those that this machine can run on heads of D = `width` channels, the fastest first.
+std::vector<const AttentionKernel*> attention_kernels(at::ScalarType dtype, int64_t width);
+void attend(const at::Tensor& qkv, const AttentionCall& call, const AttentionKernel& kernel,
+            at::Tensor& out, AttentionSummary* summary = nullptr);
+}  // namespace cpu
+
+/// The same by ATen's device-independent operators: what runs on a GPU.
+namespace aten {
+void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out,
+            AttentionSummary* summary = nullptr);
+}  // namespace aten
+
+}  // namespace actsweep

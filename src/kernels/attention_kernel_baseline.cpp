@@ -1,0 +1,16 @@
+#include <cstdint>
+
+namespace actsweep::cpu {
+namespace {
+constexpr int kVectorBytes = 16;
+constexpr int kRows = 4;
+}  // namespace
+}  // namespace actsweep::cpu
+
+#include "kernels/attention_kernel.inc"
+
+namespace actsweep::cpu {
+
+const AttentionKernel kAttentionBaseline = {kRows, kLanes, kScoreStride, 1, attend<Float32Words>};
+
+}  // namespace actsweep::cpu

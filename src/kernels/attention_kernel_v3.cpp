@@ -1,0 +1,16 @@
+#include <cstdint>
+
+namespace actsweep::cpu {
+namespace {
+constexpr int kVectorBytes = 32;
+constexpr int kRows = 6;
+}  // namespace
+}  // namespace actsweep::cpu
+
+#include "kernels/attention_kernel.inc"
+
+namespace actsweep::cpu {
+
+const AttentionKernel kAttentionV3 = {kRows, kLanes, kScoreStride, 1, attend<Float32Words>};
+
+}  // namespace actsweep::cpu

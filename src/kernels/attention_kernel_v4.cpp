@@ -1,0 +1,16 @@
+#include <cstdint>
+
+namespace actsweep::cpu {
+namespace {
+constexpr int kVectorBytes = 64;
+constexpr int kRows = 12;
+}  // namespace
+}  // namespace actsweep::cpu
+
+#include "kernels/attention_kernel.inc"
+
+namespace actsweep::cpu {
+
+const AttentionKernel kAttentionV4 = {kRows, kLanes, kScoreStride, 1, attend<Float32Words>};
+
+}  // namespace actsweep::cpu

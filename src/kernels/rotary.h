@@ -1,0 +1,41 @@
+// Rotary position embedding (arXiv 2104.09864): the tables of cosines and sines.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "checkpoint/architecture.h"
+
+namespace actsweep {
+
+/// Angular frequency of each pair of a head's rotated channels, [width / 2], for a sequence of
+/// `length` positions. Scalings as transformers' ROPE_INIT_FUNCTIONS: llama3 follows Meta's
+/// released Llama 3.1 code, yarn arXiv 2309.00071, longrope arXiv 2402.13753.
+std::vector<double> rotary_frequencies(const Rope& rope, int64_t length);
+
+struct RotaryTable {
+  at::Tensor cos;  // [positions, width / 2] float32
+  at::Tensor sin;  // [positions, width / 2] float32
+  bool is_interleaved = false;
+};
+
+/// The tables that a model's layers and sequences need, made when first asked for.
+class RotaryTables {
+ public:
+  /// `positions`: of the longest window.
+  RotaryTables(const Architecture& architecture, int64_t positions, at::Device device);
+
+  /// The table of a rope for a sequence of `length` positions.
+  const RotaryTable& table(int rope, int64_t length);
+
+ private:
+  std::vector<Rope> ropes_;
+  int64_t positions_;
+  at::Device device_;
+  std::map<std::pair<int, int64_t>, RotaryTable> tables_;  // by rope and length class
+};
+
+}  // namespace actsweep

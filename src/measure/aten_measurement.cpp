@@ -1,0 +1,167 @@
+// The measurement by ATen operators, for tensors of any device.
+//
+// The only waits for the device are one for which tokens are finite and one for the rows of each
+// chunk of tokens. Sums by class are products with the matrix of who has which class: their order
+// of additions is fixed, unlike that of atomic additions.
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <span>
+
+#include "measure/measurement.h"
+#include "schema/declare.h"
+
+namespace actsweep {
+
+namespace {
+
+constexpr int64_t kChunkValues =
+    1 << 24;  // bounds the work space: 0.5 GiB of 64-bit selection keys and squares
+
+/// The finite tokens of a micro-batch, in order.
+struct FiniteTokens {
+  std::vector<int64_t> row;    // of the batch
+  std::vector<int64_t> token;  // among the real tokens
+  std::vector<int64_t> token_class;
+  std::vector<int64_t> window_begin;  // [S + 1] where each window's tokens begin
+};
+
+at::Tensor on_device(const std::vector<int64_t>& values, const at::Tensor& like) {
+  return at::tensor(values, at::kLong).to(like.device());
+}
+
+/// Copies `from` [n, width], of any device, to the rows `token` of `to` [N, width_to].
+template <typename To, typename From>
+void scatter_rows(const at::Tensor& from, std::span<const int64_t> token, std::vector<To>& to,
+                  int64_t width_to) {
+  const at::Tensor host = from.to(at::kCPU).contiguous();
+  const From* values = host.const_data_ptr<From>();
+  const int64_t width = host.dim() > 1 ? host.size(1) : 1;
+  for (size_t i = 0; i < token.size(); ++i) {
+    for (int64_t j = 0; j < width; ++j) {
+      to[token[i] * width_to + j] = static_cast<To>(values[static_cast<int64_t>(i) * width + j]);
+    }
+  }
+}
+
+class AtenMeasurement : public Measurement {
+ public:
+  AtenMeasurement(int64_t channels, int64_t top_k) : channels_(channels), top_k_(top_k) {}
+  size_t depth() const override { return of_batch_.size(); }
+  void start(const SiteBatch& batch) override;
+  const Measured& finish() override { return of_batch_[finished_++ % of_batch_.size()]; }
+
+ private:
+  FiniteTokens find_finite(const SiteBatch& batch);
+  void measure_tokens(const at::Tensor& x, std::span<const int64_t> token);
+  void add_sums(const at::Tensor& x, std::span<const int64_t> token_class);
+
+  int64_t channels_;
+  int64_t top_k_;
+  std::array<Measured, 2> of_batch_;
+  Measured* measured_ = nullptr;  // of the micro-batch that starts
+  size_t started_ = 0;
+  size_t finished_ = 0;
+};
+
+void AtenMeasurement::start(const SiteBatch& batch) {
+  measured_ = &of_batch_[started_++ % of_batch_.size()];
+  measured_->prepare_rows(*batch.labels, top_k_);
+  measured_->clear_sums(channels_, batch.rows.device());
+  const FiniteTokens finite = find_finite(batch);
+  const auto count = static_cast<int64_t>(finite.row.size());
+  const at::Tensor row = on_device(finite.row, batch.rows);  // [finite tokens] int64
+  const int64_t chunk = std::max<int64_t>(1, kChunkValues / channels_);
+  for (int64_t first = 0; first < count; first += chunk) {
+    const int64_t length = std::min(chunk, count - first);
+    const at::Tensor x = batch.rows.index_select(0, row.narrow(0, first, length));
+    measure_tokens(x, std::span(finite.token).subspan(first, length));
+    add_sums(x, std::span(finite.token_class).subspan(first, length));
+  }
+  std::vector<at::Tensor> median;  // of the windows with a finite token
+  std::vector<int64_t> window;
+  for (size_t i = 0; i + 1 < finite.window_begin.size(); ++i) {
+    const int64_t first = finite.window_begin[i], length = finite.window_begin[i + 1] - first;
+    if (length == 0) continue;
+    const at::Tensor x = batch.rows.index_select(0, row.narrow(0, first, length));
+    median.push_back(x.abs().flatten().median());
+    window.push_back(static_cast<int64_t>(i));
+  }
+  if (!median.empty()) {
+    scatter_rows<float, float>(at::stack(median), window, measured_->sequence_median, 1);
+  }
+}
+
+FiniteTokens AtenMeasurement::find_finite(const SiteBatch& batch) {
+  const OwnedRows& labels = *batch.labels;
+  // [row_count] bool: a NaN or infinite value makes the largest magnitude so
+  const at::Tensor is_finite = batch.rows.abs().amax(1).isfinite().to(at::kCPU);
+  const bool* row_is_finite = is_finite.const_data_ptr<bool>();
+  FiniteTokens finite;
+  int64_t token = 0;
+  measured_->nonfinite_tokens = 0;
+  finite.window_begin.push_back(0);
+  for (size_t i = 0; i < labels.windows.size(); ++i) {
+    const int64_t first = static_cast<int64_t>(i) * labels.padded_length;
+    for (int64_t row = first; row < first + labels.windows[i].length(); ++row, ++token) {
+      measured_->is_finite[token] = row_is_finite[row];
+      if (!row_is_finite[row]) {
+        ++measured_->nonfinite_tokens;
+        continue;
+      }
+      finite.row.push_back(row);
+      finite.token.push_back(token);
+      finite.token_class.push_back(labels.token_class[row]);
+    }
+    finite.window_begin.push_back(static_cast<int64_t>(finite.row.size()));
+  }
+  return finite;
+}
+
+/// The rows of the tokens whose activations are `x` [n, C].
+void AtenMeasurement::measure_tokens(const at::Tensor& x, std::span<const int64_t> token) {
+  const at::Tensor magnitude = x.abs();                                // [n, C]
+  const at::Tensor bits = magnitude.view(at::kInt).to(at::kLong);      // [n, C]
+  const at::Tensor channel = at::arange(channels_, bits.options());    // [C]
+  const at::Tensor complement = channel.neg().add(int64_t{kNoIndex});  // [C]
+  // Falling magnitude, then rising channel, is the falling order of this number.
+  const at::Tensor key = bits.bitwise_left_shift(32).bitwise_or(complement);
+  const int64_t kept = std::min(top_k_, channels_);
+  const at::Tensor top = std::get<0>(key.topk(kept, 1));  // [n, kept], falling
+  const at::Tensor top_channel = top.bitwise_and(int64_t{kNoIndex}).neg().add(int64_t{kNoIndex});
+  scatter_rows<uint32_t, int64_t>(top_channel, token, measured_->token_top_channel, top_k_);
+  scatter_rows<float, float>(x.gather(1, top_channel), token, measured_->token_top_value, top_k_);
+  scatter_rows<float, float>(std::get<0>(magnitude.median(1)), token, measured_->token_median, 1);
+  const at::Tensor norm = x.to(at::kDouble).square().sum(1).sqrt().to(at::kFloat);
+  scatter_rows<float, float>(norm, token, measured_->token_norm, 1);
+}
+
+/// Adds the finite rows `x` [n, C] to the sums.
+void AtenMeasurement::add_sums(const at::Tensor& x, std::span<const int64_t> token_class) {
+  const at::Tensor class_index =
+      on_device(std::vector<int64_t>(token_class.begin(), token_class.end()), x);  // [n]
+  const at::Tensor number = at::arange(kClasses, class_index.options());
+  const at::Tensor is_of_class = number.unsqueeze(1).eq(class_index.unsqueeze(0));  // [classes, n]
+  const at::Tensor weight = is_of_class.to(at::kDouble);
+  measured_->class_count.add_(is_of_class.sum(1));
+  const at::Tensor value = x.to(at::kDouble);
+  measured_->class_sum.add_(weight.mm(value));
+  const at::Tensor square = value.square();
+  measured_->class_sum_square.add_(weight.mm(square));
+  measured_->sum_fourth.add_(square.square().sum(0));
+  const at::Tensor magnitude = x.abs();
+  measured_->max_magnitude = at::maximum(measured_->max_magnitude, magnitude.amax(0));
+  measured_->count_above_6.add_(magnitude.ge(6).sum(0));
+  const at::Tensor bin = magnitude.view(at::kInt).bitwise_right_shift(16).flatten();
+  measured_->histogram.add_(at::bincount(bin, {}, kMagnitudeBins));
+}
+
+}  // namespace
+
+std::unique_ptr<Measurement> make_aten_measurement(int64_t channels, int64_t top_k) {
+  return std::make_unique<AtenMeasurement>(channels, top_k);
+}
+
+}  // namespace actsweep

@@ -1,0 +1,194 @@
+#include "schema/declare.h"
+
+#include "schema/declare_statistics.h"
+
+namespace actsweep {
+
+namespace {
+
+using enum Axis;
+using enum ElementType;
+
+void append(std::vector<Dataset>& datasets, std::vector<Dataset> more) {
+  for (auto& dataset : more) datasets.push_back(std::move(dataset));
+}
+
+std::vector<Dataset> declare_epsilon() {
+  return {{"epsilon", kFloat64, {kEpsilon}, "1", "threshold of the sink metric", Merge::kConstant}};
+}
+
+std::vector<Dataset> declare_magnitude_bin() {
+  return {{"magnitude_bin",
+           kFloat32,
+           {kMagnitudeBin},
+           "1",
+           "lower edge of a bin of magnitudes",
+           Merge::kConstant}};
+}
+
+std::vector<Dataset> declare_tokens(PerToken per_token) {
+  std::vector<Dataset> datasets = {
+      {"tokens/id", kUInt32, {kToken}, "1", "id in the vocabulary", Merge::kRows},
+      {"tokens/position", kUInt32, {kToken}, "1", "position in the window", Merge::kRows},
+      {"tokens/sequence", kInt64, {kToken}, "1", "sequence of the token", Merge::kRows, kSequence},
+      {"tokens/document", kInt64, {kToken}, "1", "document of the token", Merge::kRows, {}, true},
+      {"tokens/class",
+       kUInt8,
+       {kToken},
+       "1",
+       "class of the token (text 0: position 0, 1: delimiter, 2: weak-semantic word, 3: other; "
+       "images "
+       "0: class token, 1: register, 2: patch)",
+       Merge::kRows},
+  };
+  if (per_token == PerToken::kMassive) {
+    datasets.push_back({"tokens/row_token",
+                        kInt64,
+                        {kRow},
+                        "1",
+                        "token whose rows are kept because it has an event",
+                        Merge::kRows,
+                        kToken});
+  }
+  return datasets;
+}
+
+std::vector<Dataset> declare_grid() {
+  return {
+      {"tokens/grid_row",
+       kUInt32,
+       {kToken},
+       "1",
+       "row of a patch in its image's grid (4294967295: no patch); image corpora alone",
+       Merge::kRows},
+      {"tokens/grid_column",
+       kUInt32,
+       {kToken},
+       "1",
+       "column of a patch in its image's grid (4294967295: no patch); image corpora alone",
+       Merge::kRows},
+  };
+}
+
+std::vector<Dataset> declare_sequences() {
+  return {{"sequences/length", kUInt32, {kSequence}, "1", "tokens in the window", Merge::kRows}};
+}
+
+std::vector<Dataset> declare_vocabulary() {
+  return {
+      {"vocabulary/bytes",
+       kUInt8,
+       {kVocabularyByte},
+       "1",
+       "bytes of all tokens, end to end",
+       Merge::kConstant},
+      {"vocabulary/offset",
+       kUInt64,
+       {kVocabularyOffset},
+       "1",
+       "where each id's bytes begin, and the end of the last",
+       Merge::kConstant},
+  };
+}
+
+std::vector<Dataset> declare_capture(const std::string& prompt, const std::vector<Site>& sites) {
+  const std::string group = "capture/" + prompt;
+  std::vector<Dataset> datasets = {
+      {group + "/id", kUInt32, {kPromptToken}, "1", "ids of the prompt's tokens", Merge::kConstant},
+  };
+  for (const Site site : sites) {
+    const auto [name, layer, channel] = group_of(site);
+    datasets.push_back(
+        {group + "/" + name,
+         kFloat32,
+         {layer, kPromptToken, channel},
+         "1",
+         "activations of the prompt at the site, one dataset for each of [capture] sites (NaN: a "
+         "layer without it)",
+         Merge::kConstant});
+  }
+  return datasets;
+}
+
+std::vector<Dataset> declare_captured_experts(const std::string& prompt) {
+  return {{"capture/" + prompt + "/expert",
+           kInt64,
+           {kLayer, kPromptToken, kExpertChoice},
+           "1",
+           "experts that each token chose, the most probable first (-1: a layer without experts); "
+           "models with experts alone",
+           Merge::kConstant}};
+}
+
+std::vector<Dataset> declare_captured_attention(const std::string& prompt) {
+  const std::string group = "capture/" + prompt;
+  return {
+      {group + "/attention_logit",
+       kFloat32,
+       {kLayer, kHead, kPromptToken, kPromptKey},
+       "1",
+       "scaled, capped and biased score of a query and a key (NaN: hidden from the query)",
+       Merge::kConstant},
+      {group + "/attention",
+       kFloat32,
+       {kLayer, kHead, kPromptToken, kPromptKey},
+       "1",
+       "attention probability of a query on a key",
+       Merge::kConstant},
+  };
+}
+
+std::vector<Dataset> declare_site(const SiteGroup& site, PerToken per_token) {
+  std::vector<Dataset> datasets = declare_token_extrema(site, per_token);
+  append(datasets, declare_sequence_extrema(site));
+  append(datasets, declare_channel_moments(site));
+  append(datasets, declare_magnitude_histogram(site));
+  append(datasets, declare_class_moments(site));
+  return datasets;
+}
+
+}  // namespace
+
+std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) {
+  const PerToken per_token = job.output.per_token;
+  std::vector<Dataset> datasets = declare_magnitude_bin();
+  if (!job.statistics.attention.empty()) append(datasets, declare_epsilon());
+  append(datasets, declare_tokens(per_token));
+  if (inputs.corpus == CorpusKind::kImages) append(datasets, declare_grid());
+  append(datasets, declare_sequences());
+  append(datasets, declare_vocabulary());
+  for (const Site site : job.statistics.sites) {
+    append(datasets, declare_site(group_of(site), per_token));
+    if (site != Site::kResidual) continue;
+    if (inputs.registers > 0) append(datasets, declare_register_moments());
+    append(datasets, declare_massive_columns());
+    append(datasets, declare_massive_counts());
+    append(datasets, declare_massive_corpus());
+  }
+  if (job.measures(Site::kMlpHidden) && job.measures(Site::kMlpOutput)) {
+    append(datasets, declare_super_weights());
+  }
+  if (!job.statistics.attention.empty()) append(datasets, declare_attention());
+  if (job.statistics.value_updates) append(datasets, declare_value_updates());
+  if (job.statistics.query_key) append(datasets, declare_query_key());
+  if (job.statistics.experts) append(datasets, declare_experts());
+  if (job.statistics.expert_inputs) append(datasets, declare_expert_inputs());
+  if (job.statistics.loss) {
+    append(datasets, declare_loss_rows(per_token));
+    append(datasets, declare_loss_sums());
+  }
+  if (!job.interventions.empty()) append(datasets, declare_interventions());
+  if (!job.variants().empty()) {
+    append(datasets, declare_variant_rows(per_token));
+    append(datasets, declare_variant_sums());
+    append(datasets, declare_variant_perplexities());
+  }
+  for (const auto& prompt : job.capture.prompts) {
+    append(datasets, declare_capture(prompt, job.capture.sites));
+    if (inputs.has_experts) append(datasets, declare_captured_experts(prompt));
+    if (job.capture.attention) append(datasets, declare_captured_attention(prompt));
+  }
+  return datasets;
+}
+
+}  // namespace actsweep

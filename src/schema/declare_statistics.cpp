@@ -1,0 +1,277 @@
+#include "schema/declare_statistics.h"
+
+#include "probe/site.h"
+
+namespace actsweep {
+
+namespace {
+
+using enum Axis;
+using enum ElementType;
+
+/// The axis of the rows that a token keeps.
+Axis token_axis(PerToken per_token) { return per_token == PerToken::kMassive ? kRow : kToken; }
+
+}  // namespace
+
+SiteGroup group_of(Site site) {
+  const Axis layer = site == Site::kFinalNorm ? kFinalLayer : kLayer;
+  switch (layout_of(site)) {
+    case SiteLayout::kHeads:
+      return {name_of(site), layer, kQueryChannel};
+    case SiteLayout::kKeys:
+      return {name_of(site), layer, kKeyChannel};
+    case SiteLayout::kNeurons:
+      return {name_of(site), layer, kNeuron};
+    case SiteLayout::kOwned:
+      break;
+  }
+  return {name_of(site), layer, kChannel};
+}
+
+std::vector<Dataset> declare_token_extrema(const SiteGroup& site, PerToken per_token) {
+  if (per_token == PerToken::kNone) return {};
+  const Axis token = token_axis(per_token);
+  return {
+      {site.name + "/token_top_value",
+       kFloat32,
+       {site.layer, token, kOrder},
+       "1",
+       "signed activations of the largest magnitudes of a token",
+       Merge::kRows},
+      {site.name + "/token_top_channel",
+       kUInt32,
+       {site.layer, token, kOrder},
+       "1",
+       "channels of the largest magnitudes of a token (4294967295: none)",
+       Merge::kRows},
+      {site.name + "/token_median_magnitude",
+       kFloat32,
+       {site.layer, token},
+       "1",
+       "lower median over channels of the magnitude",
+       Merge::kRows},
+      {site.name + "/token_norm",
+       kFloat32,
+       {site.layer, token},
+       "1",
+       "Euclidean norm of a token's row",
+       Merge::kRows},
+  };
+}
+
+std::vector<Dataset> declare_sequence_extrema(const SiteGroup& site) {
+  return {
+      {site.name + "/sequence_top_value",
+       kFloat32,
+       {site.layer, kSequence, kOrder},
+       "1",
+       "signed activations of the largest magnitudes of a sequence",
+       Merge::kRows},
+      {site.name + "/sequence_top_channel",
+       kUInt32,
+       {site.layer, kSequence, kOrder},
+       "1",
+       "channels of the largest magnitudes of a sequence (4294967295: none)",
+       Merge::kRows},
+      {site.name + "/sequence_top_position",
+       kUInt32,
+       {site.layer, kSequence, kOrder},
+       "1",
+       "positions in the window of the largest magnitudes of a sequence (4294967295: none)",
+       Merge::kRows},
+      {site.name + "/sequence_median_magnitude",
+       kFloat32,
+       {site.layer, kSequence},
+       "1",
+       "lower median over tokens and channels of the magnitude",
+       Merge::kRows},
+  };
+}
+
+std::vector<Dataset> declare_channel_moments(const SiteGroup& site) {
+  return {
+      {site.name + "/count", kInt64, {site.layer}, "1", "tokens kept", Merge::kSum},
+      {site.name + "/nonfinite_tokens",
+       kInt64,
+       {site.layer},
+       "1",
+       "tokens left out because a value is not finite",
+       Merge::kSum},
+      {site.name + "/channel_sum",
+       kFloat64,
+       {site.layer, site.channel},
+       "1",
+       "sum over tokens of the activation",
+       Merge::kSum},
+      {site.name + "/channel_sum_square",
+       kFloat64,
+       {site.layer, site.channel},
+       "1",
+       "sum over tokens of the activation's square",
+       Merge::kSum},
+      {site.name + "/channel_sum_fourth",
+       kFloat64,
+       {site.layer, site.channel},
+       "1",
+       "sum over tokens of the activation's fourth power",
+       Merge::kSum},
+      {site.name + "/channel_max_magnitude",
+       kFloat32,
+       {site.layer, site.channel},
+       "1",
+       "largest magnitude over tokens",
+       Merge::kMax},
+      {site.name + "/channel_count_above_6",
+       kInt64,
+       {site.layer, site.channel},
+       "1",
+       "tokens with a magnitude of 6 or more",
+       Merge::kSum},
+  };
+}
+
+std::vector<Dataset> declare_magnitude_histogram(const SiteGroup& site) {
+  return {{site.name + "/magnitude_histogram",
+           kInt64,
+           {site.layer, kMagnitudeBin},
+           "1",
+           "finite values by the upper 16 bits of the magnitude's float32",
+           Merge::kSum}};
+}
+
+std::vector<Dataset> declare_class_moments(const SiteGroup& site) {
+  return {
+      {site.name + "/class_count",
+       kInt64,
+       {site.layer, kClass},
+       "1",
+       "tokens kept of a class",
+       Merge::kSum},
+      {site.name + "/class_sum",
+       kFloat64,
+       {site.layer, kClass, site.channel},
+       "1",
+       "sum over the tokens of a class of the activation",
+       Merge::kSum},
+      {site.name + "/class_sum_square",
+       kFloat64,
+       {site.layer, kClass, site.channel},
+       "1",
+       "sum over the tokens of a class of the activation's square",
+       Merge::kSum},
+  };
+}
+
+std::vector<Dataset> declare_massive_columns() {
+  return {
+      {"massive/layer", kInt64, {kEvent}, "1", "layer of a massive activation", Merge::kGather},
+      {"massive/sequence", kInt64, {kEvent}, "1", "its sequence", Merge::kGather, kSequence},
+      {"massive/position", kInt64, {kEvent}, "1", "its position in the window", Merge::kGather},
+      {"massive/document", kInt64, {kEvent}, "1", "its document", Merge::kGather, {}, true},
+      {"massive/token",
+       kInt64,
+       {kEvent},
+       "1",
+       "its number among the tokens measured",
+       Merge::kGather,
+       kToken},
+      {"massive/token_id",
+       kUInt32,
+       {kEvent},
+       "1",
+       "its token's id in the vocabulary",
+       Merge::kGather},
+      {"massive/class", kUInt8, {kEvent}, "1", "its token's class", Merge::kGather},
+      {"massive/channel", kUInt32, {kEvent}, "1", "its channel", Merge::kGather},
+      {"massive/value", kFloat32, {kEvent}, "1", "its signed activation", Merge::kGather},
+      {"massive/ratio_to_sequence_median",
+       kFloat32,
+       {kEvent},
+       "1",
+       "its magnitude over the median magnitude of its sequence",
+       Merge::kGather},
+      {"massive/ratio_to_token_median",
+       kFloat32,
+       {kEvent},
+       "1",
+       "its magnitude over the median magnitude of its token",
+       Merge::kGather},
+      {"massive/reading",
+       kUInt8,
+       {kEvent},
+       "1",
+       "medians against which it passes (bit 1: sequence, bit 2: token)",
+       Merge::kGather},
+  };
+}
+
+std::vector<Dataset> declare_massive_counts() {
+  return {{"massive/events_left_out",
+           kInt64,
+           {kLayer},
+           "1",
+           "massive activations beyond max_events of a layer and sequence",
+           Merge::kSum}};
+}
+
+std::vector<Dataset> declare_massive_corpus() {
+  return {
+      {"massive_corpus/layer",
+       kInt64,
+       {kFinding},
+       "1",
+       "layer of a channel that is massive against the corpus median",
+       Merge::kDerived},
+      {"massive_corpus/channel", kUInt32, {kFinding}, "1", "the channel", Merge::kDerived},
+      {"massive_corpus/max_magnitude",
+       kFloat32,
+       {kFinding},
+       "1",
+       "its largest magnitude",
+       Merge::kDerived},
+      {"massive_corpus/ratio_to_corpus_median",
+       kFloat32,
+       {kFinding},
+       "1",
+       "its largest magnitude over the layer's corpus median",
+       Merge::kDerived},
+      {"massive_corpus/median_magnitude",
+       kFloat32,
+       {kLayer},
+       "1",
+       "lower edge of the bin that holds the layer's lower median magnitude",
+       Merge::kDerived},
+  };
+}
+
+std::vector<Dataset> declare_loss_rows(PerToken per_token) {
+  if (per_token == PerToken::kNone) return {};
+  return {{"loss/token_nll",
+           kFloat32,
+           {token_axis(per_token)},
+           "nat",
+           "negative log-likelihood of the next token in the window (NaN: no target)",
+           Merge::kRows}};
+}
+
+std::vector<Dataset> declare_loss_sums() {
+  return {
+      {"loss/nll_sum",
+       kFloat64,
+       {},
+       "nat",
+       "sum over targets of the negative log-likelihood",
+       Merge::kSum},
+      {"loss/target_count", kInt64, {}, "1", "tokens with a target", Merge::kSum},
+      {"loss/window_mean_sum",
+       kFloat64,
+       {},
+       "nat",
+       "sum over windows of the mean negative log-likelihood of their targets",
+       Merge::kSum},
+      {"loss/window_count", kInt64, {}, "1", "windows with a target", Merge::kSum},
+  };
+}
+
+}  // namespace actsweep

@@ -1,0 +1,67 @@
+// What each statistic writes, one function a statistic: the rows and fields that declare_datasets
+// puts together.
+//
+// In: the site and what the job keeps per token. Out: datasets in
+// the order in which the statistic of the same name hands them over. Mentions no tensor.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "schema/declare.h"
+
+namespace actsweep {
+
+/// A site's group in the file and the axes of its rows.
+struct SiteGroup {
+  std::string name;
+  Axis layer = Axis::kLayer;
+  Axis channel = Axis::kChannel;
+};
+SiteGroup group_of(Site site);
+
+/// Rows per token: top values and channels, median magnitude, norm. Under kMassive on Axis::kRow;
+/// none under kNone.
+std::vector<Dataset> declare_token_extrema(const SiteGroup& site, PerToken per_token);
+/// Rows per sequence: top values, channels and positions, median magnitude.
+std::vector<Dataset> declare_sequence_extrema(const SiteGroup& site);
+/// Fields: tokens kept and left out, power sums, largest magnitude and outlier count of every
+/// channel.
+std::vector<Dataset> declare_channel_moments(const SiteGroup& site);
+/// Field: magnitudes by the upper 16 bits of their float32.
+std::vector<Dataset> declare_magnitude_histogram(const SiteGroup& site);
+/// Fields: count, sum and sum of squares by token class.
+std::vector<Dataset> declare_class_moments(const SiteGroup& site);
+/// The columns of /massive, in the order of event_columns.
+std::vector<Dataset> declare_massive_columns();
+/// Field: events that max_events left out.
+std::vector<Dataset> declare_massive_counts();
+/// The table against the layer's corpus median, derived from the residual's fields.
+std::vector<Dataset> declare_massive_corpus();
+/// Fields: sums by register token of an image.
+std::vector<Dataset> declare_register_moments();
+/// The largest input and output of each layer's down projection, and the weight between them.
+std::vector<Dataset> declare_super_weights();
+/// Fields: attention to the sets of keys, the sink metric, the entropy, value norms.
+std::vector<Dataset> declare_attention();
+/// Fields: what the sets of keys add to the attention output.
+std::vector<Dataset> declare_value_updates();
+/// Fields: sums of squares of queries, keys and values.
+std::vector<Dataset> declare_query_key();
+/// Fields: tokens and largest output of each routed expert.
+std::vector<Dataset> declare_experts();
+std::vector<Dataset> declare_expert_inputs();
+/// The loss per token, unless per_token = "none".
+std::vector<Dataset> declare_loss_rows(PerToken per_token);
+/// Fields: the raw sums behind the perplexities.
+std::vector<Dataset> declare_loss_sums();
+/// Fields: what each intervention matched and overwrote.
+std::vector<Dataset> declare_interventions();
+/// The loss per variant and token, unless per_token = "none".
+std::vector<Dataset> declare_variant_rows(PerToken per_token);
+/// Fields: the raw sums behind each variant's perplexities, and what it overwrote.
+std::vector<Dataset> declare_variant_sums();
+/// The perplexities, derived from those.
+std::vector<Dataset> declare_variant_perplexities();
+
+}  // namespace actsweep

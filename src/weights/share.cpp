@@ -1,0 +1,77 @@
+#include "weights/share.h"
+
+#include <algorithm>
+
+namespace actsweep {
+namespace {
+
+/// Cuts a rank's query heads at the borders of their key/value groups: a partial group, whole
+/// groups, a partial group.
+std::vector<HeadRun> head_runs(Share query, int64_t group) {
+  std::vector<HeadRun> runs;
+  const int64_t first_key = query.begin / group;
+  int64_t head = query.begin;
+  while (head < query.end) {
+    const int64_t whole_groups = head % group == 0 ? (query.end - head) / group : 0;
+    const int64_t next = whole_groups > 0 ? head + whole_groups * group
+                                          : std::min(query.end, (head / group + 1) * group);
+    runs.push_back({head - query.begin, next - head, head / group - first_key,
+                    std::max<int64_t>(1, whole_groups)});
+    head = next;
+  }
+  return runs;
+}
+
+}  // namespace
+
+Share cut_evenly(int64_t total, int64_t parts, int64_t index) {
+  return {total * index / parts, total * (index + 1) / parts};
+}
+
+ModelShare share_of(const Architecture& a, int64_t parts, int64_t index) {
+  ModelShare share;
+  share.query_heads = cut_evenly(a.heads, parts, index);
+  share.ffn = cut_evenly(a.ffn_width, parts, index);
+  share.shared_ffn = cut_evenly(a.experts.shared_width, parts, index);
+  share.experts = cut_evenly(a.experts.count, parts, index);
+  share.vocabulary = cut_evenly(a.vocabulary, parts, index);
+  if (share.query_heads.size() == 0) return share;
+  const int64_t group = a.heads / a.kv_heads;
+  share.key_heads = {share.query_heads.begin / group, (share.query_heads.end - 1) / group + 1};
+  share.repeats_first_key = share.query_heads.begin % group != 0;
+  share.runs = head_runs(share.query_heads, group);
+  return share;
+}
+
+namespace {
+
+Share cut_of(const ModelShare& share, Cut cut, int64_t all) {
+  switch (cut) {
+    case Cut::kNone:
+      return {0, all};
+    case Cut::kQueryHeads:
+      return share.query_heads;
+    case Cut::kKeyHeads:
+      return share.key_heads;
+    case Cut::kFeedForward:
+      return share.ffn;
+    case Cut::kSharedFeedForward:
+      return share.shared_ffn;
+    case Cut::kExperts:
+      return share.experts;
+    case Cut::kVocabulary:
+      return share.vocabulary;
+  }
+  return {};
+}
+
+}  // namespace
+
+Share units_of(const ModelShare& share, const TensorRow& row) {
+  const auto held = cut_of(share, row.cut, row.all_units());
+  if (row.only_unit < 0) return held;
+  const bool is_mine = held.begin <= row.only_unit && row.only_unit < held.end;
+  return {0, is_mine ? row.all_units() : 0};
+}
+
+}  // namespace actsweep

@@ -1,0 +1,192 @@
+#include "weights/stage.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace actsweep {
+namespace {
+
+constexpr int64_t kAlignment = 64;
+
+}  // namespace
+
+at::ScalarType scalar_type(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::kFloat32:
+      return at::kFloat;
+    case Dtype::kBFloat16:
+      return at::kBFloat16;
+    case Dtype::kFloat16:
+      return at::kHalf;
+  }
+  return at::kFloat;
+}
+
+namespace {
+
+at::ScalarType scalar_type_of(StoredType type) {
+  switch (type) {
+    case StoredType::kFloat64:
+      return at::kDouble;
+    case StoredType::kFloat32:
+      return at::kFloat;
+    case StoredType::kBFloat16:
+      return at::kBFloat16;
+    case StoredType::kFloat16:
+      return at::kHalf;
+  }
+  return at::kFloat;
+}
+
+}  // namespace
+
+at::Tensor mapped_tensor(const StoredTensor& stored) {
+  return at::from_blob(const_cast<std::byte*>(stored.data()), stored.shape,
+                       at::TensorOptions().dtype(scalar_type_of(*stored.type)));
+}
+
+void StageLayout::add(const TensorRow& row, const ModelShare& share, Dtype dtype) {
+  auto& place = places_[static_cast<int>(row.weight)];
+  const auto units = units_of(share, row);
+  const auto shape = row.shape_of(units.size());
+  if (!place.is_present) {
+    ensure(row.part == 0, "a weight's parts are listed in their order");
+    place = {shape, stays_float32(row.weight) ? at::kFloat : scalar_type(dtype), 0, true};
+    parts_.push_back({row, units, 0});
+    return;
+  }
+  parts_.push_back({row, units, place.shape[0]});
+  place.shape[0] += shape[0];
+}
+
+void StageLayout::assign_offsets() {
+  for (auto& place : places_) {
+    if (!place.is_present) continue;
+    place.offset = bytes_;
+    int64_t elements = 1;
+    for (const auto length : place.shape) elements *= length;
+    const int64_t size = elements * static_cast<int64_t>(c10::elementSize(place.dtype));
+    bytes_ += (size + kAlignment - 1) / kAlignment * kAlignment;
+  }
+}
+
+namespace {
+
+/// Weights that the sum of a layer's last branch meets on its way to the residual stream.
+bool ends_layer(const Architecture& a, Weight weight) {
+  const bool is_mlp_norm = weight == Weight::kMlpNorm || weight == Weight::kMlpNormBias;
+  return weight == Weight::kMlpPostNorm || weight == Weight::kMlpScale ||
+         (is_mlp_norm && a.norm.is_after_addition);
+}
+
+bool holds(const Architecture& a, const Stage& stage, const TensorRow& row) {
+  if (stage.layer == a.layers) return is_of_head(row.weight);
+  if (row.cut == Cut::kExperts) {
+    if (row.only_unit < stage.experts.begin || row.only_unit >= stage.experts.end) return false;
+  } else if (!(ends_layer(a, row.weight) ? stage.is_last : stage.is_first)) {
+    return false;
+  }
+  return row.is_per_layer() && row.is_in(a, stage.layer);
+}
+
+}  // namespace
+
+StageLayout::StageLayout(const std::vector<TensorRow>& rows, const Architecture& architecture,
+                         const ModelShare& share, Dtype dtype, const Stage& stage) {
+  for (const auto& row : rows) {
+    if (holds(architecture, stage, row)) add(row, share, dtype);
+  }
+  assign_offsets();
+}
+
+StageWeights::StageWeights(const StageLayout& layout, const at::Tensor& buffer) {
+  for (int weight = 0; weight < kWeights; ++weight) {
+    const auto& place = layout.place(static_cast<Weight>(weight));
+    if (!place.is_present) continue;
+    int64_t elements = 1;
+    for (const auto length : place.shape) elements *= length;
+    weights_[weight] =
+        buffer.narrow(0, place.offset, elements * static_cast<int64_t>(elementSize(place.dtype)))
+            .view(place.dtype)
+            .view(place.shape);
+  }
+}
+
+namespace {
+
+/// The part of a stored tensor that a row names, whole, in the weight's order of axes.
+at::Tensor whole_part(const TensorRow& row, const StoredTensor& stored) {
+  auto tensor = mapped_tensor(stored);
+  if (row.is_stacked) tensor = tensor.select(0, row.only_unit);
+  return row.is_transposed ? tensor.t() : tensor;
+}
+
+/// Asks for the pages of a part: rows that are cut out of the middle whole; columns need all rows.
+void read_ahead(const PartPlace& part, const StoredTensor& stored) {
+  if (stored.shape[0] == 0) return;
+  const int64_t slice_bytes = stored.bytes / stored.shape[0];
+  const auto& row = part.row;
+  if (row.is_stacked) {
+    stored.file->read_ahead(stored.offset + row.only_unit * slice_bytes, slice_bytes);
+    return;
+  }
+  const bool is_one_run = row.cut_axis == 0 && !row.is_transposed && row.order.group_stride == 1;
+  if (!is_one_run) return stored.file->read_ahead(stored.offset, stored.bytes);
+  const int64_t first = row.order.place(part.units.begin) * row.unit;
+  stored.file->read_ahead(stored.offset + first * slice_bytes,
+                          part.units.size() * row.unit * slice_bytes);
+}
+
+/// Copies the units of a part to where they stand in the weight.
+void copy_units(const PartPlace& part, const StoredTensor& stored, const at::Tensor& weight) {
+  if (part.units.size() == 0) return;
+  const auto& row = part.row;
+  const auto source = whole_part(row, stored).unflatten(row.cut_axis, {-1, row.unit});
+  const int64_t length = part.units.size() * row.unit;
+  const auto target = (row.cut_axis == 0 ? weight.narrow(0, part.first_row, length) : weight)
+                          .unflatten(row.cut_axis, {-1, row.unit});
+  // Units stand at equal distances, or in groups: one copy, or one for each group's run.
+  const int64_t per_copy = row.order.per_group == 1 ? part.units.size() : row.order.per_group;
+  for (int64_t unit = part.units.begin; unit < part.units.end;) {
+    const int64_t run = std::min(part.units.end - unit,
+                                 row.order.per_group == 1 ? per_copy : per_copy - unit % per_copy);
+    const int64_t step = row.order.per_group == 1 ? row.order.group_stride : 1;
+    const int64_t first = row.order.place(unit);
+    target.narrow(row.cut_axis, unit - part.units.begin, run)
+        .copy_(source.slice(row.cut_axis, first, first + (run - 1) * step + 1, step));
+    unit += run;
+  }
+}
+
+}  // namespace
+
+void load_stage(const Checkpoint& checkpoint, const StageLayout& layout, int64_t layer,
+                at::Tensor& buffer) {
+  const StageWeights weights(layout, buffer);
+  for (const auto& part : layout.parts()) {
+    if (part.units.size() > 0) read_ahead(part, checkpoint.tensor(part.row, layer));
+  }
+  for (const auto& part : layout.parts()) {
+    copy_units(part, checkpoint.tensor(part.row, layer), weights[part.row.weight]);
+  }
+}
+
+float down_weight(const Checkpoint& checkpoint, int64_t layer, int64_t neuron, int64_t channel) {
+  std::vector<TensorRow> rows;
+  for (const auto& row : checkpoint.rows()) {
+    if (row.weight == Weight::kDown) rows.push_back(row);
+  }
+  const auto& a = checkpoint.architecture();
+  ModelShare one_neuron;
+  (a.has_experts(layer) ? one_neuron.shared_ffn : one_neuron.ffn) = {neuron, neuron + 1};
+  const Stage stage{.layer = layer};
+  const StageLayout layout(rows, a, one_neuron, Dtype::kFloat32, stage);
+  auto buffer = at::empty({layout.bytes()}, at::kByte);
+  load_stage(checkpoint, layout, layer, buffer);
+  return StageWeights(layout, buffer)[Weight::kDown][channel][0].item<float>();
+}
+
+}  // namespace actsweep
