@@ -77,6 +77,7 @@ function(actsweep_gpu_test name)
   endif()
   actsweep_unit_test(${name} ${ARGN})
   target_sources(${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests/unit/gpu_environment.cpp")
+  target_link_libraries(${name} PRIVATE actsweep_comm)  # which counts the GPUs
   target_compile_definitions(${name} PRIVATE ACTSWEEP_TEST_DEVICE="cuda")
   set_tests_properties(unit.${name} PROPERTIES LABELS gpu SKIP_REGULAR_EXPRESSION "no GPU")
 endfunction()

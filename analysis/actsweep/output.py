@@ -7,6 +7,7 @@ In: the path that is written. Out: the file under its name when it is whole, nev
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,10 +32,10 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: str | os.PathLike[str], source: Path) -> Iterator[Path]:
-    """The path to write in the place of `path`, to which it is moved in the end. Refuses the file
-    that is read."""
+    """The path to write in the place of `path`, to which it is moved in the end: a name of this
+    process, so that two at once do not meet. Refuses the file that is read."""
     path = Path(path)
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f"{path.name}.partial-{socket.gethostname()}-{os.getpid()}")
     with writing(path):
         if path.exists() and path.samefile(source):
             raise OutputError(f"{path}: is the sweep file itself; expected another name")

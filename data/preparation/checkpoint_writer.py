@@ -9,10 +9,10 @@ is renamed when whole. Refuses an OUT_DIR that exists.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from types import TracebackType
 import numpy as np
 
 from preparation.errors import OUTPUT, PreparationError
-from preparation.output_lock import hold
+from preparation.output_lock import held_folder
 
 ELEMENT_BYTES = {"float32": 4, "bfloat16": 2}
 SAFETENSORS_NAME = {"float32": "F32", "bfloat16": "BF16"}
@@ -92,11 +92,8 @@ class CheckpointWriter:
         self._partial = directory.with_name(directory.name + ".partial")
 
     def __enter__(self) -> CheckpointWriter:
-        if self._partial.exists():
-            os.close(hold(self._partial))
-            shutil.rmtree(self._partial)  # what a killed run left
-        self._partial.mkdir(parents=True)
-        self._lock = hold(self._partial)
+        self._held = contextlib.ExitStack()
+        self._held.enter_context(held_folder(self._partial))
         return self
 
     def __exit__(
@@ -105,11 +102,12 @@ class CheckpointWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        os.close(self._lock)
-        if error is None:
-            self._partial.rename(self._directory)
-            return
-        shutil.rmtree(self._partial, ignore_errors=True)
+        with self._held:
+            try:
+                if error is None:
+                    self._partial.rename(self._directory)
+            except OSError as failed:
+                error = failed
         if isinstance(error, OSError):
             message = f"cannot write the output {self._directory}: {error.strerror or error}"
             raise PreparationError(OUTPUT, message) from None

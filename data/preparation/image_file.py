@@ -23,7 +23,7 @@ from preparation.errors import CORPUS, OUTPUT, PreparationError
 from preparation.hdf5_writes import said_once
 from preparation.image_processor import ProcessedImage
 from preparation.image_settings import Settings, fingerprint_of
-from preparation.output_lock import hold
+from preparation.output_lock import held_file
 
 SCHEMA = "actsweep-images"
 SCHEMA_VERSION = 1
@@ -48,14 +48,12 @@ class ImageFileWriter:
         with contextlib.ExitStack() as stack:
             stack.enter_context(said_once(self._path))
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._partial.touch()
-            stack.callback(os.close, hold(self._partial))
-            stack.callback(self._partial.unlink, missing_ok=True)
+            stack.enter_context(held_file(self._partial))
             self._file = stack.enter_context(
                 h5py.File(
                     self._partial,
                     "w",
-                    locking=False,  # which `hold` did before the file could be emptied
+                    locking=False,  # which `held_file` did before the file could be emptied
                     alignment_threshold=PAGE_BYTES,
                     alignment_interval=PAGE_BYTES,
                 )

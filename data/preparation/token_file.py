@@ -23,7 +23,7 @@ import tokenizers
 
 from preparation.errors import CORPUS, PreparationError, writing
 from preparation.hdf5_writes import said_once
-from preparation.output_lock import hold
+from preparation.output_lock import held_file
 from preparation.token_classes import classes_of
 from preparation.vocabulary import Vocabulary
 
@@ -63,6 +63,9 @@ class RawColumn:
             digest.update(values.tobytes())
 
     def remove(self) -> None:
+        """May be called again."""
+        if self._file.closed:
+            return
         self._path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # of what is still in the buffer, which nobody wants
             self._file.close()
@@ -74,14 +77,11 @@ class TokenFileWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._partial, self._ids_path, self._offsets_path = partial_paths(path)
-        self._is_renamed = False
 
     def __enter__(self) -> TokenFileWriter:
         with contextlib.ExitStack() as stack, writing(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._partial.touch()
-            stack.callback(os.close, hold(self._partial))
-            stack.callback(self._remove_partial)
+            stack.enter_context(held_file(self._partial))
             self._ids = RawColumn(self._ids_path, "<u4")
             stack.callback(self._ids.remove)
             self._offsets = RawColumn(self._offsets_path, "<u8")
@@ -97,10 +97,6 @@ class TokenFileWriter:
         trace: TracebackType | None,
     ) -> None:
         self._cleanup.close()
-
-    def _remove_partial(self) -> None:
-        if not self._is_renamed:  # else it is another run's
-            self._partial.unlink(missing_ok=True)
 
     def append(self, ids: np.ndarray) -> None:
         """More ids of the current document, uint32 [n]."""
@@ -128,7 +124,7 @@ class TokenFileWriter:
         if self.num_tokens() == 0:
             raise PreparationError(CORPUS, "the corpus is empty: no file holds a token")
         digest = hashlib.sha256()
-        # `hold` has the lock: two runs that opened one file would both write it.
+        # `held_file` has the lock: two runs that opened one file would both write it.
         with said_once(self._path), h5py.File(self._partial, "w", locking=False) as file:
             self._ids.copy_to(file, "ids", digest)
             self._offsets.copy_to(file, "document_offset", digest)
@@ -158,6 +154,8 @@ class TokenFileWriter:
         with writing(self._path):
             with self._partial.open("rb") as written:
                 os.fsync(written.fileno())  # a disk may say only now that it is full
+            # Before the renaming, after which these names may be the next run's.
+            self._ids.remove()
+            self._offsets.remove()
             self._partial.rename(self._path)
-            self._is_renamed = True
         return digest.hexdigest()

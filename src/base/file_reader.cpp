@@ -34,8 +34,8 @@ FileReader::~FileReader() { ::close(file_); }
 
 FileState FileReader::state() const {
   struct stat status {};
-  require(::fstat(file_, &status) == 0, kind_, "{}: cannot be read: {}", path_,
-          std::strerror(errno));
+  const int asked = ::fstat(file_, &status);  // arguments have no order: errno is read after it
+  require(asked == 0, kind_, "{}: cannot be read: {}", path_, std::strerror(errno));
   return state_of(status);
 }
 

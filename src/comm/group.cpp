@@ -55,11 +55,6 @@ void Group::all_reduce(at::Tensor& values, Reduction reduction) const {
   if (size_ > 1) backend_->all_reduce(values, reduction);
 }
 
-void Group::broadcast(at::Tensor& values, int root) const {
-  ensure(values.is_contiguous(), "broadcast takes a contiguous tensor");
-  if (size_ > 1) backend_->broadcast(values, root);
-}
-
 std::vector<std::vector<std::byte>> Group::gather_bytes(const std::vector<std::byte>& mine,
                                                         int root) const {
   if (size_ == 1) return {mine};
@@ -90,6 +85,8 @@ int Group::largest(int status) const {
   return status;
 }
 
-void Group::abort() const { backend_->abort(); }
+void Group::check() const {
+  if (size_ > 1) backend_->check();
+}
 
 }  // namespace actsweep

@@ -1,9 +1,10 @@
 // Process groups as values: collectives over tensors.
 //
-// Every method is collective over the group: all members call it, in the same order, with tensors
-// of the same type. A group of size 1 does nothing and gives its input back. Two backends: MPI for
-// host tensors, NCCL for CUDA tensors on the current stream. Failures of a library become an Error
-// (ErrorKind::kDevice).
+// Every method but check() is collective over the group: all members call it, in the same order,
+// with tensors of the same type. A group of size 1 does nothing and gives its input back. Two
+// backends: MPI for host tensors, NCCL for CUDA tensors on the current stream. Failures of a
+// library become an Error (ErrorKind::kDevice): where the call itself fails, else at the next
+// check(). Groups (groups.h) ends them.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -18,7 +19,9 @@ namespace actsweep {
 
 enum class Reduction { kSum, kMax, kMin };
 
-/// What a backend implements; sizes are checked by Group. All tensors are contiguous.
+/// What a backend implements; sizes are checked by Group. All tensors are contiguous. A backend
+/// whose calls return when they are done has nothing in flight: nothing to check, and no end of its
+/// own.
 class GroupBackend {
  public:
   virtual ~GroupBackend() = default;
@@ -31,10 +34,13 @@ class GroupBackend {
   virtual void all_to_all(const at::Tensor& in, at::Tensor& out) = 0;
   /// In place, element by element; sums in rank order on the MPI backend.
   virtual void all_reduce(at::Tensor& values, Reduction reduction) = 0;
-  /// From member `root` to all, in place.
-  virtual void broadcast(at::Tensor& values, int root) = 0;
-  /// Ends the communicator without waiting for anybody.
-  virtual void abort() = 0;
+  /// Throws Error(kDevice) if anything enqueued so far is known to have failed.
+  virtual void check() {}
+  /// Waits for all members, who do the same, and for what is enqueued; no call may follow but
+  /// abort(). Throws as check() does.
+  virtual void finish() {}
+  /// Ends what is in flight and waits for nobody; no call may follow but abort().
+  virtual void abort() noexcept {}
 };
 
 class Group {
@@ -54,14 +60,15 @@ class Group {
   /// [m * n, ...] -> [m * n, ...].
   void all_to_all(const at::Tensor& in, at::Tensor& out) const;
   void all_reduce(at::Tensor& values, Reduction reduction) const;
-  void broadcast(at::Tensor& values, int root) const;
   /// Bytes of different lengths on the host, in rank order at `root`; empty elsewhere. Always over
   /// MPI.
   std::vector<std::vector<std::byte>> gather_bytes(const std::vector<std::byte>& mine,
                                                    int root) const;
   /// The largest of the members' small status numbers, on the host. Always over MPI.
   int largest(int status) const;
-  void abort() const;
+  /// Throws if a collective that returned before is known to have failed on this member. The one
+  /// method that members may call alone.
+  void check() const;
 
  private:
   MPI_Comm communicator_;

@@ -105,18 +105,6 @@ class MpiBackend : public GroupBackend {
     flat[0].copy_(result);
   }
 
-  void broadcast(at::Tensor& values, int root) override {
-    if (values.numel() == 0) return;
-    const auto flat = values.reshape({-1});
-    const auto message = rows_of(flat, flat.size(0));
-    check_mpi(MPI_Bcast(values.mutable_data_ptr(), message.count, message.type.get(), root,
-                        communicator_),
-              "MPI_Bcast");
-  }
-
-  // Blocking MPI calls leave nothing in flight on this rank; MPI_Abort in main ends the others.
-  void abort() override {}
-
  private:
   void exchange(const at::Tensor& in, void* out) {
     const auto message = rows_of(in, in.size(0));

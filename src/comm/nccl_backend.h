@@ -3,9 +3,9 @@
 // In: an MPI communicator, which carries NCCL's unique id from its rank 0, and this rank's own
 // device. Out: a GroupBackend whose calls return when the operation is enqueued, not when it is
 // done. Sums run in float32 but in NCCL's order of ranks: they agree with MPI's to rounding.
-// Refuses (ErrorKind::kDevice) whatever NCCL reports, at once or later, and a peer that does not
-// come within `patience`; the communicator is then aborted and refuses all further calls. A build
-// without CUDA refuses to make one.
+// Refuses (ErrorKind::kDevice) whatever NCCL reports, at once or to check(), and a peer that does
+// not come within `patience`; after that it refuses all but its end. Destroyed before finish() it
+// aborts. A build without CUDA refuses to make one.
 #pragma once
 
 #include <mpi.h>

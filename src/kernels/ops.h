@@ -1,8 +1,8 @@
-// The element-wise steps of a layer, each in one pass over its rows.
+// The element-wise steps of a layer, each in one pass over its rows: one table of them per device.
 //
-// On CPU tensors: vectorised kernels, threaded over rows. On CUDA tensors: CUDA kernels. Under
-// `aten`, for any device: ATen's operators with the same results up to rounding, which both are
-// tested against. Arithmetic is float32 whatever the dtype of the rows.
+// For CPUs: vectorised kernels, threaded over rows. For GPUs: CUDA kernels. For any device: ATen's
+// operators with the same results up to rounding, which both are tested against. Arithmetic is
+// float32 whatever the dtype of the rows.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -38,58 +38,31 @@ struct HeadRange {
   int64_t width;  // D
 };
 
-/// residual [n, C] float32 -> out [n, C] of any dtype; `out` may be the residual itself.
-void normalise(const at::Tensor& residual, const Norm& norm, at::Tensor& out);
-/// residual [n, C] float32 += partial [n, C]; out = the residual's norm.
-void add_and_normalise(at::Tensor& residual, const at::Tensor& partial, const Norm& norm,
-                       at::Tensor& out);
-/// residual [n, C] float32 += partial [n, C].
-void add_rows(at::Tensor& residual, const at::Tensor& partial);
-/// residual [n, C] float32 += the norm of partial [n, C].
-void add_normalised(at::Tensor& residual, const at::Tensor& partial, const Norm& norm);
-/// Normalises each head of qkv [n, width] in place.
-void normalise_heads(at::Tensor& qkv, const HeadRange& heads, const Norm& norm);
-/// Rotates the first channels of the heads of qkv [n, width] in place.
-void rotate(at::Tensor& qkv, const RotaryHeads& heads, const RotaryTable& table);
-/// gate_up [n, 2F] -> hidden [n, F] = activation(gate) * up.
-void gate(const at::Tensor& gate_up, Activation activation, at::Tensor& hidden);
-/// hidden [n, F] in place.
-void activate(at::Tensor& hidden, Activation activation);
+struct RowOps {
+  /// residual [n, C] float32 -> out [n, C] of any dtype; `out` may be the residual itself.
+  void (*normalise)(const at::Tensor& residual, const Norm& norm, at::Tensor& out);
+  /// residual [n, C] float32 += partial [n, C]; out = the residual's norm.
+  void (*add_and_normalise)(at::Tensor& residual, const at::Tensor& partial, const Norm& norm,
+                            at::Tensor& out);
+  /// residual [n, C] float32 += partial [n, C].
+  void (*add_rows)(at::Tensor& residual, const at::Tensor& partial);
+  /// residual [n, C] float32 += the norm of partial [n, C].
+  void (*add_normalised)(at::Tensor& residual, const at::Tensor& partial, const Norm& norm);
+  /// Normalises each head of qkv [n, width] in place.
+  void (*normalise_heads)(at::Tensor& qkv, const HeadRange& heads, const Norm& norm);
+  /// Rotates the first channels of the heads of qkv [n, width] in place.
+  void (*rotate)(at::Tensor& qkv, const RotaryHeads& heads, const RotaryTable& table);
+  /// gate_up [n, 2F] -> hidden [n, F] = activation(gate) * up.
+  void (*gate)(const at::Tensor& gate_up, Activation activation, at::Tensor& hidden);
+  /// hidden [n, F] in place.
+  void (*activate)(at::Tensor& hidden, Activation activation);
+};
 
-namespace aten {
-void normalise(const at::Tensor& residual, const Norm& norm, at::Tensor& out);
-void add_and_normalise(at::Tensor& residual, const at::Tensor& partial, const Norm& norm,
-                       at::Tensor& out);
-void add_rows(at::Tensor& residual, const at::Tensor& partial);
-void add_normalised(at::Tensor& residual, const at::Tensor& partial, const Norm& norm);
-void normalise_heads(at::Tensor& qkv, const HeadRange& heads, const Norm& norm);
-void rotate(at::Tensor& qkv, const RotaryHeads& heads, const RotaryTable& table);
-void gate(const at::Tensor& gate_up, Activation activation, at::Tensor& hidden);
-void activate(at::Tensor& hidden, Activation activation);
-}  // namespace aten
+extern const RowOps kCpuRowOps;
+extern const RowOps kCudaRowOps;  // in a build with CUDA
+extern const RowOps kAtenRowOps;  // for any device
 
-namespace cpu {
-void normalise(const at::Tensor& residual, const Norm& norm, at::Tensor& out);
-void add_and_normalise(at::Tensor& residual, const at::Tensor& partial, const Norm& norm,
-                       at::Tensor& out);
-void add_rows(at::Tensor& residual, const at::Tensor& partial);
-void add_normalised(at::Tensor& residual, const at::Tensor& partial, const Norm& norm);
-void normalise_heads(at::Tensor& qkv, const HeadRange& heads, const Norm& norm);
-void rotate(at::Tensor& qkv, const RotaryHeads& heads, const RotaryTable& table);
-void gate(const at::Tensor& gate_up, Activation activation, at::Tensor& hidden);
-void activate(at::Tensor& hidden, Activation activation);
-}  // namespace cpu
-
-namespace cuda {
-void normalise(const at::Tensor& residual, const Norm& norm, at::Tensor& out);
-void add_and_normalise(at::Tensor& residual, const at::Tensor& partial, const Norm& norm,
-                       at::Tensor& out);
-void add_rows(at::Tensor& residual, const at::Tensor& partial);
-void add_normalised(at::Tensor& residual, const at::Tensor& partial, const Norm& norm);
-void normalise_heads(at::Tensor& qkv, const HeadRange& heads, const Norm& norm);
-void rotate(at::Tensor& qkv, const RotaryHeads& heads, const RotaryTable& table);
-void gate(const at::Tensor& gate_up, Activation activation, at::Tensor& hidden);
-void activate(at::Tensor& hidden, Activation activation);
-}  // namespace cuda
+/// The table for tensors of a device; a build without CUDA has ATen's for all but CPUs.
+const RowOps& row_ops_of(at::Device device);
 
 }  // namespace actsweep

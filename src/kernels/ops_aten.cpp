@@ -30,8 +30,6 @@ at::Tensor activated(const at::Tensor& x, Activation activation) {
   return x;
 }
 
-}  // namespace
-
 void normalise(const at::Tensor& residual, const Norm& norm, at::Tensor& out) {
   out.copy_(normed(residual, norm));
 }
@@ -86,4 +84,20 @@ void activate(at::Tensor& hidden, Activation activation) {
   hidden.copy_(activated(hidden.to(at::kFloat), activation));
 }
 
+}  // namespace
 }  // namespace actsweep::aten
+
+namespace actsweep {
+
+constinit const RowOps kAtenRowOps = {
+    .normalise = aten::normalise,
+    .add_and_normalise = aten::add_and_normalise,
+    .add_rows = aten::add_rows,
+    .add_normalised = aten::add_normalised,
+    .normalise_heads = aten::normalise_heads,
+    .rotate = aten::rotate,
+    .gate = aten::gate,
+    .activate = aten::activate,
+};
+
+}  // namespace actsweep

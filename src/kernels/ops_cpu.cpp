@@ -218,8 +218,6 @@ T* data_of(const at::Tensor& tensor, T* /*type*/) {
   return static_cast<T*>(tensor.data_ptr());
 }
 
-}  // namespace
-
 void normalise(const at::Tensor& residual, const Norm& norm_facts, at::Tensor& out) {
   const int64_t channels = residual.size(1);
   const auto facts = row_norm(norm_facts, channels);
@@ -324,4 +322,20 @@ void activate(at::Tensor& hidden, Activation activation) {
   });
 }
 
+}  // namespace
 }  // namespace actsweep::cpu
+
+namespace actsweep {
+
+constinit const RowOps kCpuRowOps = {
+    .normalise = cpu::normalise,
+    .add_and_normalise = cpu::add_and_normalise,
+    .add_rows = cpu::add_rows,
+    .add_normalised = cpu::add_normalised,
+    .normalise_heads = cpu::normalise_heads,
+    .rotate = cpu::rotate,
+    .gate = cpu::gate,
+    .activate = cpu::activate,
+};
+
+}  // namespace actsweep

@@ -47,8 +47,6 @@ void run_norm(const NormCall& call, const Rows& in, const Rows* addend, const Ro
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
-}  // namespace
-
 void normalise(const at::Tensor& residual, const Norm& norm, at::Tensor& out) {
   run_norm(call_of(residual, norm), rows_of(residual), nullptr, rows_of(out), out);
 }
@@ -101,4 +99,20 @@ void activate(at::Tensor& hidden, Activation activation) {
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
+}  // namespace
 }  // namespace actsweep::cuda
+
+namespace actsweep {
+
+constinit const RowOps kCudaRowOps = {
+    .normalise = cuda::normalise,
+    .add_and_normalise = cuda::add_and_normalise,
+    .add_rows = cuda::add_rows,
+    .add_normalised = cuda::add_normalised,
+    .normalise_heads = cuda::normalise_heads,
+    .rotate = cuda::rotate,
+    .gate = cuda::gate,
+    .activate = cuda::activate,
+};
+
+}  // namespace actsweep

@@ -10,6 +10,7 @@
 #include <limits>
 #include <span>
 
+#include "base/error.h"
 #include "measure/measurement.h"
 #include "schema/declare.h"
 
@@ -46,17 +47,37 @@ void scatter_rows(const at::Tensor& from, std::span<const int64_t> token, std::v
   }
 }
 
+/// The slot as a tensor like `values`.
+template <typename T>
+at::Tensor tensor_at(T* slot, const at::Tensor& values) {
+  ensure(values.scalar_type() == c10::CppTypeToScalarType<T>::value, "a slot takes its own type");
+  return at::from_blob(slot, values.sizes(), values.options());
+}
+
+template <typename T>
+void add_to(T* slot, const at::Tensor& values) {
+  if (slot != nullptr) tensor_at(slot, values).add_(values);
+}
+
+void raise(float* slot, const at::Tensor& values) {
+  if (slot == nullptr) return;
+  at::Tensor largest = tensor_at(slot, values);
+  at::maximum_out(largest, largest, values);
+}
+
 class AtenMeasurement : public Measurement {
  public:
   AtenMeasurement(int64_t channels, int64_t top_k) : channels_(channels), top_k_(top_k) {}
   size_t depth() const override { return of_batch_.size(); }
-  void start(const SiteBatch& batch) override;
+  void start(const SiteBatch& batch, const Slots& slots) override;
   const Measured& finish() override { return of_batch_[finished_++ % of_batch_.size()]; }
 
  private:
   FiniteTokens find_finite(const SiteBatch& batch);
   void measure_tokens(const at::Tensor& x, std::span<const int64_t> token);
-  void add_sums(const at::Tensor& x, std::span<const int64_t> token_class);
+  void add_tokens(const FiniteTokens& finite, const Slots& slots, at::Device device) const;
+  void add_sums(const at::Tensor& x, std::span<const int64_t> token_class,
+                const Slots& slots) const;
 
   int64_t channels_;
   int64_t top_k_;
@@ -66,11 +87,11 @@ class AtenMeasurement : public Measurement {
   size_t finished_ = 0;
 };
 
-void AtenMeasurement::start(const SiteBatch& batch) {
+void AtenMeasurement::start(const SiteBatch& batch, const Slots& slots) {
   measured_ = &of_batch_[started_++ % of_batch_.size()];
   measured_->prepare_rows(*batch.labels, top_k_);
-  measured_->clear_sums(channels_, batch.rows.device());
   const FiniteTokens finite = find_finite(batch);
+  add_tokens(finite, slots, batch.rows.device());
   const auto count = static_cast<int64_t>(finite.row.size());
   const at::Tensor row = on_device(finite.row, batch.rows);  // [finite tokens] int64
   const int64_t chunk = std::max<int64_t>(1, kChunkValues / channels_);
@@ -78,7 +99,7 @@ void AtenMeasurement::start(const SiteBatch& batch) {
     const int64_t length = std::min(chunk, count - first);
     const at::Tensor x = batch.rows.index_select(0, row.narrow(0, first, length));
     measure_tokens(x, std::span(finite.token).subspan(first, length));
-    add_sums(x, std::span(finite.token_class).subspan(first, length));
+    add_sums(x, std::span(finite.token_class).subspan(first, length), slots);
   }
   std::vector<at::Tensor> median;  // of the windows with a finite token
   std::vector<int64_t> window;
@@ -101,16 +122,12 @@ FiniteTokens AtenMeasurement::find_finite(const SiteBatch& batch) {
   const bool* row_is_finite = is_finite.const_data_ptr<bool>();
   FiniteTokens finite;
   int64_t token = 0;
-  measured_->nonfinite_tokens = 0;
   finite.window_begin.push_back(0);
   for (size_t i = 0; i < labels.windows.size(); ++i) {
     const int64_t first = static_cast<int64_t>(i) * labels.padded_length;
     for (int64_t row = first; row < first + labels.windows[i].length(); ++row, ++token) {
       measured_->is_finite[token] = row_is_finite[row];
-      if (!row_is_finite[row]) {
-        ++measured_->nonfinite_tokens;
-        continue;
-      }
+      if (!row_is_finite[row]) continue;
       finite.row.push_back(row);
       finite.token.push_back(token);
       finite.token_class.push_back(labels.token_class[row]);
@@ -138,24 +155,38 @@ void AtenMeasurement::measure_tokens(const at::Tensor& x, std::span<const int64_
   scatter_rows<float, float>(norm, token, measured_->token_norm, 1);
 }
 
+void AtenMeasurement::add_tokens(const FiniteTokens& finite, const Slots& slots,
+                                 at::Device device) const {
+  const auto kept = static_cast<int64_t>(finite.row.size());
+  const auto all = static_cast<int64_t>(measured_->is_finite.size());
+  const auto number = [&](int64_t value) {
+    return at::full({1}, value, at::TensorOptions(device).dtype(at::kLong));
+  };
+  add_to(slots.count, number(kept));
+  add_to(slots.nonfinite_tokens, number(all - kept));
+}
+
 /// Adds the finite rows `x` [n, C] to the sums.
-void AtenMeasurement::add_sums(const at::Tensor& x, std::span<const int64_t> token_class) {
+void AtenMeasurement::add_sums(const at::Tensor& x, std::span<const int64_t> token_class,
+                               const Slots& slots) const {
   const at::Tensor class_index =
       on_device(std::vector<int64_t>(token_class.begin(), token_class.end()), x);  // [n]
   const at::Tensor number = at::arange(kClasses, class_index.options());
   const at::Tensor is_of_class = number.unsqueeze(1).eq(class_index.unsqueeze(0));  // [classes, n]
   const at::Tensor weight = is_of_class.to(at::kDouble);
-  measured_->class_count.add_(is_of_class.sum(1));
-  const at::Tensor value = x.to(at::kDouble);
-  measured_->class_sum.add_(weight.mm(value));
-  const at::Tensor square = value.square();
-  measured_->class_sum_square.add_(weight.mm(square));
-  measured_->sum_fourth.add_(square.square().sum(0));
+  add_to(slots.class_count, is_of_class.sum(1));
+  const at::Tensor value = x.to(at::kDouble), square = value.square();  // [n, C]
+  const at::Tensor class_sum = weight.mm(value), class_sum_square = weight.mm(square);
+  add_to(slots.class_sum, class_sum);
+  add_to(slots.class_sum_square, class_sum_square);
+  add_to(slots.channel_sum, class_sum.sum(0));
+  add_to(slots.channel_sum_square, class_sum_square.sum(0));
+  add_to(slots.channel_sum_fourth, square.square().sum(0));
   const at::Tensor magnitude = x.abs();
-  measured_->max_magnitude = at::maximum(measured_->max_magnitude, magnitude.amax(0));
-  measured_->count_above_6.add_(magnitude.ge(6).sum(0));
+  raise(slots.channel_max_magnitude, magnitude.amax(0));
+  add_to(slots.channel_count_above_6, magnitude.ge(6).sum(0));
   const at::Tensor bin = magnitude.view(at::kInt).bitwise_right_shift(16).flatten();
-  measured_->histogram.add_(at::bincount(bin, {}, kMagnitudeBins));
+  add_to(slots.magnitude_histogram, at::bincount(bin, {}, kMagnitudeBins));
 }
 
 }  // namespace

@@ -57,11 +57,66 @@ struct TokenLists {
   at::Tensor buffer;            // on the device
 };
 
+/// A micro-batch on the device, once its tokens are measured.
+struct MeasuredTokens {
+  cuda::TokenRows rows;
+  const TokenLists& lists;
+  const uint8_t* is_finite = nullptr;  // [tokens]
+  cudaStream_t stream = nullptr;
+};
+
+at::TensorOptions bytes_on(at::Device device) {
+  return at::TensorOptions().dtype(at::kByte).device(device);
+}
+
+void sum_channels(const MeasuredTokens& tokens, const Slots& slots) {
+  const auto& [rows, lists, is_finite, stream] = tokens;
+  Pieces pieces;
+  const int64_t values = lists.runs * rows.channels;
+  const int64_t sum = pieces.add<double>(values), square = pieces.add<double>(values);
+  const int64_t fourth = pieces.add<double>(values), largest = pieces.add<float>(values);
+  const int64_t above = pieces.add<int32_t>(values), count = pieces.add<int32_t>(lists.runs);
+  const auto work = at::empty({pieces.bytes()}, bytes_on(lists.buffer.device()));
+  cuda::sum_channels(rows,
+                     {piece_of<int32_t>(lists.buffer, lists.order),
+                      piece_of<int32_t>(lists.buffer, lists.run_begin),
+                      piece_of<int32_t>(lists.buffer, lists.run_class), lists.runs, is_finite},
+                     {piece_of<double>(work, sum), piece_of<double>(work, square),
+                      piece_of<double>(work, fourth), piece_of<float>(work, largest),
+                      piece_of<int32_t>(work, above), piece_of<int32_t>(work, count)},
+                     slots, stream);
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
+}
+
+/// The medians of the windows to `median` [windows], their histograms added to `histogram`.
+void measure_windows(const MeasuredTokens& tokens, float* median, int64_t* histogram) {
+  const auto& [rows, lists, is_finite, stream] = tokens;
+  const int64_t together = std::min(kWindowsTogether, lists.windows);
+  const auto options = at::TensorOptions(lists.buffer.device());
+  for (int64_t first = 0; first < lists.windows; first += together) {
+    const int64_t windows = std::min(together, lists.windows - first);
+    const auto work = at::zeros({windows, kMagnitudeBins}, options.dtype(at::kLong));
+    const auto low = at::zeros({windows, cuda::kLowBins}, options.dtype(at::kInt));
+    const auto bin = at::empty({windows}, options.dtype(at::kInt));
+    const auto rank = at::empty({windows}, options.dtype(at::kLong));
+    const auto longest =
+        std::max_element(lists.length.begin() + first, lists.length.begin() + first + windows);
+    cuda::measure_windows(
+        rows,
+        {piece_of<int32_t>(lists.buffer, lists.window_begin) + first, windows, *longest, is_finite},
+        {reinterpret_cast<unsigned long long*>(work.data_ptr()),
+         reinterpret_cast<uint32_t*>(low.data_ptr()), reinterpret_cast<uint32_t*>(bin.data_ptr()),
+         reinterpret_cast<unsigned long long*>(rank.data_ptr())},
+        kMagnitudeBins, median + first, histogram, stream);
+    C10_CUDA_KERNEL_LAUNCH_CHECK();
+  }
+}
+
 class CudaMeasurement : public Measurement {
  public:
   CudaMeasurement(int64_t channels, int64_t top_k) : channels_(channels), top_k_(top_k) {}
   size_t depth() const override { return batches_.size(); }
-  void start(const SiteBatch& batch) override;
+  void start(const SiteBatch& batch, const Slots& slots) override;
   const Measured& finish() override;
 
  private:
@@ -72,10 +127,6 @@ class CudaMeasurement : public Measurement {
 
   TokenLists list_tokens(const OwnedRows& labels, at::Device device) const;
   Columns place_columns(const TokenLists& lists) const;
-  void sum_channels(const cuda::TokenRows& rows, const TokenLists& lists, const uint8_t* is_finite,
-                    cudaStream_t stream);
-  void measure_windows(const cuda::TokenRows& rows, const TokenLists& lists,
-                       const uint8_t* is_finite, float* median, cudaStream_t stream);
   struct Batch {
     Measured measured;
     at::Tensor rows;  // of the tokens, on their way to the host
@@ -90,34 +141,26 @@ class CudaMeasurement : public Measurement {
   std::array<Batch, 2> batches_;
   size_t started_ = 0;
   size_t finished_ = 0;
-  Measured* measured_ = nullptr;  // of the micro-batch that starts
 };
-
-at::TensorOptions bytes_on(at::Device device) {
-  return at::TensorOptions().dtype(at::kByte).device(device);
-}
 
 /// [bytes] on the host, page-locked: copies of it need not wait.
 at::Tensor host_buffer(int64_t bytes) {
   return at::empty({bytes}, at::TensorOptions().dtype(at::kByte).pinned_memory(true));
 }
 
-void CudaMeasurement::start(const SiteBatch& batch) {
+void CudaMeasurement::start(const SiteBatch& batch, const Slots& slots) {
   ensure(batch.rows.is_cuda(), "CUDA kernels measure CUDA tensors");
   const auto device = batch.rows.device();
   const c10::DeviceGuard on_device(device);
   const auto current = c10::cuda::getCurrentCUDAStream(device.index());
   const cudaStream_t stream = current.stream();
   auto& started = batches_[started_++ % batches_.size()];
-  measured_ = &started.measured;
-  measured_->prepare_rows(*batch.labels, top_k_);
-  measured_->clear_sums(channels_, device);
+  started.measured.prepare_rows(*batch.labels, top_k_);
   const auto lists = list_tokens(*batch.labels, device);
   const auto places = place_columns(lists);
   const auto results = at::empty({places.bytes}, bytes_on(device));
   const cuda::TokenRows rows = {batch.rows.const_data_ptr<float>(), channels_,
                                 piece_of<int32_t>(lists.buffer, lists.row), lists.tokens};
-  const auto* is_finite = piece_of<uint8_t>(results, places.is_finite);
   cuda::measure_tokens(
       rows,
       {piece_of<float>(results, places.value), piece_of<uint32_t>(results, places.channel),
@@ -125,8 +168,10 @@ void CudaMeasurement::start(const SiteBatch& batch) {
        piece_of<uint8_t>(results, places.is_finite), static_cast<int>(top_k_)},
       stream);
   C10_CUDA_KERNEL_LAUNCH_CHECK();
-  sum_channels(rows, lists, is_finite, stream);
-  measure_windows(rows, lists, is_finite, piece_of<float>(results, places.window_median), stream);
+  const MeasuredTokens tokens = {rows, lists, piece_of<uint8_t>(results, places.is_finite), stream};
+  sum_channels(tokens, slots);
+  measure_windows(tokens, piece_of<float>(results, places.window_median),
+                  slots.magnitude_histogram);
   started.places = places;
   started.tokens = lists.tokens;
   started.rows = host_buffer(places.bytes);
@@ -204,55 +249,6 @@ CudaMeasurement::Columns CudaMeasurement::place_columns(const TokenLists& lists)
   return places;
 }
 
-void CudaMeasurement::sum_channels(const cuda::TokenRows& rows, const TokenLists& lists,
-                                   const uint8_t* is_finite, cudaStream_t stream) {
-  Pieces pieces;
-  const int64_t values = lists.runs * channels_;
-  const int64_t sum = pieces.add<double>(values), square = pieces.add<double>(values);
-  const int64_t fourth = pieces.add<double>(values), largest = pieces.add<float>(values);
-  const int64_t above = pieces.add<int32_t>(values), count = pieces.add<int32_t>(lists.runs);
-  const auto work = at::empty({pieces.bytes()}, bytes_on(measured_->class_sum.device()));
-  cuda::sum_channels(rows,
-                     {piece_of<int32_t>(lists.buffer, lists.order),
-                      piece_of<int32_t>(lists.buffer, lists.run_begin),
-                      piece_of<int32_t>(lists.buffer, lists.run_class), lists.runs, is_finite},
-                     {piece_of<double>(work, sum), piece_of<double>(work, square),
-                      piece_of<double>(work, fourth), piece_of<float>(work, largest),
-                      piece_of<int32_t>(work, above), piece_of<int32_t>(work, count)},
-                     {measured_->class_count.mutable_data_ptr<int64_t>(),
-                      measured_->class_sum.mutable_data_ptr<double>(),
-                      measured_->class_sum_square.mutable_data_ptr<double>(),
-                      measured_->sum_fourth.mutable_data_ptr<double>(),
-                      measured_->max_magnitude.mutable_data_ptr<float>(),
-                      measured_->count_above_6.mutable_data_ptr<int64_t>()},
-                     stream);
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
-}
-
-void CudaMeasurement::measure_windows(const cuda::TokenRows& rows, const TokenLists& lists,
-                                      const uint8_t* is_finite, float* median,
-                                      cudaStream_t stream) {
-  const int64_t together = std::min(kWindowsTogether, lists.windows);
-  const auto options = at::TensorOptions(measured_->histogram.device());
-  for (int64_t first = 0; first < lists.windows; first += together) {
-    const int64_t windows = std::min(together, lists.windows - first);
-    const auto histogram = at::zeros({windows, kMagnitudeBins}, options.dtype(at::kLong));
-    const auto low = at::zeros({windows, cuda::kLowBins}, options.dtype(at::kInt));
-    const auto bin = at::empty({windows}, options.dtype(at::kInt));
-    const auto rank = at::empty({windows}, options.dtype(at::kLong));
-    const auto longest =
-        std::max_element(lists.length.begin() + first, lists.length.begin() + first + windows);
-    cuda::measure_windows(
-        rows,
-        {piece_of<int32_t>(lists.buffer, lists.window_begin) + first, windows, *longest, is_finite},
-        {reinterpret_cast<unsigned long long*>(histogram.data_ptr()),
-         reinterpret_cast<uint32_t*>(low.data_ptr()), reinterpret_cast<uint32_t*>(bin.data_ptr()),
-         reinterpret_cast<unsigned long long*>(rank.data_ptr())},
-        kMagnitudeBins, median + first, measured_->histogram.mutable_data_ptr<int64_t>(), stream);
-    C10_CUDA_KERNEL_LAUNCH_CHECK();
-  }
-}
-
 /// Fills the rows of the tokens that are finite; the others have their values already.
 void CudaMeasurement::take_rows(Batch& batch) const {
   auto& to = batch.measured;
@@ -263,7 +259,6 @@ void CudaMeasurement::take_rows(Batch& batch) const {
   const auto* median = piece_of<float>(batch.rows, places.median);
   const auto* norm = piece_of<float>(batch.rows, places.norm);
   std::copy_n(is_finite, batch.tokens, to.is_finite.begin());
-  to.nonfinite_tokens = std::count(is_finite, is_finite + batch.tokens, 0);
   const auto take = [&](int64_t first, int64_t count) {
     const int64_t place = first * top_k_;
     std::copy_n(value + place, count * top_k_, to.token_top_value.begin() + place);
@@ -271,7 +266,7 @@ void CudaMeasurement::take_rows(Batch& batch) const {
     std::copy_n(median + first, count, to.token_median.begin() + first);
     std::copy_n(norm + first, count, to.token_norm.begin() + first);
   };
-  if (to.nonfinite_tokens == 0) {
+  if (std::find(is_finite, is_finite + batch.tokens, 0) == is_finite + batch.tokens) {
     take(0, batch.tokens);
   } else {
     for (int64_t token = 0; token < batch.tokens; ++token) {

@@ -2,15 +2,14 @@
 //
 // Each thread measures whole windows, i, i + threads, …; windows that do not come out even are
 // shared by all threads, tile by tile. Which thread does what depends on the labels and the number
-// of threads alone, and partial sums are added in thread order, so that the same job gives the same
-// bits.
+// of threads alone, and partial sums are added in thread order, those of a micro-batch to the slots
+// at its end, so that the same job gives the same bits.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <omp.h>
 
 #include <algorithm>
 #include <bit>
-#include <utility>
 
 #include "base/error.h"
 #include "measure/kernel_worker.h"
@@ -23,7 +22,7 @@ namespace {
 class KernelMeasurement : public Measurement {
  public:
   KernelMeasurement(int64_t channels, int64_t top_k);
-  void start(const SiteBatch& batch) override;
+  void start(const SiteBatch& batch, const Slots& slots) override;
   const Measured& finish() override { return measured_; }
 
  private:
@@ -32,17 +31,13 @@ class KernelMeasurement : public Measurement {
   void on_all_threads(Work work);
   void measure_windows();
   void measure_window_together(size_t window);
-  void add_sums();
-
-  /// Where the sums of a batch go: of all channels, and [classes, C].
-  struct ChannelSums {
-    double* fourth;
-    float* max_magnitude;
-    int64_t* above_6;
-    double* class_sum;
-    double* class_sum_square;
-  };
-  void add_channel(int64_t channel, const ChannelSums& sums);
+  void add_sums(const Slots& slots);
+  void add_tokens(const Slots& slots);
+  void add_channel(int64_t channel, const Slots& slots);
+  /// One of the workers' sums, in thread order.
+  template <typename Sum, typename Sums>
+  Sum over_workers(Sums KernelWorker::*sums, int64_t at) const;
+  float largest_magnitude(int64_t channel) const;
 
   int64_t channels_;
   int64_t top_k_;
@@ -50,23 +45,26 @@ class KernelMeasurement : public Measurement {
   std::vector<KernelWorker> workers_;  // one a thread
   std::vector<WindowView> windows_;
   Measured measured_;
-  KeyRange keys_;  // outside of which the measured histogram is zero
 };
+
+template <typename T>
+void add_to(T* slot, int64_t at, T sum) {
+  if (slot != nullptr) slot[at] += sum;
+}
 
 KernelMeasurement::KernelMeasurement(int64_t channels, int64_t top_k)
     : channels_(channels), top_k_(top_k) {
   ensure(channels > 0 && channels <= kernels::kMaxChannels, "channels fit the kernels' lanes");
-  measured_.clear_sums(channels, at::kCPU);
 }
 
-void KernelMeasurement::start(const SiteBatch& batch) {
+void KernelMeasurement::start(const SiteBatch& batch, const Slots& slots) {
   ensure(batch.rows.is_cpu(), "kernels measure host tensors");
   threads_ = at::get_num_threads();
   while (static_cast<int>(workers_.size()) < threads_) workers_.emplace_back(channels_, top_k_);
   measured_.prepare_rows(*batch.labels, top_k_);
   view_windows(batch);
   measure_windows();
-  add_sums();
+  add_sums(slots);
 }
 
 void KernelMeasurement::view_windows(const SiteBatch& batch) {
@@ -144,60 +142,68 @@ void KernelMeasurement::measure_window_together(size_t window) {
   measured_.sequence_median[window] = first.finish_window_median(place);
 }
 
-void KernelMeasurement::add_sums() {
-  measured_.nonfinite_tokens = 0;
-  measured_.class_count.zero_();
-  int64_t* class_count = measured_.class_count.mutable_data_ptr<int64_t>();
-  for (int thread = 0; thread < threads_; ++thread) {
-    measured_.nonfinite_tokens += workers_[thread].nonfinite_tokens;
-    for (int64_t c = 0; c < kClasses; ++c) class_count[c] += workers_[thread].class_count[c];
-  }
-  int64_t* histogram = measured_.histogram.mutable_data_ptr<int64_t>();
-  const ChannelSums sums = {measured_.sum_fourth.mutable_data_ptr<double>(),
-                            measured_.max_magnitude.mutable_data_ptr<float>(),
-                            measured_.count_above_6.mutable_data_ptr<int64_t>(),
-                            measured_.class_sum.mutable_data_ptr<double>(),
-                            measured_.class_sum_square.mutable_data_ptr<double>()};
-  KeyRange keys = std::exchange(keys_, {});  // those of the batch before become zero
-  for (int thread = 0; thread < threads_; ++thread) keys_.widen(workers_[thread].keys);
-  keys.widen(keys_);
+void KernelMeasurement::add_sums(const Slots& slots) {
+  add_tokens(slots);
+  KeyRange keys;
+  for (int thread = 0; thread < threads_; ++thread) keys.widen(workers_[thread].keys);
 #pragma omp parallel num_threads(threads_)
   {
 #pragma omp for schedule(static)
-    for (int64_t channel = 0; channel < channels_; ++channel) add_channel(channel, sums);
+    for (int64_t channel = 0; channel < channels_; ++channel) add_channel(channel, slots);
 #pragma omp for schedule(static)
     for (int64_t bin = keys.first; bin < keys.end; ++bin) {
-      histogram[bin] = 0;
-      for (int thread = 0; thread < threads_; ++thread) {
-        histogram[bin] += workers_[thread].histogram[bin];
-      }
+      add_to(slots.magnitude_histogram, bin, over_workers<int64_t>(&KernelWorker::histogram, bin));
     }
   }
 }
 
-/// Adds the workers' sums of one channel, in thread order.
-void KernelMeasurement::add_channel(int64_t channel, const ChannelSums& sums) {
-  double fourth = 0;
-  int32_t max_bits = 0;
-  int64_t above_6 = 0;
-  for (int thread = 0; thread < threads_; ++thread) {
-    const KernelWorker& worker = workers_[thread];
-    fourth += worker.sum_fourth[channel];
-    max_bits = std::max(max_bits, worker.max_bits[channel]);
-    above_6 += worker.count_above_6[channel];
+template <typename Sum, typename Sums>
+Sum KernelMeasurement::over_workers(Sums KernelWorker::*sums, int64_t at) const {
+  Sum sum = 0;
+  for (int thread = 0; thread < threads_; ++thread) sum += (workers_[thread].*sums)[at];
+  return sum;
+}
+
+void KernelMeasurement::add_tokens(const Slots& slots) {
+  int64_t finite = 0;
+  for (int64_t number = 0; number < kClasses; ++number) {
+    const auto count = over_workers<int64_t>(&KernelWorker::class_count, number);
+    add_to(slots.class_count, number, count);
+    finite += count;
   }
-  sums.fourth[channel] = fourth;
-  sums.max_magnitude[channel] = std::bit_cast<float>(max_bits);
-  sums.above_6[channel] = above_6;
+  add_to(slots.count, 0, finite);
+  add_to(slots.nonfinite_tokens, 0, static_cast<int64_t>(measured_.is_finite.size()) - finite);
+}
+
+/// Sums over all tokens are those over the classes, added up.
+void KernelMeasurement::add_channel(int64_t channel, const Slots& slots) {
+  double total = 0, total_square = 0;
   for (int64_t at = channel; at < kClasses * channels_; at += channels_) {
-    double sum = 0, square = 0;
-    for (int thread = 0; thread < threads_; ++thread) {
-      sum += workers_[thread].class_sum[at];
-      square += workers_[thread].class_sum_square[at];
-    }
-    sums.class_sum[at] = sum;
-    sums.class_sum_square[at] = square;
+    const auto sum = over_workers<double>(&KernelWorker::class_sum, at);
+    const auto square = over_workers<double>(&KernelWorker::class_sum_square, at);
+    add_to(slots.class_sum, at, sum);
+    add_to(slots.class_sum_square, at, square);
+    total += sum;
+    total_square += square;
   }
+  const auto fourth = over_workers<double>(&KernelWorker::sum_fourth, channel);
+  const auto above_6 = over_workers<int64_t>(&KernelWorker::count_above_6, channel);
+  add_to(slots.channel_sum, channel, total);
+  add_to(slots.channel_sum_square, channel, total_square);
+  add_to(slots.channel_sum_fourth, channel, fourth);
+  add_to(slots.channel_count_above_6, channel, above_6);
+  if (slots.channel_max_magnitude != nullptr) {
+    float& largest = slots.channel_max_magnitude[channel];
+    largest = std::max(largest, largest_magnitude(channel));
+  }
+}
+
+float KernelMeasurement::largest_magnitude(int64_t channel) const {
+  int32_t bits = 0;
+  for (int thread = 0; thread < threads_; ++thread) {
+    bits = std::max(bits, workers_[thread].max_bits[channel]);
+  }
+  return std::bit_cast<float>(bits);
 }
 
 }  // namespace

@@ -49,7 +49,6 @@ KernelWorker::KernelWorker(int64_t channels, int64_t top_k)
 }
 
 void KernelWorker::begin_batch() {
-  nonfinite_tokens = 0;
   std::fill(std::begin(class_count), std::end(class_count), 0);
   std::fill(class_sum.begin(), class_sum.end(), 0.0);
   std::fill(class_sum_square.begin(), class_sum_square.end(), 0.0);
@@ -73,10 +72,7 @@ void KernelWorker::measure_tile(const WindowView& window, int64_t tile) {
                               window.first.median + token, window.first.norm + token};
     window.is_finite[token] = row_.measure(
         row, result, {look.collected, near_.room_for(channels_), window_histogram_.data()});
-    if (!window.is_finite[token]) {
-      ++nonfinite_tokens;
-      continue;
-    }
+    if (!window.is_finite[token]) continue;
     if (collects) near_.keep(row_.near_count());
     key_count_ += channels_;
     window_keys_.widen({row_.smallest_key(), row_.largest_key() + 1});

@@ -98,7 +98,6 @@ class KernelWorker {
   float finish_window_median(const MedianPlace& place);
 
   // Sums since begin_batch.
-  int64_t nonfinite_tokens = 0;
   int64_t class_count[kClasses] = {};
   std::vector<double> class_sum;         // [classes, C]
   std::vector<double> class_sum_square;  // [classes, C]

@@ -112,17 +112,25 @@ __global__ void __launch_bounds__(kChannelThreads)
   sums.above_6[place] = above;
 }
 
-/// Adds the runs in their order; classes without a run are left as they are.
+template <typename T>
+__device__ void add_to(T* slot, int64_t at, T sum) {
+  if (slot != nullptr) slot[at] += sum;
+}
+
+/// Adds the runs in their order; the slots of classes without a run are left as they are. Sums over
+/// all tokens are those over the classes, added up.
 __global__ void __launch_bounds__(kChannelThreads)
-    add_runs_kernel(int64_t channels, ClassRuns runs, RunSums work, ChannelSums sums) {
+    add_runs_kernel(TokenRows rows, ClassRuns runs, RunSums work, Slots slots) {
   const int64_t channel = static_cast<int64_t>(blockIdx.x) * kChannelThreads + threadIdx.x;
-  if (channel >= channels) return;
-  double sum = 0, square = 0, fourth = 0;  // sum and square: of one class
+  if (channel >= rows.channels) return;
+  const bool counts = channel == 0;
+  double sum = 0, square = 0;  // of one class
+  double total = 0, total_square = 0, fourth = 0;
   float largest = 0;
-  int64_t above = 0, count = 0;
+  int64_t above = 0, count = 0, finite = 0;  // count: of one class
 #pragma unroll 8
   for (int64_t run = 0; run < runs.runs; ++run) {
-    const int64_t from = run * channels + channel;
+    const int64_t from = run * rows.channels + channel;
     const int32_t of_class = runs.token_class[run];
     sum += work.sum[from];
     square += work.square[from];
@@ -131,15 +139,27 @@ __global__ void __launch_bounds__(kChannelThreads)
     largest = fmaxf(largest, work.largest[from]);
     above += work.above_6[from];
     if (run + 1 < runs.runs && runs.token_class[run + 1] == of_class) continue;
-    sums.class_sum[of_class * channels + channel] = sum;
-    sums.class_sum_square[of_class * channels + channel] = square;
-    if (channel == 0) sums.class_count[of_class] = count;
+    add_to(slots.class_sum, of_class * rows.channels + channel, sum);
+    add_to(slots.class_sum_square, of_class * rows.channels + channel, square);
+    if (counts) add_to(slots.class_count, of_class, count);
+    total += sum;
+    total_square += square;
+    finite += count;
     sum = square = 0;
     count = 0;
   }
-  sums.sum_fourth[channel] = fourth;
-  sums.max_magnitude[channel] = largest;
-  sums.count_above_6[channel] = above;
+  if (counts) {
+    add_to(slots.count, 0, finite);
+    add_to(slots.nonfinite_tokens, 0, rows.tokens - finite);
+  }
+  add_to(slots.channel_sum, channel, total);
+  add_to(slots.channel_sum_square, channel, total_square);
+  add_to(slots.channel_sum_fourth, channel, fourth);
+  add_to(slots.channel_count_above_6, channel, above);
+  if (slots.channel_max_magnitude != nullptr) {
+    float& to = slots.channel_max_magnitude[channel];
+    to = fmaxf(to, largest);
+  }
 }
 
 }  // namespace
@@ -150,13 +170,13 @@ void measure_tokens(const TokenRows& rows, const TokenColumns& columns, cudaStre
 }
 
 void sum_channels(const TokenRows& rows, const ClassRuns& runs, const RunSums& work,
-                  const ChannelSums& sums, cudaStream_t stream) {
+                  const Slots& slots, cudaStream_t stream) {
   const unsigned tiles = blocks_of(rows.channels, kChannelThreads);
   if (runs.runs > 0) {
     const dim3 grid(tiles, static_cast<unsigned>(runs.runs));
     run_kernel<<<grid, kChannelThreads, 0, stream>>>(rows, runs, work);
   }
-  add_runs_kernel<<<tiles, kChannelThreads, 0, stream>>>(rows.channels, runs, work, sums);
+  add_runs_kernel<<<tiles, kChannelThreads, 0, stream>>>(rows, runs, work, slots);
 }
 
 }  // namespace actsweep::cuda

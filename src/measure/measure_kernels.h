@@ -10,6 +10,8 @@
 
 #include <cstdint>
 
+#include "measure/slots.h"
+
 namespace actsweep::cuda {
 
 /// The real tokens of a micro-batch: x[row[i] * channels + c].
@@ -52,17 +54,9 @@ struct RunSums {
   int32_t* count = nullptr;  // [runs]
 };
 
-/// The sums of the micro-batch; those by class are zero before.
-struct ChannelSums {
-  int64_t* class_count = nullptr;      // [classes]
-  double* class_sum = nullptr;         // [classes, channels]
-  double* class_sum_square = nullptr;  // [classes, channels]
-  double* sum_fourth = nullptr;        // [channels]
-  float* max_magnitude = nullptr;      // [channels]
-  int64_t* count_above_6 = nullptr;    // [channels]
-};
+/// Adds to all slots but that of the histogram.
 void sum_channels(const TokenRows& rows, const ClassRuns& runs, const RunSums& work,
-                  const ChannelSums& sums, cudaStream_t stream);
+                  const Slots& slots, cudaStream_t stream);
 
 /// Windows: consecutive tokens [begin[w], begin[w + 1]).
 struct WindowRuns {
@@ -82,7 +76,7 @@ struct WindowWork {
 };
 
 /// median [windows]: the lower median of a window's magnitudes, exactly; NaN without any. Adds to
-/// histogram [bins], bins <= 32640.
+/// histogram [bins], bins <= 32640, unless it is null.
 void measure_windows(const TokenRows& rows, const WindowRuns& windows, const WindowWork& work,
                      int64_t bins, float* median, int64_t* histogram, cudaStream_t stream);
 

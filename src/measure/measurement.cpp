@@ -1,10 +1,6 @@
 #include "measure/measurement.h"
 
-#include <ATen/ATen.h>
-
 #include <limits>
-
-#include "schema/declare.h"
 
 namespace actsweep {
 
@@ -17,19 +13,6 @@ void Measured::prepare_rows(const OwnedRows& labels, int64_t top_k) {
   token_median.assign(tokens, kNan);
   token_norm.assign(tokens, kNan);
   sequence_median.assign(labels.windows.size(), kNan);
-}
-
-void Measured::clear_sums(int64_t channels, at::Device device) {
-  const auto zeros = [&](at::IntArrayRef sizes, at::ScalarType type) {
-    return at::zeros(sizes, at::TensorOptions(device).dtype(type));
-  };
-  class_count = zeros({kClasses}, at::kLong);
-  class_sum = zeros({kClasses, channels}, at::kDouble);
-  class_sum_square = zeros({kClasses, channels}, at::kDouble);
-  sum_fourth = zeros({channels}, at::kDouble);
-  max_magnitude = zeros({channels}, at::kFloat);
-  count_above_6 = zeros({channels}, at::kLong);
-  histogram = zeros({kMagnitudeBins}, at::kLong);
 }
 
 }  // namespace actsweep

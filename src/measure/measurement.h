@@ -1,10 +1,10 @@
 // What one pass over a micro-batch measures, from which the statistics take what they write.
 //
-// In: the owned rows of one micro-batch at one layer, with labels. Out: rows per real token and per
-// window on the host, and sums over the finite tokens on the statistics' device. Three
-// implementations give the same values (selections, medians and counts equal, sums to 1e-12):
-// vectorised kernels on the host, CUDA kernels on a GPU, and ATen's operators on any device, which
-// are the yardstick of the other two.
+// In: the owned rows of one micro-batch at one layer, with labels, and the slots of that layer.
+// Out: rows per real token and per window on the host, and sums over the finite tokens, added into
+// the slots. Three implementations give the same values (selections, medians and counts equal, sums
+// to 1e-12): vectorised kernels on the host, CUDA kernels on a GPU, and ATen's operators on any
+// device, which are the yardstick of the other two.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "corpus/window.h"
+#include "measure/slots.h"
 
 namespace actsweep {
 
@@ -26,9 +27,9 @@ struct SiteBatch {
   const OwnedRows* labels = nullptr;
 };
 
-/// N real tokens and S windows in the order of the labels. A token with a value that is not finite
-/// has NaN and kNoIndex in its rows and enters no sum; so do places of a top-k beyond the number of
-/// channels.
+/// The rows of N real tokens and S windows in the order of the labels. A token with a value that is
+/// not finite has NaN and kNoIndex in its rows and enters no sum; so do places of a top-k beyond
+/// the number of channels.
 struct Measured {
   std::vector<uint8_t> is_finite;      // [N]
   std::vector<float> token_top_value;  // [N, k] signed, by falling magnitude, then rising channel
@@ -37,20 +38,9 @@ struct Measured {
   std::vector<float> token_norm;            // [N]
   std::vector<float> sequence_median;       // [S] over finite tokens and channels; NaN without any
 
-  int64_t nonfinite_tokens = 0;
-  at::Tensor class_count;       // [classes] int64
-  at::Tensor class_sum;         // [classes, C] float64
-  at::Tensor class_sum_square;  // [classes, C] float64
-  at::Tensor sum_fourth;        // [C] float64
-  at::Tensor max_magnitude;     // [C] float32
-  at::Tensor count_above_6;     // [C] int64
-  at::Tensor histogram;         // [magnitude bins] int64
-
   /// Sets the lengths for the labels' tokens and windows, and all rows to those of a token that is
   /// not finite.
   void prepare_rows(const OwnedRows& labels, int64_t top_k);
-  /// Sets all sums to new tensors of zeros.
-  void clear_sums(int64_t channels, at::Device device);
 };
 
 class Measurement {
@@ -59,7 +49,8 @@ class Measurement {
   /// How many micro-batches may be started and not finished: more than one where the device goes on
   /// while the host takes the rows of the one before.
   virtual size_t depth() const { return 1; }
-  virtual void start(const SiteBatch& batch) = 0;
+  /// What `slots` point to must stay where it is until the micro-batch is finished.
+  virtual void start(const SiteBatch& batch, const Slots& slots) = 0;
   /// Of the micro-batch that was started first. The result lasts until depth() more are started.
   virtual const Measured& finish() = 0;
 };

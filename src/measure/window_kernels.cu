@@ -174,6 +174,7 @@ void measure_windows(const TokenRows& rows, const WindowRuns& windows, const Win
   median_bin_kernel<<<count, kWindowThreads, 0, stream>>>(work, bin_count);
   low_kernel<<<grid, kWindowThreads, 0, stream>>>(rows, windows, work);
   median_kernel<<<count, kWindowThreads, 0, stream>>>(work, median);
+  if (histogram == nullptr) return;
   add_histograms_kernel<<<blocks_of(bins, kThreads), kThreads, 0, stream>>>(
       work.histogram, windows.windows, bins, histogram);
 }

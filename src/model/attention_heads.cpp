@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "kernels/alibi.h"
-#include "kernels/ops.h"
 #include "kernels/product.h"
 
 namespace actsweep {
@@ -24,6 +23,7 @@ AttentionHeads::AttentionHeads(const Architecture& architecture, const ModelShar
     : a_(architecture),
       share_(share),
       group_(group),
+      ops_(row_ops_of(device)),
       rotary_(architecture, positions, device),
       key_bias_(
           alibi_key_bias(architecture, share.query_heads, positions, scale_of(architecture, 0))) {
@@ -91,10 +91,10 @@ void AttentionHeads::normalise(const StageWeights& weights, at::Tensor& qkv) con
     return Norm{a_.query_key_norm_kind, weights[weight], weights[bias], a_.norm.epsilon,
                 a_.norm.weight_offset};
   };
-  normalise_heads(qkv, {0, queries, a_.head_width},
-                  norm_of(Weight::kQueryNorm, Weight::kQueryNormBias));
-  normalise_heads(qkv, {queries, keys, a_.head_width},
-                  norm_of(Weight::kKeyNorm, Weight::kKeyNormBias));
+  ops_.normalise_heads(qkv, {0, queries, a_.head_width},
+                       norm_of(Weight::kQueryNorm, Weight::kQueryNormBias));
+  ops_.normalise_heads(qkv, {queries, keys, a_.head_width},
+                       norm_of(Weight::kKeyNorm, Weight::kKeyNormBias));
 }
 
 void AttentionHeads::normalise_all_heads(const StageWeights& weights, at::Tensor& qkv) const {
@@ -128,12 +128,12 @@ void AttentionHeads::rotate(int64_t layer, const Sequences& sequences, at::Tenso
   const RotaryHeads heads = {share_.query_heads.size() + share_.key_heads.size(), a_.head_width,
                              sequences.positions};
   if (!a_.ropes[rope].follows_length()) {
-    actsweep::rotate(qkv, heads, rotary_.table(rope, sequences.positions));
+    ops_.rotate(qkv, heads, rotary_.table(rope, sequences.positions));
     return;
   }
   for (size_t i = 0; i < sequences.length.size(); ++i) {
     auto rows = qkv.narrow(0, static_cast<int64_t>(i) * sequences.positions, sequences.positions);
-    actsweep::rotate(rows, heads, rotary_.table(rope, sequences.length[i]));
+    ops_.rotate(rows, heads, rotary_.table(rope, sequences.length[i]));
   }
 }
 

@@ -9,6 +9,7 @@
 #include "checkpoint/architecture.h"
 #include "comm/group.h"
 #include "kernels/attention.h"
+#include "kernels/ops.h"
 #include "kernels/rotary.h"
 #include "model/observer.h"
 #include "weights/share.h"
@@ -49,6 +50,7 @@ class AttentionHeads {
   const Architecture& a_;
   const ModelShare& share_;
   const Group& group_;
+  const RowOps& ops_;  // of the device
   RotaryTables rotary_;
   at::Tensor key_bias_;  // [query heads, longest window] float32 or undefined
 };

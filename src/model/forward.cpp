@@ -22,6 +22,7 @@ Forward::Forward(const Architecture& architecture, const Group& group, const Opt
       group_(group),
       share_(share_of(architecture, group.size(), group.rank())),
       device_(options.device),
+      ops_(row_ops_of(options.device)),
       workspace_(architecture, share_, {options.owned_rows, group.size(), options.dtype},
                  options.device),
       heads_(architecture_, share_, group, options.positions, options.device) {
@@ -38,7 +39,7 @@ at::Tensor Forward::gather_input(const StageWeights& weights, Weight norm,
                                  const at::Tensor& residual) {
   auto normed = workspace_.normed(residual.size(0));
   if (weights.has(norm) && !architecture_.norm.is_after_addition) {
-    normalise(residual, norm_of(architecture_, weights, norm), normed);
+    ops_.normalise(residual, norm_of(architecture_, weights, norm), normed);
   } else {
     normed.copy_(residual);
   }
@@ -116,8 +117,8 @@ void Forward::serial_block(const StageWeights& weights, const LayerView& view,
   at::Tensor mlp_input;
   if (is_plain) {
     auto normed = workspace_.normed(rows);
-    add_and_normalise(residual, attention, norm_of(architecture_, weights, Weight::kMlpNorm),
-                      normed);
+    ops_.add_and_normalise(residual, attention, norm_of(architecture_, weights, Weight::kMlpNorm),
+                           normed);
     mlp_input = gather(rows);
   } else {
     add_branch(weights,
@@ -133,15 +134,15 @@ void Forward::serial_block(const StageWeights& weights, const LayerView& view,
 void Forward::add_branch(const StageWeights& weights, const Branch& branch, const at::Tensor& sum,
                          at::Tensor& residual) {
   if (weights.has(branch.post_norm)) {
-    return add_normalised(residual, sum, norm_of(architecture_, weights, branch.post_norm));
+    return ops_.add_normalised(residual, sum, norm_of(architecture_, weights, branch.post_norm));
   }
   if (weights.has(branch.scale)) {
     residual.addcmul_(sum, weights[branch.scale]);
     return;
   }
-  add_rows(residual, sum);
+  ops_.add_rows(residual, sum);
   if (architecture_.norm.is_after_addition) {
-    normalise(residual, norm_of(architecture_, weights, branch.norm), residual);
+    ops_.normalise(residual, norm_of(architecture_, weights, branch.norm), residual);
   }
 }
 
@@ -164,7 +165,7 @@ void Forward::parallel_block(const StageWeights& weights, const LayerView& view,
   if (is_apart || norm == Weight::kMlpNorm) gathered = gather_input(weights, norm, residual);
   view.show(Site::kMlpInput, workspace_.normed(rows));
   project_mlp(weights, view, gathered, rows, experts);
-  if (is_apart) return add_rows(residual, attention);
+  if (is_apart) return ops_.add_rows(residual, attention);
   auto partial = workspace_.partial(rows);
   add_project(heads_out, weights[Weight::kAttentionOutput], partial);
   const auto bias = bias_once(weights, Weight::kAttentionOutputBias);
@@ -176,7 +177,7 @@ void Forward::parallel_block(const StageWeights& weights, const LayerView& view,
 void Forward::end_layer(const StageWeights& weights, const LayerView& view, at::Tensor& residual) {
   const auto sum = reduce(residual.size(0));
   view.show(Site::kMlpOutput, sum);
-  if (architecture_.is_parallel) return add_rows(residual, sum);
+  if (architecture_.is_parallel) return ops_.add_rows(residual, sum);
   add_branch(weights, {Weight::kMlpNorm, Weight::kMlpPostNorm, Weight::kMlpScale}, sum, residual);
 }
 

@@ -66,6 +66,7 @@ class Forward {
   const Group& group_;
   ModelShare share_;
   at::Device device_;
+  const RowOps& ops_;  // of the device
   Workspace workspace_;
   AttentionHeads heads_;
   bool needs_lengths_ = false;

@@ -58,7 +58,7 @@ at::Tensor ImageEmbedding::embed_one(const float* pixels) const {
   const auto patches = image.permute({1, 3, 0, 2, 4}).reshape({rows * columns, -1});
   auto out = start_.clone();
   out.slice(0, prefix_).addmm_(patches, weight_.t());
-  if (norm_.weight.defined()) normalise(out, norm_, out);
+  if (norm_.weight.defined()) kCpuRowOps.normalise(out, norm_, out);
   return out;
 }
 

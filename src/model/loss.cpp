@@ -45,7 +45,7 @@ at::Tensor head_input(const Architecture& a, const StageWeights& head, const at:
   auto normed =
       at::empty(residual.sizes(), residual.options().dtype(head[Weight::kHead].scalar_type()));
   if (head.has(Weight::kFinalNorm)) {
-    normalise(residual, norm_of(a, head, Weight::kFinalNorm), normed);
+    row_ops_of(residual.device()).normalise(residual, norm_of(a, head, Weight::kFinalNorm), normed);
   } else {
     normed.copy_(residual);
   }

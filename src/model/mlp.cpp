@@ -37,7 +37,7 @@ at::Tensor hidden_of(const Architecture& a, const Expert& expert, const at::Tens
   project(rows, expert.gate_up, expert.gate_up_bias, gate_up);
   if (a.experts.clamp > 0) return clamped_gate(gate_up, width, a.experts);
   auto hidden = at::empty({count, width}, rows.options());
-  gate(gate_up, a.activation, hidden);
+  row_ops_of(rows.device()).gate(gate_up, a.activation, hidden);
   return hidden;
 }
 
@@ -50,8 +50,9 @@ void mlp_hidden(const Architecture& a, const StageWeights& weights, const LayerV
   if (neurons > 0) project(rows, weights[Weight::kGateUp], weights[Weight::kGateUpBias], projected);
   if (a.is_gated) view.show(Site::kGate, wide.narrow(1, 0, neurons));
   view.show(Site::kUp, a.is_gated ? wide.narrow(1, neurons, neurons) : hidden);
-  if (neurons > 0 && a.is_gated) gate(wide, a.activation, hidden);
-  if (neurons > 0 && !a.is_gated) activate(hidden, a.activation);
+  const auto& ops = row_ops_of(rows.device());
+  if (neurons > 0 && a.is_gated) ops.gate(wide, a.activation, hidden);
+  if (neurons > 0 && !a.is_gated) ops.activate(hidden, a.activation);
   if (neurons > 0 && weights.has(Weight::kSharedGate)) {
     auto gates = at::empty({rows.size(0), 1}, rows.options());
     project(rows, weights[Weight::kSharedGate], {}, gates);

@@ -68,20 +68,19 @@ void reserve_bytes(const std::string& path, int64_t bytes) {
   const off_t end = ::lseek(descriptor, 0, SEEK_END);
   rlimit limit{};
   ::getrlimit(RLIMIT_FSIZE, &limit);
-  int status = ::fallocate(descriptor, FALLOC_FL_KEEP_SIZE, end, bytes);
-  if (static_cast<rlim_t>(end + bytes) > limit.rlim_cur) {  // holds for writes, not for blocks
-    status = -1;
-    errno = EFBIG;
-  }
-  const int reason = errno;
+  const int status = ::fallocate(descriptor, FALLOC_FL_KEEP_SIZE, end, bytes);
+  int reason = status == 0 ? 0 : errno;
   ::close(descriptor);
-  require(status == 0 || reason == EOPNOTSUPP, ErrorKind::kOutput,
+  // The limit holds for writes, not for blocks.
+  if (static_cast<rlim_t>(end + bytes) > limit.rlim_cur) reason = EFBIG;
+  require(reason == 0 || reason == EOPNOTSUPP, ErrorKind::kOutput,
           "{}: cannot set {} KiB aside: {}", path, bytes / 1024, std::strerror(reason));
 }
 
 void release_reserve(const std::string& path) {
   const int descriptor = open_or_fail(path, O_WRONLY);
-  const int status = ::ftruncate(descriptor, ::lseek(descriptor, 0, SEEK_END));
+  const off_t end = ::lseek(descriptor, 0, SEEK_END);
+  const int status = end < 0 ? -1 : ::ftruncate(descriptor, end);
   const int reason = errno;
   ::close(descriptor);
   require(status == 0, ErrorKind::kOutput, "{}: cannot trim: {}", path, std::strerror(reason));

@@ -51,12 +51,14 @@ void check_lengths(const std::string& path, const std::string& asked) {
 
 void check_folder(const fs::path& folder, const std::string& path) {
   std::error_code error;
-  require(fs::is_directory(folder, error), kKind, "{}: expected {} to be a folder, found {}", path,
-          folder.string(), error ? error.message() : "another kind of file");
+  const bool is_folder = fs::is_directory(folder, error);
+  require(is_folder, kKind, "{}: expected {} to be a folder, found {}", path, folder.string(),
+          error ? error.message() : "another kind of file");
   if (::access(folder.c_str(), W_OK | X_OK) == 0) return;
+  const int reason = errno;
   fail(kKind,
        "{}: cannot be written: expected a folder in which files can be created, found {}: {}", path,
-       folder.string(), std::strerror(errno));
+       folder.string(), std::strerror(reason));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
@@ -45,6 +46,17 @@ std::vector<std::string> names_in(const std::string& folder) {
   require(!error || error == std::errc::no_such_file_or_directory, kKind,
           "{}: cannot list the folder: {}", folder, error.message());
   return names;
+}
+
+/// Returns why not all was written: an errno, or 0. What was written in part sets none: the next
+/// call says why.
+int write_all(int descriptor, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(descriptor, text.data(), text.size());
+    if (written < 0) return errno;
+    text.remove_prefix(static_cast<size_t>(written));
+  }
+  return 0;
 }
 
 bool is_same_file(int descriptor, const std::string& path) {
@@ -111,9 +123,8 @@ void RunLock::take() {
   }
   require(descriptor_ >= 0, kKind, "{}: cannot create the lock: others take it all the time",
           path_);
-  const auto bytes = static_cast<ssize_t>(text_.size());
-  if (::write(descriptor_, text_.data(), text_.size()) == bytes) return;
-  const int reason = errno;
+  const int reason = write_all(descriptor_, text_);
+  if (reason == 0) return;
   release();
   fail(kKind, "{}: cannot write the lock: {}", path_, std::strerror(reason));
 }

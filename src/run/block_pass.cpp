@@ -158,7 +158,8 @@ void BlockPass::tap_final_norm(const BlockLabels& labels, size_t batch, const St
                                const Listeners& listeners) {
   const auto rows = rows_of(residual_, labels, batch);
   auto normed = at::empty_like(rows);
-  normalise(rows, norm_of(inputs_.checkpoint.architecture(), head, Weight::kFinalNorm), normed);
+  const auto norm = norm_of(inputs_.checkpoint.architecture(), head, Weight::kFinalNorm);
+  row_ops_of(device_).normalise(rows, norm, normed);
   const Timer timer(times_.statistics_s);
   listeners.taps.on_tap({Site::kFinalNorm, 0, normed, labels.own[batch]});
 }

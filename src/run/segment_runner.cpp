@@ -55,6 +55,7 @@ Extents SegmentRunner::segment_extents(WindowRange windows) const {
 }
 
 Verdict SegmentRunner::check_stop(int64_t token_layers_left) {
+  environment_.group.check();
   const bool failed = environment_.io != nullptr && environment_.io->failed();
   return stop_.after_layer(environment_.group, failed,
                            environment_.progress.seconds_for(token_layers_left));
@@ -120,6 +121,13 @@ void SegmentRunner::write_events() {
   }
 }
 
+/// Commits unless a collective is known to have failed by now: then nothing measured counts.
+void SegmentRunner::commit() {
+  environment_.group.check();
+  if (output_) output_->commit();
+  output_.reset();
+}
+
 Verdict SegmentRunner::run_segment(int64_t number, bool is_last) {
   const auto& inputs = environment_.inputs;
   const auto windows = inputs.segments.segment(number);
@@ -144,8 +152,7 @@ Verdict SegmentRunner::run_segment(int64_t number, bool is_last) {
   }
   write_fields();
   write_events();
-  if (output_) output_->commit();
-  output_.reset();
+  commit();
   return verdict_;
 }
 
@@ -216,8 +223,7 @@ Verdict SegmentRunner::run_prompt(const std::string& name, int64_t number, bool 
     verdict_ = check_stop(0);
     return verdict_ == Verdict::kGoOn || verdict_ == Verdict::kFinishSegment;
   };
-  const bool is_done = pass_.run(labels, is_last, listeners);
-  if (is_done && output_) output_->commit();
+  if (pass_.run(labels, is_last, listeners)) commit();
   output_.reset();
   return verdict_;
 }

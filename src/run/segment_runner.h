@@ -45,6 +45,7 @@ class SegmentRunner {
   void write_labels(WindowRange windows, const BlockLabels& labels);
   void write_fields();
   void write_events();
+  void commit();
   Extents segment_extents(WindowRange windows) const;
   Verdict check_stop(int64_t layer_tokens_left);
 

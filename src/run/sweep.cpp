@@ -12,6 +12,7 @@
 #include "comm/agreement.h"
 #include "comm/binding.h"
 #include "comm/device.h"
+#include "comm/groups.h"
 #include "kernels/product_instructions.h"
 #include "output/consolidate.h"
 #include "output/durable.h"
@@ -103,35 +104,62 @@ void log_summary(const SweepInputs& inputs, const BlockPass& pass, const Progres
       pass.waited_for_weights_s(), name_of(inputs.job.parallel.weights));
 }
 
+/// This rank's model group and its owner. Collective over the world.
+struct ModelGroup {
+  ModelGroup(int replica, at::Device device)
+      : members(split(MPI_COMM_WORLD, replica)),
+        group(groups.add(members.get(), make_backend(members.get(), device))) {}
+
+  const Communicator members;
+  Groups groups;
+  const Group& group;
+};
+
 /// What one model group is given to do.
 struct Assignment {
+  const SweepLayout& layout;
   std::vector<int64_t> units;
   SegmentFolder folder;
   int64_t all_tokens = 0;  // that all groups are given
 };
 
-/// Measures a group's units, which `io` goes on to write. Returns the last verdict.
-Verdict measure_units(const SweepInputs& inputs, const SweepLayout& layout, const Group& group,
-                      const Place& place, const Assignment& assignment, IoThread* io) {
-  spdlog::info("reading the weights");
-  const auto on_loaded = [on_step = steps_of("weights", assignment.folder.on_step)](int64_t stage) {
-    if (on_step) on_step(fmt::format("stage {} loaded", stage));
-  };
-  BlockPass pass(inputs, group, layout, place.device, on_loaded);
-  spdlog::info("weights are ready; model group of {} over {}", group.size(), group.backend_name());
-  const int64_t tokens = tokens_of(inputs, assignment.units);
+/// Runs the units one after another. Returns the last verdict.
+Verdict run_units(const SweepInputs& inputs, const Place& place, const std::vector<int64_t>& units,
+                  SegmentRunner& runner) {
   auto verdict = Verdict::kGoOn;
-  Progress progress(tokens, inputs.checkpoint.architecture().layers + 1, assignment.all_tokens,
-                    place.session.rank() == 0);
-  SegmentRunner runner({inputs, layout, group, io, assignment.folder, progress}, pass,
-                       place.device);
-  for (size_t i = 0; i < assignment.units.size() && verdict == Verdict::kGoOn; ++i) {
-    const int64_t unit = assignment.units[i], prompt = unit - inputs.segments.segments();
-    const bool is_last = i + 1 == assignment.units.size();
+  for (size_t i = 0; i < units.size() && verdict == Verdict::kGoOn; ++i) {
+    const int64_t unit = units[i], prompt = unit - inputs.segments.segments();
+    const bool is_last = i + 1 == units.size();
     verdict = prompt < 0 ? runner.run_segment(unit, is_last)
                          : runner.run_prompt(inputs.job.capture.prompts[prompt], unit, is_last);
   }
   if (!place.device.is_cpu()) at::accelerator::synchronizeDevice(place.device.index());
+  return verdict;
+}
+
+/// Measures a group's units, which `io` goes on to write. Returns the last verdict.
+Verdict measure_units(const SweepInputs& inputs, ModelGroup& model, const Place& place,
+                      const Assignment& assignment, IoThread* io) {
+  spdlog::info("reading the weights");
+  const auto on_loaded = [on_step = steps_of("weights", assignment.folder.on_step)](int64_t stage) {
+    if (on_step) on_step(fmt::format("stage {} loaded", stage));
+  };
+  const auto& group = model.group;
+  BlockPass pass(inputs, group, assignment.layout, place.device, on_loaded);
+  spdlog::info("weights are ready; model group of {} over {}", group.size(), group.backend_name());
+  const int64_t tokens = tokens_of(inputs, assignment.units);
+  Progress progress(tokens, inputs.checkpoint.architecture().layers + 1, assignment.all_tokens,
+                    place.session.rank() == 0);
+  SegmentRunner runner({inputs, assignment.layout, group, io, assignment.folder, progress}, pass,
+                       place.device);
+  auto verdict = Verdict::kGoOn;
+  try {
+    verdict = run_units(inputs, place, assignment.units, runner);
+  } catch (...) {
+    // Here, while the pass lives: its end may wait for the device, and the device for a peer.
+    model.groups.abort();
+    throw;
+  }
   if (place.session.rank() == 0 && verdict == Verdict::kGoOn) {
     log_summary(inputs, pass, progress, assignment.all_tokens);
   }
@@ -139,13 +167,13 @@ Verdict measure_units(const SweepInputs& inputs, const SweepLayout& layout, cons
 }
 
 /// Measures and writes a group's units. Returns the last verdict.
-Verdict measure(const SweepInputs& inputs, const SweepLayout& layout, const Group& group,
-                const Place& place, const Assignment& assignment) {
+Verdict measure(const SweepInputs& inputs, ModelGroup& model, const Place& place,
+                const Assignment& assignment) {
   if (assignment.units.empty()) return Verdict::kGoOn;
   std::optional<IoThread> io;
-  if (group.rank() == 0) io.emplace(static_cast<size_t>(kWriteQueueBytes));
-  const auto verdict = measure_units(inputs, layout, group, place, assignment, io ? &*io : nullptr);
-  agree(group.communicator(), [&] {  // the memory of the model is free by now
+  if (model.group.rank() == 0) io.emplace(static_cast<size_t>(kWriteQueueBytes));
+  const auto verdict = measure_units(inputs, model, place, assignment, io ? &*io : nullptr);
+  agree(model.members.get(), [&] {  // the memory of the model is free by now
     if (io) io->drain();
   });
   return verdict;
@@ -210,19 +238,21 @@ void finish_complete(OutputClaim& output) {
 }
 
 /// Measures what is pending. Returns the exit code.
-int finish(const SweepInputs& inputs, const SweepLayout& layout, const Place& place,
-           const std::vector<int64_t>& pending, const SegmentFolder& folder) {
+int measure_pending(const SweepInputs& inputs, const SweepLayout& layout, const Place& place,
+                    const std::vector<int64_t>& pending, const SegmentFolder& folder) {
+  if (pending.empty()) return 0;
   const auto replica = static_cast<int>(place.session.rank() / layout.members);
-  const Communicator members(split(MPI_COMM_WORLD, replica));
-  const Group group(members.get(), make_backend(members.get(), place.device));
-  Assignment assignment{{}, folder, tokens_of(inputs, pending)};
+  Assignment assignment{layout, {}, folder, tokens_of(inputs, pending)};
   for (size_t i = replica; i < pending.size(); i += layout.replicas) {
     assignment.units.push_back(pending[i]);
   }
+  ModelGroup model(replica, place.device);
   auto verdict = Verdict::kGoOn;
   try {
-    verdict = measure(inputs, layout, group, place, assignment);
+    verdict = measure(inputs, model, place, assignment);
+    model.groups.finish();
   } catch (const AgreedError& error) {
+    model.groups.abort();
     if (layout.replicas > 1) end_alone(error);
     throw;
   }
@@ -278,7 +308,7 @@ int run_sweep(const Job& asked, const MpiSession& session, const StepHook& each_
   }
   const SegmentFolder folder{segment_folder(wanted.output.path),
                              segment_attributes(identity, describe_device(place.device)), on_step};
-  const int code = finish(*inputs, layout, place, pending, folder);
+  const int code = measure_pending(*inputs, layout, place, pending, folder);
   if (code != 0) return code;
   if (wanted.corpus.shard.count > 1) {
     if (session.rank() == 0) {

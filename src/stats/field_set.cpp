@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-
 #include "base/error.h"
 
 namespace actsweep {
@@ -24,46 +22,7 @@ at::ScalarType scalar_type(ElementType type) {
   }
 }
 
-/// One layer of a field on the host, and what goes into it.
-template <typename T>
-struct LayerValues {
-  T* field;
-  const T* values;
-  int64_t length;  // of the layer
-  int64_t count;   // of values: a multiple of it
-};
-
-/// Calls `work` with a layer of `field` and `values`; false where they are not on the host.
-template <typename Work>
-bool on_host(const at::Tensor& field, int64_t layer, const at::Tensor& values, Work work) {
-  if (!field.is_cpu()) return false;
-  ensure(values.is_cpu() && values.is_contiguous() && values.scalar_type() == field.scalar_type(),
-         "a field takes contiguous values of its own type");
-  const int64_t length = field.numel() / field.size(0), count = values.numel();
-  ensure(layer >= 0 && layer < field.size(0) && count % length == 0, "values fill a layer");
-  const auto run = [&]<typename T>(T) {
-    work(LayerValues<T>{field.mutable_data_ptr<T>() + layer * length, values.const_data_ptr<T>(),
-                        length, count});
-  };
-  if (field.scalar_type() == at::kLong) {
-    run(int64_t{});
-  } else if (field.scalar_type() == at::kDouble) {
-    run(double{});
-  } else {
-    run(float{});
-  }
-  return true;
-}
-
 }  // namespace
-
-namespace by_operators {
-
-void add(at::Tensor layer, const at::Tensor& values) { layer.add_(values); }
-void add_total(at::Tensor layer, const at::Tensor& values) { layer.add_(values.sum(0)); }
-void raise(at::Tensor layer, const at::Tensor& values) { at::maximum_out(layer, layer, values); }
-
-}  // namespace by_operators
 
 FieldSet::FieldSet(std::vector<Dataset> datasets, const Extents& extents, at::Device device)
     : datasets_(std::move(datasets)) {
@@ -102,43 +61,6 @@ at::Tensor FieldSet::values(std::string_view name) const {
 
 at::Tensor FieldSet::layer(std::string_view name, int64_t layer) const {
   return values(name).select(0, layer);
-}
-
-void FieldSet::add(std::string_view name, int64_t layer, int64_t number) {
-  const at::Tensor field = values(name);
-  if (field.is_cpu() && field.dim() == 1 && field.scalar_type() == at::kLong) {
-    field.mutable_data_ptr<int64_t>()[layer] += number;
-  } else {
-    field.select(0, layer).add_(number);
-  }
-}
-
-void FieldSet::add(std::string_view name, int64_t layer, const at::Tensor& values) {
-  const at::Tensor field = this->values(name);
-  const bool is_done = on_host(field, layer, values, [](const auto& at) {
-    for (int64_t i = 0; i < at.length; ++i) at.field[i] += at.values[i];
-  });
-  if (!is_done) by_operators::add(field.select(0, layer), values);
-}
-
-void FieldSet::add_total(std::string_view name, int64_t layer, const at::Tensor& values) {
-  const at::Tensor field = this->values(name);
-  const bool is_done = on_host(field, layer, values, [](const auto& at) {
-    for (int64_t i = 0; i < at.length; ++i) {
-      auto total = at.values[i];
-      for (int64_t j = i + at.length; j < at.count; j += at.length) total += at.values[j];
-      at.field[i] += total;
-    }
-  });
-  if (!is_done) by_operators::add_total(field.select(0, layer), values);
-}
-
-void FieldSet::raise(std::string_view name, int64_t layer, const at::Tensor& values) {
-  const at::Tensor field = this->values(name);
-  const bool is_done = on_host(field, layer, values, [](const auto& at) {
-    for (int64_t i = 0; i < at.length; ++i) at.field[i] = std::max(at.field[i], at.values[i]);
-  });
-  if (!is_done) by_operators::raise(field.select(0, layer), values);
 }
 
 std::vector<Field> FieldSet::fields() const {

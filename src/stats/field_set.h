@@ -32,15 +32,9 @@ class SegmentFields {
   virtual std::vector<Field> fields() const = 0;
 };
 
-/// What FieldSet does to a layer that is not on the host, by operators of ATen, for any device.
-namespace by_operators {
-void add(at::Tensor layer, const at::Tensor& values);
-void add_total(at::Tensor layer, const at::Tensor& values);
-void raise(at::Tensor layer, const at::Tensor& values);
-}  // namespace by_operators
-
 class FieldSet {
  public:
+  FieldSet() = default;
   FieldSet(std::vector<Dataset> datasets, const Extents& extents, at::Device device);
 
   /// Sets all fields to zero, in new tensors where others hold those of fields().
@@ -49,15 +43,11 @@ class FieldSet {
   at::Tensor values(std::string_view name) const;
   /// One layer of it.
   at::Tensor layer(std::string_view name, int64_t layer) const;
-
-  // Into one layer of a field, from contiguous tensors of its type: on the host by plain loops,
-  // because an operator of ATen takes longer than the few values do.
-  void add(std::string_view name, int64_t layer, int64_t number);
-  void add(std::string_view name, int64_t layer, const at::Tensor& values);
-  /// The sum of `values` over their first axis.
-  void add_total(std::string_view name, int64_t layer, const at::Tensor& values);
-  /// The larger of both.
-  void raise(std::string_view name, int64_t layer, const at::Tensor& values);
+  /// Where it lies on its device, for kernels that add to it: until the fields are cleared.
+  template <typename T>
+  T* slot(std::string_view name, int64_t layer) const {
+    return this->layer(name, layer).template mutable_data_ptr<T>();
+  }
   std::vector<Field> fields() const;
 
  private:

@@ -11,11 +11,11 @@
 namespace actsweep {
 
 MassiveEvents::MassiveEvents(const Job& job, const Extents& extents, at::Device device)
-    : criterion_(job),
+    : Statistic(FieldSet(declare_massive_counts(), extents, device)),
+      criterion_(job),
       max_events_(job.statistics.max_events),
       top_k_(job.statistics.top_k),
-      channels_(extents.at(Axis::kChannel)),
-      fields_(declare_massive_counts(), extents, device) {}
+      channels_(extents.at(Axis::kChannel)) {}
 
 void MassiveEvents::update(const SiteBatch& batch, const Measured& measured,
                            const Outputs& outputs) {
@@ -34,7 +34,7 @@ void MassiveEvents::update(const SiteBatch& batch, const Measured& measured,
         i + 1 == suspects.size() || suspects[i + 1].window != suspects[i].window;
     if (ends_window) left_out += keep_largest(outputs.events);
   }
-  fields_.add("events_left_out", batch.layer, left_out);
+  if (left_out > 0) fields_.layer("events_left_out", batch.layer).add_(left_out);
 }
 
 /// If any activation of a token passes, so does its largest: the others need not be looked at.

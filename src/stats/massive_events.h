@@ -15,9 +15,7 @@ namespace actsweep {
 class MassiveEvents : public Statistic {
  public:
   MassiveEvents(const Job& job, const Extents& extents, at::Device device);
-  void begin_segment() override { fields_.clear(); }
   void update(const SiteBatch& batch, const Measured& measured, const Outputs& outputs) override;
-  std::vector<Field> fields() const override { return fields_.fields(); }
 
  private:
   /// A token with at least one event, and what it is judged against.
@@ -38,7 +36,6 @@ class MassiveEvents : public Statistic {
   int64_t max_events_;
   int64_t top_k_;
   int64_t channels_;
-  FieldSet fields_;
   std::vector<Event> found_;  // of the window at hand
 };
 

@@ -29,8 +29,8 @@ std::vector<int64_t> register_rows(const OwnedRows& labels, const Measured& meas
 }  // namespace
 
 RegisterMoments::RegisterMoments(const Extents& extents, at::Device device)
-    : registers_(extents.at(Axis::kRegister)),
-      fields_(declare_register_moments(), extents, device) {}
+    : Statistic(FieldSet(declare_register_moments(), extents, device)),
+      registers_(extents.at(Axis::kRegister)) {}
 
 void RegisterMoments::update(const SiteBatch& batch, const Measured& measured, const Outputs&) {
   const auto rows = register_rows(*batch.labels, measured);

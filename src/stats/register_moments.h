@@ -4,8 +4,6 @@
 // declare_register_moments. An image whose register rows are not all finite is left out.
 #pragma once
 
-#include <vector>
-
 #include "stats/statistic.h"
 
 namespace actsweep {
@@ -13,13 +11,10 @@ namespace actsweep {
 class RegisterMoments : public Statistic {
  public:
   RegisterMoments(const Extents& extents, at::Device device);
-  void begin_segment() override { fields_.clear(); }
   void update(const SiteBatch& batch, const Measured& measured, const Outputs& outputs) override;
-  std::vector<Field> fields() const override { return fields_.fields(); }
 
  private:
   int64_t registers_;
-  FieldSet fields_;
 };
 
 }  // namespace actsweep

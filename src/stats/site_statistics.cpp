@@ -6,12 +6,10 @@
 
 #include "base/error.h"
 #include "schema/declare_statistics.h"
-#include "stats/channel_moments.h"
-#include "stats/class_moments.h"
-#include "stats/magnitude_histogram.h"
 #include "stats/massive_events.h"
 #include "stats/register_moments.h"
 #include "stats/sequence_extrema.h"
+#include "stats/summed_fields.h"
 #include "stats/token_extrema.h"
 
 namespace actsweep {
@@ -26,17 +24,48 @@ std::unique_ptr<Measurement> make_measurement(int64_t channels, int64_t top_k, a
   return make_aten_measurement(channels, top_k);
 }
 
+/// In the order of the declarations.
+std::vector<std::unique_ptr<Statistic>> make_statistics(Site site, const Job& job,
+                                                        const Extents& extents, at::Device device) {
+  Extents lengths = extents;
+  lengths[Axis::kClass] = kClasses;
+  lengths[Axis::kMagnitudeBin] = kMagnitudeBins;
+  std::vector<std::unique_ptr<Statistic>> statistics;
+  statistics.push_back(std::make_unique<TokenExtrema>(site, job.output.per_token));
+  statistics.push_back(std::make_unique<SequenceExtrema>(site, job.statistics.top_k));
+  statistics.push_back(std::make_unique<ChannelMoments>(site, lengths, device));
+  statistics.push_back(std::make_unique<MagnitudeHistogram>(site, lengths, device));
+  statistics.push_back(std::make_unique<ClassMoments>(site, lengths, device));
+  if (site != Site::kResidual) return statistics;
+  statistics.push_back(std::make_unique<MassiveEvents>(job, lengths, device));
+  if (lengths.contains(Axis::kRegister)) {
+    statistics.push_back(std::make_unique<RegisterMoments>(lengths, device));
+  }
+  return statistics;
+}
+
 }  // namespace
 
 struct SiteStatistics::State {
+  void hand_over_slots();
+
   int64_t layers = 0;
   int64_t channels = 0;
   int64_t top_k = 0;
+  at::Device device = at::kCPU;  // of rows and fields
   std::unique_ptr<Measurement> measurement;
   std::deque<SiteBatch> started;                       // and not finished, in order
   Measured nothing;                                    // of a layer without the site
   std::vector<std::unique_ptr<Statistic>> statistics;  // in the order of the declarations
+  std::vector<Slots> slots;                            // [layers] in their fields
 };
+
+void SiteStatistics::State::hand_over_slots() {
+  slots.assign(static_cast<size_t>(layers), {});
+  for (const auto& statistic : statistics) {
+    for (int64_t layer = 0; layer < layers; ++layer) statistic->hand_over(layer, slots[layer]);
+  }
+}
 
 SiteStatistics::SiteStatistics(Site site, const Job& job, const Extents& extents, at::Device device,
                                MeasuredBy measured_by)
@@ -47,34 +76,23 @@ SiteStatistics::SiteStatistics(Site site, const Job& job, const Extents& extents
   state_->layers = extents.at(group.layer);
   state_->channels = channels;
   state_->top_k = top_k;
+  state_->device = device;
   state_->measurement = measured_by == MeasuredBy::kDefault
                             ? make_measurement(channels, top_k, device)
                             : make_aten_measurement(channels, top_k);
-  Extents lengths = extents;
-  lengths[Axis::kClass] = kClasses;
-  lengths[Axis::kMagnitudeBin] = kMagnitudeBins;
-  auto& statistics = state_->statistics;
-  statistics.push_back(std::make_unique<TokenExtrema>(site, job.output.per_token));
-  statistics.push_back(std::make_unique<SequenceExtrema>(site, top_k));
-  statistics.push_back(std::make_unique<ChannelMoments>(site, lengths, device));
-  statistics.push_back(std::make_unique<MagnitudeHistogram>(site, lengths, device));
-  statistics.push_back(std::make_unique<ClassMoments>(site, lengths, device));
-  if (site == Site::kResidual) {
-    statistics.push_back(std::make_unique<MassiveEvents>(job, lengths, device));
-    if (lengths.contains(Axis::kRegister)) {
-      statistics.push_back(std::make_unique<RegisterMoments>(lengths, device));
-    }
-  }
+  state_->statistics = make_statistics(site, job, extents, device);
+  state_->hand_over_slots();
 }
 
 SiteStatistics::~SiteStatistics() = default;
 
 void SiteStatistics::begin_segment() {
-  for (auto& statistic : state_->statistics) statistic->begin_segment();
   while (!state_->started.empty()) {  // of a segment that was left
     state_->measurement->finish();
     state_->started.pop_front();
   }
+  for (auto& statistic : state_->statistics) statistic->begin_segment();
+  state_->hand_over_slots();
 }
 
 void SiteStatistics::update(const SiteBatch& batch, RowSink& sink, std::vector<Event>& events) {
@@ -83,7 +101,8 @@ void SiteStatistics::update(const SiteBatch& batch, RowSink& sink, std::vector<E
   ensure(rows.dim() == 2 && rows.size(0) == batch.labels->row_count(), "every row has labels");
   ensure(rows.size(1) == state_->channels, "rows have the site's channels");
   ensure(rows.scalar_type() == at::kFloat && rows.is_contiguous(), "rows are contiguous float32");
-  state_->measurement->start(batch);
+  ensure(rows.device().type() == state_->device.type(), "rows are where the fields are");
+  state_->measurement->start(batch, state_->slots[batch.layer]);
   state_->started.push_back(batch);
   if (state_->started.size() == state_->measurement->depth()) finish_first({sink, events});
 }

@@ -6,6 +6,8 @@ Where a GPU is, the real NCCL has its own tests (label gpu); here the very same 
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -63,15 +65,36 @@ def test_a_sweep_over_nccl_equals_one_over_mpi(program: Path, tmp_path: Path, m:
             np.testing.assert_array_equal(over_nccl[name], values, err_msg=name)
 
 
+def run_two_ranks(
+    folder: Path, job: dict[str, dict[str, object]], **variables: str
+) -> subprocess.CompletedProcess[str]:
+    path = folder / "job.toml"
+    path.write_text(to_toml(job))
+    command = ["mpirun", "--oversubscribe", "-n", "2", OVER_NCCL, "run", path]
+    return run(command, [folder], env={**environment(), **variables})
+
+
 def test_a_failing_nccl_ends_all_ranks_with_exit_code_5(tmp_path: Path) -> None:
     job = job_of(tmp_path, 2)
-    path = tmp_path / "job.toml"
-    path.write_text(to_toml(job))
-    result = run(
-        ["mpirun", "--oversubscribe", "-n", "2", OVER_NCCL, "run", path],
-        [tmp_path],
-        env={**environment(), "ACTSWEEP_FAKE_NCCL_FAIL": "reduce_scatter:3"},
-    )
+    result = run_two_ranks(tmp_path, job, ACTSWEEP_FAKE_NCCL_FAIL="reduce_scatter:3")
     assert result.returncode == 5, result.stderr
-    assert "NCCL" in result.stderr
+    assert "NCCL reduce_scatter on rank" in result.stderr
     assert not Path(job["output"]["path"]).exists()
+
+
+def test_nothing_is_committed_once_the_last_operation_has_failed(tmp_path: Path) -> None:
+    """It fails after it was enqueued, so no call after it could report that."""
+    job = job_of(tmp_path, 2)
+    result = run_two_ranks(tmp_path, job, ACTSWEEP_FAKE_NCCL_REPORT="1")
+    assert result.returncode == 0, result.stderr
+    output = Path(job["output"]["path"])
+    output.unlink()
+    report = re.search(r"fake NCCL: rank 0 of 2 did (.*)", result.stderr)
+    counts = dict(entry.split("=") for entry in report[1].split())
+    assert counts.pop("init") == counts.pop("finalize") == "1"
+    last = sum(int(count) for count in counts.values())
+    result = run_two_ranks(tmp_path, job, ACTSWEEP_FAKE_NCCL_FAIL=f"late:{last}")
+    assert result.returncode == 5, result.stderr
+    assert "NCCL check on rank" in result.stderr
+    assert not output.exists()
+    assert not list(Path(f"{output}.segments").glob("*.h5"))

@@ -120,7 +120,15 @@ ncclResult_t ncclComm::announce(const Announcement& announcement) {
   return ncclSuccess;
 }
 
+bool ncclComm::has_error_to_report() const {
+  const bool is_due = operations >= injection.at && (injection.rank < 0 || injection.rank == rank);
+  if (injection.operation == "async") return is_due;
+  const bool is_enqueued = is_settled || operations > injection.at;
+  return injection.operation == "late" && is_due && is_enqueued;
+}
+
 ncclResult_t ncclComm::done() {
+  is_settled = false;
   if (blocking) return ncclSuccess;
   polls_until_settled = injection.strikes("hang", operations, rank) ? INT_MAX : kPollsPerOperation;
   return ncclInProgress;

@@ -58,7 +58,7 @@ struct Announcement {
   std::string operation;
   size_t count = 0;
   ncclDataType_t type = ncclUint8;
-  int64_t detail = 0;  // the reduction or the root
+  int64_t detail = 0;  // the reduction
 };
 
 }  // namespace actsweep::fakes
@@ -70,6 +70,7 @@ struct ncclComm {
   bool blocking = false;
   bool finalized = false;
   int polls_until_settled = 0;  // a non-blocking operation shows as in progress so many times
+  bool is_settled = false;      // the caller has been told that the last operation is enqueued
   actsweep::fakes::Injection injection;
   std::map<std::string, int64_t> counts;
   int64_t operations = 0;
@@ -81,6 +82,8 @@ struct ncclComm {
   ncclResult_t announce(const actsweep::fakes::Announcement& announcement);
   /// The result of an operation that has moved its data.
   ncclResult_t done();
+  /// Whether an error is injected that shows to who asks now.
+  bool has_error_to_report() const;
 
  private:
   ncclResult_t receive_visitors(const ncclUniqueId& id, std::vector<int>& members) const;

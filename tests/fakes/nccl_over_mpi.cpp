@@ -171,16 +171,13 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* state) {
   if (process().live.count(comm) == 0) {
     return refuse(ncclInvalidArgument, "the communicator is null, destroyed or aborted");
   }
-  const Injection& injection = comm->injection;
-  if (injection.operation == "async" && comm->operations >= injection.at &&
-      (injection.rank < 0 || injection.rank == comm->rank)) {
+  if (comm->has_error_to_report()) {
     *state = refuse(ncclRemoteError, "injected error after an operation");
-  } else {
-    *state = comm->polls_until_settled > 0 ? ncclInProgress : ncclSuccess;
-    if (comm->polls_until_settled > 0 && comm->polls_until_settled < INT_MAX) {
-      --comm->polls_until_settled;
-    }
+    return ncclSuccess;
   }
+  comm->is_settled = comm->polls_until_settled == 0;
+  *state = comm->is_settled ? ncclSuccess : ncclInProgress;
+  if (!comm->is_settled && comm->polls_until_settled < INT_MAX) --comm->polls_until_settled;
   return ncclSuccess;
 }
 
@@ -257,16 +254,6 @@ ncclResult_t ncclAllReduce(const void* in, void* out, size_t count, ncclDataType
   if (result != ncclSuccess) return result;
   MPI_Allreduce(in == out ? MPI_IN_PLACE : in, out, static_cast<int>(count), mpi_type(type),
                 mpi_operator(operation), comm->mpi);
-  return comm->done();
-}
-
-ncclResult_t ncclBroadcast(const void* in, void* out, size_t count, ncclDataType_t type, int root,
-                           ncclComm_t comm, cudaStream_t stream) {
-  const ncclResult_t result = begin(comm, {"broadcast", count, type, root}, in, out, stream);
-  if (result != ncclSuccess) return result;
-  const int bytes = static_cast<int>(count * bytes_of(type));
-  if (comm->rank == root && in != out) std::memcpy(out, in, bytes);
-  MPI_Bcast(out, bytes, MPI_BYTE, root, comm->mpi);
   return comm->done();
 }
 

@@ -3,7 +3,8 @@
 // unmatched sends, open groups, a unique id that is not rank 0's, and calls out of order.
 // ACTSWEEP_FAKE_NCCL_FAIL, read when a communicator is made, injects: "all_gather:3" fails the
 // third (init, unique_id, all_to_all … alike), "all_gather:3@1" that of rank 1 only, "async:5"
-// reports an error when polled from the fifth operation on, "hang:2" never settles the second.
+// reports an error when polled from the fifth operation on, "late:5" only once the fifth is
+// enqueued, as an operation does that fails on its way, "hang:2" never settles the second.
 // ACTSWEEP_FAKE_NCCL_REPORT=1 prints each communicator's counts when it is destroyed.
 #pragma once
 

@@ -28,6 +28,7 @@ if(NCCL_INCLUDE_DIR AND CUDA_RUNTIME_INCLUDE_DIR)
               "${PROJECT_SOURCE_DIR}/tests/fakes/nccl_comm.cpp")
   if(NOT ACTSWEEP_WITH_CUDA)
     target_sources(actsweep_fake_nccl PRIVATE "${PROJECT_SOURCE_DIR}/src/comm/nccl_backend.cpp"
+                   "${PROJECT_SOURCE_DIR}/src/comm/nccl_communicator.cpp"
                    "${PROJECT_SOURCE_DIR}/tests/fakes/no_cuda_driver.cpp")
   endif()
   target_include_directories(actsweep_fake_nccl PUBLIC "${PROJECT_SOURCE_DIR}/tests")

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "comm/device.h"
-#include "comm/group.h"
+#include "comm/groups.h"
 #include "comm/mpi_backend.h"
 #include "comm/nccl_backend.h"
 #include "comm/session.h"
@@ -71,11 +71,16 @@ class GroupLaw : public testing::TestWithParam<Under> {
     return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(local_rank_));
   }
 
-  Group group_over(MPI_Comm communicator) const {
-    return Group(communicator, GetParam().backend == "MPI"
-                                   ? make_mpi_backend(communicator)
-                                   : make_nccl_backend(communicator, device()));
+  void TearDown() override { groups_.finish(); }
+
+  const Group& add_to(Groups& groups, MPI_Comm communicator) const {
+    return groups.add(communicator, GetParam().backend == "MPI"
+                                        ? make_mpi_backend(communicator)
+                                        : make_nccl_backend(communicator, device()));
   }
+
+  /// A group over the world that ends with the test.
+  const Group& world_group() { return add_to(groups_, MPI_COMM_WORLD); }
 
   /// Integers from -125 to 125 (0 to 250 for uint8), exact in every type; another sequence for each
   /// member.
@@ -98,13 +103,14 @@ class GroupLaw : public testing::TestWithParam<Under> {
 
   int world_rank_ = 0;
   int local_rank_ = 0;
+  Groups groups_;
 };
 
 #define EXPECT_SAME(found, expected) \
   EXPECT_TRUE(at::equal((found).cpu(), expected)) << (expected).toString() << (expected).sizes()
 
 TEST_P(GroupLaw, AllGatherPutsMembersInRankOrder) {
-  const Group group = group_over(MPI_COMM_WORLD);
+  const Group& group = world_group();
   for (const auto type :
        {at::kFloat, at::kBFloat16, at::kHalf, at::kDouble, at::kLong, at::kInt, at::kByte}) {
     for (const auto& shape : kShapes) {
@@ -119,7 +125,7 @@ TEST_P(GroupLaw, AllGatherPutsMembersInRankOrder) {
 }
 
 TEST_P(GroupLaw, ReduceScatterAddsInFloat32WhatBelongsToTheRank) {
-  const Group group = group_over(MPI_COMM_WORLD);
+  const Group& group = world_group();
   for (const auto type : {at::kFloat, at::kBFloat16, at::kHalf}) {
     for (const auto& shape : kShapes) {
       at::Tensor sum = at::zeros(times(shape, group.size()), at::kFloat);
@@ -133,7 +139,7 @@ TEST_P(GroupLaw, ReduceScatterAddsInFloat32WhatBelongsToTheRank) {
 }
 
 TEST_P(GroupLaw, ReduceScatterLosesNoMoreThanFloat32AndOverMpiKeepsRankOrder) {
-  const Group group = group_over(MPI_COMM_WORLD);
+  const Group& group = world_group();
   const std::vector<int64_t> shape = {257, 67};
   for (const auto type : {at::kFloat, at::kBFloat16, at::kHalf}) {
     const auto whole = times(shape, group.size());
@@ -161,7 +167,7 @@ TEST_P(GroupLaw, ReduceScatterLosesNoMoreThanFloat32AndOverMpiKeepsRankOrder) {
 }
 
 TEST_P(GroupLaw, AllToAllSendsPartRToMemberR) {
-  const Group group = group_over(MPI_COMM_WORLD);
+  const Group& group = world_group();
   for (const auto type :
        {at::kFloat, at::kBFloat16, at::kHalf, at::kDouble, at::kLong, at::kInt, at::kByte}) {
     for (const auto& shape : kShapes) {
@@ -178,7 +184,7 @@ TEST_P(GroupLaw, AllToAllSendsPartRToMemberR) {
 }
 
 TEST_P(GroupLaw, AllReduceTakesSumMaximumAndMinimum) {
-  const Group group = group_over(MPI_COMM_WORLD);
+  const Group& group = world_group();
   for (const auto type : {at::kFloat, at::kDouble, at::kLong}) {
     for (const auto& shape : kShapes) {
       std::vector<at::Tensor> inputs;
@@ -198,26 +204,12 @@ TEST_P(GroupLaw, AllReduceTakesSumMaximumAndMinimum) {
 }
 
 TEST_P(GroupLaw, AllReduceGivesEveryMemberTheSameBits) {
-  const Group group = group_over(MPI_COMM_WORLD);
+  const Group& group = world_group();
   at::Tensor sum = on_device(reals(group.rank(), {1031}, at::kFloat));
   group.all_reduce(sum, Reduction::kSum);
   at::Tensor all = on_device(at::zeros({group.size() * 1031}, at::kFloat));
   all = group.all_gather(sum, all).cpu().view({group.size(), 1031});
   for (int member = 1; member < group.size(); ++member) EXPECT_SAME(all[member], all[0]);
-}
-
-TEST_P(GroupLaw, BroadcastGivesTheRootsValues) {
-  const Group group = group_over(MPI_COMM_WORLD);
-  for (int root = 0; root < group.size(); ++root) {
-    for (const auto type :
-         {at::kFloat, at::kBFloat16, at::kHalf, at::kDouble, at::kLong, at::kInt, at::kByte}) {
-      for (const auto& shape : kShapes) {
-        at::Tensor values = on_device(sample(group.rank(), shape, type));
-        group.broadcast(values, root);
-        EXPECT_SAME(values, sample(root, shape, type));
-      }
-    }
-  }
 }
 
 TEST_P(GroupLaw, GroupsOfOneWorldDoNotMix) {
@@ -227,17 +219,34 @@ TEST_P(GroupLaw, GroupsOfOneWorldDoNotMix) {
       (size + 1) / 2;  // ranks 0, 1 | 2, 3, the last group smaller where the world is odd
   for (const int color : {world_rank_ / 2, world_rank_ % halves}) {
     const Communicator communicator(split(MPI_COMM_WORLD, color));
-    const Group group = group_over(communicator.get());
+    Groups groups;
+    const Group& group = add_to(groups, communicator.get());
     for (int round = 0; round <= color; ++round) {  // groups make different numbers of calls
       at::Tensor colors = on_device(at::full({3}, color, at::kLong));
       group.all_reduce(colors, Reduction::kSum);
       EXPECT_SAME(colors, at::full({3}, int64_t{color} * group.size(), at::kLong));
     }
+    groups.finish();
   }
 }
 
+TEST_P(GroupLaw, GroupsOfOneSessionEndTogether) {
+  const Communicator half(split(MPI_COMM_WORLD, world_rank_ % 2));
+  Groups groups;
+  const Group& world = add_to(groups, MPI_COMM_WORLD);
+  const Group& part = add_to(groups, half.get());
+  at::Tensor ones = on_device(at::ones({3}, at::kLong));
+  part.all_reduce(ones, Reduction::kSum);
+  EXPECT_SAME(ones, at::full({3}, int64_t{part.size()}, at::kLong));
+  world.all_reduce(ones, Reduction::kMax);
+  EXPECT_SAME(ones, at::full({3}, int64_t{world.size() + 1} / 2, at::kLong));
+  world.check();
+  part.check();
+  groups.finish();
+}
+
 TEST_P(GroupLaw, CallsOfOneGroupKeepTheirOrder) {
-  const Group group = group_over(MPI_COMM_WORLD);
+  const Group& group = world_group();
   at::Tensor values = on_device(at::full({group.size(), 3}, group.rank() + 1.0, at::kFloat));
   at::Tensor part = on_device(at::zeros({1, 3}, at::kFloat));
   for (int round = 0; round < 20; ++round) {  // a sum, shared out again, halved to stay exact

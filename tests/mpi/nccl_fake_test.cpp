@@ -1,6 +1,6 @@
-// Two claims: the fake NCCL catches misuse (else the law tests over it would prove little), and the
+// Three claims: the fake NCCL catches misuse (else the law tests over it would prove little), the
 // NCCL backend turns whatever NCCL reports, at once, later or never, into an Error on every rank,
-// without a hang.
+// without a hang, and a session's groups leave no communicator behind, however they end.
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,9 +8,11 @@
 
 #include <cstdlib>
 #include <functional>
+#include <optional>
+#include <stdexcept>
 
 #include "base/error.h"
-#include "comm/group.h"
+#include "comm/groups.h"
 #include "comm/nccl_backend.h"
 #include "comm/session.h"
 #include "fakes/nccl_over_mpi.h"
@@ -59,27 +61,25 @@ void call_all(GroupBackend& backend) {
   backend.reduce_scatter(whole, out_part);
   backend.all_to_all(whole, out_whole);
   backend.all_reduce(out_part, Reduction::kSum);
-  backend.broadcast(out_part, m - 1);
 }
 
 TEST(NcclBackend, GoesThroughNcclAndLeavesNoCommunicator) {
   auto before = fakes::nccl_operation_counts();
-  {
-    const auto backend = make_backend();
-    EXPECT_EQ(fakes::nccl_live_communicators(), 1);
-    call_all(*backend);
-  }
+  const auto backend = make_backend();
+  EXPECT_EQ(fakes::nccl_live_communicators(), 1);
+  call_all(*backend);
+  backend->check();
+  backend->finish();
   auto after = fakes::nccl_operation_counts();
-  for (const char* operation : {"init", "all_gather", "reduce_scatter", "all_to_all", "all_reduce",
-                                "broadcast", "finalize"}) {
+  for (const char* operation :
+       {"init", "all_gather", "reduce_scatter", "all_to_all", "all_reduce", "finalize"}) {
     EXPECT_EQ(after[operation], before[operation] + 1) << operation;
   }
   EXPECT_EQ(fakes::nccl_live_communicators(), 0);
 }
 
 TEST(NcclBackend, ErrorOfEachOperationIsThrownOnEveryRank) {
-  for (const char* operation :
-       {"all_gather", "reduce_scatter", "all_to_all", "all_reduce", "broadcast"}) {
+  for (const char* operation : {"all_gather", "reduce_scatter", "all_to_all", "all_reduce"}) {
     const Injected injected((std::string(operation) + ":3").c_str());
     const auto backend = make_backend();
     call_all(*backend);
@@ -87,7 +87,9 @@ TEST(NcclBackend, ErrorOfEachOperationIsThrownOnEveryRank) {
     const std::string message = device_error([&] { call_all(*backend); });
     EXPECT_THAT(message, HasSubstr(std::string("NCCL ") + operation + " on rank"));
     EXPECT_THAT(message, HasSubstr("system failed (fake NCCL: injected error in"));
-    EXPECT_THAT(device_error([&] { call_all(*backend); }), HasSubstr("was aborted before"));
+    EXPECT_THAT(device_error([&] { call_all(*backend); }), HasSubstr("has failed before"));
+    EXPECT_THAT(device_error([&] { backend->check(); }), HasSubstr("has failed before"));
+    EXPECT_THAT(device_error([&] { backend->finish(); }), HasSubstr("has failed before"));
   }
   EXPECT_EQ(fakes::nccl_live_communicators(), 0);
 }
@@ -102,19 +104,43 @@ TEST(NcclBackend, ErrorOfOneRankIsThrownOnEveryRank) {
   EXPECT_THAT(message, HasSubstr(is_mine ? "system failed" : "remote error"));
 }
 
-TEST(NcclBackend, ErrorReportedLaterIsThrown) {
-  const Injected injected("async:5");
+TEST(NcclBackend, ErrorWhileAnOperationIsEnqueuedIsThrownByIt) {
+  const Injected injected("async:4");
   const auto backend = make_backend();
   EXPECT_THAT(device_error([&] { call_all(*backend); }),
-              HasSubstr("NCCL broadcast on rank"));  // the fifth
-  EXPECT_EQ(fakes::nccl_live_communicators(), 0);
+              HasSubstr("NCCL all_reduce on rank"));  // the fourth
 }
 
-TEST(NcclBackend, OperationThatNeverSettlesIsAbortedWhenPatienceEnds) {
+TEST(NcclBackend, ErrorOfAnEnqueuedOperationIsThrownByTheNextCheck) {
+  const Injected injected("late:4");
+  const auto backend = make_backend();
+  call_all(*backend);
+  EXPECT_THAT(device_error([&] { backend->check(); }),
+              testing::AllOf(HasSubstr("NCCL check on rank"), HasSubstr("remote error")));
+  EXPECT_THAT(device_error([&] { backend->check(); }), HasSubstr("has failed before"));
+}
+
+TEST(NcclBackend, ErrorOfAnEnqueuedOperationIsThrownByTheNextOperation) {
+  const Injected injected("late:4");
+  const auto backend = make_backend();
+  call_all(*backend);
+  EXPECT_THAT(device_error([&] { call_all(*backend); }), HasSubstr("NCCL all_gather on rank"));
+}
+
+TEST(NcclBackend, OperationThatNeverSettlesIsAnErrorWhenPatienceEnds) {
   const Injected injected("hang:2");
   const auto backend = make_backend(std::chrono::milliseconds(200));
+  const auto place = fmt::format("NCCL reduce_scatter on rank {} of {}, device cpu",
+                                 world(MPI_Comm_rank), world(MPI_Comm_size));
   EXPECT_THAT(device_error([&] { call_all(*backend); }),
-              testing::AllOf(HasSubstr("NCCL reduce_scatter"), HasSubstr("after 200 ms")));
+              testing::AllOf(HasSubstr(place), HasSubstr("after 0.2 s; is a peer dead?")));
+}
+
+TEST(NcclBackend, FailedEndIsThrownAndIsAnEnd) {
+  const Injected injected("finalize:1");
+  const auto backend = make_backend();
+  EXPECT_THAT(device_error([&] { backend->finish(); }), HasSubstr("NCCL finalize on rank"));
+  backend->abort();
   EXPECT_EQ(fakes::nccl_live_communicators(), 0);
 }
 
@@ -131,19 +157,74 @@ TEST(NcclBackend, AbortEndsWithoutTheOthersAndIsFinal) {
   backend->abort();
   backend->abort();
   EXPECT_EQ(fakes::nccl_live_communicators(), 0);
-  EXPECT_THAT(device_error([&] { call_all(*backend); }), HasSubstr("was aborted before"));
+  EXPECT_THAT(device_error([&] { call_all(*backend); }), HasSubstr("was ended before"));
 }
 
-TEST(NcclBackend, UnwindingRankWaitsForNobody) {
-  const auto before = fakes::nccl_operation_counts()["finalize"];
+TEST(NcclBackend, RefusesCallsAfterItsFinish) {
+  const auto backend = make_backend();
+  backend->finish();
+  EXPECT_THAT(device_error([&] { call_all(*backend); }), HasSubstr("was ended before"));
+  EXPECT_THAT(device_error([&] { backend->check(); }), HasSubstr("was ended before"));
+  EXPECT_THAT(device_error([&] { backend->finish(); }), HasSubstr("was ended before"));
+}
+
+/// The groups of a session: the world's, and that of every rank by itself.
+class SessionGroups : public testing::Test {
+ protected:
+  void SetUp() override {
+    groups_.emplace();
+    groups_->add(MPI_COMM_WORLD, make_backend());
+    groups_->add(MPI_COMM_SELF, make_nccl_backend(MPI_COMM_SELF, at::Device(at::kCPU)));
+    EXPECT_EQ(fakes::nccl_live_communicators(), 2);
+  }
+
+  void TearDown() override {
+    groups_.reset();
+    EXPECT_EQ(fakes::nccl_live_communicators(), 0);
+    EXPECT_EQ(finalized() - finalized_before_, finalized_expected_);
+  }
+
+  static int64_t finalized() { return fakes::nccl_operation_counts()["finalize"]; }
+
+  std::optional<Groups> groups_;
+  int64_t finalized_before_ = finalized();
+  int64_t finalized_expected_ = 0;
+};
+
+TEST_F(SessionGroups, FinishEndsAllOnAllRanks) {
+  groups_->finish();
+  EXPECT_EQ(fakes::nccl_live_communicators(), 0);
+  finalized_expected_ = 2;
+}
+
+TEST_F(SessionGroups, AbortAfterFinishHasNothingToEnd) {
+  groups_->finish();
+  groups_->abort();
+  finalized_expected_ = 2;
+}
+
+TEST_F(SessionGroups, AbortMayBeCalledAgain) {
+  groups_->abort();
+  EXPECT_EQ(fakes::nccl_live_communicators(), 0);
+  groups_->abort();
+}
+
+TEST_F(SessionGroups, DestroyedWithoutAnEndWaitForNobody) {
+  // The first rank goes on only when the others have destroyed theirs: were it waited for, they
+  // would never come.
+  if (world(MPI_Comm_rank) != 0) groups_.reset();
+  MPI_Barrier(MPI_COMM_WORLD);
+}
+
+TEST_F(SessionGroups, UnwindingEndsThem) {
   EXPECT_THROW(
       {
-        const auto backend = make_backend();
+        Groups groups;
+        groups.add(MPI_COMM_WORLD, make_backend());
         throw std::runtime_error("found while the others compute");
       },
       std::runtime_error);
-  EXPECT_EQ(fakes::nccl_operation_counts()["finalize"], before);
-  EXPECT_EQ(fakes::nccl_live_communicators(), 0);
+  EXPECT_EQ(fakes::nccl_live_communicators(), 2);  // the fixture's own
 }
 
 TEST(NcclBackend, RefusesToReduceAHalfTypeInItsOwnPrecision) {
@@ -191,8 +272,6 @@ TEST_F(FakeNccl, RefusesWhatDiffersOverTheRanks) {
   EXPECT_EQ(differs ? gather(4) : add(4), ncclInvalidUsage);
   EXPECT_EQ(add(4, differs ? ncclInt64 : ncclFloat32), ncclInvalidUsage);
   EXPECT_EQ(add(4, ncclFloat32, differs ? ncclMax : ncclSum), ncclInvalidUsage);
-  EXPECT_EQ(ncclBroadcast(in_.data(), in_.data(), 4, ncclUint8, differs ? 1 : 0, comm_, nullptr),
-            ncclInvalidUsage);
   EXPECT_EQ(gather(4), ncclSuccess);
   EXPECT_EQ(ncclCommAbort(comm_), ncclSuccess);
 }

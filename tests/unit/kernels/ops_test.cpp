@@ -1,4 +1,4 @@
-// The kernels of a device against ATen's operators. Built once for the CPU's and once for CUDA's.
+// The table of a device against ATen's operators. Built once for the CPU's and once for CUDA's.
 #include "kernels/ops.h"
 
 #include <ATen/ATen.h>
@@ -16,6 +16,12 @@ at::Tensor room(at::IntArrayRef shape, at::ScalarType type) {
   return at::empty(shape, at::TensorOptions(test_device()).dtype(type));
 }
 
+/// Another device than a CPU's has no table of the CPU's.
+TEST(RowOps, EachDeviceHasItsTable) {
+  EXPECT_EQ(&row_ops_of(at::kCPU), &kCpuRowOps);
+  EXPECT_NE(&row_ops_of(at::Device(at::kCUDA, 0)), &kCpuRowOps);
+}
+
 constexpr Activation kActivations[] = {Activation::kSilu, Activation::kGelu, Activation::kGeluTanh,
                                        Activation::kRelu, Activation::kQuickGelu};
 
@@ -28,6 +34,9 @@ class Ops : public testing::TestWithParam<at::ScalarType> {
     EXPECT_TRUE(at::allclose(mine.to(at::kFloat), theirs.to(at::kFloat), tolerance(), tolerance()))
         << (mine.to(at::kFloat) - theirs.to(at::kFloat)).abs().max().item<float>();
   }
+
+  const RowOps& mine_ = row_ops_of(test_device());
+  const RowOps& aten_ = kAtenRowOps;
 };
 
 /// RMSNorm, RMSNorm with weights less 1, LayerNorm with and without a bias.
@@ -44,8 +53,8 @@ TEST_P(Ops, NormEqualsAten) {
     const auto residual = normal({5, width}) * 30 + 10;
     for (const auto& norm : norms(width)) {
       auto mine = room({5, width}, GetParam()), theirs = mine.clone();
-      normalise(residual, norm, mine);
-      aten::normalise(residual, norm, theirs);
+      mine_.normalise(residual, norm, mine);
+      aten_.normalise(residual, norm, theirs);
       expect_close(mine, theirs);
     }
   }
@@ -55,9 +64,9 @@ TEST_P(Ops, NormIsWhatPytorchComputes) {
   const auto residual = normal({5, 77}) * 30 + 10;
   const auto all = norms(77);
   auto out = room({5, 77}, GetParam());
-  normalise(residual, all[0], out);
+  mine_.normalise(residual, all[0], out);
   expect_close(out, at::rms_norm(residual, {77}, all[0].weight, 1e-5));
-  normalise(residual, all[3], out);
+  mine_.normalise(residual, all[3], out);
   expect_close(out, at::layer_norm(residual, {77}, all[3].weight, all[3].bias, 1e-5));
 }
 
@@ -65,8 +74,8 @@ TEST_P(Ops, NormInPlaceEqualsNormApart) {
   auto residual = normal({5, 77});
   const auto norm = norms(77)[3];
   auto apart = room({5, 77}, at::kFloat);
-  normalise(residual, norm, apart);
-  normalise(residual, norm, residual);
+  mine_.normalise(residual, norm, apart);
+  mine_.normalise(residual, norm, residual);
   EXPECT_TRUE(at::equal(residual, apart));
 }
 
@@ -77,8 +86,8 @@ TEST_P(Ops, AddAndNormEqualsAtenInBothOutputs) {
         auto residual = normal({6, width}), same = residual.clone();
         const auto partial = normal({6, width}).to(type);
         auto mine = room({6, width}, GetParam()), theirs = mine.clone();
-        add_and_normalise(residual, partial, norm, mine);
-        aten::add_and_normalise(same, partial, norm, theirs);
+        mine_.add_and_normalise(residual, partial, norm, mine);
+        aten_.add_and_normalise(same, partial, norm, theirs);
         EXPECT_TRUE(at::equal(residual, same));
         expect_close(mine, theirs);
       }
@@ -86,12 +95,22 @@ TEST_P(Ops, AddAndNormEqualsAtenInBothOutputs) {
   }
 }
 
+TEST_P(Ops, AddingARowEqualsAten) {
+  for (const int64_t width : {33, 1028}) {
+    auto mine = normal({6, width}), theirs = mine.clone();
+    const auto partial = random({6, width});
+    mine_.add_rows(mine, partial);
+    aten_.add_rows(theirs, partial);
+    EXPECT_TRUE(at::equal(mine, theirs));
+  }
+}
+
 TEST_P(Ops, AddingANormedRowEqualsAten) {
   for (const auto& norm : norms(33)) {
     auto mine = normal({6, 33}), theirs = mine.clone();
     const auto partial = random({6, 33});
-    add_normalised(mine, partial, norm);
-    aten::add_normalised(theirs, partial, norm);
+    mine_.add_normalised(mine, partial, norm);
+    aten_.add_normalised(theirs, partial, norm);
     expect_close(mine, theirs);
   }
 }
@@ -101,8 +120,8 @@ TEST_P(Ops, NormsOfHeadsEqualAtenAndKeepOtherHeads) {
     for (auto norm : norms(10 * weights)) {
       auto mine = random({4, 60}), theirs = mine.clone();
       const auto before = mine.clone();
-      normalise_heads(mine, {2, 3, 10}, norm);
-      aten::normalise_heads(theirs, {2, 3, 10}, norm);
+      mine_.normalise_heads(mine, {2, 3, 10}, norm);
+      aten_.normalise_heads(theirs, {2, 3, 10}, norm);
       expect_close(mine, theirs);
       EXPECT_TRUE(at::equal(mine.narrow(1, 0, 20), before.narrow(1, 0, 20)));
       EXPECT_TRUE(at::equal(mine.narrow(1, 50, 10), before.narrow(1, 50, 10)));
@@ -120,8 +139,8 @@ TEST_P(Ops, RotationEqualsAtenAndKeepsWhatItDoesNotRotate) {
       RotaryTables tables(a, 4, test_device());
       auto mine = random({8, 5 * width}), theirs = mine.clone();
       const auto before = mine.clone();
-      rotate(mine, {3, width, 4}, tables.table(0, 4));
-      aten::rotate(theirs, {3, width, 4}, tables.table(0, 4));
+      mine_.rotate(mine, {3, width, 4}, tables.table(0, 4));
+      aten_.rotate(theirs, {3, width, 4}, tables.table(0, 4));
       expect_close(mine, theirs);
       EXPECT_TRUE(
           at::equal(mine.narrow(1, 3 * width, 2 * width), before.narrow(1, 3 * width, 2 * width)));
@@ -139,12 +158,12 @@ TEST_P(Ops, ActivationsEqualAtenFromFarNegativeToFarPositive) {
     gate_up[0].narrow(0, 0, width).copy_(at::linspace(-6, 6, width).to(test_device()));
     for (const auto activation : kActivations) {
       auto mine = room({3, width}, GetParam()), theirs = mine.clone();
-      gate(gate_up, activation, mine);
-      aten::gate(gate_up, activation, theirs);
+      mine_.gate(gate_up, activation, mine);
+      aten_.gate(gate_up, activation, theirs);
       expect_close(mine, theirs);
       mine = gate_up.clone(), theirs = gate_up.clone();
-      activate(mine, activation);
-      aten::activate(theirs, activation);
+      mine_.activate(mine, activation);
+      aten_.activate(theirs, activation);
       expect_close(mine, theirs);
     }
   }

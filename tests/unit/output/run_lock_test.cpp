@@ -8,12 +8,14 @@
 #include <unistd.h>
 
 #include <barrier>
+#include <cerrno>
 #include <csignal>
 #include <ctime>
 #include <fstream>
 #include <sstream>
 
 #include "expect_error.h"
+#include "file_size_limit.h"
 #include "output/lock_holder.h"
 #include "output/output_place.h"
 #include "output/process.h"
@@ -119,6 +121,15 @@ TEST_F(Locked, AfterAnErrorTheOutputIsFree) {
   } catch (const Error&) {
   }
   { const RunLock lock(output_); }
+}
+
+TEST_F(Locked, LockThatCanBeWrittenInPartSaysWhyAndIsNotLeft) {
+  errno = 0;  // nothing that failed before is named
+  {
+    const FileSizeLimit limit(10);
+    expect_refused({"/lock: cannot write the lock: File too large"});
+  }
+  EXPECT_FALSE(fs::exists(segment_folder(output_)));
 }
 
 TEST_F(Locked, ProcessThatEndedHoldsNothing) {
