@@ -103,6 +103,15 @@ def sizes_of(config: Config) -> dict[str, int]:
     }
 
 
+# Fields of a GGUF file, by the names of config.json.
+SIZES = {
+    "hidden_size": "embedding_length",
+    "intermediate_size": "feed_forward_length",
+    "num_hidden_layers": "block_count",
+    "num_attention_heads": "attention.head_count",
+    "num_key_value_heads": "attention.head_count_kv",
+}
+
 LLAMA = Family(
     config_constants={
         "architectures": ["LlamaForCausalLM"],
@@ -113,11 +122,7 @@ LLAMA = Family(
         "initializer_range": 0.02,
     },
     config_keys={
-        "hidden_size": "embedding_length",
-        "intermediate_size": "feed_forward_length",
-        "num_hidden_layers": "block_count",
-        "num_attention_heads": "attention.head_count",
-        "num_key_value_heads": "attention.head_count_kv",
+        **SIZES,
         "head_dim": "rope.dimension_count",
         "max_position_embeddings": "context_length",
         "rms_norm_eps": "attention.layer_norm_rms_epsilon",
@@ -190,11 +195,7 @@ GEMMA3 = Family(
         "initializer_range": 0.02,
     },
     config_keys={
-        "hidden_size": "embedding_length",
-        "intermediate_size": "feed_forward_length",
-        "num_hidden_layers": "block_count",
-        "num_attention_heads": "attention.head_count",
-        "num_key_value_heads": "attention.head_count_kv",
+        **SIZES,
         "head_dim": "attention.key_length",
         "max_position_embeddings": "context_length",
         "rms_norm_eps": "attention.layer_norm_rms_epsilon",

@@ -32,6 +32,11 @@ struct ConfigAlias {
 struct ConfigKeys {
   std::vector<ConfigKey> keys = {};
   std::vector<ConfigAlias> aliases = {};
+
+  /// The same but for some: `own` take the place of keys of their names, or come last, and `absent`
+  /// are left out.
+  ConfigKeys but(const std::vector<ConfigKey>& own,
+                 const std::vector<std::string>& absent = {}) const;
 };
 
 /// No model has as many layers, heads or experts; no size is as large.

@@ -57,7 +57,30 @@ std::string words_of(const std::vector<Type>& choices) {
   return words;
 }
 
+auto place_of(std::vector<ConfigKey>& keys, const std::string& name) {
+  return std::find_if(keys.begin(), keys.end(), [&](const auto& key) { return key.name == name; });
+}
+
 }  // namespace
+
+ConfigKeys ConfigKeys::but(const std::vector<ConfigKey>& own,
+                           const std::vector<std::string>& absent) const {
+  ConfigKeys changed = *this;
+  for (const auto& name : absent) {
+    const auto place = place_of(changed.keys, name);
+    ensure(place != changed.keys.end(), "a key that is left out is there");
+    changed.keys.erase(place);
+  }
+  for (const auto& key : own) {
+    const auto place = place_of(changed.keys, key.name);
+    if (place == changed.keys.end()) {
+      changed.keys.push_back(key);
+    } else {
+      *place = key;
+    }
+  }
+  return changed;
+}
 
 Config Config::declared(const ConfigKeys& declared) const {
   Config config = *this;

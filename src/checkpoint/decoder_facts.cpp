@@ -157,6 +157,15 @@ void check_experts(const Config& config, const Architecture& facts) {
           config.path(), facts.experts.count, facts.experts.chosen);
 }
 
+void read_experts_of_all_layers(const Config& config, Architecture& facts) {
+  facts.experts = {config.positive("num_local_experts", kMostCount),
+                   config.positive("num_experts_per_tok", kMostCount), facts.ffn_width};
+  facts.experts.renormalises = true;
+  facts.experts.layers.assign(facts.layers, true);
+  facts.ffn_width = 0;
+  check_experts(config, facts);
+}
+
 void read_window(const Config& config, Architecture& facts) {
   const char* key = "sliding_window";
   if (config.has(key)) facts.window.assign(facts.layers, config.positive(key));

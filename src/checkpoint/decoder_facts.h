@@ -9,6 +9,14 @@
 
 namespace actsweep {
 
+/// What the classes of transformers declare from which other families' differ in some keys.
+ConfigKeys llama_keys();
+ConfigKeys mistral_keys();
+ConfigKeys qwen2_keys();
+ConfigKeys qwen2_moe_keys();
+ConfigKeys gemma_keys();
+ConfigKeys gemma2_keys();
+
 /// The keys of a family's sizes; empty where it has none.
 struct SizeKeys {
   std::string layers = "num_hidden_layers";
@@ -58,5 +66,9 @@ void read_window(const Config& config, Architecture& facts);
 
 /// A refusal unless the router can choose as many experts as it is asked for.
 void check_experts(const Config& config, const Architecture& facts);
+
+/// Experts in place of every layer's MLP, the weights of the chosen ones adding up to 1: those of
+/// Mixtral and gpt-oss.
+void read_experts_of_all_layers(const Config& config, Architecture& facts);
 
 }  // namespace actsweep

@@ -1,6 +1,7 @@
 #include "probe/site_taps.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace actsweep {
 namespace {
@@ -22,8 +23,8 @@ bool lacks(const Architecture& a, int64_t layer, Site site) {
 
 bool SiteTaps::Listeners::wants(Site site) const { return has(sites, site); }
 
-SiteTaps::SiteTaps(const Architecture& architecture, const Group& group, const Listeners& listeners)
-    : a_(architecture), listeners_(listeners), own_rows_(architecture, group) {}
+SiteTaps::SiteTaps(const Architecture& architecture, const Group& group, Listeners listeners)
+    : a_(architecture), listeners_(std::move(listeners)), own_rows_(architecture, group) {}
 
 void SiteTaps::end(int64_t layer) {
   for (const Site site : listeners_.sites) {

@@ -26,8 +26,8 @@ class SiteTaps : public LayerObserver {
     bool wants(Site site) const;  // a tap of it
   };
 
-  /// All must outlive it.
-  SiteTaps(const Architecture& architecture, const Group& group, const Listeners& listeners);
+  /// The architecture and the model group must outlive it.
+  SiteTaps(const Architecture& architecture, const Group& group, Listeners listeners);
 
   /// The labels of the micro-batch that the next stage takes.
   void begin(const OwnedRows& labels) { labels_ = &labels; }
@@ -43,7 +43,7 @@ class SiteTaps : public LayerObserver {
 
  private:
   const Architecture& a_;
-  const Listeners& listeners_;
+  Listeners listeners_;
   OwnRows own_rows_;
   const OwnedRows* labels_ = nullptr;
 };

@@ -2,31 +2,16 @@
 
 #include <ATen/ATen.h>
 
-#include <chrono>
+#include <algorithm>
 #include <limits>
 
 #include "base/error.h"
-#include "model/embedding.h"
 #include "model/loss.h"
 #include "model/norms.h"
+#include "run/next_tokens.h"
 
 namespace actsweep {
 namespace {
-
-/// Adds the seconds of a scope to a sum.
-class Timer {
- public:
-  explicit Timer(double& sum_s) : sum_s_(sum_s), start_(std::chrono::steady_clock::now()) {}
-  ~Timer() {
-    sum_s_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-  Timer(const Timer&) = delete;
-  Timer& operator=(const Timer&) = delete;
-
- private:
-  double& sum_s_;
-  std::chrono::steady_clock::time_point start_;
-};
 
 Forward::Options forward_options(const SweepInputs& inputs, const SweepLayout& layout,
                                  at::Device device) {
@@ -44,6 +29,36 @@ bool is_streamed(const SweepInputs& inputs) {
   return inputs.job.parallel.weights == WeightMode::kStreamed;
 }
 
+/// The job's interventions, with the means that they take from sweep files.
+std::vector<Intervention> interventions_of(const SweepInputs& inputs) {
+  const auto& a = inputs.checkpoint.architecture();
+  std::vector<Intervention> all;
+  for (size_t i = 0; i < inputs.job.interventions.size(); ++i) {
+    const auto& read = inputs.intervention_means[i];
+    at::Tensor means;  // [layers + 1, groups, C] float32
+    if (!read.values.empty()) {
+      means = at::tensor(read.values, at::kFloat).view({a.layers + 1, read.groups, a.channels});
+    }
+    all.emplace_back(intervention_name(i), inputs.job.interventions[i], a.layers, means);
+  }
+  return all;
+}
+
+/// What a stream of the largest block holds. Where weights are streamed, the whole block passes the
+/// stages of a layer together, else one micro-batch.
+StreamRoom stream_room(const SweepInputs& inputs, const SweepLayout& layout, at::Device device) {
+  const auto options = forward_options(inputs, layout, device);
+  const auto& a = inputs.checkpoint.architecture();
+  StreamRoom room;
+  room.rows = std::max(layout.block_windows / layout.members * inputs.job.corpus.sequence_length,
+                       options.owned_rows);
+  room.gathered_rows = layout.members * (is_streamed(inputs) ? room.rows : options.owned_rows);
+  room.channels = a.channels;
+  room.has_experts = a.experts.count > 0;
+  room.options = at::TensorOptions().device(device).dtype(options.dtype);
+  return room;
+}
+
 /// The sequences that this rank owns; a padding sequence counts as one position.
 Sequences sequences_of(const OwnedRows& labels) {
   Sequences sequences{labels.padded_length, std::vector<int64_t>(labels.padded_sequences, 1)};
@@ -53,30 +68,8 @@ Sequences sequences_of(const OwnedRows& labels) {
   return sequences;
 }
 
-/// The pixels of the images that this rank owns; null for a padding sequence.
-std::vector<const float*> pixels_of(const ImageFile& images, const OwnedRows& labels) {
-  std::vector<const float*> pixels(labels.padded_sequences, nullptr);
-  for (size_t i = 0; i < labels.windows.size(); ++i) {
-    pixels[i] = images.pixels(labels.document[i * labels.padded_length]);
-  }
-  return pixels;
-}
-
-/// The next token's id for each row, and 0 with a mark where there is none.
-/// A model's sink token, in row 0 where it has one, predicts nothing.
-at::Tensor targets_of(const OwnedRows& labels, bool has_sink, at::Tensor& has_target) {
-  const auto targets = at::zeros({labels.row_count()}, at::kLong);
-  has_target = at::zeros({labels.row_count()}, at::kBool);
-  auto* target = targets.mutable_data_ptr<int64_t>();
-  auto* mark = has_target.mutable_data_ptr<bool>();
-  for (size_t i = 0; i < labels.windows.size(); ++i) {
-    const auto first = static_cast<int64_t>(i) * labels.padded_length;
-    for (int64_t p = first + (has_sink ? 1 : 0); p + 1 < first + labels.windows[i].length(); ++p) {
-      target[p] = labels.token_id[p + 1];
-      mark[p] = true;
-    }
-  }
-  return targets;
+bool hears_head(const Stream& stream) {
+  return stream.listeners().on_loss || stream.listeners().taps.wants(Site::kFinalNorm);
 }
 
 }  // namespace
@@ -90,109 +83,10 @@ BlockPass::BlockPass(const SweepInputs& inputs, const Group& group, const SweepL
              share_of(inputs.checkpoint.architecture(), group.size(), group.rank()),
              {inputs.job.model.dtype, inputs.job.parallel.weights, inputs.job.needs_head(), device,
               on_loaded}),
-      forward_(inputs.checkpoint.architecture(), group, forward_options(inputs, layout, device)) {
-  if (inputs.images != nullptr) {
-    image_embedding_.emplace(inputs.checkpoint, inputs.images->height(), inputs.images->width());
-  }
-  const auto options = forward_options(inputs, layout, device);
-  const int64_t block_rows =
-      layout.block_windows / layout.members * inputs.job.corpus.sequence_length;
-  const auto& architecture = inputs.checkpoint.architecture();
-  const auto on_device = at::TensorOptions().device(device);
-  residual_ = at::empty({std::max(block_rows, options.owned_rows), architecture.channels},
-                        on_device.dtype(at::kFloat));
-  if (!inputs.job.interventions.empty()) intervened_.emplace(inputs, residual_);
-  if (architecture.experts.count > 0) {
-    const int64_t rows = is_streamed(inputs) ? residual_.size(0) : options.owned_rows;
-    const auto streams = 1 + static_cast<int64_t>(inputs.job.variants().size());
-    experts_.emplace(streams * rows * group.size(), architecture.channels,
-                     on_device.dtype(options.dtype));
-  }
-}
-
-at::Tensor BlockPass::rows_of(const at::Tensor& stream, const BlockLabels& labels,
-                              size_t batch) const {
-  return stream.narrow(0, labels.first_row(batch), labels.own[batch].row_count());
-}
-
-void BlockPass::embed_block(const BlockLabels& labels) {
-  const Timer timer(times_.model_s);
-  ensure(labels.row_count() <= residual_.size(0), "a block fits the residual stream");
-  for (size_t batch = 0; batch < labels.own.size(); ++batch) {
-    auto rows = rows_of(residual_, labels, batch);
-    const auto& own = labels.own[batch];
-    if (image_embedding_) {
-      image_embedding_->embed(pixels_of(*inputs_.images, own), rows);
-    } else {
-      embed(inputs_.checkpoint, own.token_id, own.padded_length, rows);
-    }
-  }
-}
-
-void BlockPass::tap(const BlockLabels& labels, int64_t layer, size_t batch,
-                    const Listeners& listeners) {
-  if (!listeners.taps.wants(Site::kResidual)) return;
-  const Timer timer(times_.statistics_s);
-  listeners.taps.on_tap(
-      {Site::kResidual, layer, rows_of(residual_, labels, batch), labels.own[batch]});
-}
-
-void BlockPass::intervene(const BlockLabels& labels, int64_t layer, size_t batch,
-                          const Listeners& listeners) {
-  if (!intervened_) return;
-  const Timer timer(times_.model_s);
-  const LayerRows original{layer, labels.own[batch], rows_of(residual_, labels, batch)};
-  if (listeners.on_variant_loss) {
-    intervened_->leave_and_change(original, labels.first_row(batch), listeners.on_intervention);
-  } else {
-    intervened_->change_original(original, listeners.on_intervention);
-  }
-}
-
-bool BlockPass::end_layer(int64_t layer, const Listeners& listeners) {
-  const Timer timer(times_.rows_s);
-  return listeners.after_layer(layer);
-}
-
-void BlockPass::tap_final_norm(const BlockLabels& labels, size_t batch, const StageWeights& head,
-                               const Listeners& listeners) {
-  const auto rows = rows_of(residual_, labels, batch);
-  auto normed = at::empty_like(rows);
-  const auto norm = norm_of(inputs_.checkpoint.architecture(), head, Weight::kFinalNorm);
-  row_ops_of(device_).normalise(rows, norm, normed);
-  const Timer timer(times_.statistics_s);
-  listeners.taps.on_tap({Site::kFinalNorm, 0, normed, labels.own[batch]});
-}
-
-at::Tensor BlockPass::nll_of(const StageWeights& head, const OwnedRows& own,
-                             const at::Tensor& rows) {
-  const Timer timer(times_.model_s);
-  const auto& architecture = inputs_.checkpoint.architecture();
-  at::Tensor has_target;
-  const auto targets = targets_of(own, architecture.has_sink_token, has_target).to(device_);
-  auto nll = token_nll(architecture, head, rows, targets, group_);
-  return nll.masked_fill_(has_target.logical_not(), std::numeric_limits<float>::quiet_NaN());
-}
-
-/// What stands behind the last layer.
-void BlockPass::pass_head(const BlockLabels& labels, bool is_last, const Listeners& listeners) {
-  const int64_t stage = store_.stages_of(inputs_.checkpoint.architecture().layers).begin;
-  const auto& head = store_.acquire(stage, next_stage(stage, is_last));
-  for (size_t batch = 0; batch < labels.own.size(); ++batch) {
-    if (listeners.taps.wants(Site::kFinalNorm)) tap_final_norm(labels, batch, head, listeners);
-    if (!listeners.on_loss) continue;
-    const auto& own = labels.own[batch];
-    listeners.on_loss(own, nll_of(head, own, rows_of(residual_, labels, batch)));
-  }
-  if (!listeners.on_variant_loss) return;
-  for (size_t variant = 0; variant < intervened_->variants(); ++variant) {
-    for (size_t batch = 0; batch < labels.own.size(); ++batch) {
-      const auto& own = labels.own[batch];
-      const auto rows = rows_of(intervened_->stream(variant), labels, batch);
-      listeners.on_variant_loss(variant, own, nll_of(head, own, rows));
-    }
-  }
-}
+      forward_(inputs.checkpoint.architecture(), group, forward_options(inputs, layout, device)),
+      embedding_(inputs),
+      streams_(make_streams(inputs.job, interventions_of(inputs),
+                            stream_room(inputs, layout, device))) {}
 
 /// The stage to read while `stage` computes. `is_last`: no other block follows.
 std::optional<int64_t> BlockPass::next_stage(int64_t stage, bool is_last) const {
@@ -201,98 +95,152 @@ std::optional<int64_t> BlockPass::next_stage(int64_t stage, bool is_last) const 
   return is_last ? std::nullopt : std::optional<int64_t>(0);
 }
 
-/// Room for the experts of micro-batches that pass the stages of a layer together, [stream of the
-/// block][micro-batch].
-std::vector<ExpertRows> BlockPass::expert_rows(const BlockLabels& labels, Share batches,
-                                               size_t streams) const {
-  std::vector<ExpertRows> all(streams * batches.size());
-  if (!experts_) return all;
-  int64_t first = 0;
-  for (size_t i = 0; i < all.size(); ++i) {
-    const auto batch = batches.begin + static_cast<int64_t>(i) % batches.size();
-    const int64_t count = labels.own[batch].row_count() * group_.size();
-    all[i] = experts_->rows(first, count);
-    first += count;
+BlockPass::Block BlockPass::listen(const BlockLabels& labels, bool is_last,
+                                   const std::vector<Stream::Listeners>& listeners) {
+  ensure(labels.row_count() <= streams_.front().row_count(), "a block fits its streams");
+  ensure(!listeners.empty() && listeners.size() <= streams_.size(),
+         "listeners are of the original and of variants of the job");
+  for (size_t i = 0; i < listeners.size(); ++i) {
+    streams_[i].listen(listeners[i], inputs_.checkpoint.architecture(), group_);
   }
-  return all;
+  return {labels, is_last, std::span(streams_).first(listeners.size())};
 }
 
-/// One micro-batch of the original through one stage.
-void BlockPass::pass_stage(const BlockLabels& labels, const Stage& stage, int64_t batch,
-                           ExpertRows& experts, const StageWeights& weights,
-                           const Listeners& listeners, SiteTaps& taps) {
-  const auto& own = labels.own[batch];
-  auto rows = rows_of(residual_, labels, batch);
-  if (listeners.before_stage) listeners.before_stage(batch, stage);
-  taps.begin(own);
+void BlockPass::embed(const Block& block) {
+  auto& original = block.streams.front();
+  for (size_t batch = 0; batch < block.labels.own.size(); ++batch) {
+    const auto& own = block.labels.own[batch];
+    auto rows = original.rows_of(block.labels, batch);
+    {
+      const Timer timer(times_.model_s);
+      embedding_.embed(own, rows);
+    }
+    original.taps().begin(own);
+    original.taps().end(-1);
+    end_layer(block, original, 0, batch);
+  }
+}
+
+void BlockPass::show(const Stream& stream, const Tap& tap) {
+  const Timer timer(times_.statistics_s);
+  stream.listeners().taps.on_tap(tap);
+}
+
+void BlockPass::change_and_show(const Block& block, Stream& stream, int64_t layer, size_t batch) {
+  const auto& own = block.labels.own[batch];
+  const auto rows = stream.rows_of(block.labels, batch);
   {
     const Timer timer(times_.model_s);
-    forward_.stage(stage, weights, sequences_of(own), rows, experts, &taps);
+    stream.intervene({layer, own, rows});
+  }
+  if (!stream.listeners().taps.wants(Site::kResidual)) return;
+  show(stream, {Site::kResidual, layer, rows, own});
+}
+
+/// Variants that begin here take the original's rows as they are before it is changed.
+void BlockPass::end_layer(const Block& block, Stream& stream, int64_t layer, size_t batch) {
+  if (&stream == &block.streams.front()) {
+    for (auto& variant : block.streams.subspan(1)) {
+      if (variant.first_layer() != layer) continue;
+      variant.copy_rows(stream, block.labels, batch);
+      change_and_show(block, variant, layer, batch);
+    }
+  }
+  change_and_show(block, stream, layer, batch);
+}
+
+/// One micro-batch of a stream through one stage.
+void BlockPass::pass_batch(const Block& block, Stream& stream, size_t batch, const Stage& stage,
+                           const StageWeights& weights) {
+  const auto& own = block.labels.own[batch];
+  const auto& listeners = stream.listeners();
+  auto& experts = stream.experts_of(static_cast<int64_t>(batch));
+  auto rows = stream.rows_of(block.labels, batch);
+  if (listeners.before_stage) listeners.before_stage(batch, stage);
+  stream.taps().begin(own);
+  {
+    const Timer timer(times_.model_s);
+    forward_.stage(stage, weights, sequences_of(own), rows, experts, &stream.taps());
   }
   if (!stage.is_last) return;
-  taps.end(stage.layer);
+  stream.taps().end(stage.layer);
   if (listeners.on_experts) listeners.on_experts(stage.layer + 1, experts.routing.expert);
-  intervene(labels, stage.layer + 1, batch, listeners);
-  tap(labels, stage.layer + 1, batch, listeners);
+  end_layer(block, stream, stage.layer + 1, batch);
 }
 
-/// One micro-batch of a variant through one stage.
-void BlockPass::pass_variant(const BlockLabels& labels, const Stage& stage, int64_t batch,
-                             size_t variant, ExpertRows& experts, const StageWeights& weights,
-                             const Listeners& listeners) {
-  const Timer timer(times_.model_s);
-  const auto& own = labels.own[batch];
-  auto rows = rows_of(intervened_->stream(variant), labels, batch);
-  forward_.stage(stage, weights, sequences_of(own), rows, experts);
-  if (!stage.is_last) return;
-  intervened_->change_variant(variant, {stage.layer + 1, own, rows}, listeners.on_intervention);
-}
-
-/// Takes some micro-batches of a block, and of its variants, through the stages of a layer.
-void BlockPass::pass_layer(const BlockLabels& labels, int64_t layer, Share batches, bool is_last,
-                           const Listeners& listeners, SiteTaps& taps) {
-  const size_t variants = listeners.on_variant_loss ? intervened_->variants() : 0;
-  auto experts = expert_rows(labels, batches, 1 + variants);
-  const auto places = store_.stages_of(layer);
-  for (int64_t place = places.begin; place < places.end; ++place) {
-    const auto& stage = store_.stages()[place];
-    const auto& weights = store_.acquire(place, next_stage(place, is_last));
-    for (int64_t i = 0; i < batches.size(); ++i) {
-      pass_stage(labels, stage, batches.begin + i, experts[i], weights, listeners, taps);
+/// Some micro-batches of the original, and of the variants that have begun, through one stage.
+void BlockPass::pass_stage(const Block& block, int64_t place, Share batches) {
+  const auto& stage = store_.stages()[place];
+  const auto& weights = store_.acquire(place, next_stage(place, block.is_last));
+  for (auto& stream : block.streams) {
+    if (stream.first_layer() > stage.layer) continue;
+    for (int64_t batch = batches.begin; batch < batches.end; ++batch) {
+      pass_batch(block, stream, batch, stage, weights);
     }
-    for (size_t variant = 0; variant < variants; ++variant) {
-      if (!intervened_->has_left(variant, layer)) continue;
-      for (int64_t i = 0; i < batches.size(); ++i) {
-        auto& own_experts = experts[(1 + variant) * batches.size() + i];
-        pass_variant(labels, stage, batches.begin + i, variant, own_experts, weights, listeners);
+  }
+}
+
+/// A streamed stage serves the whole block before it leaves; where all stay, a micro-batch passes
+/// the layer at once, and experts need room for no other.
+void BlockPass::pass_layer(const Block& block, int64_t layer) {
+  const auto all = static_cast<int64_t>(block.labels.own.size());
+  const int64_t together = is_streamed(inputs_) ? all : 1;
+  const auto places = store_.stages_of(layer);
+  for (int64_t first = 0; first < all; first += together) {
+    const Share batches = {first, std::min(first + together, all)};
+    for (auto& stream : block.streams) stream.begin_layer(block.labels, batches, group_.size());
+    for (int64_t place = places.begin; place < places.end; ++place) {
+      pass_stage(block, place, batches);
+    }
+  }
+}
+
+at::Tensor BlockPass::final_norm_of(const StageWeights& head, const at::Tensor& rows) const {
+  auto normed = at::empty_like(rows);
+  const auto norm = norm_of(inputs_.checkpoint.architecture(), head, Weight::kFinalNorm);
+  row_ops_of(device_).normalise(rows, norm, normed);
+  return normed;
+}
+
+at::Tensor BlockPass::nll_of(const StageWeights& head, const OwnedRows& own,
+                             const at::Tensor& rows) {
+  const Timer timer(times_.model_s);
+  const auto& architecture = inputs_.checkpoint.architecture();
+  const auto next = next_tokens(own, architecture.has_sink_token);
+  auto nll = token_nll(architecture, head, rows, next.id.to(device_), group_);
+  return nll.masked_fill_(next.is_absent, std::numeric_limits<float>::quiet_NaN());
+}
+
+/// What stands behind the last layer, where any stream's is heard.
+void BlockPass::pass_head(const Block& block) {
+  if (std::none_of(block.streams.begin(), block.streams.end(), hears_head)) return;
+  const int64_t place = store_.stages_of(inputs_.checkpoint.architecture().layers).begin;
+  const auto& head = store_.acquire(place, next_stage(place, block.is_last));
+  for (const auto& stream : block.streams) {
+    for (size_t batch = 0; batch < block.labels.own.size(); ++batch) {
+      const auto& own = block.labels.own[batch];
+      const auto rows = stream.rows_of(block.labels, batch);
+      if (stream.listeners().taps.wants(Site::kFinalNorm)) {
+        show(stream, {Site::kFinalNorm, 0, final_norm_of(head, rows), own});
       }
+      if (stream.listeners().on_loss) stream.listeners().on_loss(own, nll_of(head, own, rows));
     }
   }
 }
 
 bool BlockPass::run(const BlockLabels& labels, bool is_last, const Listeners& listeners) {
-  const auto& architecture = inputs_.checkpoint.architecture();
-  const bool needs_head = listeners.on_loss || listeners.taps.wants(Site::kFinalNorm);
-  const auto batches = static_cast<int64_t>(labels.own.size());
-  // A streamed stage serves the whole block before it leaves; where all stay, a micro-batch passes
-  // the layer at once, and experts need room for no other.
-  const int64_t together = is_streamed(inputs_) ? batches : 1;
-  SiteTaps taps(architecture, group_, listeners.taps);
-  embed_block(labels);
-  for (size_t batch = 0; batch < labels.own.size(); ++batch) {
-    taps.begin(labels.own[batch]);
-    taps.end(-1);
-    intervene(labels, 0, batch, listeners);
-    tap(labels, 0, batch, listeners);
-  }
-  if (!end_layer(0, listeners)) return false;
-  for (int64_t layer = 0; layer < architecture.layers; ++layer) {
-    for (int64_t first = 0; first < batches; first += together) {
-      const Share some = {first, std::min(first + together, batches)};
-      pass_layer(labels, layer, some, is_last, listeners, taps);
-    }
-    if (layer + 1 == architecture.layers && needs_head) pass_head(labels, is_last, listeners);
-    if (!end_layer(layer + 1, listeners)) return false;
+  const auto end_layer = [&](int64_t layer) {
+    const Timer timer(times_.rows_s);
+    return listeners.after_layer(layer);
+  };
+  const auto block = listen(labels, is_last, listeners.streams);
+  const int64_t layers = inputs_.checkpoint.architecture().layers;
+  embed(block);
+  if (!end_layer(0)) return false;
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    pass_layer(block, layer);
+    if (layer + 1 == layers) pass_head(block);
+    if (!end_layer(layer + 1)) return false;
   }
   return true;
 }

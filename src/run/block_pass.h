@@ -1,54 +1,32 @@
-// One block through the model: the layer loop outside, the micro-batches inside.
+// One block through the model: the layer loop outside, then the stages, the streams and the
+// micro-batches.
 //
-// In: the labels of a block. Out: a tap for each layer and micro-batch, and the negative
-// log-likelihoods where the loss is asked for. The residual stream of the block is all that is kept
-// between layers.
+// In: the labels of a block, and who listens to which stream. Out: what the listeners hear. The
+// residual streams of the block are all that is kept between layers.
 #pragma once
-
-#include <ATen/core/Tensor.h>
 
 #include <functional>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "comm/group.h"
-#include "model/expert_block.h"
 #include "model/forward.h"
-#include "model/image_embedding.h"
 #include "plan/layout.h"
-#include "probe/site_taps.h"
+#include "run/block_embedding.h"
 #include "run/block_labels.h"
 #include "run/inputs.h"
-#include "run/intervened_streams.h"
+#include "run/pass_times.h"
+#include "run/stream.h"
 #include "weights/weight_store.h"
 
 namespace actsweep {
 
-/// Seconds by purpose, summed over a sweep on this rank.
-struct PassTimes {
-  double model_s = 0;       // products, attention and their communication
-  double statistics_s = 0;  // listeners of taps
-  double rows_s = 0;        // what follows a layer: gathering and queueing rows
-};
-
 class BlockPass {
  public:
   struct Listeners {
-    SiteTaps::Listeners taps;
-    /// Where it is not empty: before a micro-batch of the block passes a stage of a layer. Only
-    /// that of a layer's first stage may be collective: ranks have different numbers of stages.
-    std::function<void(size_t batch, const Stage& stage)> before_stage;
-    /// Empty where no loss is asked for. [row_count] float32 on the host; NaN where a row has no
-    /// target.
-    std::function<void(const OwnedRows&, const at::Tensor& token_nll)> on_loss;
-    /// Where it is not empty, variants are run: on_loss of each of them, variant by variant.
-    std::function<void(size_t variant, const OwnedRows&, const at::Tensor& token_nll)>
-        on_variant_loss;
-    /// May be empty.
-    InterventionListener on_intervention;
-    /// Where it is not empty: after each micro-batch and layer but 0, the experts that each
-    /// gathered row chose, [m * rows, chosen] int64, the most probable first, in rank order of the
-    /// owners; undefined where the layer has none.
-    std::function<void(int64_t layer, const at::Tensor& chosen)> on_experts;
+    /// Of the original, and of the variants that are to run: the first ones, in the job's order.
+    std::vector<Stream::Listeners> streams;
     /// After each layer, 0 included, when all micro-batches have passed it. False ends the pass.
     std::function<bool(int64_t layer)> after_layer;
   };
@@ -65,35 +43,34 @@ class BlockPass {
   double waited_for_weights_s() const { return store_.waited_s(); }
 
  private:
-  at::Tensor rows_of(const at::Tensor& stream, const BlockLabels& labels, size_t batch) const;
-  void embed_block(const BlockLabels& labels);
-  void intervene(const BlockLabels& labels, int64_t layer, size_t batch,
-                 const Listeners& listeners);
-  void tap(const BlockLabels& labels, int64_t layer, size_t batch, const Listeners& listeners);
-  void pass_layer(const BlockLabels& labels, int64_t layer, Share batches, bool is_last,
-                  const Listeners& listeners, SiteTaps& taps);
-  void pass_stage(const BlockLabels& labels, const Stage& stage, int64_t batch, ExpertRows& experts,
-                  const StageWeights& weights, const Listeners& listeners, SiteTaps& taps);
-  void pass_variant(const BlockLabels& labels, const Stage& stage, int64_t batch, size_t variant,
-                    ExpertRows& experts, const StageWeights& weights, const Listeners& listeners);
-  std::vector<ExpertRows> expert_rows(const BlockLabels& labels, Share batches,
-                                      size_t streams) const;
-  std::optional<int64_t> next_stage(int64_t stage, bool is_last) const;
-  void pass_head(const BlockLabels& labels, bool is_last, const Listeners& listeners);
-  void tap_final_norm(const BlockLabels& labels, size_t batch, const StageWeights& head,
-                      const Listeners& listeners);
+  struct Block {
+    const BlockLabels& labels;
+    bool is_last;
+    std::span<Stream> streams;  // that run
+  };
+
+  Block listen(const BlockLabels& labels, bool is_last,
+               const std::vector<Stream::Listeners>& listeners);
+  void embed(const Block& block);
+  void pass_layer(const Block& block, int64_t layer);
+  void pass_stage(const Block& block, int64_t place, Share batches);
+  void pass_batch(const Block& block, Stream& stream, size_t batch, const Stage& stage,
+                  const StageWeights& weights);
+  void end_layer(const Block& block, Stream& stream, int64_t layer, size_t batch);
+  void change_and_show(const Block& block, Stream& stream, int64_t layer, size_t batch);
+  void pass_head(const Block& block);
+  void show(const Stream& stream, const Tap& tap);
+  at::Tensor final_norm_of(const StageWeights& head, const at::Tensor& rows) const;
   at::Tensor nll_of(const StageWeights& head, const OwnedRows& own, const at::Tensor& rows);
-  bool end_layer(int64_t layer, const Listeners& listeners);
+  std::optional<int64_t> next_stage(int64_t stage, bool is_last) const;
 
   const SweepInputs& inputs_;
   const Group& group_;
   at::Device device_;
   WeightStore store_;
   Forward forward_;
-  std::optional<ImageEmbedding> image_embedding_;  // where the corpus has images
-  std::optional<ExpertBlock> experts_;             // where the model has them
-  at::Tensor residual_;                            // [rows of the largest block, C] float32
-  std::optional<IntervenedStreams> intervened_;    // where the job has interventions
+  BlockEmbedding embedding_;
+  std::vector<Stream> streams_;  // the original, then the job's variants
   PassTimes times_;
 };
 

@@ -52,9 +52,8 @@ void Measurements::begin_block(const BlockLabels& labels, RowCollector& rows) {
   for (const auto& members : labels.members) sequences_.push_back(gathered_sequences(members));
 }
 
-BlockPass::Listeners Measurements::listeners() {
-  BlockPass::Listeners listeners;
-  auto& taps = listeners.taps;
+SiteTaps::Listeners Measurements::taps() {
+  SiteTaps::Listeners taps;
   taps.sites = inputs_.job.statistics.sites;
   taps.on_tap = [this](const Tap& tap) { this->tap(tap); };
   if (attention_ || query_key_) {
@@ -68,6 +67,12 @@ BlockPass::Listeners Measurements::listeners() {
   taps.on_slice = [this](Site site, int64_t layer, const at::Tensor& rows) {
     see_slice(site, layer, rows);
   };
+  return taps;
+}
+
+Stream::Listeners Measurements::original() {
+  Stream::Listeners listeners;
+  listeners.taps = taps();
   listeners.before_stage = [this](size_t batch, const Stage& stage) {
     batch_ = batch;
     if (stage.is_first && key_sets_.has_events()) gather_events(batch, stage.layer);
@@ -77,19 +82,27 @@ BlockPass::Listeners Measurements::listeners() {
       loss_->update(own, nll, *rows_);
     };
   }
-  listen_to_interventions(listeners);
   return listeners;
 }
 
-void Measurements::listen_to_interventions(BlockPass::Listeners& listeners) {
-  if (!interventions_) return;
-  listeners.on_intervention = [this](size_t intervention, const Intervention::Counts& counts) {
-    interventions_->add_matches(intervention, counts.tokens, counts.activations);
+Stream::Listeners Measurements::variant(size_t number) {
+  Stream::Listeners listeners;
+  listeners.on_loss = [this, number](const OwnedRows& own, const at::Tensor& nll) {
+    interventions_->add_loss(number, own, nll, *rows_);
   };
-  if (inputs_.job.variants().empty()) return;
-  listeners.on_variant_loss = [this](size_t variant, const OwnedRows& own, const at::Tensor& nll) {
-    interventions_->add_loss(variant, own, nll, *rows_);
-  };
+  return listeners;
+}
+
+std::vector<Stream::Listeners> Measurements::listeners() {
+  std::vector<Stream::Listeners> streams = {original()};
+  for (size_t i = 0; i < inputs_.job.variants().size(); ++i) streams.push_back(variant(i));
+  if (!interventions_) return streams;
+  for (auto& stream : streams) {
+    stream.on_intervention = [this](size_t number, const Intervention::Counts& counts) {
+      interventions_->add_matches(number, counts.tokens, counts.activations);
+    };
+  }
+  return streams;
 }
 
 void Measurements::tap(const Tap& tap) {

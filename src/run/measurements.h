@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "comm/group.h"
-#include "run/block_pass.h"
 #include "run/row_collector.h"
+#include "run/stream.h"
 #include "stats/attention_statistics.h"
 #include "stats/expert_statistics.h"
 #include "stats/intervention_statistics.h"
@@ -31,8 +31,8 @@ class Measurements {
   void begin_segment();
   /// The block whose layers come next. `labels` and `rows` must outlive it.
   void begin_block(const BlockLabels& labels, RowCollector& rows);
-  /// What the pass calls; whoever runs it adds what ends a layer.
-  BlockPass::Listeners listeners();
+  /// What the pass calls of the original and of each variant of the job.
+  std::vector<Stream::Listeners> listeners();
   /// To be called when all micro-batches have passed a layer, before its rows are written.
   void end_layer();
   /// Of the block, in the order of the layers.
@@ -40,7 +40,9 @@ class Measurements {
   std::vector<Field> fields() const;
 
  private:
-  void listen_to_interventions(BlockPass::Listeners& listeners);
+  SiteTaps::Listeners taps();
+  Stream::Listeners original();
+  Stream::Listeners variant(size_t number);
   void tap(const Tap& tap);
   void see_attention(const AttentionView& view);
   void see_slice(Site site, int64_t layer, const at::Tensor& rows);

@@ -5,22 +5,15 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <span>
 #include <tuple>
 
 #include "base/error.h"
-#include "run/captured_attention.h"
+#include "run/captured_prompt.h"
 #include "schema/declare_statistics.h"
 
 namespace actsweep {
 namespace {
-
-std::vector<std::byte> bytes_of(const at::Tensor& values) {
-  const auto host = values.to(at::kCPU).contiguous();
-  const auto* begin = static_cast<const std::byte*>(host.const_data_ptr());
-  return {begin, begin + host.nbytes()};
-}
 
 Reduction reduction_of(Merge merge) {
   if (merge == Merge::kMax) return Reduction::kMax;
@@ -54,31 +47,36 @@ Extents SegmentRunner::segment_extents(WindowRange windows) const {
   return extents;
 }
 
-Verdict SegmentRunner::check_stop(int64_t token_layers_left) {
-  environment_.group.check();
-  const bool failed = environment_.io != nullptr && environment_.io->failed();
-  return stop_.after_layer(environment_.group, failed,
-                           environment_.progress.seconds_for(token_layers_left));
+void SegmentRunner::open_output(int64_t number, const std::vector<Dataset>& datasets,
+                                const Extents& extents) {
+  if (environment_.io == nullptr) return;
+  output_ = std::make_unique<SegmentOutput>(*environment_.io, environment_.folder, number, datasets,
+                                            extents);
 }
 
-BlockPass::Listeners SegmentRunner::listeners(const BlockLabels& labels, RowCollector& rows) {
-  auto listeners = measurements_.listeners();
-  listeners.after_layer = [&](int64_t layer) {
-    measurements_.end_layer();
-    rows.flush_layer(layer);
-    token_layers_left_ -= labels.tokens;
-    environment_.progress.layer_done(labels.tokens);
-    if (on_step_) on_step_(fmt::format("layer {}", layer));
-    verdict_ = check_stop(token_layers_left_);
-    return verdict_ == Verdict::kGoOn || verdict_ == Verdict::kFinishSegment;
-  };
-  return listeners;
+/// Whether the pass goes on, as the group agrees after every layer.
+bool SegmentRunner::goes_on() {
+  environment_.group.check();
+  const bool failed = environment_.io != nullptr && environment_.io->failed();
+  verdict_ = stop_.after_layer(environment_.group, failed,
+                               environment_.progress.seconds_for(token_layers_left_));
+  return verdict_ == Verdict::kGoOn || verdict_ == Verdict::kFinishSegment;
+}
+
+bool SegmentRunner::end_layer(int64_t layer, const BlockLabels& labels, RowCollector& rows) {
+  measurements_.end_layer();
+  rows.flush_layer(layer);
+  token_layers_left_ -= labels.tokens;
+  environment_.progress.layer_done(labels.tokens);
+  if (on_step_) on_step_(fmt::format("layer {}", layer));
+  return goes_on();
 }
 
 bool SegmentRunner::measure_block(const BlockLabels& labels, RowCollector& rows, bool is_last) {
   rows.begin_block(labels);
   measurements_.begin_block(labels, rows);
-  if (!pass_.run(labels, is_last, listeners(labels, rows))) return false;
+  const auto after_layer = [&](int64_t layer) { return end_layer(layer, labels, rows); };
+  if (!pass_.run(labels, is_last, {measurements_.listeners(), after_layer})) return false;
   const auto& events = measurements_.events();
   rows.flush_rows(events);
   events_.insert(events_.end(), events.begin(), events.end());
@@ -132,10 +130,7 @@ Verdict SegmentRunner::run_segment(int64_t number, bool is_last) {
   const auto& inputs = environment_.inputs;
   const auto windows = inputs.segments.segment(number);
   const auto extents = segment_extents(windows);
-  if (environment_.io != nullptr) {
-    output_ = std::make_unique<SegmentOutput>(*environment_.io, environment_.folder, number,
-                                              segment_datasets(inputs.datasets), extents);
-  }
+  open_output(number, segment_datasets(inputs.datasets), extents);
   on_step_ = steps_of(fmt::format("segment {}", number), environment_.folder.on_step);
   measurements_.begin_segment();
   events_.clear();
@@ -156,74 +151,19 @@ Verdict SegmentRunner::run_segment(int64_t number, bool is_last) {
   return verdict_;
 }
 
-/// Has the sites' rows of a prompt written, which member 0 owns.
-void SegmentRunner::capture_sites(const std::string& group, int64_t tokens,
-                                  BlockPass::Listeners& listeners) {
-  listeners.taps.sites = environment_.inputs.job.capture.sites;
-  listeners.taps.on_tap = [this, group, tokens](const Tap& tap) {
-    if (!output_) return;
-    const int64_t channels = axis_length(environment_.inputs.facts(), group_of(tap.site).channel);
-    const auto rows =
-        tap.rows.defined()
-            ? tap.rows.narrow(0, 0, tokens)
-            : at::full({tokens, channels}, std::numeric_limits<float>::quiet_NaN(), at::kFloat);
-    output_->write(group + "/" + name_of(tap.site), {tap.layer, 0, 0}, {1, tokens, channels},
-                   bytes_of(rows));
-  };
-}
-
-/// Has every layer's attention on a prompt of member 0 written whole.
-void SegmentRunner::capture_attention(const std::string& group, int64_t tokens,
-                                      BlockPass::Listeners& listeners) {
-  const int64_t heads = environment_.inputs.checkpoint.architecture().heads;
-  const auto write = [this, group, heads, tokens](int64_t layer, const CapturedAttention& whole) {
-    if (!output_) return;
-    const std::vector<int64_t> offset = {layer, 0, 0, 0}, count = {1, heads, tokens, tokens};
-    output_->write(group + "/attention_logit", offset, count, bytes_of(whole.logit));
-    output_->write(group + "/attention", offset, count, bytes_of(whole.probability));
-  };
-  write(0, no_attention(heads, tokens));
-  listeners.taps.on_attention = [this, write, tokens](const AttentionView& view) {
-    write(view.layer + 1, captured_attention(environment_.inputs.checkpoint.architecture(),
-                                             environment_.group, view, tokens));
-  };
-}
-
 Verdict SegmentRunner::run_prompt(const std::string& name, int64_t number, bool is_last) {
   const auto& inputs = environment_.inputs;
-  const auto& prompt = inputs.prompts.at(name);
-  const auto labels =
-      label_prompt(inputs, prompt, environment_.group.size(), environment_.group.rank());
-  const std::string group = "capture/" + name;
-  if (environment_.io != nullptr) {
-    auto extents = segment_extents({0, 0});
-    extents[Axis::kPromptToken] = extents[Axis::kPromptKey] = labels.tokens;
-    output_ = std::make_unique<SegmentOutput>(*environment_.io, environment_.folder, number,
-                                              capture_datasets(inputs.datasets, name), extents);
-    const auto bytes = std::as_bytes(std::span(prompt.ids));
-    output_->write(group + "/id", {0}, {labels.tokens}, {bytes.begin(), bytes.end()});
-  }
-  BlockPass::Listeners listeners;
-  capture_sites(group, labels.tokens, listeners);
-  const int64_t choices = inputs.checkpoint.architecture().experts.chosen;
-  const auto write_experts = [&](int64_t layer, const at::Tensor& chosen) {
-    if (!output_) return;
-    const auto mine = chosen.defined() ? chosen.narrow(0, 0, labels.tokens).cpu().contiguous()
-                                       : at::full({labels.tokens, choices}, -1, at::kLong);
-    output_->write(group + "/expert", {layer, 0, 0}, {1, labels.tokens, choices}, bytes_of(mine));
-  };
-  if (choices > 0) {
-    listeners.on_experts = write_experts;
-    write_experts(0, at::Tensor());
-  }
-  if (inputs.job.capture.attention) {
-    capture_attention(group, labels.tokens, listeners);
-  }
-  listeners.after_layer = [&](int64_t) {
-    verdict_ = check_stop(0);
-    return verdict_ == Verdict::kGoOn || verdict_ == Verdict::kFinishSegment;
-  };
-  if (pass_.run(labels, is_last, listeners)) commit();
+  const auto labels = label_prompt(inputs, inputs.prompts.at(name), environment_.group.size(),
+                                   environment_.group.rank());
+  auto extents = segment_extents({0, 0});
+  extents[Axis::kPromptToken] = extents[Axis::kPromptKey] = labels.tokens;
+  open_output(number, capture_datasets(inputs.datasets, name), extents);
+  token_layers_left_ = 0;
+  CapturedPrompt prompt(inputs, environment_.group, name, output_.get());
+  prompt.write_what_is_known();
+  const auto after_layer = [&](int64_t) { return goes_on(); };
+  const bool is_done = pass_.run(labels, is_last, {{prompt.listeners()}, after_layer});
+  if (is_done && output_) output_->commit();
   output_.reset();
   return verdict_;
 }

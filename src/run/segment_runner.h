@@ -39,15 +39,14 @@ class SegmentRunner {
 
  private:
   bool measure_block(const BlockLabels& labels, RowCollector& rows, bool is_last);
-  BlockPass::Listeners listeners(const BlockLabels& labels, RowCollector& rows);
-  void capture_sites(const std::string& group, int64_t tokens, BlockPass::Listeners& listeners);
-  void capture_attention(const std::string& group, int64_t tokens, BlockPass::Listeners& listeners);
+  bool end_layer(int64_t layer, const BlockLabels& labels, RowCollector& rows);
   void write_labels(WindowRange windows, const BlockLabels& labels);
   void write_fields();
   void write_events();
   void commit();
   Extents segment_extents(WindowRange windows) const;
-  Verdict check_stop(int64_t layer_tokens_left);
+  void open_output(int64_t number, const std::vector<Dataset>& datasets, const Extents& extents);
+  bool goes_on();
 
   Environment environment_;
   BlockPass& pass_;

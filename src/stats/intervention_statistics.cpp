@@ -44,12 +44,7 @@ void InterventionStatistics::add_matches(size_t intervention, int64_t tokens, in
 
 void InterventionStatistics::add_loss(size_t variant, const OwnedRows& labels,
                                       const at::Tensor& token_nll, RowSink& sink) {
-  const LossSums sums = sum_losses(labels, token_nll, real_nll_);
-  const auto at = static_cast<int64_t>(variant);
-  variants_.values("nll_sum").select(0, at).add_(sums.nll_sum);
-  variants_.values("target_count").select(0, at).add_(sums.target_count);
-  variants_.values("window_mean_sum").select(0, at).add_(sums.window_mean_sum);
-  variants_.values("window_count").select(0, at).add_(sums.window_count);
+  add_losses(sum_losses(labels, token_nll, real_nll_), variants_, static_cast<int64_t>(variant));
   for (const auto& dataset : rows_) sink.append(dataset, bytes_of(real_nll_));
 }
 

@@ -36,15 +36,22 @@ LossSums sum_losses(const OwnedRows& labels, const at::Tensor& token_nll,
   return sums;
 }
 
+void add_losses(const LossSums& sums, const FieldSet& fields, std::optional<int64_t> variant) {
+  const auto add = [&](const char* name, auto sum) {
+    const auto values = fields.values(name);
+    (variant ? values.select(0, *variant) : values).add_(sum);
+  };
+  add("nll_sum", sums.nll_sum);
+  add("target_count", sums.target_count);
+  add("window_mean_sum", sums.window_mean_sum);
+  add("window_count", sums.window_count);
+}
+
 LossStatistics::LossStatistics(const Job& job, at::Device device)
     : rows_(declare_loss_rows(job.output.per_token)), fields_(declare_loss_sums(), {}, device) {}
 
 void LossStatistics::update(const OwnedRows& labels, const at::Tensor& token_nll, RowSink& sink) {
-  const LossSums sums = sum_losses(labels, token_nll, real_nll_);
-  fields_.values("nll_sum").add_(sums.nll_sum);
-  fields_.values("target_count").add_(sums.target_count);
-  fields_.values("window_mean_sum").add_(sums.window_mean_sum);
-  fields_.values("window_count").add_(sums.window_count);
+  add_losses(sum_losses(labels, token_nll, real_nll_), fields_);
   for (const auto& dataset : rows_) sink.append(dataset, bytes_of(real_nll_));
 }
 

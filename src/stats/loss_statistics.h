@@ -7,6 +7,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <vector>
 
 #include "corpus/window.h"
@@ -27,6 +28,10 @@ struct LossSums {
 /// real tokens.
 LossSums sum_losses(const OwnedRows& labels, const at::Tensor& token_nll,
                     std::vector<float>& real_nll);
+
+/// Adds them to the fields of declare_loss_sums; to those of declare_variant_sums at `variant`.
+void add_losses(const LossSums& sums, const FieldSet& fields,
+                std::optional<int64_t> variant = std::nullopt);
 
 class LossStatistics : public SegmentFields {
  public:

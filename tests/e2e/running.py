@@ -20,6 +20,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from support.sweeps import to_toml
 from support.watching import Watch, children, run, wait_for_end, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,13 +122,7 @@ def make_job(model: Path, corpus: Path, sweep: Path, /, **sections: Any) -> Job:
 
 
 def write_job(path: Path, job: Job) -> Path:
-    lines = []
-    for name, content in job.items():
-        is_list = isinstance(content, list)
-        for keys in content if is_list else [content]:
-            lines.append(f"[[{name}]]" if is_list else f"[{name}]")
-            lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text(to_toml(job))
     return path
 
 

@@ -29,18 +29,21 @@ def byte_level() -> Tokenizer:
     return tokenizer
 
 
-def byte_fallback() -> Tokenizer:
-    """As Llama 2's: SentencePiece's BPE, bytes for what is unknown."""
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+def sentencepiece(**bpe: bool) -> Tokenizer:
+    """SentencePiece's BPE before it is trained: bytes for what is unknown, a space put before the text, and
+    words apart, so that training ends soon."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, **bpe))
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("▁*[^▁\n]*|\n"), "isolated")
-    trainer = trainers.BpeTrainer(
-        vocab_size=600, show_progress=False, special_tokens=["<unk>", "<s>", "</s>", *BYTES]
-    )
-    tokenizer.train_from_iterator([TRAINED_ON], trainer)
-    content = json.loads(tokenizer.to_str())
+    return tokenizer
+
+
+def as_published(trained: Tokenizer, special: int) -> Tokenizer:
+    """A trained one as Llama 2 has it: no pre-tokenizer, and so many special tokens; bytes are tokens like
+    any other."""
+    content = json.loads(trained.to_str())
     content["pre_tokenizer"] = None
     content["decoder"] = {
         "type": "Sequence",
@@ -51,8 +54,18 @@ def byte_fallback() -> Tokenizer:
             {"type": "Strip", "content": " ", "start": 1, "stop": 0},
         ],
     }
-    content["added_tokens"] = content["added_tokens"][:3]  # bytes are tokens like any other
+    content["added_tokens"] = content["added_tokens"][:special]
     return Tokenizer.from_str(json.dumps(content))
+
+
+def byte_fallback() -> Tokenizer:
+    """As Llama 2's: SentencePiece's BPE, bytes for what is unknown."""
+    tokenizer = sentencepiece(fuse_unk=True)
+    trainer = trainers.BpeTrainer(
+        vocab_size=600, show_progress=False, special_tokens=["<unk>", "<s>", "</s>", *BYTES]
+    )
+    tokenizer.train_from_iterator([TRAINED_ON], trainer)
+    return as_published(tokenizer, special=3)
 
 
 def unigram() -> Tokenizer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +29,12 @@ def test_job_keys_are_those_of_the_program(program: Path) -> None:
 def test_models_lists_the_families_of_the_program(program: Path) -> None:
     table = command_output(program, "models")
     assert (ROOT / "docs/models.md").read_text().endswith(f"<!-- generated -->\n\n{table}")
+
+
+def test_contributing_says_how_long_functions_are() -> None:
+    command = [sys.executable, str(ROOT / "scripts/function_lengths"), "--markdown"]
+    table = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert (ROOT / "CONTRIBUTING.md").read_text().endswith(f"<!-- generated -->\n\n{table}")
 
 
 def test_every_family_says_what_it_brings(program: Path) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers, trainers
+from small_tokenizers import BYTES, as_published, sentencepiece
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, pre_tokenizers, trainers
 from tokenizers.models import BPE
 
 from preparing import ENGLISH, TEXT
@@ -31,24 +31,7 @@ def trained(tokenizer: Tokenizer, special: list[str]) -> Tokenizer:
 
 def sentencepiece_like() -> Tokenizer:
     """As Llama 2: a space put before the text, no pre-tokenizer, bytes for what is unknown."""
-    prepared = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
-    trainee = Tokenizer(BPE(unk_token="<unk>", byte_fallback=True))
-    trainee.normalizer = prepared
-    trainee.pre_tokenizer = pre_tokenizers.Split(Regex("▁*[^▁\n]*|\n"), "isolated")
-    tokenizer = trained(trainee, ["<unk>", "<s>", *(f"<0x{byte:02X}>" for byte in range(256))])
-    content = json.loads(tokenizer.to_str())
-    content["pre_tokenizer"] = None
-    content["decoder"] = {
-        "type": "Sequence",
-        "decoders": [
-            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
-            {"type": "ByteFallback"},
-            {"type": "Fuse"},
-            {"type": "Strip", "content": " ", "start": 1, "stop": 0},
-        ],
-    }
-    content["added_tokens"] = content["added_tokens"][:2]  # bytes are tokens like any other
-    return Tokenizer.from_str(json.dumps(content))
+    return as_published(trained(sentencepiece(), ["<unk>", "<s>", *BYTES]), special=2)
 
 
 def llama3_like() -> Tokenizer:

@@ -8,25 +8,11 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from actsweep.results.sites import SITES
 from running import make_corpus, make_job, run_alone, run_well, write_job
 
 from support.compatibility import Compatibility
 
-SITES = (
-    "residual",
-    "attention_input",
-    "query",
-    "key",
-    "value",
-    "attention_heads",
-    "attention_output",
-    "mlp_input",
-    "gate",
-    "up",
-    "mlp_hidden",
-    "mlp_output",
-    "final_norm",
-)
 SUBSETS = [
     *([site] for site in SITES),
     ["attention_input", "mlp_input"],

@@ -70,7 +70,7 @@ Family clip_vision_model_family() {
   return {"clip_vision_model",
           read_clip_vision,
           clip_rows,
-          {"vision_model.embeddings.position_ids", "visual_projection.weight"},
+          {"visual_projection.weight"},
           "vision_model.",
           "LayerNorm before each branch and before the first layer; class token; learned "
           "positions; attention without a mask; quick GELU without a gate; biases",
@@ -81,8 +81,8 @@ Family clip_family() {
   return {"clip",
           read_clip,
           clip_rows,
-          {"vision_model.embeddings.position_ids", "text_model.*", "text_projection.weight",
-           "visual_projection.weight", "logit_scale", "classifier.*"},
+          {"text_model.*", "text_projection.weight", "visual_projection.weight", "logit_scale",
+           "classifier.*"},
           "",
           "the vision half of a whole CLIP, as `clip_vision_model`",
           kClipKeys};

@@ -30,28 +30,8 @@ const ConfigKeys kDinov2Keys = {{{"hidden_size", "int", 768},
                                  {"use_mask_token", "bool", true},
                                  {"head_dim", "int"}}};
 
-const ConfigKeys kDinov2RegisterKeys = {{{"hidden_size", "int", 768},
-                                         {"num_hidden_layers", "int", 12},
-                                         {"num_attention_heads", "int", 12},
-                                         {"mlp_ratio", "int", 4},
-                                         {"hidden_act", "str", "gelu"},
-                                         {"hidden_dropout_prob", "float|int", 0.0},
-                                         {"attention_probs_dropout_prob", "float|int", 0.0},
-                                         {"initializer_range", "float", 0.02},
-                                         {"layer_norm_eps", "float", 1e-06},
-                                         {"image_size", "int|list[int]", 224},
-                                         {"patch_size", "int|list[int]", 16},
-                                         {"num_channels", "int", 3},
-                                         {"qkv_bias", "bool", true},
-                                         {"layerscale_value", "float", 1.0},
-                                         {"drop_path_rate", "float|int", 0.0},
-                                         {"use_swiglu_ffn", "bool", false},
-                                         {"num_register_tokens", "int", 4},
-                                         {"_out_features", "list[str]|None", nullptr},
-                                         {"_out_indices", "list[int]|None", nullptr},
-                                         {"apply_layernorm", "bool", true},
-                                         {"reshape_hidden_states", "bool", true},
-                                         {"head_dim", "int"}}};
+const ConfigKeys kDinov2RegisterKeys = kDinov2Keys.but(
+    {{"patch_size", "int|list[int]", 16}, {"num_register_tokens", "int", 4}}, {"use_mask_token"});
 
 Architecture read_dinov2(const Config& config) {
   Architecture facts = read_vision_sizes(config, "head_dim");

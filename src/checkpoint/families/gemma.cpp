@@ -9,27 +9,6 @@
 namespace actsweep {
 namespace {
 
-const ConfigKeys kGemmaKeys = {{{"vocab_size", "int", 256000},
-                                {"hidden_size", "int", 3072},
-                                {"intermediate_size", "int", 24576},
-                                {"num_hidden_layers", "int", 28},
-                                {"num_attention_heads", "int", 16},
-                                {"num_key_value_heads", "int", 16},
-                                {"head_dim", "int", 256},
-                                {"hidden_act", "str", "gelu_pytorch_tanh"},
-                                {"max_position_embeddings", "int", 8192},
-                                {"initializer_range", "float", 0.02},
-                                {"rms_norm_eps", "float", 1e-06},
-                                {"use_cache", "bool", true},
-                                {"pad_token_id", "int|None", 0},
-                                {"eos_token_id", "int|list[int]|None", 1},
-                                {"bos_token_id", "int|None", 2},
-                                {"tie_word_embeddings", "bool", true},
-                                {"rope_parameters", "dict|None", nullptr},
-                                {"attention_bias", "bool", false},
-                                {"attention_dropout", "float|int", 0.0},
-                                {"use_bidirectional_attention", "bool|None", nullptr}}};
-
 Architecture read_gemma(const Config& config) {
   Architecture facts = read_sizes(config);
   use_gemma_facts(config, facts);
@@ -41,6 +20,29 @@ Architecture read_gemma(const Config& config) {
 }
 
 }  // namespace
+
+ConfigKeys gemma_keys() {
+  return {{{"vocab_size", "int", 256000},
+           {"hidden_size", "int", 3072},
+           {"intermediate_size", "int", 24576},
+           {"num_hidden_layers", "int", 28},
+           {"num_attention_heads", "int", 16},
+           {"num_key_value_heads", "int", 16},
+           {"head_dim", "int", 256},
+           {"hidden_act", "str", "gelu_pytorch_tanh"},
+           {"max_position_embeddings", "int", 8192},
+           {"initializer_range", "float", 0.02},
+           {"rms_norm_eps", "float", 1e-06},
+           {"use_cache", "bool", true},
+           {"pad_token_id", "int|None", 0},
+           {"eos_token_id", "int|list[int]|None", 1},
+           {"bos_token_id", "int|None", 2},
+           {"tie_word_embeddings", "bool", true},
+           {"rope_parameters", "dict|None", nullptr},
+           {"attention_bias", "bool", false},
+           {"attention_dropout", "float|int", 0.0},
+           {"use_bidirectional_attention", "bool|None", nullptr}}};
+}
 
 void use_gemma_facts(const Config& config, Architecture& facts) {
   if (config.has("use_bidirectional_attention")) config.only("use_bidirectional_attention", false);
@@ -59,7 +61,7 @@ Family gemma_family() {
           "model.",
           "RMSNorm with weights stored less 1; embeddings scaled by sqrt(C); rotary "
           "positions; a head width of its own; gated GELU (tanh)",
-          kGemmaKeys};
+          gemma_keys()};
 }
 
 }  // namespace actsweep

@@ -9,32 +9,6 @@
 namespace actsweep {
 namespace {
 
-const ConfigKeys kGemma2Keys = {{{"vocab_size", "int", 256000},
-                                 {"hidden_size", "int", 2304},
-                                 {"intermediate_size", "int", 9216},
-                                 {"num_hidden_layers", "int", 26},
-                                 {"num_attention_heads", "int", 8},
-                                 {"num_key_value_heads", "int", 4},
-                                 {"head_dim", "int", 256},
-                                 {"hidden_activation", "str", "gelu_pytorch_tanh"},
-                                 {"max_position_embeddings", "int", 8192},
-                                 {"initializer_range", "float", 0.02},
-                                 {"rms_norm_eps", "float", 1e-06},
-                                 {"use_cache", "bool", true},
-                                 {"pad_token_id", "int|None", 0},
-                                 {"eos_token_id", "int|list[int]|None", 1},
-                                 {"bos_token_id", "int|None", 2},
-                                 {"tie_word_embeddings", "bool", true},
-                                 {"rope_parameters", "dict|None", nullptr},
-                                 {"attention_bias", "bool", false},
-                                 {"attention_dropout", "int|float|None", 0.0},
-                                 {"query_pre_attn_scalar", "int", 256},
-                                 {"sliding_window", "int|None", 4096},
-                                 {"layer_types", "list[str]|None", nullptr},
-                                 {"final_logit_softcapping", "float|None", 30.0},
-                                 {"attn_logit_softcapping", "float|None", 50.0},
-                                 {"use_bidirectional_attention", "bool|None", nullptr}}};
-
 /// A soft cap, or 0 for none. The kernels' tanh has an absolute error, which the cap multiplies.
 double read_soft_cap(const Config& config, const char* key) {
   constexpr double kMost = 1000;
@@ -52,6 +26,22 @@ Architecture read_gemma2(const Config& config) {
 }
 
 }  // namespace
+
+ConfigKeys gemma2_keys() {
+  return gemma_keys().but({{"hidden_size", "int", 2304},
+                           {"intermediate_size", "int", 9216},
+                           {"num_hidden_layers", "int", 26},
+                           {"num_attention_heads", "int", 8},
+                           {"num_key_value_heads", "int", 4},
+                           {"hidden_activation", "str", "gelu_pytorch_tanh"},
+                           {"attention_dropout", "int|float|None", 0.0},
+                           {"query_pre_attn_scalar", "int", 256},
+                           {"sliding_window", "int|None", 4096},
+                           {"layer_types", "list[str]|None", nullptr},
+                           {"final_logit_softcapping", "float|None", 30.0},
+                           {"attn_logit_softcapping", "float|None", 50.0}},
+                          {"hidden_act"});
+}
 
 Architecture read_gemma2_facts(const Config& config) {
   Architecture facts = read_sizes(config);
@@ -85,7 +75,7 @@ Family gemma2_family() {
           "model.",
           "Gemma with a norm before and after each branch; soft caps on scores and "
           "logits; score scale of its own; sliding window on every other layer",
-          kGemma2Keys};
+          gemma2_keys()};
 }
 
 }  // namespace actsweep

@@ -7,31 +7,13 @@
 namespace actsweep {
 namespace {
 
-const ConfigKeys kGemma3TextKeys = {{{"vocab_size", "int", 262208},
-                                     {"hidden_size", "int", 2304},
-                                     {"intermediate_size", "int", 9216},
-                                     {"num_hidden_layers", "int", 26},
-                                     {"num_attention_heads", "int", 8},
-                                     {"num_key_value_heads", "int", 4},
-                                     {"head_dim", "int", 256},
-                                     {"hidden_activation", "str", "gelu_pytorch_tanh"},
-                                     {"max_position_embeddings", "int", 131072},
-                                     {"initializer_range", "float", 0.02},
-                                     {"rms_norm_eps", "float", 1e-06},
-                                     {"use_cache", "bool", true},
-                                     {"pad_token_id", "int|None", 0},
-                                     {"eos_token_id", "int|list[int]|None", 1},
-                                     {"bos_token_id", "int|None", 2},
-                                     {"tie_word_embeddings", "bool", true},
-                                     {"rope_parameters", "dict|None", nullptr},
-                                     {"attention_bias", "bool", false},
-                                     {"attention_dropout", "int|float|None", 0.0},
-                                     {"query_pre_attn_scalar", "int", 256},
-                                     {"sliding_window", "int|None", 4096},
-                                     {"layer_types", "list[str]|None", nullptr},
-                                     {"final_logit_softcapping", "float|None", nullptr},
-                                     {"attn_logit_softcapping", "float|None", nullptr},
-                                     {"use_bidirectional_attention", "bool|None", false}}};
+ConfigKeys gemma3_text_keys() {
+  return gemma2_keys().but({{"vocab_size", "int", 262208},
+                            {"max_position_embeddings", "int", 131072},
+                            {"final_logit_softcapping", "float|None", nullptr},
+                            {"attn_logit_softcapping", "float|None", nullptr},
+                            {"use_bidirectional_attention", "bool|None", false}});
+}
 
 constexpr double kGlobalTheta = 1e6, kLocalTheta = 1e4;
 
@@ -101,7 +83,7 @@ Family gemma3_text_family() {
           "model.",
           "Gemma 2 with query/key norms in place of the score cap; five local layers to a"
           " global one, a rotary base for each kind",
-          kGemma3TextKeys};
+          gemma3_text_keys()};
 }
 
 }  // namespace actsweep

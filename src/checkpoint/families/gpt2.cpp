@@ -94,7 +94,7 @@ Family gpt2_family() {
   return {"gpt2",
           read_gpt2,
           gpt2_rows,
-          {"transformer.h.{}.attn.bias", "transformer.h.{}.attn.masked_bias"},
+          {},
           "transformer.",
           "LayerNorm before each branch; learned positions; query, key and value in one "
           "tensor, stored transposed (Conv1D); GELU (tanh) without a gate; biases "

@@ -51,7 +51,7 @@ Family gpt_bigcode_family() {
   return {"gpt_bigcode",
           read_gpt_bigcode,
           gpt_bigcode_rows,
-          {"transformer.h.{}.attn.bias", "transformer.bias"},
+          {"transformer.bias"},
           "transformer.",
           "GPT-2 with products stored as they are used; one key/value head by "
           "`multi_query`",

@@ -51,14 +51,9 @@ Architecture read_gpt_oss(const Config& config) {
   rope.theta = 150000;
   rope.parameters = kGptOssRopeParameters;
   read_rope(config, facts, rope);
-  facts.experts = {config.positive("num_local_experts", kMostCount),
-                   config.positive("num_experts_per_tok", kMostCount), facts.ffn_width};
-  facts.experts.renormalises = true;  // the softmax over the chosen logits
+  read_experts_of_all_layers(config, facts);
   facts.experts.clamp = config.above_zero("swiglu_limit");
   facts.experts.gate_alpha = config.number("swiglu_alpha");
-  facts.experts.layers.assign(facts.layers, true);
-  facts.ffn_width = 0;
-  check_experts(config, facts);
   return facts;
 }
 

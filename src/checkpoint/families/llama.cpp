@@ -7,28 +7,6 @@
 namespace actsweep {
 namespace {
 
-const ConfigKeys kLlamaKeys = {{{"vocab_size", "int", 32000},
-                                {"hidden_size", "int", 4096},
-                                {"intermediate_size", "int", 11008},
-                                {"num_hidden_layers", "int", 32},
-                                {"num_attention_heads", "int", 32},
-                                {"num_key_value_heads", "int|None", nullptr},
-                                {"hidden_act", "str", "silu"},
-                                {"max_position_embeddings", "int", 2048},
-                                {"initializer_range", "float", 0.02},
-                                {"rms_norm_eps", "float", 1e-06},
-                                {"use_cache", "bool", true},
-                                {"pad_token_id", "int|None", nullptr},
-                                {"bos_token_id", "int|None", 1},
-                                {"eos_token_id", "int|list[int]|None", 2},
-                                {"pretraining_tp", "int|None", 1},
-                                {"tie_word_embeddings", "bool", false},
-                                {"rope_parameters", "dict|None", nullptr},
-                                {"attention_bias", "bool", false},
-                                {"attention_dropout", "int|float|None", 0.0},
-                                {"mlp_bias", "bool", false},
-                                {"head_dim", "int|None", nullptr}}};
-
 Architecture read_llama(const Config& config) {
   Architecture facts = read_llama_facts(config);
   check_channels_of_heads(config, facts);
@@ -38,6 +16,30 @@ Architecture read_llama(const Config& config) {
 }
 
 }  // namespace
+
+ConfigKeys llama_keys() {
+  return {{{"vocab_size", "int", 32000},
+           {"hidden_size", "int", 4096},
+           {"intermediate_size", "int", 11008},
+           {"num_hidden_layers", "int", 32},
+           {"num_attention_heads", "int", 32},
+           {"num_key_value_heads", "int|None", nullptr},
+           {"hidden_act", "str", "silu"},
+           {"max_position_embeddings", "int", 2048},
+           {"initializer_range", "float", 0.02},
+           {"rms_norm_eps", "float", 1e-06},
+           {"use_cache", "bool", true},
+           {"pad_token_id", "int|None", nullptr},
+           {"bos_token_id", "int|None", 1},
+           {"eos_token_id", "int|list[int]|None", 2},
+           {"pretraining_tp", "int|None", 1},
+           {"tie_word_embeddings", "bool", false},
+           {"rope_parameters", "dict|None", nullptr},
+           {"attention_bias", "bool", false},
+           {"attention_dropout", "int|float|None", 0.0},
+           {"mlp_bias", "bool", false},
+           {"head_dim", "int|None", nullptr}}};
+}
 
 Architecture read_llama_facts(const Config& config, const RopeKeys& rope) {
   Architecture facts = read_sizes(config);
@@ -74,11 +76,11 @@ Family llama_family() {
   return {"llama",
           read_llama,
           llama_rows,
-          {"model.layers.{}.self_attn.rotary_emb.inv_freq"},
+          {},
           "model.",
           "RMSNorm before each branch; rotary positions; grouped queries; gated SiLU; "
           "biases by `attention_bias` and `mlp_bias`",
-          kLlamaKeys};
+          llama_keys()};
 }
 
 }  // namespace actsweep

@@ -6,31 +6,17 @@
 namespace actsweep {
 namespace {
 
-const ConfigKeys kMixtralKeys = {{{"vocab_size", "int", 32000},
-                                  {"hidden_size", "int", 4096},
-                                  {"intermediate_size", "int", 14336},
-                                  {"num_hidden_layers", "int", 32},
-                                  {"num_attention_heads", "int", 32},
-                                  {"num_key_value_heads", "int", 8},
-                                  {"head_dim", "int|None", nullptr},
-                                  {"hidden_act", "str", "silu"},
-                                  {"max_position_embeddings", "int", 131072},
-                                  {"initializer_range", "float", 0.02},
-                                  {"rms_norm_eps", "float", 1e-05},
-                                  {"use_cache", "bool", true},
-                                  {"pad_token_id", "int|None", nullptr},
-                                  {"bos_token_id", "int|None", 1},
-                                  {"eos_token_id", "int|list[int]|None", 2},
-                                  {"tie_word_embeddings", "bool", false},
+ConfigKeys mixtral_keys() {
+  auto keys = mistral_keys().but({{"rms_norm_eps", "float", 1e-05},
                                   {"sliding_window", "int|None", nullptr},
-                                  {"attention_dropout", "float|int", 0.0},
                                   {"num_experts_per_tok", "int", 2},
                                   {"num_local_experts", "int", 8},
                                   {"output_router_logits", "bool", false},
                                   {"router_aux_loss_coef", "float", 0.001},
-                                  {"router_jitter_noise", "float", 0.0},
-                                  {"rope_parameters", "dict|None", nullptr}},
-                                 {{"num_experts", "num_local_experts"}}};
+                                  {"router_jitter_noise", "float", 0.0}});
+  keys.aliases = {{"num_experts", "num_local_experts"}};
+  return keys;
+}
 
 Architecture read_mixtral(const Config& config) {
   RopeKeys rope;
@@ -42,12 +28,7 @@ Architecture read_mixtral(const Config& config) {
                     scaling == RopeScaling::kLongRope;
   if (asks && !config.has("head_dim")) config.positive("head_dim");
   read_window(config, facts);
-  facts.experts = {config.positive("num_local_experts", kMostCount),
-                   config.positive("num_experts_per_tok", kMostCount), facts.ffn_width};
-  facts.experts.renormalises = true;
-  facts.experts.layers.assign(facts.layers, true);
-  facts.ffn_width = 0;
-  check_experts(config, facts);
+  read_experts_of_all_layers(config, facts);
   return facts;
 }
 
@@ -74,7 +55,7 @@ Family mixtral_family() {
           "model.",
           "Mistral's attention; routed experts in every layer, the chosen weights "
           "renormalised",
-          kMixtralKeys};
+          mixtral_keys()};
 }
 
 }  // namespace actsweep

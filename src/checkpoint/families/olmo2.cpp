@@ -6,25 +6,16 @@
 namespace actsweep {
 namespace {
 
-const ConfigKeys kOlmo2Keys = {{{"vocab_size", "int", 50304},
-                                {"hidden_size", "int", 4096},
-                                {"intermediate_size", "int", 11008},
-                                {"num_hidden_layers", "int", 32},
-                                {"num_attention_heads", "int", 32},
-                                {"num_key_value_heads", "int|None", nullptr},
-                                {"hidden_act", "str", "silu"},
-                                {"max_position_embeddings", "int", 2048},
-                                {"initializer_range", "float", 0.02},
-                                {"use_cache", "bool", true},
-                                {"pad_token_id", "int|None", 1},
-                                {"bos_token_id", "int|None", nullptr},
-                                {"eos_token_id", "int|list[int]|None", 50279},
-                                {"tie_word_embeddings", "bool", false},
-                                {"rope_parameters", "dict|None", nullptr},
-                                {"attention_bias", "bool", false},
-                                {"attention_dropout", "float|int", 0.0},
-                                {"rms_norm_eps", "float", 1e-05},
-                                {"head_dim", "int"}}};
+ConfigKeys olmo2_keys() {
+  return llama_keys().but({{"vocab_size", "int", 50304},
+                           {"pad_token_id", "int|None", 1},
+                           {"bos_token_id", "int|None", nullptr},
+                           {"eos_token_id", "int|list[int]|None", 50279},
+                           {"attention_dropout", "float|int", 0.0},
+                           {"rms_norm_eps", "float", 1e-05},
+                           {"head_dim", "int"}},
+                          {"pretraining_tp", "mlp_bias"});
+}
 
 Architecture read_olmo2(const Config& config) {
   Architecture facts = read_llama_facts(config);
@@ -56,7 +47,7 @@ Family olmo2_family() {
           "model.",
           "RMSNorm after each branch, none before it; query/key norms over the channels "
           "of all heads; rotary positions; gated SiLU",
-          kOlmo2Keys};
+          olmo2_keys()};
 }
 
 }  // namespace actsweep

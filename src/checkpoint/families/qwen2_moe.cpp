@@ -6,39 +6,6 @@
 namespace actsweep {
 namespace {
 
-const ConfigKeys kQwen2MoeKeys = {{{"vocab_size", "int", 151936},
-                                   {"hidden_size", "int", 2048},
-                                   {"intermediate_size", "int", 5632},
-                                   {"num_hidden_layers", "int", 24},
-                                   {"num_attention_heads", "int", 16},
-                                   {"num_key_value_heads", "int|None", 16},
-                                   {"hidden_act", "str", "silu"},
-                                   {"max_position_embeddings", "int", 32768},
-                                   {"initializer_range", "float", 0.02},
-                                   {"rms_norm_eps", "float", 1e-06},
-                                   {"use_cache", "bool", true},
-                                   {"tie_word_embeddings", "bool", false},
-                                   {"rope_parameters", "dict|None", nullptr},
-                                   {"use_sliding_window", "bool", false},
-                                   {"sliding_window", "int|None", 4096},
-                                   {"max_window_layers", "int", 28},
-                                   {"attention_dropout", "float|int", 0.0},
-                                   {"decoder_sparse_step", "int", 1},
-                                   {"moe_intermediate_size", "int", 1408},
-                                   {"shared_expert_intermediate_size", "int", 5632},
-                                   {"num_experts_per_tok", "int", 4},
-                                   {"num_experts", "int", 60},
-                                   {"norm_topk_prob", "bool", false},
-                                   {"output_router_logits", "bool", false},
-                                   {"router_aux_loss_coef", "float", 0.001},
-                                   {"mlp_only_layers", "list[int]|None", nullptr},
-                                   {"qkv_bias", "bool", true},
-                                   {"layer_types", "list[str]|None", nullptr},
-                                   {"pad_token_id", "int|None", nullptr},
-                                   {"bos_token_id", "int|None", nullptr},
-                                   {"eos_token_id", "int|list[int]|None", nullptr},
-                                   {"head_dim", "int"}}};
-
 /// Where windows are used and layers not listed, every other layer below max_window_layers has one.
 void read_windows(const Config& config, Architecture& facts) {
   auto slides = read_sliding_layers(config, facts);
@@ -61,6 +28,24 @@ Architecture read_qwen2_moe(const Config& config) {
 }
 
 }  // namespace
+
+ConfigKeys qwen2_moe_keys() {
+  return qwen2_keys().but({{"hidden_size", "int", 2048},
+                           {"intermediate_size", "int", 5632},
+                           {"num_hidden_layers", "int", 24},
+                           {"num_attention_heads", "int", 16},
+                           {"num_key_value_heads", "int|None", 16},
+                           {"decoder_sparse_step", "int", 1},
+                           {"moe_intermediate_size", "int", 1408},
+                           {"shared_expert_intermediate_size", "int", 5632},
+                           {"num_experts_per_tok", "int", 4},
+                           {"num_experts", "int", 60},
+                           {"norm_topk_prob", "bool", false},
+                           {"output_router_logits", "bool", false},
+                           {"router_aux_loss_coef", "float", 0.001},
+                           {"mlp_only_layers", "list[int]|None", nullptr},
+                           {"qkv_bias", "bool", true}});
+}
 
 void read_qwen_experts(const Config& config, Architecture& facts) {
   facts.experts = {config.positive("num_experts", kMostCount),
@@ -103,7 +88,7 @@ Family qwen2_moe_family() {
           "model.",
           "Qwen2's attention; routed experts and a gated shared expert in some layers, a "
           "dense MLP in the others; sliding windows where asked",
-          kQwen2MoeKeys};
+          qwen2_moe_keys()};
 }
 
 }  // namespace actsweep

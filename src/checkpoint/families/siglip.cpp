@@ -53,7 +53,7 @@ Family siglip_vision_model_family() {
   return {"siglip_vision_model",
           read_siglip_vision,
           siglip_rows,
-          {"vision_model.head.*", "vision_model.embeddings.position_ids"},
+          {"vision_model.head.*"},
           "vision_model.",
           "LayerNorm before each branch; patches alone, without a class token; learned "
           "positions; attention without a mask; GELU (tanh) without a gate; biases",
@@ -61,13 +61,9 @@ Family siglip_vision_model_family() {
 }
 
 Family siglip_family() {
-  return {"siglip",
-          read_siglip,
-          siglip_rows,
-          {"vision_model.head.*", "vision_model.embeddings.position_ids", "text_model.*",
-           "logit_scale", "logit_bias"},
-          "",
-          "the vision half of a whole SigLIP, as `siglip_vision_model`",
+  return {"siglip",    read_siglip,
+          siglip_rows, {"vision_model.head.*", "text_model.*", "logit_scale", "logit_bias"},
+          "",          "the vision half of a whole SigLIP, as `siglip_vision_model`",
           kSiglipKeys};
 }
 

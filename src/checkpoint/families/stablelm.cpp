@@ -72,7 +72,7 @@ Family stablelm_family() {
   return {"stablelm",
           read_stablelm,
           stablelm_rows,
-          {"model.layers.{}.self_attn.rotary_emb.inv_freq"},
+          {},
           "model.",
           "LayerNorm; serial or parallel block; rotary positions on a part of each head; "
           "a norm for each head of query and key by `qk_layernorm`; gated SiLU",

@@ -24,26 +24,13 @@ const ConfigKeys kVitKeys = {{{"hidden_size", "int", 768},
                               {"pooler_act", "str", "tanh"},
                               {"head_dim", "int"}}};
 
-const ConfigKeys kVitMaeKeys = {{{"hidden_size", "int", 768},
-                                 {"num_hidden_layers", "int", 12},
-                                 {"num_attention_heads", "int", 12},
-                                 {"intermediate_size", "int", 3072},
-                                 {"hidden_act", "str", "gelu"},
-                                 {"hidden_dropout_prob", "float|int", 0.0},
-                                 {"attention_probs_dropout_prob", "float|int", 0.0},
-                                 {"initializer_range", "float", 0.02},
-                                 {"layer_norm_eps", "float", 1e-12},
-                                 {"image_size", "int|list[int]", 224},
-                                 {"patch_size", "int|list[int]", 16},
-                                 {"num_channels", "int", 3},
-                                 {"qkv_bias", "bool", true},
-                                 {"decoder_num_attention_heads", "int", 16},
-                                 {"decoder_hidden_size", "int", 512},
-                                 {"decoder_num_hidden_layers", "int", 8},
-                                 {"decoder_intermediate_size", "int", 2048},
-                                 {"mask_ratio", "float", 0.75},
-                                 {"norm_pix_loss", "bool", false},
-                                 {"head_dim", "int"}}};
+const ConfigKeys kVitMaeKeys = kVitKeys.but({{"decoder_num_attention_heads", "int", 16},
+                                             {"decoder_hidden_size", "int", 512},
+                                             {"decoder_num_hidden_layers", "int", 8},
+                                             {"decoder_intermediate_size", "int", 2048},
+                                             {"mask_ratio", "float", 0.75},
+                                             {"norm_pix_loss", "bool", false}},
+                                            {"encoder_stride", "pooler_output_size", "pooler_act"});
 
 Architecture read_vit(const Config& config) {
   Architecture facts = read_vision_sizes(config, "head_dim");

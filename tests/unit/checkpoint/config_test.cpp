@@ -126,6 +126,15 @@ TEST(Config, DeclaredKeysHaveTheirTypes) {
   }
 }
 
+TEST(ConfigKeys, OwnKeysTakeThePlaceOfThoseOfTheirNamesAndAbsentOnesAreLeftOut) {
+  const auto keys = kDeclared.but({{"b", "int", 5}, {"d", "str", "x"}}, {"c"});
+  const auto config = config_of(json::object()).declared(keys);
+  EXPECT_EQ(config.values(), json({{"a", 3}, {"b", 5}, {"d", "x"}}));
+  EXPECT_NO_THROW(config_of({{"c", 1}}).declared(keys));
+  EXPECT_THROW(config_of({{"b", 0.5}}).declared(keys), Error);
+  EXPECT_EQ(config_of({{"other", 7}}).declared(keys).positive("a"), 7);
+}
+
 TEST(Config, AnotherNameCountsAndIsNamed) {
   const auto config = config_of({{"a", 1}, {"other", 7}}).declared(kDeclared);
   EXPECT_EQ(config.positive("a"), 7);

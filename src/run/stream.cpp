@@ -1,0 +1,86 @@
+#include "run/stream.h"
+
+#include <ATen/ATen.h>
+
+#include "plan/demand.h"
+
+namespace actsweep {
+namespace {
+
+/// Those of the original, or of a variant.
+std::vector<StreamIntervention> interventions_of(const Job& job,
+                                                 const std::vector<Intervention>& all,
+                                                 const std::optional<std::string>& variant) {
+  std::vector<StreamIntervention> chosen;
+  for (size_t i = 0; i < all.size(); ++i) {
+    const auto& of = job.interventions[i].variant;
+    if (of && of != variant) continue;
+    chosen.push_back({i, of == variant, all[i]});
+  }
+  return chosen;
+}
+
+Stream make_stream(int64_t first_layer, std::vector<StreamIntervention> interventions,
+                   const StreamRoom& room) {
+  std::optional<ExpertBlock> experts;
+  if (room.has_experts) experts.emplace(room.gathered_rows, room.channels, room.options);
+  return {first_layer, std::move(interventions),
+          at::empty({room.rows, room.channels}, room.options.dtype(at::kFloat)),
+          std::move(experts)};
+}
+
+}  // namespace
+
+Stream::Stream(int64_t first_layer, std::vector<StreamIntervention> interventions, at::Tensor rows,
+               std::optional<ExpertBlock> experts)
+    : first_layer_(first_layer),
+      interventions_(std::move(interventions)),
+      rows_(std::move(rows)),
+      experts_(std::move(experts)) {}
+
+void Stream::listen(const Listeners& listeners, const Architecture& architecture,
+                    const Group& group) {
+  listeners_ = listeners;
+  taps_.emplace(architecture, group, listeners.taps);
+}
+
+at::Tensor Stream::rows_of(const BlockLabels& labels, size_t batch) const {
+  return rows_.narrow(0, labels.first_row(batch), labels.own[batch].row_count());
+}
+
+void Stream::copy_rows(const Stream& original, const BlockLabels& labels, size_t batch) {
+  rows_of(labels, batch).copy_(original.rows_of(labels, batch));
+}
+
+void Stream::begin_layer(const BlockLabels& labels, Share batches, int64_t members) {
+  batches_ = batches;
+  expert_rows_.assign(batches.size(), {});
+  if (!experts_) return;
+  int64_t first = 0;
+  for (int64_t batch = batches.begin; batch < batches.end; ++batch) {
+    const int64_t count = labels.own[batch].row_count() * members;
+    experts_of(batch) = experts_->rows(first, count);
+    first += count;
+  }
+}
+
+void Stream::intervene(LayerRows behind) const {
+  for (const auto& [number, is_heard, intervention] : interventions_) {
+    if (!intervention.applies_at(behind.layer)) continue;
+    const auto counts = intervention.apply(behind.layer, behind.labels, behind.rows);
+    if (is_heard && listeners_.on_intervention) listeners_.on_intervention(number, counts);
+  }
+}
+
+std::vector<Stream> make_streams(const Job& job, const std::vector<Intervention>& interventions,
+                                 const StreamRoom& room) {
+  std::vector<Stream> streams;
+  streams.push_back(make_stream(0, interventions_of(job, interventions, std::nullopt), room));
+  for (const auto& name : job.variants()) {
+    streams.push_back(
+        make_stream(first_layer_of(job, name), interventions_of(job, interventions, name), room));
+  }
+  return streams;
+}
+
+}  // namespace actsweep

@@ -1,0 +1,106 @@
+// A residual stream of a block: its rows, what changes them, who listens.
+//
+// The original is the model with the interventions that name no variant. A variant has its own
+// beside them, in the order of the job. Its stream begins behind the lowest layer at which one of
+// its own applies, with the rows that the original has there; before, it is the original's.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "model/expert_block.h"
+#include "probe/intervention.h"
+#include "probe/site_taps.h"
+#include "run/block_labels.h"
+
+namespace actsweep {
+
+/// One micro-batch's rows behind a layer.
+struct LayerRows {
+  int64_t layer = 0;  // 0: the embedding's output
+  const OwnedRows& labels;
+  at::Tensor rows;  // [labels.row_count(), C] float32, owned rows
+};
+
+/// An intervention as one stream has it.
+struct StreamIntervention {
+  size_t number = 0;     // in the job
+  bool is_heard = true;  // not where a variant has it of the original
+  Intervention intervention;
+};
+
+class Stream {
+ public:
+  /// Each may be empty.
+  struct Listeners {
+    SiteTaps::Listeners taps;
+    /// Before a micro-batch of the block passes a stage of a layer. Only that of a layer's first
+    /// stage may be collective: ranks have different numbers of stages.
+    std::function<void(size_t batch, const Stage& stage)> before_stage;
+    /// After each micro-batch and layer but 0: the experts that each gathered row chose, [m * rows,
+    /// chosen] int64, the most probable first, in rank order of the owners; undefined where the
+    /// layer has none.
+    std::function<void(int64_t layer, const at::Tensor& chosen)> on_experts;
+    /// What an intervention changed, by its number in the job.
+    std::function<void(size_t intervention, const Intervention::Counts& counts)> on_intervention;
+    /// [row_count] float32 on the host; NaN where a row has no target.
+    std::function<void(const OwnedRows&, const at::Tensor& token_nll)> on_loss;
+  };
+
+  /// `rows` [rows of the largest block, C] float32. `experts`: where the model has experts, room
+  /// for the micro-batches that pass the stages of a layer together.
+  Stream(int64_t first_layer, std::vector<StreamIntervention> interventions, at::Tensor rows,
+         std::optional<ExpertBlock> experts);
+
+  /// From here on these listen, and no others. The architecture and the model group must outlive
+  /// the listening.
+  void listen(const Listeners& listeners, const Architecture& architecture, const Group& group);
+  const Listeners& listeners() const { return listeners_; }
+  /// Of the inside of layers. Someone must listen.
+  SiteTaps& taps() { return *taps_; }
+
+  /// The layer behind which it begins; 0: at the embedding's output.
+  int64_t first_layer() const { return first_layer_; }
+  int64_t row_count() const { return rows_.size(0); }  // of the largest block
+  at::Tensor rows_of(const BlockLabels& labels, size_t batch) const;
+  /// Begins a variant: takes the original's rows.
+  void copy_rows(const Stream& original, const BlockLabels& labels, size_t batch);
+
+  /// Makes room for the experts of micro-batches that pass the stages of the next layer together,
+  /// in a model group of `members`.
+  void begin_layer(const BlockLabels& labels, Share batches, int64_t members);
+  /// Of a micro-batch among those.
+  ExpertRows& experts_of(int64_t batch) { return expert_rows_[batch - batches_.begin]; }
+
+  /// Overwrites what the stream's interventions choose, and tells the listener.
+  void intervene(LayerRows behind) const;
+
+ private:
+  int64_t first_layer_;
+  std::vector<StreamIntervention> interventions_;
+  at::Tensor rows_;
+  std::optional<ExpertBlock> experts_;
+  Share batches_;                        // that pass a layer together
+  std::vector<ExpertRows> expert_rows_;  // as many; empty ones where the model has no experts
+  Listeners listeners_;
+  std::optional<SiteTaps> taps_;
+};
+
+/// How much a stream of each block holds on this rank.
+struct StreamRoom {
+  int64_t rows = 0;           // of the largest block
+  int64_t gathered_rows = 0;  // of the micro-batches that pass the stages of a layer together
+  int64_t channels = 0;
+  bool has_experts = false;
+  at::TensorOptions options;  // the device, and the dtype of the layers' inside
+};
+
+/// The original, then the variants of the job in their order. `interventions`: the job's, in order.
+std::vector<Stream> make_streams(const Job& job, const std::vector<Intervention>& interventions,
+                                 const StreamRoom& room);
+
+}  // namespace actsweep
