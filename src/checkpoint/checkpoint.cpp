@@ -6,7 +6,6 @@
 #include <unordered_set>
 
 #include "base/error.h"
-#include "checkpoint/unused_tensors.h"
 
 namespace actsweep {
 namespace {
@@ -49,8 +48,9 @@ std::string checkpoint_name(const std::string& directory) {
 Checkpoint::Checkpoint(const std::string& directory)
     : directory_(without_stand_ins(directory)),
       config_(read_config(directory)),
-      family_(&family_of(config_)),
-      architecture_(read_architecture(*family_, config_)),
+      model_(language_model_of(config_)),
+      family_(&family_of(model_.config)),
+      architecture_(read_architecture(*family_, model_.config)),
       rows_(family_->rows(architecture_)),
       files_(open_checkpoint_files(directory, config_)) {
   architecture_.name = checkpoint_name(directory);
@@ -64,20 +64,23 @@ const StoredTensor* Checkpoint::find_stored(const std::string& name) const {
   return found == files_.tensors.end() ? nullptr : &found->second;
 }
 
-/// The stored tensor of a row: under its name; without the prefix that checkpoints saved from the
-/// bare model lack; under the name that it is tied to; under another name of the same tensor. None
-/// where the file has none of them.
+/// The names that a tensor of the family may be stored under: its own, as a model of several parts
+/// has it, and without the prefix that checkpoints saved from the bare model lack.
+std::vector<std::string> Checkpoint::names_of(const std::string& name) const {
+  auto names = model_.wrapper == nullptr ? std::vector{name} : stored_names(name);
+  const bool has_prefix = !family_->prefix.empty() && name.starts_with(family_->prefix);
+  if (has_prefix) names.push_back(name.substr(family_->prefix.size()));
+  return names;
+}
+
+/// The stored tensor of a row: under one of its names; under those of what it is tied to; under
+/// another name of the same tensor. None where the file has none of them.
 const StoredTensor* Checkpoint::find(const TensorRow& row, int64_t layer) const {
-  std::vector<std::string> names = {tensor_name(row, layer)};
-  const auto add_bare = [&](const std::string& name) {
-    if (family_->prefix.empty() || !name.starts_with(family_->prefix)) return;
-    names.push_back(name.substr(family_->prefix.size()));
-  };
-  add_bare(tensor_name(row, layer));
+  auto names = names_of(tensor_name(row, layer));
   const auto own_names = names.size();
   if (!row.tied_to.empty()) {
-    names.push_back(row.tied_to);
-    add_bare(row.tied_to);
+    const auto tied = names_of(row.tied_to);
+    names.insert(names.end(), tied.begin(), tied.end());
   }
   for (const auto& name : names) {
     if (const auto* stored = find_stored(name)) return stored;
@@ -141,6 +144,12 @@ void Checkpoint::check(const StoredTensor& tensor, const std::string& name,
           tensor.type_name);
 }
 
+Unused Checkpoint::judge(const UnusedTensors& unused, const std::string& stored) const {
+  if (model_.wrapper == nullptr) return unused.judge(stored);
+  if (is_beside(*model_.wrapper, stored)) return Unused::kExpected;
+  return unused.judge(text_name(stored));
+}
+
 void Checkpoint::judge_unused() {
   std::unordered_set<const StoredTensor*> used;
   for (const auto& [name, tensor] : used_) used.insert(tensor);
@@ -148,7 +157,7 @@ void Checkpoint::judge_unused() {
   std::vector<std::string> buffers, expected, strangers;
   for (const auto& [name, tensor] : files_.tensors) {
     if (used.contains(&tensor)) continue;
-    const auto verdict = unused.judge(name);
+    const auto verdict = judge(unused, name);
     require(verdict != Unused::kWeight, ErrorKind::kModel,
             "{}: tensor {}: not used by a model of type \"{}\" with {} layers as {} describes it; "
             "found it with shape {}",

@@ -14,6 +14,8 @@
 
 #include "checkpoint/checkpoint_files.h"
 #include "checkpoint/family.h"
+#include "checkpoint/unused_tensors.h"
+#include "checkpoint/wrapper.h"
 
 namespace actsweep {
 
@@ -40,14 +42,17 @@ class Checkpoint {
 
  private:
   const StoredTensor* find(const TensorRow& row, int64_t layer) const;
+  std::vector<std::string> names_of(const std::string& name) const;
   const StoredTensor* find_stored(const std::string& name) const;
   void drop_missing_head();
   void find_tensors();
   void check(const StoredTensor& tensor, const std::string& name, const TensorRow& row) const;
+  Unused judge(const UnusedTensors& unused, const std::string& stored) const;
   void judge_unused();
 
   std::string directory_;
   Config config_;
+  LanguageModel model_;  // the part of it that is read, or all
   const Family* family_;
   Architecture architecture_;
   std::vector<TensorRow> rows_;

@@ -1,6 +1,7 @@
 #include "checkpoint/family.h"
 
 #include "base/error.h"
+#include "checkpoint/wrapper.h"
 
 namespace actsweep {
 
@@ -39,17 +40,30 @@ const std::vector<Family>& families() {
   return list;
 }
 
+const std::vector<Family>& text_families() {
+  static const std::vector<Family> list = {qwen2_vl_text_family(), qwen2_5_vl_text_family(),
+                                           qwen3_vl_text_family()};
+  return list;
+}
+
 std::string families_markdown() {
   std::string table = "| `model_type` | what it brings |\n|---|---|\n";
   for (const auto& family : families()) {
     table += fmt::format("| `{}` | {} |\n", family.model_type, family.brings);
+  }
+  for (const auto& wrapper : wrappers()) {
+    table += fmt::format(
+        "| `{}` | the language model of a model of several parts, of any type that reads text "
+        "(`{}` "
+        "where `text_config` names none) |\n",
+        wrapper.model_type, wrapper.text_type);
   }
   return table;
 }
 
 namespace {
 
-/// A model of several parts keeps its language model under "text_config".
+/// A model of several parts that is not known (checkpoint/wrapper.h has those that are).
 void refuse_parts(const Config& config, const std::string& type) {
   const char* key = "text_config";
   if (!config.has(key) || !config.values().at(key).is_object()) return;
@@ -76,9 +90,11 @@ const Family& family_of(const Config& config) {
     if (type == family.model_type) return family;
     known += fmt::format("{}\"{}\"", known.empty() ? "" : ", ", family.model_type);
   }
+  for (const auto& family : text_families()) {
+    if (type == family.model_type) return family;
+  }
   refuse_parts(config, type);
-  fail(ErrorKind::kModel, "{}: \"model_type\": expected one of {}, found \"{}\"", config.path(),
-       known, type);
+  config.refuse("model_type", "one of " + known);
 }
 
 Architecture read_architecture(const Family& family, const Config& config) {

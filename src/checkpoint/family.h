@@ -28,6 +28,8 @@ struct Family {
 
 /// All families, in the order of the documentation.
 const std::vector<Family>& families();
+/// Those that are the language model of a model of several parts, and never alone.
+const std::vector<Family>& text_families();
 
 /// The table of docs/models.md.
 std::string families_markdown();
@@ -83,7 +85,10 @@ Family phi3_family();
 Family qwen2_family();
 Family qwen2_moe_family();
 Family qwen3_family();
+Family qwen2_vl_text_family();
+Family qwen2_5_vl_text_family();
 Family qwen3_moe_family();
+Family qwen3_vl_text_family();
 Family siglip_family();
 Family siglip_vision_model_family();
 Family stablelm_family();

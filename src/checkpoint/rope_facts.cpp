@@ -88,10 +88,11 @@ void read_scaling(const Config& section, const std::string& type, double longest
 }
 
 /// The type, under its name of today or that of old files.
-std::string read_type(const Config& section) {
+std::string read_type(const Config& section, const RopeKeys& keys) {
   const char* key =
       section.contains("rope_type") || !section.contains("type") ? "rope_type" : "type";
   if (!section.contains(key)) return "default";
+  if (keys.may_have_axes && section.values().at(key) == "mrope") return "default";
   return section.one_of(key, {"default", "linear", "dynamic", "yarn", "llama3", "longrope"});
 }
 
@@ -142,7 +143,7 @@ Rope read_rope_parameters(const Config& config, Config section, const Architectu
   set_default("partial_rotary_factor", keys.fraction_key,
               keys.rotates_part ? json(keys.fraction) : json(json::value_t::discarded));
   set_default(kOriginal, "max_position_embeddings", facts.max_positions);
-  const auto type = read_type(section);
+  const auto type = read_type(section, keys);
   Rope rope;
   rope.theta = section.above_zero("rope_theta");
   rope.width = read_width(section, type, facts, keys);

@@ -18,6 +18,7 @@ struct RopeKeys {
   double fraction = 1;        // that part
   std::string fraction_key = "partial_rotary_factor";
   nlohmann::json parameters = {};  // where config.json has none
+  bool may_have_axes = false;  // the type "mrope": of images; text has the same position along all
 };
 
 /// One rope for all layers.

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "checkpoint/family.h"
+#include "checkpoint/wrapper.h"
 #include "kernels/rotary.h"
 
 namespace actsweep {
@@ -109,7 +110,7 @@ json elements_of(const std::vector<TensorRow>& rows, const Architecture& a) {
 
 json read(const std::string& directory) {
   try {
-    const auto config = read_config(directory);
+    const auto config = language_model_of(read_config(directory)).config;
     const auto& family = family_of(config);
     const auto architecture = read_architecture(family, config);
     return {{"facts", facts_of(architecture)},

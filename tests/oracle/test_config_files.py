@@ -23,11 +23,8 @@ from support.token_files import random_corpus, write_token_file
 KIND = "config.json"
 LLAMA = base_config("llama")
 TEXT = json.dumps(LLAMA)
-LLAVA = {
-    "model_type": "llava", "text_config": LLAMA, "vision_config": {"model_type": "clip_vision_model"},
-}  # fmt: skip
-GEMMA3 = {"model_type": "gemma3", "text_config": base_config("gemma3_text"), "vision_config": {}}
-QWEN3_VL = {"model_type": "qwen3_vl", "text_config": {"model_type": "qwen3_vl_text"}}
+AYA = {"model_type": "aya_vision", "text_config": LLAMA, "vision_config": {}}
+GEMMA3 = {"model_type": "gemma3", "vision_config": {}}
 
 
 def llama(**changes: Any) -> dict[str, Any]:
@@ -71,12 +68,13 @@ REFUSED = (
     Oddity("pointer", "a Git LFS pointer", "version https://git-lfs.github.com/spec/v1\n",
            ("Git LFS pointer", "git lfs pull")),
     Oddity("untyped", "no `model_type`", '{"hidden_size": 8}', ('"model_type" is missing',)),
-    Oddity("llava", "a model of several parts (LLaVA)", json.dumps(LLAVA),
-           ('"llava" is a model of several parts', '"text_config", of type "llama"')),
-    Oddity("gemma3", "a model of several parts (Gemma 3)", json.dumps(GEMMA3),
-           ('"gemma3" is a model of several parts', '"text_config", of type "gemma3_text"')),
-    Oddity("qwen3_vl", "a model of several parts (Qwen3-VL)", json.dumps(QWEN3_VL),
-           ('"qwen3_vl" is a model of several parts', "qwen3_vl_text")),
+    Oddity("aya", "a model of several parts that is not known (Aya Vision)", json.dumps(AYA),
+           ('"aya_vision" is a model of several parts', '"text_config", of type "llama"')),
+    Oddity("gemma3", "a Gemma 3 of several parts without its language model", json.dumps(GEMMA3),
+           ('"text_config": expected an object with the language model of a "gemma3"', "found nothing")),
+    Oddity("mistral3", "a Mistral 3 whose language model is of an unknown type",
+           json.dumps({"model_type": "mistral3", "text_config": {"model_type": "mistral9"}}),
+           ('"text_config.model_type": expected one of', 'found "mistral9"')),
     Oddity("fp8", "a quantised checkpoint",
            json.dumps(llama(quantization_config={"quant_method": "fp8", "fmt": "e4m3"})),
            ('"quantization_config": a quantised checkpoint ("fp8")', "expected float32")),

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 
-from .random_models.weights import blocks_of
+from .random_models.weights import auto_class, blocks_of
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -118,7 +118,8 @@ class Loaded:
 
 
 def load(directory: Path) -> Loaded:
-    module, information = AutoModelForCausalLM.from_pretrained(
+    config = AutoConfig.from_pretrained(directory)
+    module, information = auto_class(config).from_pretrained(
         directory, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
     )
     return Loaded(

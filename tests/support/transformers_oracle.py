@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig
 
 from .bounds import Losses
 from .double_precision import in_precision_of, kept, prepare_for_double
-from .random_models.weights import blocks_of, decoder_of
+from .random_models.weights import auto_class, blocks_of, decoder_of
 
 TIE = 10.0  # times the rounding of the router's logits: it may choose either expert
 
@@ -95,7 +95,8 @@ class Oracle:
 
     def __init__(self, directory: Path, dtype: torch.dtype = torch.float32) -> None:
         attention = "sdpa" if is_alibi_falcon(directory) else "eager"
-        module, information = AutoModelForCausalLM.from_pretrained(
+        config = AutoConfig.from_pretrained(directory)
+        module, information = auto_class(config).from_pretrained(
             directory,
             dtype=dtype,
             attn_implementation=attention,
@@ -151,7 +152,7 @@ class Oracle:
         """The input of the first block and the output of each; the routers' choices."""
         with in_precision_of(self._dtype):
             self.module.base_model(self._begin(ids), use_cache=False)
-        assert len(self._layers) == self.module.config.num_hidden_layers + 1
+        assert len(self._layers) == len(self.blocks) + 1
         return Pass(torch.stack(self._layers).numpy(), self._routings)
 
     def residual(self, ids: np.ndarray) -> np.ndarray:

@@ -21,8 +21,9 @@ from .parallel_blocks import PARALLEL_BLOCKS
 from .post_norms import POST_NORMS
 from .routed_experts import ROUTED_EXPERTS
 from .weights import blocks_of, decoder_of, make_random, save
+from .wrapped import WRAPPED
 
-MODELS = (*LLAMA_LIKE, *GPT_LIKE, *PARALLEL_BLOCKS, *POST_NORMS, *ROUTED_EXPERTS)
+MODELS = (*LLAMA_LIKE, *GPT_LIKE, *PARALLEL_BLOCKS, *POST_NORMS, *ROUTED_EXPERTS, *WRAPPED)
 
 __all__ = [
     "BOUND_ID",

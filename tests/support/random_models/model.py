@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -28,19 +28,26 @@ class RandomModel:
     shard: str = "50GB"  # largest file
     is_old: bool = False  # config.json as transformers wrote it before version 5
     seed: int = 0
+    is_flat: bool = False  # the language model's keys of config.json stand in no section
+    names: Mapping[str, str] = field(default_factory=dict, hash=False)  # other beginnings of tensors' names
+
+    @property
+    def text(self) -> Mapping[str, Any]:
+        """The keys of the language model, which others of several parts keep in a section."""
+        return self.config.get("text_config", self.config)
 
     @property
     def vocabulary(self) -> int:
-        return self.config["vocab_size"]
+        return self.text["vocab_size"]
 
     @property
     def heads(self) -> int:
         keys = ("num_attention_heads", "n_head", "n_heads")
-        return next(self.config[key] for key in keys if key in self.config)
+        return next(self.text[key] for key in keys if key in self.text)
 
     @property
     def window(self) -> int | None:
-        return self.config.get("sliding_window")
+        return self.text.get("sliding_window")
 
 
 def sizes(

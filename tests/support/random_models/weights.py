@@ -8,12 +8,19 @@ class of the module that owns it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 from transformers.pytorch_utils import Conv1D
 
 from .model import (
@@ -34,7 +41,8 @@ DOWN_PROJECTIONS = (
 
 def make_random(model: RandomModel) -> PreTrainedModel:
     """The module with its random weights, float32, before they are rounded for storage."""
-    module = AutoModelForCausalLM.from_config(AutoConfig.for_model(model.family, **model.config))
+    config = AutoConfig.for_model(model.family, **model.config)
+    module = auto_class(config).from_config(config)
     generator = torch.Generator().manual_seed(model.seed)
     with torch.no_grad():
         for owner, name, weight in owned_parameters(module):
@@ -47,6 +55,12 @@ def make_random(model: RandomModel) -> PreTrainedModel:
             shrink_logits(module)
     assert_nontrivial(module)
     return module
+
+
+def auto_class(config: PreTrainedConfig) -> type:
+    """What transformers makes a module of with a language model's head."""
+    is_wrapped = config.get_text_config() is not config
+    return AutoModelForImageTextToText if is_wrapped else AutoModelForCausalLM
 
 
 def owned_parameters(module: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Parameter]]:
@@ -94,7 +108,8 @@ def embedding_scale(module: PreTrainedModel) -> float:
 
 def decoder_of(module: PreTrainedModel) -> nn.Module:
     """The module that owns the embeddings, the blocks and the final norm."""
-    return getattr(module.base_model, "decoder", module.base_model)
+    model = getattr(module.base_model, "language_model", module.base_model)
+    return getattr(model, "decoder", model)
 
 
 def blocks_of(module: PreTrainedModel) -> nn.ModuleList:
@@ -146,7 +161,7 @@ def set_outlier(module: PreTrainedModel) -> None:
 def shrink_logits(module: PreTrainedModel) -> None:
     """Logits of order one from a tied embedding, as an untied head gives them."""
     decoder = decoder_of(module)
-    scale = embedding_scale(module) / module.config.hidden_size**0.5
+    scale = embedding_scale(module) / module.config.get_text_config().hidden_size ** 0.5
     if getattr(decoder, "project_out", None) is not None:
         weight = decoder.project_out.weight
         weight *= weight.shape[0] ** -0.5
@@ -175,9 +190,41 @@ def save(module: PreTrainedModel, model: RandomModel, directory: Path) -> Path:
     module.to(DTYPES[model.dtype]).save_pretrained(directory, max_shard_size=model.shard)
     is_sharded = (directory / "model.safetensors.index.json").exists()
     assert is_sharded == (model.shard != "50GB"), sorted(directory.iterdir())
+    rename_tensors(directory, model.names)
+    if model.is_flat:
+        write_flat_config(directory / "config.json")
     if model.is_old:
         write_old_config(directory / "config.json", model.family)
     return directory
+
+
+def rename_tensors(directory: Path, names: Mapping[str, str]) -> None:
+    """The beginnings of tensors' names, the first that fits each."""
+
+    def renamed(name: str) -> str:
+        start = next((start for start in names if name.startswith(start)), "")
+        return names.get(start, "") + name.removeprefix(start)
+
+    if not names:
+        return
+    for path in directory.glob("*.safetensors"):
+        tensors = {renamed(name): tensor for name, tensor in load_file(path).items()}
+        save_file(tensors, path, {"format": "pt"})
+    index = directory / "model.safetensors.index.json"
+    if index.exists():
+        content = json.loads(index.read_text())
+        content["weight_map"] = {renamed(name): file for name, file in content["weight_map"].items()}
+        index.write_text(json.dumps(content))
+
+
+def write_flat_config(path: Path) -> None:
+    """As Qwen2-VL and Qwen2.5-VL were published."""
+    config = json.loads(path.read_text())
+    text = config.pop("text_config")
+    rope = text.pop("rope_parameters")
+    rope["type"] = rope.pop("rope_type").replace("default", "mrope")
+    text |= {"rope_theta": rope.pop("rope_theta"), "rope_scaling": rope}
+    path.write_text(json.dumps({**text, **config}))
 
 
 def write_old_config(path: Path, family: str) -> None:
