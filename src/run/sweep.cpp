@@ -110,9 +110,9 @@ struct Assignment {
   int64_t all_tokens = 0;  // that all groups are given
 };
 
-/// Measures a group's units, which `io` goes on to write. Returns the last verdict.
+/// Measures a group's units, which `writer` goes on to write. Returns the last verdict.
 Verdict measure_units(const SweepInputs& inputs, const SweepLayout& layout, const Group& group,
-                      const Place& place, const Assignment& assignment, IoThread* io) {
+                      const Place& place, const Assignment& assignment, SegmentWriter& writer) {
   spdlog::info("reading the weights");
   const auto on_loaded = [on_step = steps_of("weights", assignment.folder.on_step)](int64_t stage) {
     if (on_step) on_step(fmt::format("stage {} loaded", stage));
@@ -123,7 +123,7 @@ Verdict measure_units(const SweepInputs& inputs, const SweepLayout& layout, cons
   auto verdict = Verdict::kGoOn;
   Progress progress(tokens, inputs.checkpoint.architecture().layers + 1, assignment.all_tokens,
                     place.session.rank() == 0);
-  SegmentRunner runner({inputs, layout, group, io, assignment.folder, progress}, pass,
+  SegmentRunner runner({inputs, layout, group, writer, assignment.folder.on_step, progress}, pass,
                        place.device);
   for (size_t i = 0; i < assignment.units.size() && verdict == Verdict::kGoOn; ++i) {
     const int64_t unit = assignment.units[i], prompt = unit - inputs.segments.segments();
@@ -142,12 +142,9 @@ Verdict measure_units(const SweepInputs& inputs, const SweepLayout& layout, cons
 Verdict measure(const SweepInputs& inputs, const SweepLayout& layout, const Group& group,
                 const Place& place, const Assignment& assignment) {
   if (assignment.units.empty()) return Verdict::kGoOn;
-  std::optional<IoThread> io;
-  if (group.rank() == 0) io.emplace(static_cast<size_t>(kWriteQueueBytes));
-  const auto verdict = measure_units(inputs, layout, group, place, assignment, io ? &*io : nullptr);
-  agree(group.communicator(), [&] {  // the memory of the model is free by now
-    if (io) io->drain();
-  });
+  SegmentWriter writer(group, assignment.folder);
+  const auto verdict = measure_units(inputs, layout, group, place, assignment, writer);
+  writer.finish();  // the memory of the model is free by now
   return verdict;
 }
 
