@@ -2,9 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <limits>
-#include <numeric>
-
 #include "base/error.h"
 #include "comm/session.h"
 
@@ -53,29 +50,6 @@ void Group::all_to_all(const at::Tensor& in, at::Tensor& out) const {
 void Group::all_reduce(at::Tensor& values, Reduction reduction) const {
   ensure(values.is_contiguous(), "all_reduce takes a contiguous tensor");
   if (size_ > 1) backend_->all_reduce(values, reduction);
-}
-
-std::vector<std::vector<std::byte>> Group::gather_bytes(const std::vector<std::byte>& mine,
-                                                        int root) const {
-  if (size_ == 1) return {mine};
-  ensure(mine.size() <= std::numeric_limits<int>::max(), "gather_bytes sends at most 2 GiB a rank");
-  const int count = static_cast<int>(mine.size());
-  std::vector<int> counts(size_);
-  check_mpi(MPI_Gather(&count, 1, MPI_INT, counts.data(), 1, MPI_INT, root, communicator_),
-            "MPI_Gather");
-  std::vector<std::vector<std::byte>> parts;
-  if (rank_ != root) {
-    check_mpi(MPI_Send(mine.data(), count, MPI_BYTE, root, 0, communicator_), "MPI_Send");
-    return parts;
-  }
-  for (int member = 0; member < size_; ++member) {
-    parts.emplace_back(member == root ? mine : std::vector<std::byte>(counts[member]));
-    if (member == root) continue;
-    check_mpi(MPI_Recv(parts.back().data(), counts[member], MPI_BYTE, member, 0, communicator_,
-                       MPI_STATUS_IGNORE),
-              "MPI_Recv");
-  }
-  return parts;
 }
 
 int Group::largest(int status) const {

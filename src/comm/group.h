@@ -10,7 +10,6 @@
 #include <ATen/core/Tensor.h>
 #include <mpi.h>
 
-#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -60,10 +59,6 @@ class Group {
   /// [m * n, ...] -> [m * n, ...].
   void all_to_all(const at::Tensor& in, at::Tensor& out) const;
   void all_reduce(at::Tensor& values, Reduction reduction) const;
-  /// Bytes of different lengths on the host, in rank order at `root`; empty elsewhere. Always over
-  /// MPI.
-  std::vector<std::vector<std::byte>> gather_bytes(const std::vector<std::byte>& mine,
-                                                   int root) const;
   /// The largest of the members' small status numbers, on the host. Always over MPI.
   int largest(int status) const;
   /// Throws if a collective that returned before is known to have failed on this member. The one

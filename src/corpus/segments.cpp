@@ -61,19 +61,23 @@ SegmentPlan plan_segments(const WindowPlan& windows, const Job& job, int64_t mem
   return plan;
 }
 
+WindowRange owned_windows(WindowRange microbatch, int64_t members, int64_t member) {
+  const int64_t per_member = round_up(microbatch.size(), members) / members;
+  const int64_t first = std::min(microbatch.end, microbatch.begin + member * per_member);
+  return {first, std::min(microbatch.end, first + per_member)};
+}
+
 OwnedRows owned_rows(const WindowPlan& plan, const Corpus& corpus, WindowRange microbatch,
                      int64_t members, int64_t member) {
   int64_t longest = 0;
   for (int64_t w = microbatch.begin; w < microbatch.end; ++w) {
     longest = std::max(longest, plan.window(w).length());
   }
-  const int64_t per_member = round_up(microbatch.size(), members) / members;
-  auto rows = empty_rows(per_member, longest);
-  const int64_t first = std::min(microbatch.end, microbatch.begin + member * per_member);
-  const int64_t last = std::min(microbatch.end, first + per_member);
-  for (int64_t w = first; w < last; ++w) {
+  auto rows = empty_rows(round_up(microbatch.size(), members) / members, longest);
+  const auto owned = owned_windows(microbatch, members, member);
+  for (int64_t w = owned.begin; w < owned.end; ++w) {
     const auto window = plan.window(w);
-    const int64_t row = (w - first) * longest, first_rows = window.has_first ? 1 : 0;
+    const int64_t row = (w - owned.begin) * longest, first_rows = window.has_first ? 1 : 0;
     int64_t document = corpus.document_of(window.corpus_begin);
     if (window.has_first) {
       rows.token_id[row] = *plan.first_id();

@@ -37,6 +37,9 @@ struct SegmentPlan {
 /// Mi.
 SegmentPlan plan_segments(const WindowPlan& windows, const Job& job, int64_t members);
 
+/// The windows of a micro-batch that rank `member` of `members` owns.
+WindowRange owned_windows(WindowRange microbatch, int64_t members, int64_t member);
+
 /// The labels of the rows that rank `member` of `members` owns in a micro-batch.
 OwnedRows owned_rows(const WindowPlan& plan, const Corpus& corpus, WindowRange microbatch,
                      int64_t members, int64_t member);

@@ -67,12 +67,12 @@ class Beginning {
 
   std::vector<hsize_t> shape(const Dataset& dataset) {
     if (!is_capture(dataset)) return shape_of(dataset, extents_);
-    return parts_.dataset(capture_part(dataset), dataset, extents_).shape();
+    return parts_.dataset({capture_part(dataset)}, dataset, extents_).shape();
   }
 
   std::vector<std::byte> read_capture(const PlannedDataset& planned) {
     std::vector<std::byte> values(static_cast<size_t>(byte_count(planned.dataset, planned.shape)));
-    parts_.dataset(capture_part(planned.dataset), planned.dataset, extents_)
+    parts_.dataset({capture_part(planned.dataset)}, planned.dataset, extents_)
         .read_all(memory_type(planned.dataset.type), values.data());
     return values;
   }
@@ -147,7 +147,7 @@ std::vector<PartLengths> measure_parts(const Assembly& assembly, Parts& parts, M
 }
 
 Extents final_extents(const Assembly& assembly, const std::vector<PartLengths>& lengths) {
-  const PartLengths total = total_of(lengths, lengths.size());
+  const RowCounts total = total_of(lengths, lengths.size()).counts;
   Extents extents = assembly.extents;
   for (const Axis axis : {Axis::kToken, Axis::kSequence}) {
     require(total.along(axis) == extents.at(axis), ErrorKind::kOutput,
@@ -233,8 +233,8 @@ void assemble(const Assembly& assembly, MPI_Comm comm) {
     on_first_rank(
         [&] { planned = Beginning(assembly, parts, lengths, extents, threads).write(partial); });
     step("created");
-    write_rows(assembly, RowWriter(parts, lengths, assembly.offset_indices, comm, threads), partial,
-               extents, comm);
+    RowReader reader(parts, lengths, assembly.offset_indices);
+    write_rows(assembly, RowWriter(std::move(reader), comm, threads), partial, extents, comm);
     step("rows written");
     on_first_rank([&] {
       mark_complete(partial);

@@ -24,9 +24,11 @@ namespace actsweep {
 
 struct Assembly {
   std::string target;
-  std::vector<std::string> parts;  // in corpus order; parts of captured prompts anywhere
-  std::vector<Dataset> datasets;   // in the order of the file
-  Extents extents;                 // of the target; events, rows and findings come from the parts
+  /// In corpus order, those of captured prompts anywhere; of a segment member 0's file alone,
+  /// beside which the other members' lie.
+  std::vector<std::string> parts;
+  std::vector<Dataset> datasets;  // in the order of the file
+  Extents extents;                // of the target; events, rows and findings come from the parts
   std::vector<Attribute> attributes;  // of the root, without schema, schema_version and complete
   bool offset_indices = false;  // merge of files: indices and documents count on from file to file
   std::function<Derived(const MergedFields&)> derive;

@@ -51,7 +51,7 @@ MergedFields merge_fields(Parts& parts, const std::vector<PartLengths>& lengths,
     if (lengths[part].is_segment == 0) continue;
     for (const auto& dataset : datasets) {
       if (!is_field(dataset)) continue;
-      const H5Dataset source = parts.dataset(part, dataset, extents);
+      const H5Dataset source = parts.dataset({part}, dataset, extents);
       std::vector<std::byte> values(
           static_cast<size_t>(byte_count(dataset, shape_of(dataset, extents))));
       source.read_all(memory_type(dataset.type), values.data());

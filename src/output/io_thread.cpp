@@ -24,6 +24,11 @@ void IoThread::submit(size_t bytes, std::function<void()> task) {
   changed_.notify_all();
 }
 
+void IoThread::wait_until(const std::function<bool()>& holds) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return holds() || failed(); });
+}
+
 void IoThread::drain() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return waiting_.empty() && !is_running_; });

@@ -27,6 +27,8 @@ class IoThread {
 
   /// Queues a task that holds `bytes`. A task larger than the limit waits until the queue is empty.
   void submit(size_t bytes, std::function<void()> task);
+  /// Waits until this holds, which a task brings about, or a task has failed.
+  void wait_until(const std::function<bool()>& holds);
   /// Waits until all tasks have run or been dropped; throws the first failure, every time.
   void drain();
   /// Has a task failed? Cheap: to be asked at every layer.

@@ -155,6 +155,13 @@ std::vector<Dataset> segment_datasets(const std::vector<Dataset>& datasets) {
   return chosen;
 }
 
+std::vector<Dataset> shared_datasets(const std::vector<Dataset>& datasets) {
+  std::vector<Dataset> chosen;
+  std::copy_if(datasets.begin(), datasets.end(), std::back_inserter(chosen),
+               [](const Dataset& d) { return concatenation_axis(d).has_value(); });
+  return chosen;
+}
+
 std::vector<Dataset> capture_datasets(const std::vector<Dataset>& datasets,
                                       const std::string& prompt) {
   const std::string group = "capture/" + prompt + "/";

@@ -51,6 +51,8 @@ std::string scale_path(const Dataset& dataset, Axis axis);
 
 /// The datasets that a segment holds: all that are neither constant nor derived.
 std::vector<Dataset> segment_datasets(const std::vector<Dataset>& datasets);
+/// Of these, those that every member of a model group has rows or events of.
+std::vector<Dataset> shared_datasets(const std::vector<Dataset>& datasets);
 /// The datasets that the captured prompt's part holds.
 std::vector<Dataset> capture_datasets(const std::vector<Dataset>& datasets,
                                       const std::string& prompt);

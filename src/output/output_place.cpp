@@ -19,6 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr auto kKind = ErrorKind::kOutput;
 constexpr int kMostLinks = 40;  // as the kernel follows
+constexpr const char* kLongestSegmentName = "/segment-000000.h5.part-1000";
 
 /// The nearest folder above a path, or other thing in its place, that is there.
 fs::path nearest_existing(const std::string& path) {
@@ -42,7 +43,7 @@ void check_lengths(const std::string& path, const std::string& asked) {
           "{}: the name is too long: expected at most {} bytes, found {}", asked,
           limit - (longest_name - size), size);
   const auto longest_path =
-      static_cast<int64_t>(partial_of(segment_folder(path) + "/segment-000000.h5").size());
+      static_cast<int64_t>(partial_of(segment_folder(path) + kLongestSegmentName).size());
   const auto whole = static_cast<int64_t>(path.size());
   require(longest_path < PATH_MAX, kKind,
           "{}: the path is too long: expected at most {} bytes, found {}", asked,

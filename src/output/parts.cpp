@@ -1,7 +1,6 @@
 #include "output/parts.h"
 
 #include <algorithm>
-#include <map>
 
 namespace actsweep {
 namespace {
@@ -12,69 +11,84 @@ int64_t documents_of(const H5File& file) {
   return file.has_attribute("num_documents") ? file.read_int("num_documents") : 0;
 }
 
-PartLengths measure(Parts& parts, size_t part, const std::vector<Dataset>& datasets,
-                    const Extents& extents) {
-  PartLengths lengths;
-  lengths.documents = documents_of(parts.file(part));
+/// What a file holds along the concatenated axes, from the shapes of its datasets.
+RowCounts measure(Parts& parts, PartFile file, const std::vector<Dataset>& datasets,
+                  const Extents& extents) {
+  RowCounts counts;
   Extents known = extents;
-  std::map<Axis, std::string> measured_by;
   for (const auto& dataset : datasets) {
-    const H5Dataset opened = parts.dataset(part, dataset, known);
     const auto axis = concatenation_axis(dataset);
+    if (file.member > 0 && !axis) continue;  // member 0's alone
+    const H5Dataset opened = parts.dataset(file, dataset, known);
     if (!axis) continue;
     const Axis along = dataset.axes[*axis];
-    lengths.along(along) = static_cast<int64_t>(opened.shape()[*axis]);
-    known[along] = lengths.along(along);
+    counts.along(along) = static_cast<int64_t>(opened.shape()[*axis]);
+    known[along] = counts.along(along);
   }
+  return counts;
+}
+
+PartLengths measure_members(Parts& parts, size_t part, const std::vector<Dataset>& datasets,
+                            const Extents& extents) {
+  PartLengths lengths;
+  lengths.documents = documents_of(parts.file({part}));
+  lengths.members = members_of(parts.file({part}));
   lengths.is_segment = 1;
+  for (int64_t member = 0; member < lengths.members; ++member) {
+    const PartFile file{part, member};
+    const auto found = measure(parts, file, datasets, extents);
+    lengths.counts += found;
+    if (lengths.members == 1) continue;
+    require(sum_of(parts.counts(part, lengths.members)[member]) == found, ErrorKind::kOutput,
+            "{}: its datasets are not as long as its micro-batches together", parts.path(file));
+  }
   return lengths;
 }
 
 }  // namespace
 
-int64_t& PartLengths::along(Axis axis) {
-  switch (axis) {
-    case Axis::kToken:
-      return tokens;
-    case Axis::kSequence:
-      return sequences;
-    case Axis::kRow:
-      return rows;
-    default:
-      ensure(axis == Axis::kEvent, "parts are concatenated along tokens, sequences, rows, events");
-      return events;
-  }
-}
-
-const H5File& Parts::file(size_t part) {
+const H5File& Parts::file(PartFile of) {
   auto found = std::find_if(open_.begin(), open_.end(),
-                            [&](const auto& entry) { return entry.first == part; });
+                            [&](const auto& entry) { return entry.first == of; });
   if (found == open_.end()) {
-    open_.emplace_front(part, H5File::open(paths_[part], ErrorKind::kOutput));
-    if (open_.size() > kOpenParts) open_.pop_back();
+    open_.emplace_front(of, H5File::open(path(of), ErrorKind::kOutput));
+    if (open_.size() > kept_open_) open_.pop_back();
   } else {
     open_.splice(open_.begin(), open_, found);
   }
   return open_.front().second;
 }
 
-H5Dataset Parts::dataset(size_t part, const Dataset& declared, const Extents& known) {
-  const H5File& from = file(part);
-  require(from.contains(declared.path), ErrorKind::kOutput, "{}: has no dataset /{}", path(part),
+const MemberCounts& Parts::counts(size_t part, int64_t members) {
+  const auto [known, is_first] = counts_.try_emplace(part);
+  if (!is_first) return known->second;
+  kept_open_ = std::max(kept_open_, 2 * static_cast<size_t>(members));
+  for (int64_t member = 0; member < members; ++member) {
+    known->second.push_back(read_counts(file({part, member})));
+    const auto found = known->second.back().size(), expected = known->second.front().size();
+    require(found == expected, ErrorKind::kOutput, "{}: has {} micro-batches, its segment has {}",
+            path({part, member}), found, expected);
+  }
+  return known->second;
+}
+
+H5Dataset Parts::dataset(PartFile of, const Dataset& declared, const Extents& known) {
+  const H5File& from = file(of);
+  require(from.contains(declared.path), ErrorKind::kOutput, "{}: has no dataset /{}", path(of),
           declared.path);
   H5Dataset dataset = from.dataset(declared.path);
   const bool has_type = H5Tequal(dataset.type().get(), file_type(declared.type)) > 0;
-  require(has_type, ErrorKind::kOutput, "{}: /{} is not of type {}", path(part), declared.path,
+  require(has_type, ErrorKind::kOutput, "{}: /{} is not of type {}", path(of), declared.path,
           name_of(declared.type));
   const std::vector<hsize_t> shape = dataset.shape();
   require(shape.size() == declared.axes.size(), ErrorKind::kOutput,
-          "{}: /{} has {} axes, expected {}", path(part), declared.path, shape.size(),
+          "{}: /{} has {} axes, expected {}", path(of), declared.path, shape.size(),
           declared.axes.size());
   for (size_t i = 0; i < shape.size(); ++i) {
     const auto length = known.find(declared.axes[i]);
     if (length == known.end()) continue;
     require(shape[i] == static_cast<hsize_t>(length->second), ErrorKind::kOutput,
-            "{}: /{} has length {} along {}, expected {}", path(part), declared.path, shape[i],
+            "{}: /{} has length {} along {}, expected {}", path(of), declared.path, shape[i],
             name_of(declared.axes[i]), length->second);
   }
   return dataset;
@@ -92,7 +106,7 @@ std::vector<PartLengths> survey(Parts& parts, const std::vector<Dataset>& datase
     const bool is_segment =
         std::any_of(of_segment.begin(), of_segment.end(),
                     [&](const Dataset& dataset) { return parts.contains(part, dataset); });
-    if (is_segment) lengths[part] = measure(parts, part, of_segment, fixed);
+    if (is_segment) lengths[part] = measure_members(parts, part, of_segment, fixed);
   }
   return lengths;
 }
@@ -100,10 +114,7 @@ std::vector<PartLengths> survey(Parts& parts, const std::vector<Dataset>& datase
 PartLengths total_of(const std::vector<PartLengths>& lengths, size_t count) {
   PartLengths total;
   for (size_t part = 0; part < count; ++part) {
-    total.tokens += lengths[part].tokens;
-    total.sequences += lengths[part].sequences;
-    total.rows += lengths[part].rows;
-    total.events += lengths[part].events;
+    total.counts += lengths[part].counts;
     total.documents += lengths[part].documents;
   }
   return total;

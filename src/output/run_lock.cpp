@@ -16,7 +16,7 @@
 #include "output/durable.h"
 #include "output/lock_holder.h"
 #include "output/output_place.h"
-#include "output/segment_file.h"
+#include "output/segment_name.h"
 
 namespace actsweep {
 namespace {
@@ -179,8 +179,11 @@ void remove_unfinished(const std::string& output, LockedShard shard) {
   std::error_code ignored;
   const std::string folder = segment_folder(output);
   for (const auto& name : names_in(folder)) {
-    const auto number = number_of_unfinished(name);
-    if (number && *number % shard.count == shard.index) fs::remove(folder + "/" + name, ignored);
+    const auto left = leftover_of(name);
+    if (!left || left->number % shard.count != shard.index) continue;
+    const bool has_segment =
+        !left->segment.empty() && fs::exists(folder + "/" + left->segment, ignored);
+    if (!has_segment) fs::remove(folder + "/" + name, ignored);
   }
   if (shard.count > 1) return;
   const std::string above = folder_of(output), own = fs::path(output).filename();

@@ -4,7 +4,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <filesystem>
 #include <numeric>
@@ -16,8 +15,6 @@
 namespace actsweep {
 namespace {
 
-constexpr const char* kPrefix = kSegmentPrefix;
-constexpr const char* kSuffix = ".h5";
 constexpr int64_t kHeldBytes = 4 * 1024 * 1024;
 
 bool has_unknown_length(const Dataset& dataset) {
@@ -37,39 +34,52 @@ H5Dataset create_contiguous(const H5File& file, const Dataset& dataset, const Ex
                              creation.get());
 }
 
-/// The names in the folder that end so, in order; none where the folder is missing.
-std::vector<std::string> names_ending_with(const std::string& folder, const std::string& suffix) {
+/// The names of segments in the folder, in order; none where the folder is missing.
+std::vector<std::string> names_of_segments(const std::string& folder) {
   std::error_code error;
   std::vector<std::string> names;
   if (!std::filesystem::exists(folder, error)) return names;
   for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end;
        entry.increment(error)) {
     const std::string name = entry->path().filename();
-    if (name.starts_with(kPrefix) && name.ends_with(suffix)) names.push_back(name);
+    if (name.starts_with(kSegmentPrefix) && name.ends_with(kSegmentSuffix)) names.push_back(name);
   }
   require(!error, ErrorKind::kOutput, "{}: cannot list the folder: {}", folder, error.message());
   std::sort(names.begin(), names.end());
   return names;
 }
 
+/// A part of a committed segment: it is there, whole, and this segment's.
+void inspect_part(const FoundSegment& segment, int64_t member) {
+  const auto path = path_of_part(segment.path, member);
+  const H5File file = H5File::open(path, ErrorKind::kOutput);
+  const int64_t number = file.read_int("segment"), part = file.read_int("part");
+  require(number == segment.number && part == member, ErrorKind::kOutput,
+          "{}: holds part {} of segment {}, expected part {} of segment {}", path, part, number,
+          member, segment.number);
+  require(file.read_text("identity") == segment.identity, ErrorKind::kOutput,
+          "{}: made by another job than its segment, {}", path, segment.path);
+}
+
 FoundSegment inspect(const std::string& path) {
   const H5File file = H5File::open(path, ErrorKind::kOutput);
   FoundSegment found{file.read_int("segment"), path, file.read_text("identity"),
                      file.read_text("device")};
-  const std::string expected = fmt::format("{}{:06}{}", kPrefix, found.number, kSuffix);
+  const std::string expected = name_of({found.number});
   const std::string name = std::filesystem::path(path).filename();
   require(name == expected, ErrorKind::kOutput, "{}: holds segment {}, whose name is {}", path,
           found.number, expected);
+  for (int64_t member = 1; member < members_of(file); ++member) inspect_part(found, member);
   return found;
 }
 
 }  // namespace
 
-SegmentFile::SegmentFile(const std::string& folder, int64_t number,
+SegmentFile::SegmentFile(const std::string& folder, const SegmentPart& part,
                          const std::vector<Dataset>& datasets, Extents extents,
                          std::vector<Attribute> attributes)
-    : number_(number),
-      path_(fmt::format("{}/{}{:06}{}", folder, kPrefix, number, kSuffix)),
+    : part_(part),
+      path_(folder + "/" + name_of(part)),
       partial_path_(partial_of(path_)),
       extents_(std::move(extents)),
       attributes_(std::move(attributes)) {
@@ -146,29 +156,47 @@ void SegmentFile::check_complete() const {
   for (const auto& [path, column] : columns_) {
     const int64_t expected = element_count(shape_of(column.dataset, extents_));
     if (column.elements_written == expected) continue;
-    const std::string claim = fmt::format("segment {} has {} of {} elements of {}", number_,
+    const std::string claim = fmt::format("{} has {} of {} elements of {}", words_of(part_),
                                           column.elements_written, expected, path);
     ensure(false, claim.c_str());
   }
 }
 
+void SegmentFile::check_counts(const RowCounts& counted) const {
+  for (const Axis axis : {Axis::kToken, Axis::kSequence, Axis::kRow, Axis::kEvent}) {
+    const auto length = extents_.find(axis);
+    const bool is_counted = length == extents_.end() || length->second == counted.along(axis);
+    ensure(is_counted, "a file's micro-batches add up to its rows");
+  }
+}
+
 void SegmentFile::step(std::string_view word, const StepHook& on_step) const {
-  spdlog::debug("segment {}: {}", number_, word);
+  spdlog::debug("{}: {}", words_of(part_), word);
   if (on_step) on_step(word);
 }
 
-void SegmentFile::commit(const StepHook& on_step) {
+void SegmentFile::finish(std::span<const RowCounts> of_microbatches, const StepHook& on_step) {
   for (auto& [path, column] : columns_) {
     if (has_unknown_length(column.dataset)) write_appended(column);
   }
   check_complete();
-  file_.write_attribute({"segment", number_});
+  if (!of_microbatches.empty()) {
+    check_counts(sum_of(of_microbatches));
+    write_counts(file_, of_microbatches);
+  }
+  file_.write_attribute({"segment", part_.number});
+  file_.write_attribute({"part", part_.member});
+  file_.write_attribute({"parts", part_.members});
   for (const auto& attribute : attributes_) file_.write_attribute(attribute);
   columns_.clear();
   file_.close();
   step("written", on_step);
   sync_path(partial_path_);
   step("fsynced", on_step);
+}
+
+void SegmentFile::commit(const StepHook& on_step) {
+  ensure(columns_.empty(), "a file is finished before it is committed");
   rename_file(partial_path_, path_);
   is_committed_ = true;
   step("renamed", on_step);
@@ -176,19 +204,9 @@ void SegmentFile::commit(const StepHook& on_step) {
   step("committed", on_step);
 }
 
-std::optional<int64_t> number_of_unfinished(const std::string& name) {
-  const std::string_view prefix = kSegmentPrefix;
-  int64_t number = 0;
-  if (!name.starts_with(prefix)) return std::nullopt;
-  const auto read = std::from_chars(name.data() + prefix.size(), name.data() + name.size(), number);
-  if (read.ec != std::errc()) return std::nullopt;
-  const auto whole = name.substr(0, read.ptr - name.data()) + kSuffix;
-  return is_partial_of(name, whole) ? std::optional(number) : std::nullopt;
-}
-
 std::vector<FoundSegment> find_segments(const std::string& folder) {
   std::vector<FoundSegment> found;
-  for (const auto& name : names_ending_with(folder, kSuffix)) {
+  for (const auto& name : names_of_segments(folder)) {
     found.push_back(inspect(folder + "/" + name));
   }
   return found;

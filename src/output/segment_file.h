@@ -1,39 +1,40 @@
-// One segment of the corpus on disk: written under a temporary name, committed by a rename.
+// One member's file of a segment: written under a temporary name of this process' own, committed by
+// a rename.
 //
-// In: the datasets of the segment with its extents, values as they come. Out:
-// FOLDER/segment-000012.h5, which exists only whole: closed, fsynced, renamed, its folder fsynced.
-// The temporary name is this process' own.
-// Serial HDF5, uncompressed. Refuses (ErrorKind::kOutput) what the file system refuses; a segment
-// that is destroyed without a commit leaves no file. The part of a captured prompt is a SegmentFile
-// too, with a number past the last segment.
+// In: the datasets that the member has a share of, values as they come. Out: of member 0
+// FOLDER/segment-000012.h5, whose presence is the segment's commit, of member 1 the part
+// segment-000012.h5.part-1 beside it. Each exists only whole: closed, fsynced, renamed, its folder
+// fsynced. Serial HDF5, uncompressed. Refuses (ErrorKind::kOutput) what the file system refuses;
+// destroyed without a commit it leaves no file. A captured prompt's file is one too, of member 0
+// alone, with a number past the last segment.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/h5.h"
 #include "output/layout.h"
+#include "output/row_counts.h"
+#include "output/segment_name.h"
 
 namespace actsweep {
 
 /// Called after each named step of a commit or a consolidation, with the words that the log says.
 using StepHook = std::function<void(std::string_view step)>;
 
-/// What the names of segments begin with: "segment-000012.h5".
-inline constexpr const char* kSegmentPrefix = "segment-";
-
 class SegmentFile {
  public:
-  /// `extents` gives the segment's own lengths; events and rows need none. `attributes` go to the
+  /// `extents` gives the lengths of this file; events and rows need none. `attributes` go to the
   /// root.
-  SegmentFile(const std::string& folder, int64_t number, const std::vector<Dataset>& datasets,
-              Extents extents, std::vector<Attribute> attributes);
+  SegmentFile(const std::string& folder, const SegmentPart& part,
+              const std::vector<Dataset>& datasets, Extents extents,
+              std::vector<Attribute> attributes);
   ~SegmentFile();
   SegmentFile(const SegmentFile&) = delete;
   SegmentFile& operator=(const SegmentFile&) = delete;
@@ -45,11 +46,13 @@ class SegmentFile {
   /// Adds `count` events or rows to a dataset of unknown length: all of the other axes for each, as
   /// in values [layers, count, order]. Kept in memory until the commit.
   void append(const std::string& path, int64_t count, const void* values);
-  /// Writes what was appended, closes, fsyncs, renames, fsyncs the folder. Every element must have
-  /// been written.
+  /// Writes what was appended and the counts of each micro-batch, of which a captured prompt has
+  /// none; closes and fsyncs. Every element must have been written.
+  void finish(std::span<const RowCounts> of_microbatches, const StepHook& on_step = {});
+  /// Of a finished file: renames, fsyncs the folder. Makes no call of HDF5's.
   void commit(const StepHook& on_step = {});
 
-  /// Where the segment will lie.
+  /// Where the file will lie.
   const std::string& path() const { return path_; }
 
  private:
@@ -67,9 +70,10 @@ class SegmentFile {
   Column& column(const std::string& path);
   void write_appended(Column& column);
   void check_complete() const;
+  void check_counts(const RowCounts& counted) const;
   void step(std::string_view word, const StepHook& on_step) const;
 
-  int64_t number_;
+  SegmentPart part_;
   std::string path_;
   std::string partial_path_;
   Extents extents_;
@@ -80,20 +84,17 @@ class SegmentFile {
   bool is_committed_ = false;
 };
 
-/// The number of the segment that a file of this name would have become; nothing where the name is
-/// that of no unfinished segment.
-std::optional<int64_t> number_of_unfinished(const std::string& name);
-
 /// A committed segment as found on disk.
 struct FoundSegment {
   int64_t number = 0;
-  std::string path;
+  std::string path;      // of member 0's file
   std::string identity;  // JSON of the job identity it was made under
   std::string device;    // what it was computed on
 };
 
 /// The committed segments of the folder in the order of their numbers; none where the folder is
-/// missing. Opens each: one that is truncated or unreadable is an Error that names it.
+/// missing. Opens each and its parts: one that is missing, truncated or unreadable, or a part of
+/// another segment, is an Error that names it.
 std::vector<FoundSegment> find_segments(const std::string& folder);
 
 }  // namespace actsweep

@@ -15,6 +15,8 @@
 namespace actsweep {
 namespace {
 
+constexpr int64_t kRowCopies = 3;  // of a layer's rows
+
 /// The rank whose share is widest: the last one, by the rounding of cut_evenly.
 ModelShare widest_share(const Architecture& architecture, int64_t members) {
   return share_of(architecture, members, members - 1);
@@ -213,10 +215,10 @@ MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t thr
       owned_tokens * row_bytes(facts, keeps_layers ? Axis::kRow : Axis::kToken);
   const int64_t sequence_rows = owned_tokens / length * row_bytes(facts, Axis::kSequence);
   // Fields, one copy on its way to the file, and each thread's part of one layer's; a layer's rows
-  // here and at the writer.
+  // here, on their way to the writer, and there.
   demand.statistics = 2 * field_bytes(facts) + threads * field_bytes(facts) / (a.layers + 1);
   demand.statistics +=
-      (keeps_layers ? a.layers + 1 : 2 + members) * token_rows + (2 + members) * sequence_rows;
+      (keeps_layers ? a.layers + 1 : kRowCopies) * token_rows + kRowCopies * sequence_rows;
   return demand;
 }
 

@@ -45,7 +45,7 @@ struct DiskDemand {
   int64_t final = 0;     // at most: rows are compressed
 };
 
-/// Bytes that wait to be written at most, per writing rank.
+/// Bytes that wait to be written at most, per rank.
 inline constexpr int64_t kWriteQueueBytes = 64ll << 20;
 
 /// For model groups of `members` ranks with `threads` threads, and blocks of `block_windows`

@@ -24,21 +24,29 @@ void add_grid(const ImageFile& images, const std::vector<uint32_t>& ids,
   columns.push_back(column("tokens/grid_column", at));
 }
 
+/// The first `count` values from `begin` on, behind those that are there.
+template <typename T>
+void add(std::vector<T>& into, const std::vector<T>& values, int64_t begin, int64_t count) {
+  into.insert(into.end(), values.begin() + begin, values.begin() + begin + count);
+}
+
 }  // namespace
 
-std::vector<Column> label_columns(const SweepInputs& inputs, WindowRange windows) {
+std::vector<Column> label_columns(const SweepInputs& inputs, const std::vector<OwnedRows>& own) {
   std::vector<uint32_t> id, position, length;
   std::vector<int64_t> sequence, document;
   std::vector<uint8_t> token_class;
-  for (int64_t w = windows.begin; w < windows.end; ++w) {
-    // One window alone has no padding.
-    const auto rows = owned_rows(inputs.windows, inputs.corpus, {w, w + 1}, 1, 0);
-    id.insert(id.end(), rows.token_id.begin(), rows.token_id.end());
-    document.insert(document.end(), rows.document.begin(), rows.document.end());
-    token_class.insert(token_class.end(), rows.token_class.begin(), rows.token_class.end());
-    for (uint32_t i = 0; i < rows.padded_length; ++i) position.push_back(i);
-    sequence.insert(sequence.end(), rows.padded_length, w);
-    length.push_back(static_cast<uint32_t>(rows.padded_length));
+  for (const auto& rows : own) {
+    for (size_t i = 0; i < rows.windows.size(); ++i) {
+      const auto& window = rows.windows[i];
+      const int64_t begin = static_cast<int64_t>(i) * rows.padded_length, count = window.length();
+      add(id, rows.token_id, begin, count);
+      add(document, rows.document, begin, count);
+      add(token_class, rows.token_class, begin, count);
+      for (uint32_t p = 0; p < count; ++p) position.push_back(p);
+      sequence.insert(sequence.end(), count, window.sequence);
+      length.push_back(static_cast<uint32_t>(count));
+    }
   }
   std::vector<Column> columns = {column("tokens/id", id),
                                  column("tokens/position", position),

@@ -1,4 +1,4 @@
-// The columns of /tokens and /sequences for a run of windows.
+// The columns of /tokens and /sequences for the rows that a rank owns of a block.
 #pragma once
 
 #include <vector>
@@ -10,6 +10,6 @@ namespace actsweep {
 
 /// tokens/id, position, sequence, document, class along their tokens, and sequences/length along
 /// the windows.
-std::vector<Column> label_columns(const SweepInputs& inputs, WindowRange windows);
+std::vector<Column> label_columns(const SweepInputs& inputs, const std::vector<OwnedRows>& own);
 
 }  // namespace actsweep

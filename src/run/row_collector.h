@@ -1,7 +1,7 @@
-// Rows on their way from the statistics to the segment file: kept per dataset, gathered at the
-// writing rank, put into token order.
+// Rows on their way from the statistics to this rank's file of the segment: kept per dataset,
+// written where the labels of the block say.
 //
-// Datasets on the token and sequence axes are flushed after every layer. Those on the row axis
+// Datasets on the token and sequence axes are written after every layer. Those on the row axis
 // (per_token = "massive") are kept through the layers of a block, because only at its end is it
 // known which tokens have an event.
 #pragma once
@@ -12,7 +12,6 @@
 #include <string>
 #include <vector>
 
-#include "comm/group.h"
 #include "run/block_labels.h"
 #include "run/segment_output.h"
 #include "schema/event.h"
@@ -22,16 +21,16 @@ namespace actsweep {
 
 class RowCollector : public RowSink {
  public:
-  /// `output` is null on ranks that do not write. The labels must outlive the block.
-  RowCollector(const Group& group, SegmentOutput* output, const SweepFacts& facts);
+  /// The output must outlive the collector.
+  RowCollector(SegmentOutput& output, const SweepFacts& facts);
 
-  void begin_block(const BlockLabels& labels);
+  /// The labels must outlive the block; `columns` are those of its tokens and sequences.
+  void begin_block(const BlockLabels& labels, const std::vector<Column>& columns);
   void append(const Dataset& dataset, std::span<const std::byte> values) override;
-  /// Collective over the model group: writes what was appended since the last flush as layer
-  /// `layer`.
+  /// Writes what was appended since the last flush as layer `layer`.
   void flush_layer(int64_t layer);
-  /// Collective over the model group, at the end of a block: writes the kept rows of tokens with an
-  /// event. `events` are the block's own.
+  /// At the end of a block: writes the kept rows of tokens with an event. `events` are the block's
+  /// own.
   void flush_rows(std::span<const Event> events);
 
  private:
@@ -43,17 +42,13 @@ class RowCollector : public RowSink {
     std::vector<std::vector<std::byte>> by_layer;  // kept, on the row axis; or by variant
   };
 
-  Buffer& buffer_of(const Dataset& dataset);
-  /// Collective over the model group: the fresh values of these buffers, each in token order on the
-  /// rank that writes, empty elsewhere.
-  std::vector<std::vector<std::byte>> gather_fresh(const std::vector<Buffer*>& buffers);
-  void write_layer(const Buffer& buffer, int64_t layer, std::vector<std::byte> values);
-  std::vector<int64_t> selected_tokens(std::span<const Event> events,
-                                       std::vector<int64_t>& counts) const;
-  void write_rows(const std::vector<std::vector<std::byte>>& parts);
+  Buffer& buffer_of(const std::string& path);
+  void add_row_tokens();
+  void keep_layer(Buffer& buffer);
+  void write_layer(Buffer& buffer, int64_t layer);
+  std::vector<int64_t> selected_tokens(std::span<const Event> events) const;
 
-  const Group& group_;
-  SegmentOutput* output_;
+  SegmentOutput& output_;
   SweepFacts facts_;
   const BlockLabels* labels_ = nullptr;
   std::map<std::string, Buffer> buffers_;

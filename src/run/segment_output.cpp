@@ -11,14 +11,14 @@ StepHook steps_of(const std::string& name, const StepHook& on_step) {
   return [name, on_step](std::string_view step) { on_step(fmt::format("{}: {}", name, step)); };
 }
 
-SegmentOutput::SegmentOutput(IoThread& io, const SegmentFolder& folder, int64_t number,
+SegmentOutput::SegmentOutput(IoThread& io, const SegmentFolder& folder, const SegmentPart& part,
                              const std::vector<Dataset>& datasets, const Extents& extents)
     : io_(io),
       file_(std::make_shared<std::unique_ptr<SegmentFile>>()),
-      on_step_(steps_of(fmt::format("segment {}", number), folder.on_step)) {
-  io_.submit(0, [file = file_, path = folder.path, attributes = folder.attributes, number, datasets,
+      on_step_(steps_of(words_of(part), folder.on_step)) {
+  io_.submit(0, [file = file_, path = folder.path, attributes = folder.attributes, part, datasets,
                  extents] {
-    *file = std::make_unique<SegmentFile>(path, number, datasets, extents, attributes);
+    *file = std::make_unique<SegmentFile>(path, part, datasets, extents, attributes);
   });
 }
 
@@ -48,6 +48,12 @@ void SegmentOutput::append(const std::string& path, int64_t count, std::vector<s
   const size_t bytes = values.size();
   io_.submit(bytes, [file = file_, path, count, values = std::move(values)] {
     (*file)->append(path, count, values.data());
+  });
+}
+
+void SegmentOutput::finish(std::vector<RowCounts> of_microbatches) {
+  io_.submit(0, [file = file_, on_step = on_step_, counts = std::move(of_microbatches)] {
+    (*file)->finish(counts, on_step);
   });
 }
 

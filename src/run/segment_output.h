@@ -1,6 +1,6 @@
-// The output of one segment at the rank that writes it: tasks for the I/O thread.
+// One member's file of a segment, by tasks for its I/O thread.
 //
-// In: parts of datasets as bytes, in any order of layers and blocks. Out: a committed segment file.
+// In: parts of datasets as bytes, in any order of layers and blocks. Out: a committed file.
 // All HDF5 calls happen on the I/O thread; an error there shows in `io.failed()` and is thrown by
 // `io.drain()`.
 #pragma once
@@ -29,9 +29,9 @@ StepHook steps_of(const std::string& name, const StepHook& on_step);
 
 class SegmentOutput {
  public:
-  SegmentOutput(IoThread& io, const SegmentFolder& folder, int64_t number,
+  SegmentOutput(IoThread& io, const SegmentFolder& folder, const SegmentPart& part,
                 const std::vector<Dataset>& datasets, const Extents& extents);
-  /// Drops the segment unless it was committed.
+  /// Drops the file unless it was committed.
   ~SegmentOutput();
   SegmentOutput(const SegmentOutput&) = delete;
   SegmentOutput& operator=(const SegmentOutput&) = delete;
@@ -42,7 +42,12 @@ class SegmentOutput {
   void write(const std::string& path, std::vector<int64_t> offset, std::vector<int64_t> count,
              const at::Tensor& values);
   void append(const std::string& path, int64_t count, std::vector<std::byte> values);
+  /// Closes the file; nothing can be written from here on.
+  void finish(std::vector<RowCounts> of_microbatches);
+  /// Gives the finished file its name.
   void commit();
+  /// Does so at once, of a file whose finish has run.
+  void commit_here() { (*file_)->commit(on_step_); }
 
  private:
   using Holder = std::shared_ptr<std::unique_ptr<SegmentFile>>;

@@ -4,12 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <set>
 #include <span>
 #include <tuple>
 
 #include "base/error.h"
 #include "run/captured_prompt.h"
+#include "run/label_columns.h"
 #include "schema/declare_statistics.h"
 
 namespace actsweep {
@@ -35,30 +36,23 @@ SegmentRunner::SegmentRunner(const Environment& environment, BlockPass& pass, at
       pass_(pass),
       measurements_(environment.inputs, environment.group, device) {}
 
-Extents SegmentRunner::segment_extents(WindowRange windows) const {
+/// Of a file of this rank's that holds so many tokens and sequences.
+Extents SegmentRunner::extents_of(const RowCounts& owned) const {
   const auto facts = environment_.inputs.facts();
   Extents extents;
   for (const auto axis : all_axes()) {
     if (!has_unknown_length(axis)) extents[axis] = axis_length(facts, axis);
   }
-  const auto& plan = environment_.inputs.windows;
-  extents[Axis::kSequence] = windows.size();
-  extents[Axis::kToken] = plan.tokens_before(windows.end) - plan.tokens_before(windows.begin);
+  extents[Axis::kSequence] = owned.sequences;
+  extents[Axis::kToken] = owned.tokens;
   return extents;
-}
-
-void SegmentRunner::open_output(int64_t number, const std::vector<Dataset>& datasets,
-                                const Extents& extents) {
-  if (environment_.io == nullptr) return;
-  output_ = std::make_unique<SegmentOutput>(*environment_.io, environment_.folder, number, datasets,
-                                            extents);
 }
 
 /// Whether the pass goes on, as the group agrees after every layer.
 bool SegmentRunner::goes_on() {
   environment_.group.check();
-  const bool failed = environment_.io != nullptr && environment_.io->failed();
-  verdict_ = stop_.after_layer(environment_.group, failed,
+  environment_.writer.commit_ready();
+  verdict_ = stop_.after_layer(environment_.group, environment_.writer.failed(),
                                environment_.progress.seconds_for(token_layers_left_));
   return verdict_ == Verdict::kGoOn || verdict_ == Verdict::kFinishSegment;
 }
@@ -73,7 +67,7 @@ bool SegmentRunner::end_layer(int64_t layer, const BlockLabels& labels, RowColle
 }
 
 bool SegmentRunner::measure_block(const BlockLabels& labels, RowCollector& rows, bool is_last) {
-  rows.begin_block(labels);
+  rows.begin_block(labels, label_columns(environment_.inputs, labels.own));
   measurements_.begin_block(labels, rows);
   const auto after_layer = [&](int64_t layer) { return end_layer(layer, labels, rows); };
   if (!pass_.run(labels, is_last, {measurements_.listeners(), after_layer})) return false;
@@ -83,87 +77,77 @@ bool SegmentRunner::measure_block(const BlockLabels& labels, RowCollector& rows,
   return true;
 }
 
-void SegmentRunner::write_labels(WindowRange windows, const BlockLabels& labels) {
-  if (!output_) return;
-  for (auto& column : label_columns(environment_.inputs, windows)) {
-    const bool is_by_sequence = column.path.starts_with("sequences/");
-    output_->write(column.path, {is_by_sequence ? labels.first_sequence : labels.first_token},
-                   {is_by_sequence ? labels.sequences : labels.tokens}, std::move(column.values));
-  }
-}
-
 void SegmentRunner::write_fields() {
   for (auto& field : measurements_.fields()) {
     environment_.group.all_reduce(field.values, reduction_of(field.dataset->merge));
-    if (!output_) continue;
+    if (environment_.group.rank() != 0) continue;
     const auto count = field.values.sizes().vec();
     output_->write(field.dataset->path, std::vector<int64_t>(count.size(), 0), count,
                    field.values.cpu().contiguous());
   }
 }
 
-void SegmentRunner::write_events() {
-  if (!environment_.inputs.job.measures(Site::kResidual)) return;
-  const auto mine = std::as_bytes(std::span(events_));
-  const auto parts = environment_.group.gather_bytes({mine.begin(), mine.end()}, 0);
-  if (!output_) return;
-  std::vector<Event> all;
-  for (const auto& part : parts) {
-    const auto before = all.size();
-    all.resize(before + part.size() / sizeof(Event));
-    if (!part.empty()) std::memcpy(all.data() + before, part.data(), part.size());
+/// This rank's events, which `counts` are told of: micro-batch after micro-batch, as sequences are.
+void SegmentRunner::write_events(int64_t first_window, std::vector<RowCounts>& counts) {
+  const auto& inputs = environment_.inputs;
+  if (!inputs.job.measures(Site::kResidual)) return;
+  std::sort(events_.begin(), events_.end(), comes_before);
+  std::set<int64_t> tokens;
+  for (const auto& event : events_) {
+    const int64_t window = event.sequence - first_window;
+    auto& of_microbatch = counts[window / inputs.segments.windows_per_microbatch];
+    ++of_microbatch.events;
+    const bool has_row = inputs.job.output.per_token == PerToken::kMassive;
+    if (has_row && tokens.insert(event.token).second) ++of_microbatch.rows;
   }
-  std::sort(all.begin(), all.end(), comes_before);
-  for (auto& column : event_columns(all)) {
-    output_->append(column.path, static_cast<int64_t>(all.size()), std::move(column.values));
+  for (auto& column : event_columns(events_)) {
+    output_->append(column.path, static_cast<int64_t>(events_.size()), std::move(column.values));
   }
-}
-
-/// Commits unless a collective is known to have failed by now: then nothing measured counts.
-void SegmentRunner::commit() {
-  environment_.group.check();
-  if (output_) output_->commit();
-  output_.reset();
 }
 
 Verdict SegmentRunner::run_segment(int64_t number, bool is_last) {
   const auto& inputs = environment_.inputs;
   const auto windows = inputs.segments.segment(number);
-  const auto extents = segment_extents(windows);
-  open_output(number, segment_datasets(inputs.datasets), extents);
-  on_step_ = steps_of(fmt::format("segment {}", number), environment_.folder.on_step);
+  const int members = environment_.group.size(), member = environment_.group.rank();
+  auto counts = owned_counts(inputs, windows, members, member);
+  output_ = environment_.writer.begin_segment(number, inputs.datasets, extents_of(sum_of(counts)));
+  on_step_ = steps_of(fmt::format("segment {}", number), environment_.on_step);
   measurements_.begin_segment();
   events_.clear();
-  token_layers_left_ = extents.at(Axis::kToken) * (inputs.checkpoint.architecture().layers + 1);
-  RowCollector rows(environment_.group, output_.get(), inputs.facts());
+  token_layers_left_ =
+      (inputs.windows.tokens_before(windows.end) - inputs.windows.tokens_before(windows.begin)) *
+      (inputs.checkpoint.architecture().layers + 1);
+  RowCollector rows(*output_, inputs.facts());
   for (const auto block : inputs.segments.blocks(windows, environment_.layout.block_windows)) {
-    const auto labels = label_block(inputs, block, windows.begin, environment_.group.size(),
-                                    environment_.group.rank());
-    write_labels(block, labels);
+    const auto labels = label_block(inputs, block, windows.begin, members, member);
     if (!measure_block(labels, rows, is_last && block.end == windows.end)) {
       output_.reset();
       return verdict_;
     }
   }
   write_fields();
-  write_events();
-  commit();
+  write_events(windows.begin, counts);
+  environment_.group.check();  // where a collective has failed, nothing measured counts
+  environment_.writer.commit(std::move(output_), std::move(counts));
   return verdict_;
 }
 
 Verdict SegmentRunner::run_prompt(const std::string& name, int64_t number, bool is_last) {
   const auto& inputs = environment_.inputs;
-  const auto labels = label_prompt(inputs, inputs.prompts.at(name), environment_.group.size(),
-                                   environment_.group.rank());
-  auto extents = segment_extents({0, 0});
+  const auto labels = label_prompt(inputs, inputs.prompts.at(name), environment_.group.rank());
+  auto extents = extents_of({});
   extents[Axis::kPromptToken] = extents[Axis::kPromptKey] = labels.tokens;
-  open_output(number, capture_datasets(inputs.datasets, name), extents);
+  output_ =
+      environment_.writer.begin_prompt(number, capture_datasets(inputs.datasets, name), extents);
   token_layers_left_ = 0;
   CapturedPrompt prompt(inputs, environment_.group, name, output_.get());
   prompt.write_what_is_known();
   const auto after_layer = [&](int64_t) { return goes_on(); };
   const bool is_done = pass_.run(labels, is_last, {{prompt.listeners()}, after_layer});
-  if (is_done && output_) output_->commit();
+  if (is_done && output_) {
+    output_->finish({});
+    output_->commit();
+  }
   output_.reset();
   return verdict_;
 }

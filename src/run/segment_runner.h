@@ -1,7 +1,7 @@
 // One segment, or one captured prompt: from its windows to its committed file.
 //
-// Every method is collective over the model group. A segment that a stop cuts short leaves nothing
-// behind.
+// Every method is collective over the model group; each member writes the rows that it owns. A
+// segment that a stop cuts short leaves nothing behind.
 #pragma once
 
 #include <string>
@@ -9,11 +9,10 @@
 
 #include "comm/group.h"
 #include "run/block_pass.h"
-#include "run/label_columns.h"
 #include "run/measurements.h"
 #include "run/progress.h"
 #include "run/row_collector.h"
-#include "run/segment_output.h"
+#include "run/segment_writer.h"
 #include "run/stop.h"
 
 namespace actsweep {
@@ -24,8 +23,8 @@ class SegmentRunner {
     const SweepInputs& inputs;
     const SweepLayout& layout;
     const Group& group;
-    IoThread* io;  // null on ranks that do not write
-    SegmentFolder folder;
+    SegmentWriter& writer;
+    StepHook on_step;
     Progress& progress;
   };
 
@@ -40,20 +39,17 @@ class SegmentRunner {
  private:
   bool measure_block(const BlockLabels& labels, RowCollector& rows, bool is_last);
   bool end_layer(int64_t layer, const BlockLabels& labels, RowCollector& rows);
-  void write_labels(WindowRange windows, const BlockLabels& labels);
   void write_fields();
-  void write_events();
-  void commit();
-  Extents segment_extents(WindowRange windows) const;
-  void open_output(int64_t number, const std::vector<Dataset>& datasets, const Extents& extents);
+  void write_events(int64_t first_window, std::vector<RowCounts>& counts);
+  Extents extents_of(const RowCounts& owned) const;
   bool goes_on();
 
   Environment environment_;
   BlockPass& pass_;
   Measurements measurements_;
-  std::unique_ptr<SegmentOutput> output_;
-  std::vector<Event> events_;  // of the segment
-  StepHook on_step_;           // of the segment
+  std::unique_ptr<SegmentOutput> output_;  // null where a captured prompt runs, but on member 0
+  std::vector<Event> events_;              // of the segment
+  StepHook on_step_;                       // of the segment
   StopWatch stop_;
   Verdict verdict_ = Verdict::kGoOn;
   int64_t token_layers_left_ = 0;  // of the segment

@@ -137,9 +137,9 @@ Verdict run_units(const SweepInputs& inputs, const Place& place, const std::vect
   return verdict;
 }
 
-/// Measures a group's units, which `io` goes on to write. Returns the last verdict.
+/// Measures a group's units, which `writer` goes on to write. Returns the last verdict.
 Verdict measure_units(const SweepInputs& inputs, ModelGroup& model, const Place& place,
-                      const Assignment& assignment, IoThread* io) {
+                      const Assignment& assignment, SegmentWriter& writer) {
   spdlog::info("reading the weights");
   const auto on_loaded = [on_step = steps_of("weights", assignment.folder.on_step)](int64_t stage) {
     if (on_step) on_step(fmt::format("stage {} loaded", stage));
@@ -150,8 +150,9 @@ Verdict measure_units(const SweepInputs& inputs, ModelGroup& model, const Place&
   const int64_t tokens = tokens_of(inputs, assignment.units);
   Progress progress(tokens, inputs.checkpoint.architecture().layers + 1, assignment.all_tokens,
                     place.session.rank() == 0);
-  SegmentRunner runner({inputs, assignment.layout, group, io, assignment.folder, progress}, pass,
-                       place.device);
+  SegmentRunner runner(
+      {inputs, assignment.layout, group, writer, assignment.folder.on_step, progress}, pass,
+      place.device);
   auto verdict = Verdict::kGoOn;
   try {
     verdict = run_units(inputs, place, assignment.units, runner);
@@ -170,12 +171,9 @@ Verdict measure_units(const SweepInputs& inputs, ModelGroup& model, const Place&
 Verdict measure(const SweepInputs& inputs, ModelGroup& model, const Place& place,
                 const Assignment& assignment) {
   if (assignment.units.empty()) return Verdict::kGoOn;
-  std::optional<IoThread> io;
-  if (model.group.rank() == 0) io.emplace(static_cast<size_t>(kWriteQueueBytes));
-  const auto verdict = measure_units(inputs, model, place, assignment, io ? &*io : nullptr);
-  agree(model.members.get(), [&] {  // the memory of the model is free by now
-    if (io) io->drain();
-  });
+  SegmentWriter writer(model.group, assignment.folder);
+  const auto verdict = measure_units(inputs, model, place, assignment, writer);
+  writer.finish();  // the memory of the model is free by now
   return verdict;
 }
 

@@ -1,7 +1,7 @@
 """A sweep that is killed at any moment goes on to the same file.
 
 A rank kills itself with SIGKILL at a step named by ACTSWEEP_DIE_AT. 4 ranks: 2 replicas of 2 model
-ranks; ranks 0 and 2 write. 10 segments and a captured prompt, number 10, dealt to the replicas in
+ranks, of which 0 and 2 commit. 10 segments and a captured prompt, number 10, dealt to the replicas in
 turn.
 """
 
@@ -127,6 +127,41 @@ def test_killed_in_a_commit(
     assert (name_of(number) in segments_of(output)) == is_there
     folder = output.with_name("sweep.h5.segments")
     assert len(list(folder.glob(name_of(number) + ".partial-*"))) == (not is_there)
+    resume(job, output, expected)
+
+
+@pytest.mark.parametrize(
+    ("rank", "step", "is_there"),
+    [
+        (1, "segment 2 part 1: written", False),
+        (3, "segment 5 part 1: fsynced", False),
+        (1, "segment 0 part 1: renamed", True),
+        (3, "segment 9 part 1: renamed", True),
+        (1, "segment 8 part 1: committed", True),
+    ],
+)
+def test_killed_in_the_commit_of_a_part(
+    rank: int, step: str, is_there: bool, job: Path, output: Path, expected: Path
+) -> None:
+    """A part alone is no segment: the next run measures it anew."""
+    kill_at(job, rank, step)
+    number = int(step.split()[1])
+    folder = output.with_name("sweep.h5.segments")
+    assert name_of(number) not in segments_of(output)
+    part = name_of(number) + ".part-1"
+    assert (folder / part).exists() == is_there
+    assert len(list(folder.glob(part + ".partial-*"))) == (not is_there)
+    resume(job, output, expected)
+
+
+def test_killed_between_the_parts_and_their_segment(
+    job: Path, output: Path, expected: Path
+) -> None:
+    kill_at(job, 0, "segment 8: fsynced")
+    folder = output.with_name("sweep.h5.segments")
+    (folder / (name_of(8) + ".part-1")).touch()  # of a killed run, whatever it holds
+    (folder / (name_of(4) + ".part-1.partial-node7-12")).write_bytes(b"half")
+    assert name_of(8) not in segments_of(output)
     resume(job, output, expected)
 
 

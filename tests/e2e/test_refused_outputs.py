@@ -97,6 +97,20 @@ def test_damaged_segment(job: Path, tmp_path: Path) -> None:
     refuse(job, OUTPUT_ERROR, str(path))
 
 
+def test_missing_part_of_a_segment(job: Path, tmp_path: Path) -> None:
+    stop_after_a_segment(job)
+    path = tmp_path / "sweep.h5.segments" / "segment-000000.h5.part-1"
+    path.unlink()
+    refuse(job, OUTPUT_ERROR, f"{path}: expected an HDF5 file, found none that can be read")
+
+
+def test_damaged_part_of_a_segment(job: Path, tmp_path: Path) -> None:
+    stop_after_a_segment(job)
+    path = tmp_path / "sweep.h5.segments" / "segment-000000.h5.part-1"
+    os.truncate(path, 1000)
+    refuse(job, OUTPUT_ERROR, str(path))
+
+
 @pytest.mark.parametrize("content", [b"not HDF5", b""])
 def test_other_file_in_its_place(content: bytes, job: Path, tmp_path: Path) -> None:
     (tmp_path / "sweep.h5").write_bytes(content)

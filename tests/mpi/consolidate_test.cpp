@@ -76,6 +76,26 @@ TEST_F(Consolidating, WorksWithoutEventsAndRows) {
   expect_target(sweep);
 }
 
+TEST_F(Consolidating, MembersFilesMakeTheSegment) {
+  for (const int64_t members : {2, 3, 4, 7}) {  // of the last some own nothing
+    for (const auto per_token : {PerToken::kAll, PerToken::kMassive}) {
+      SampleSweep sweep;
+      sweep.members = members;
+      sweep.per_token = per_token;
+      expect_target(sweep);
+      TearDown();
+    }
+  }
+}
+
+TEST_F(Consolidating, MembersFilesMayBeMoreThanAreKeptOpen) {
+  SampleSweep sweep;
+  sweep.members = 5;
+  sweep.segment_tokens =
+      std::vector<int64_t>(11, 3216);  // over a chunk's end, the last window alone
+  expect_target(sweep);
+}
+
 TEST_F(Consolidating, RanksWithoutWorkTakePart) {
   SampleSweep sweep;
   sweep.segment_tokens = {kSampleWindow};

@@ -90,6 +90,34 @@ TEST(Consolidation, RefusesPartsThatDoNotAddUp) {
                [&] { assemble(segments.assembly, MPI_COMM_SELF); });
 }
 
+/// Puts another table of micro-batches into a member's file.
+void change_counts(const std::string& path,
+                   const std::function<void(std::vector<RowCounts>&)>& by) {
+  H5File file = H5File::open_for_writing(path, ErrorKind::kOutput);
+  auto counts = read_counts(file);
+  by(counts);
+  ASSERT_GE(H5Ldelete(file.id(), "microbatches", H5P_DEFAULT), 0);
+  write_counts(file, counts);
+  file.close();
+}
+
+TEST(Consolidation, RefusesAMembersFileThatDoesNotFitItsMicrobatches) {
+  SampleSweep sweep = small();
+  sweep.members = 2;
+  Segments segments(sweep);
+  const std::string part = segments.assembly.parts[1] + ".part-1";
+  change_counts(part, [](auto& counts) { counts.front().tokens += kSampleWindow; });
+  expect_error(ErrorKind::kOutput, {part, "not as long as its micro-batches together"},
+               [&] { assemble(segments.assembly, MPI_COMM_SELF); });
+  change_counts(part, [](auto& counts) { counts.pop_back(); });
+  expect_error(ErrorKind::kOutput, {part, "has 1 micro-batches, its segment has 2"},
+               [&] { assemble(segments.assembly, MPI_COMM_SELF); });
+  std::filesystem::remove(part);
+  expect_error(ErrorKind::kOutput, {part, "No such file"},
+               [&] { assemble(segments.assembly, MPI_COMM_SELF); });
+  EXPECT_FALSE(std::filesystem::exists(segments.assembly.target));
+}
+
 TEST(Consolidation, RefusesAPartWithoutADataset) {
   Segments segments(small());
   segments.assembly.datasets.push_back({"residual/extra",

@@ -47,6 +47,25 @@ TEST(IoThread, SubmitBlocksWhileTheQueueIsFull) {
   io.drain();
 }
 
+TEST(IoThread, WaitsForWhatATaskBringsAboutAndNotForThoseBehind) {
+  std::promise<void> gate;
+  std::atomic<bool> is_done = false;
+  IoThread io(100);
+  io.submit(1, [&] { is_done = true; });
+  io.submit(1, [opened = gate.get_future().share()] { opened.wait(); });
+  io.wait_until([&] { return is_done.load(); });
+  EXPECT_TRUE(is_done);
+  gate.set_value();
+  io.drain();
+}
+
+TEST(IoThread, WaitingEndsWithAFailure) {
+  IoThread io(100);
+  io.submit(1, [] { fail(ErrorKind::kOutput, "the disk is full"); });
+  io.wait_until([] { return false; });
+  EXPECT_TRUE(io.failed());
+}
+
 TEST(IoThread, TaskLargerThanTheLimitStillRuns) {
   IoThread io(10);
   std::atomic<int> runs = 0;

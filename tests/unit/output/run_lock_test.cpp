@@ -321,6 +321,24 @@ TEST_F(Locked, UnfinishedFilesOfKilledRunsAreRemoved) {
   EXPECT_EQ(exist(others), 3);
 }
 
+TEST_F(Locked, PartsWithoutTheirSegmentAreRemoved) {
+  const std::string segments = segment_folder(output_) + "/";
+  fs::create_directories(segments);
+  const std::vector<std::string> removed = {"segment-000001.h5.part-1", "segment-000001.h5.part-12",
+                                            "segment-000001.h5.part-2.partial-node7-12",
+                                            "segment-000004.h5.part-1.partial"};
+  const std::vector<std::string> kept = {"segment-000002.h5.part-1",  // of another shard
+                                         "segment-000004.h5",        "segment-000004.h5.part-1",
+                                         "segment-000001.h5.part-x", "segment-000001.h5.part-1.txt",
+                                         "segment-000001.part-1"};
+  for (const auto& names : {removed, kept}) {
+    for (const auto& name : names) std::ofstream(segments + name) << "x";
+  }
+  remove_unfinished(output_, {1, 3});
+  for (const auto& name : removed) EXPECT_FALSE(fs::exists(segments + name)) << name;
+  for (const auto& name : kept) EXPECT_TRUE(fs::exists(segments + name)) << name;
+}
+
 TEST(Process, NamesOfUnfinishedFilesAreItsOwn) {
   const std::string mine = partial_of("/x/sweep.h5");
   EXPECT_THAT(mine, HasSubstr("/x/sweep.h5.partial-"));

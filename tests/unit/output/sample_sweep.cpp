@@ -136,58 +136,6 @@ std::map<std::string, std::vector<std::byte>> sample_constants() {
   return constants;
 }
 
-std::string write_capture(const SampleSweep& sweep, const std::string& prompt, int64_t number,
-                          int64_t tokens) {
-  Extents extents = sample_extents(sweep, 0);
-  extents[Axis::kPromptToken] = tokens;
-  const auto datasets = capture_datasets(declare_datasets(sample_job(sweep)), prompt);
-  SegmentFile part(sweep.folder, number, datasets, extents,
-                   {{"identity", std::string("{}")}, {"device", std::string("cpu")}});
-  for (const auto& dataset : datasets) {
-    const std::vector<hsize_t> shape = shape_of(dataset, extents);
-    std::vector<std::byte> values;
-    for_each_index(shape, [&](const auto& index) {
-      push(values, dataset.type, static_cast<double>(scrambled(dataset.path, index) % 50));
-    });
-    part.write(dataset.path, std::vector<int64_t>(shape.size(), 0), {shape.begin(), shape.end()},
-               values.data());
-  }
-  part.commit();
-  return part.path();
-}
-
-std::string write_segment(const SampleSweep& sweep, int64_t number, int64_t first_token) {
-  const int64_t tokens = sweep.segment_tokens[static_cast<size_t>(number)];
-  const auto datasets = segment_datasets(declare_datasets(sample_job(sweep)));
-  Extents extents = sample_extents(sweep, tokens);
-  extents.erase(Axis::kEvent);
-  extents.erase(Axis::kRow);
-  SegmentFile file(
-      sweep.folder, number, datasets, extents,
-      {{"identity", identity_of(sample_job(sweep)).dump()}, {"device", std::string("cpu")}});
-  for (const auto& dataset : datasets) {
-    std::vector<std::byte> values =
-        sample_values(sweep, dataset, sweep.first_token + first_token, tokens);
-    if (sweep.first_token > 0 && (dataset.index_of || dataset.counts_documents)) {
-      const int64_t before = dataset.index_of
-                                 ? per_axis(sweep, *dataset.index_of, sweep.first_token)
-                                 : sweep.first_token / kSampleDocument;
-      auto* numbers = reinterpret_cast<int64_t*>(values.data());
-      for (size_t i = 0; i < values.size() / sizeof(int64_t); ++i) numbers[i] -= before;
-    }
-    const auto axis = concatenation_axis(dataset);
-    if (axis && has_unknown_length(dataset.axes[*axis])) {
-      file.append(dataset.path, per_axis(sweep, dataset.axes[*axis], tokens), values.data());
-    } else {
-      const std::vector<hsize_t> shape = shape_of(dataset, extents);
-      file.write(dataset.path, std::vector<int64_t>(shape.size(), 0), {shape.begin(), shape.end()},
-                 values.data());
-    }
-  }
-  file.commit();
-  return file.path();
-}
-
 }  // namespace
 
 Job sample_job(const SampleSweep& sweep) {
@@ -235,17 +183,25 @@ std::vector<std::byte> sample_values(const SampleSweep& sweep, const Dataset& da
   return values;
 }
 
-std::vector<std::string> write_sample_segments(const SampleSweep& sweep) {
-  std::vector<std::string> paths;
-  int64_t first_token = 0;
-  for (size_t number = 0; number < sweep.segment_tokens.size(); ++number) {
-    paths.push_back(write_segment(sweep, static_cast<int64_t>(number), first_token));
-    first_token += sweep.segment_tokens[number];
+std::string write_sample_capture(const SampleSweep& sweep, const std::string& prompt,
+                                 int64_t number, int64_t tokens) {
+  Extents extents = sample_extents(sweep, 0);
+  extents[Axis::kPromptToken] = tokens;
+  const auto datasets = capture_datasets(declare_datasets(sample_job(sweep)), prompt);
+  SegmentFile part(sweep.folder, {number}, datasets, extents,
+                   {{"identity", std::string("{}")}, {"device", std::string("cpu")}});
+  for (const auto& dataset : datasets) {
+    const std::vector<hsize_t> shape = shape_of(dataset, extents);
+    std::vector<std::byte> values;
+    for_each_index(shape, [&](const auto& index) {
+      push(values, dataset.type, static_cast<double>(scrambled(dataset.path, index) % 50));
+    });
+    part.write(dataset.path, std::vector<int64_t>(shape.size(), 0), {shape.begin(), shape.end()},
+               values.data());
   }
-  const auto next = static_cast<int64_t>(sweep.segment_tokens.size());
-  paths.push_back(write_capture(sweep, "summer", next, 7));
-  paths.push_back(write_capture(sweep, "long", next + 1, 33));
-  return paths;
+  part.finish({});
+  part.commit();
+  return part.path();
 }
 
 Assembly sample_assembly(const SampleSweep& sweep, const std::vector<std::string>& parts,

@@ -30,7 +30,7 @@ const std::vector<Dataset> kDatasets = {
 constexpr int64_t kLayers = 2;
 
 SegmentFile open_segment(const std::string& folder, int64_t number, int64_t tokens) {
-  return SegmentFile(folder, number, kDatasets, {{Axis::kLayer, kLayers}, {Axis::kToken, tokens}},
+  return SegmentFile(folder, {number}, kDatasets, {{Axis::kLayer, kLayers}, {Axis::kToken, tokens}},
                      {{"identity", std::string("{\"a\":1}")}, {"device", std::string("cpu")}});
 }
 
@@ -49,6 +49,11 @@ void fill(SegmentFile& segment, int64_t tokens) {
   segment.write("loss/nll_sum", {}, {}, &nll);
 }
 
+void commit(SegmentFile& segment) {
+  segment.finish({});
+  segment.commit();
+}
+
 std::vector<std::string> names_in(const std::string& folder) {
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
@@ -62,7 +67,7 @@ TEST(SegmentFile, CommittedSegmentHoldsWhatWasWritten) {
   const TemporaryFolder folder;
   SegmentFile segment = open_segment(folder.path(), 12, 10);
   fill(segment, 10);
-  segment.commit();
+  commit(segment);
   EXPECT_EQ(names_in(folder.path()), std::vector<std::string>{"segment-000012.h5"});
 
   const H5File file = H5File::open(folder / "segment-000012.h5", ErrorKind::kOutput);
@@ -84,7 +89,7 @@ TEST(SegmentFile, AppendedPartsLieEndToEndAlongTheirAxis) {
   segment.append("residual/row_norm", 1, second.data());
   const std::vector<int64_t> tokens = {5, 6};
   segment.append("massive/token", 2, tokens.data());
-  segment.commit();
+  commit(segment);
 
   const H5File file = H5File::open(segment.path(), ErrorKind::kOutput);
   const H5Dataset rows = file.dataset("residual/row_norm");
@@ -109,11 +114,32 @@ TEST(SegmentFile, MissingValuesAreAMistakeThatNamesTheDataset) {
   const TemporaryFolder folder;
   SegmentFile segment = open_segment(folder.path(), 3, 10);
   try {
-    segment.commit();
+    segment.finish({});
     ADD_FAILURE() << "committed without values";
   } catch (const std::logic_error& error) {
     EXPECT_THAT(error.what(), testing::HasSubstr("of loss/nll_sum"));
   }
+}
+
+TEST(SegmentFile, MicrobatchesThatDoNotAddUpToItsRowsAreAMistake) {
+  const TemporaryFolder folder;
+  SegmentFile segment = open_segment(folder.path(), 3, 10);
+  fill(segment, 10);
+  EXPECT_THROW(segment.finish(std::vector<RowCounts>{{.tokens = 4}, {.tokens = 5}}),
+               std::logic_error);
+}
+
+TEST(SegmentFile, CountsOfItsMicrobatchesComeBack) {
+  const TemporaryFolder folder;
+  SegmentFile segment = open_segment(folder.path(), 3, 10);
+  fill(segment, 10);
+  const std::vector<RowCounts> counts = {{.tokens = 4}, {.tokens = 0}, {.tokens = 6}};
+  segment.finish(counts);
+  segment.commit();
+  const H5File file = H5File::open(segment.path(), ErrorKind::kOutput);
+  EXPECT_EQ(members_of(file), 1);
+  ASSERT_TRUE(has_counts(file));
+  EXPECT_EQ(read_counts(file), counts);
 }
 
 TEST(SegmentFile, CommitAnnouncesEachStepAfterItIsDone) {
@@ -121,13 +147,15 @@ TEST(SegmentFile, CommitAnnouncesEachStepAfterItIsDone) {
   SegmentFile segment = open_segment(folder.path(), 7, 4);
   fill(segment, 4);
   std::vector<std::string> steps;
-  segment.commit([&](std::string_view step) {
+  const auto note = [&](std::string_view step) {
     steps.emplace_back(step);
     const bool is_renamed = steps.size() >= 3;
     EXPECT_EQ(std::filesystem::exists(folder / "segment-000007.h5"), is_renamed) << step;
     EXPECT_NE(std::filesystem::exists(partial_of(folder / "segment-000007.h5")), is_renamed)
         << step;
-  });
+  };
+  segment.finish({}, note);
+  segment.commit(note);
   EXPECT_EQ(steps, (std::vector<std::string>{"written", "fsynced", "renamed", "committed"}));
 }
 
@@ -160,7 +188,7 @@ TEST(SegmentFile, FullDiskDuringTheCommitIsAnOutputErrorAndLeavesNoFile) {
     fill(segment, 10);
     const FileSizeLimit limit(std::filesystem::file_size(partial_of(segment.path())));
     expect_error(ErrorKind::kOutput, {"segment-000000.h5.partial", "File too large"},
-                 [&] { segment.commit(); });
+                 [&] { segment.finish({}); });
   }
   EXPECT_TRUE(names_in(folder.path()).empty());
 }
@@ -170,7 +198,7 @@ TEST(FoundSegments, AreListedByNumberWithTheirIdentity) {
   for (const int64_t number : {10, 2}) {
     SegmentFile segment = open_segment(folder.path(), number, 4);
     fill(segment, 4);
-    segment.commit();
+    commit(segment);
   }
   std::ofstream(folder / "segment-000004.h5.partial") << "half";
   const auto found = find_segments(folder.path());
@@ -192,7 +220,7 @@ TEST(FoundSegments, TruncatedSegmentIsAnErrorThatNamesIt) {
   const TemporaryFolder folder;
   SegmentFile segment = open_segment(folder.path(), 5, 1000);
   fill(segment, 1000);
-  segment.commit();
+  commit(segment);
   std::filesystem::resize_file(segment.path(), std::filesystem::file_size(segment.path()) - 100);
   expect_error(ErrorKind::kOutput, {"segment-000005.h5", "truncated file"},
                [&] { find_segments(folder.path()); });
@@ -202,17 +230,67 @@ TEST(FoundSegments, SegmentUnderAnotherNumberIsAnErrorThatNamesIt) {
   const TemporaryFolder folder;
   SegmentFile segment = open_segment(folder.path(), 5, 4);
   fill(segment, 4);
-  segment.commit();
+  commit(segment);
   std::filesystem::rename(segment.path(), folder / "segment-000006.h5");
   expect_error(ErrorKind::kOutput, {"segment-000006.h5", "holds segment 5"},
                [&] { find_segments(folder.path()); });
+}
+
+/// A segment of three members in a folder of its own.
+struct InParts {
+  InParts() {
+    for (const int64_t member : {2, 1, 0}) write(member, "{}");
+  }
+  void write(int64_t member, const std::string& identity, int64_t number = 7) const {
+    SegmentFile file(folder.path(), {number, member, 3}, {}, {},
+                     {{"identity", identity}, {"device", std::string("cpu")}});
+    commit(file);
+  }
+  void expect_refused(const std::vector<std::string>& words) const {
+    expect_error(ErrorKind::kOutput, words, [&] { find_segments(folder.path()); });
+  }
+  TemporaryFolder folder;
+  std::string part = folder / "segment-000007.h5.part-2";
+};
+
+TEST(FoundSegments, PartsLieBesideTheirSegmentAndAreNone) {
+  const InParts segment;
+  EXPECT_EQ(names_in(segment.folder.path()),
+            (std::vector<std::string>{"segment-000007.h5", "segment-000007.h5.part-1",
+                                      "segment-000007.h5.part-2"}));
+  EXPECT_EQ(find_segments(segment.folder.path()).size(), 1u);
+}
+
+TEST(FoundSegments, MissingPartIsAnErrorThatNamesIt) {
+  const InParts segment;
+  std::filesystem::remove(segment.part);
+  segment.expect_refused({segment.part, "No such file"});
+}
+
+TEST(FoundSegments, TruncatedPartIsAnErrorThatNamesIt) {
+  const InParts segment;
+  std::filesystem::resize_file(segment.part, std::filesystem::file_size(segment.part) - 10);
+  segment.expect_refused({segment.part, "truncated file"});
+}
+
+TEST(FoundSegments, PartOfAnotherJobIsAnErrorThatNamesIt) {
+  const InParts segment;
+  segment.write(2, "{\"a\":1}");
+  segment.expect_refused({segment.part, "made by another job than its segment"});
+}
+
+TEST(FoundSegments, PartOfAnotherSegmentIsAnErrorThatNamesIt) {
+  const InParts segment;
+  segment.write(1, "{}", 8);
+  std::filesystem::rename(segment.folder / "segment-000008.h5.part-1", segment.part);
+  segment.expect_refused({segment.part, "holds part 1 of segment 8, expected part 2 of segment 7"});
 }
 
 TEST(FoundSegments, LeaveOutWhatAKilledWriterLeftBehind) {
   const TemporaryFolder folder;
   SegmentFile segment = open_segment(folder.path(), 5, 4);
   fill(segment, 4);
-  segment.commit();
+  commit(segment);
   std::ofstream(folder / "segment-000004.h5.partial") << "half";
   const auto found = find_segments(folder.path());
   ASSERT_EQ(found.size(), 1u);
