@@ -6,6 +6,8 @@
 #include "base/error.h"
 #include "kernels/ops.h"
 #include "kernels/ops_kernels.h"
+#include "kernels/weighted_rows.h"
+#include "kernels/weighted_rows_kernels.h"
 
 namespace actsweep::cuda {
 namespace {
@@ -98,6 +100,20 @@ void gate(const at::Tensor& gate_up, Activation activation, at::Tensor& hidden) 
 void activate(at::Tensor& hidden, Activation activation) {
   const ActivateCall call = {hidden.size(0), hidden.size(1), activation, false};
   activate_rows(call, rows_of(hidden), rows_of(hidden), stream_of(hidden));
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
+}
+
+void add_weighted(at::Tensor& sum, const WeightedRows& rows) {
+  ensure(sum.is_contiguous() && rows.values.is_contiguous() && rows.places_of.is_contiguous(),
+         "kernels take rows without gaps");
+  const WeightedCall call = {sum.size(0),
+                             sum.size(1),
+                             rows.places_of.size(1),
+                             rows.first,
+                             rows.values.size(0),
+                             rows.weight.const_data_ptr<float>(),
+                             rows.places_of.const_data_ptr<int64_t>()};
+  add_weighted_rows(call, rows_of(rows.values), sum.mutable_data_ptr<float>(), stream_of(sum));
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 

@@ -1,0 +1,34 @@
+// Rows that are weighted and added to a sum, each row's in a fixed order: what routed experts give.
+//
+// On CPU tensors: a vectorised kernel, threaded over rows. On CUDA tensors: a CUDA kernel. Under
+// `aten`: ATen's operators, with the same bits. A product is rounded before it is added.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace actsweep {
+
+/// A run of a list of rows, and which of the list each row of the sum takes.
+struct WeightedRows {
+  at::Tensor values;     // [count, C] of any dtype: places [first, first + count) of the list
+  int64_t first = 0;     // of the list
+  at::Tensor weight;     // [list] float32
+  at::Tensor places_of;  // [n, k] int64: places in the list, rising in each row
+};
+
+/// sum [n, C] float32 += weight * value of the places that the run holds, in rising order.
+void add_weighted(at::Tensor& sum, const WeightedRows& rows);
+
+namespace aten {
+void add_weighted(at::Tensor& sum, const WeightedRows& rows);
+}
+namespace cpu {
+void add_weighted(at::Tensor& sum, const WeightedRows& rows);
+}
+namespace cuda {
+void add_weighted(at::Tensor& sum, const WeightedRows& rows);
+}
+
+}  // namespace actsweep
