@@ -11,6 +11,7 @@
 
 #include "checkpoint/architecture.h"
 #include "kernels/rotary.h"
+#include "kernels/weighted_rows.h"
 
 namespace actsweep {
 
@@ -56,6 +57,8 @@ struct RowOps {
   void (*gate)(const at::Tensor& gate_up, Activation activation, at::Tensor& hidden);
   /// hidden [n, F] in place.
   void (*activate)(at::Tensor& hidden, Activation activation);
+  /// sum [n, C] float32 += weight * value of the places that the run holds, in rising order.
+  void (*add_weighted)(at::Tensor& sum, const WeightedRows& rows);
 };
 
 extern const RowOps kCpuRowOps;

@@ -98,6 +98,7 @@ constinit const RowOps kAtenRowOps = {
     .rotate = aten::rotate,
     .gate = aten::gate,
     .activate = aten::activate,
+    .add_weighted = add_weighted_by_aten,
 };
 
 }  // namespace actsweep

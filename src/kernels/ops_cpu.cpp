@@ -336,6 +336,7 @@ constinit const RowOps kCpuRowOps = {
     .rotate = cpu::rotate,
     .gate = cpu::gate,
     .activate = cpu::activate,
+    .add_weighted = add_weighted_on_cpu,
 };
 
 }  // namespace actsweep

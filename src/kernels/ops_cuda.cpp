@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "kernels/ops.h"
 #include "kernels/ops_kernels.h"
+#include "kernels/weighted_rows_kernels.h"
 
 namespace actsweep::cuda {
 namespace {
@@ -99,6 +100,20 @@ void activate(at::Tensor& hidden, Activation activation) {
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
+void add_weighted(at::Tensor& sum, const WeightedRows& rows) {
+  ensure(sum.is_contiguous() && rows.values.is_contiguous() && rows.places_of.is_contiguous(),
+         "kernels take rows without gaps");
+  const WeightedCall call = {sum.size(0),
+                             sum.size(1),
+                             rows.places_of.size(1),
+                             rows.first,
+                             rows.values.size(0),
+                             rows.weight.const_data_ptr<float>(),
+                             rows.places_of.const_data_ptr<int64_t>()};
+  add_weighted_rows(call, rows_of(rows.values), sum.mutable_data_ptr<float>(), stream_of(sum));
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
+}
+
 }  // namespace
 }  // namespace actsweep::cuda
 
@@ -113,6 +128,7 @@ constinit const RowOps kCudaRowOps = {
     .rotate = cuda::rotate,
     .gate = cuda::gate,
     .activate = cuda::activate,
+    .add_weighted = cuda::add_weighted,
 };
 
 }  // namespace actsweep

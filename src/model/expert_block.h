@@ -9,7 +9,7 @@
 #include <cstdint>
 
 #include "checkpoint/architecture.h"
-#include "model/mlp.h"
+#include "model/experts.h"
 
 namespace actsweep {
 

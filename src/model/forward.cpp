@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "kernels/product.h"
+#include "model/mlp.h"
 #include "model/norms.h"
 
 namespace actsweep {
@@ -90,6 +91,7 @@ void Forward::project_mlp(const StageWeights& weights, const LayerView& view,
                           const at::Tensor& gathered, int64_t rows, ExpertRows& experts) {
   if (architecture_.has_experts(view.layer)) {
     experts.routing = route(architecture_, weights, gathered);
+    experts.order = order_by_expert(experts.routing, architecture_.experts.count);
     experts.input.copy_(gathered);
   }
   auto partial = workspace_.partial(rows);

@@ -11,7 +11,7 @@
 #include "comm/group.h"
 #include "kernels/ops.h"
 #include "model/attention_heads.h"
-#include "model/mlp.h"
+#include "model/experts.h"
 #include "model/workspace.h"
 #include "weights/share.h"
 #include "weights/stage.h"

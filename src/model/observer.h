@@ -3,6 +3,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 #include "job/job.h"
 #include "kernels/attention.h"
 
@@ -17,17 +19,23 @@ struct AttentionView {
   const at::Tensor& output_weight;  // [C, query heads * D] of the output projection
 };
 
-/// What one routed expert of this rank gives for the gathered rows that chose it.
-struct ExpertView {
-  int64_t layer;             // 0-based
-  int64_t expert;            // of all of the layer
-  const at::Tensor& row;     // [rows] int64: which of the gathered rows
-  const at::Tensor& input;   // [rows, C]
-  const at::Tensor& hidden;  // [rows, neurons of an expert], input of its down projection
-  const at::Tensor& output;  // [rows, C], before its weight
+/// What some routed experts of this rank give for the gathered rows that chose them. Of the i-th of
+/// them are rows [first[i], first[i + 1]) of `row` and `output`, and as many rows of `input` and
+/// `hidden` from begin[i] on.
+struct ExpertsView {
+  int64_t layer;                      // 0-based
+  int64_t first_expert;               // of all of the layer; the others follow
+  const std::vector<int64_t>& first;  // [experts + 1]
+  const std::vector<int64_t>& begin;  // [experts or more]
+  const at::Tensor& row;              // [rows] int64: which of the gathered rows; an expert's rise
+  const at::Tensor& input;            // [places, C]
+  const at::Tensor& hidden;  // [places, neurons of an expert], input of the down projections
+  const at::Tensor& output;  // [rows, C], before their weights
+
+  int64_t experts() const { return static_cast<int64_t>(first.size()) - 1; }
 };
 
-/// Every method but see_expert is called by all members of the model group alike, so it may be
+/// Every method but see_experts is called by all members of the model group alike, so it may be
 /// collective. A tensor is valid during the call alone.
 class LayerObserver {
  public:
@@ -39,7 +47,7 @@ class LayerObserver {
   virtual void see(Site site, int64_t layer, const at::Tensor& rows) = 0;
   virtual void see_attention(const AttentionView& view) = 0;
   virtual bool wants_experts() const = 0;
-  virtual void see_expert(const ExpertView& view) = 0;
+  virtual void see_experts(const ExpertsView& view) = 0;
 };
 
 /// A layer's way to its observer; shows nothing without one.

@@ -97,9 +97,12 @@ int64_t observed_bytes(const SweepFacts& facts, const ModelShare& share,
   int64_t bytes = shape.owned_rows * owned * 4;
   if (shape.members > 1) bytes += 2 * shape.gathered_rows() * slice * 4;
   if (facts.job.sees_gathered_rows()) {
-    // Log-sum-exp and entropy; one sequence's queries, keys and values in float32 and their copies.
+    // Log-sum-exp and entropy; queries in float32 and the norms of values; one sequence's queries,
+    // keys and values in float32 and their copies.
     const int64_t heads = share.query_heads.size();
     bytes += shape.gathered_rows() * heads * 2 * 4;
+    if (shape.dtype != at::kFloat) bytes += shape.gathered_rows() * heads * a.head_width * 4;
+    bytes += shape.gathered_rows() * share.key_heads.size() * 8;
     bytes += 6 * facts.job.corpus.sequence_length * heads * a.head_width * 4;
   }
   if (statistics.value_updates) {

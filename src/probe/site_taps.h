@@ -21,7 +21,7 @@ class SiteTaps : public LayerObserver {
     std::vector<Site> slices;  // shown as they are, in the layout of probe/site.h
     std::function<void(Site site, int64_t layer, const at::Tensor& rows)> on_slice;
     std::function<void(const AttentionView& view)> on_attention;  // empty: not asked for
-    std::function<void(const ExpertView& view)> on_expert;        // empty: not asked for
+    std::function<void(const ExpertsView& view)> on_experts;      // empty: not asked for
 
     bool wants(Site site) const;  // a tap of it
   };
@@ -38,8 +38,8 @@ class SiteTaps : public LayerObserver {
   bool wants_attention() const override { return static_cast<bool>(listeners_.on_attention); }
   void see(Site site, int64_t layer, const at::Tensor& rows) override;
   void see_attention(const AttentionView& view) override { listeners_.on_attention(view); }
-  bool wants_experts() const override { return static_cast<bool>(listeners_.on_expert); }
-  void see_expert(const ExpertView& view) override { listeners_.on_expert(view); }
+  bool wants_experts() const override { return static_cast<bool>(listeners_.on_experts); }
+  void see_experts(const ExpertsView& view) override { listeners_.on_experts(view); }
 
  private:
   const Architecture& a_;

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "stats/attention_scores.h"
+#include "stats/sequence_groups.h"
 #include "weights/share.h"
 
 namespace actsweep {
@@ -21,16 +22,18 @@ CapturedAttention captured_attention(const Architecture& architecture, const Gro
   const auto options = view.output_weight.options().dtype(at::kFloat);
   CapturedAttention whole = {at::zeros({architecture.heads, tokens, tokens}, options),
                              at::zeros({architecture.heads, tokens, tokens}, options)};
-  const auto positions = at::arange(tokens, options.dtype(at::kLong));
+  const auto& shape = view.call.shape;
+  const auto prompt = first_sequence(tokens, options.device());
+  const auto queries = all_queries(shape, prompt);
   if (mine.size() > 0) {
-    const auto scores = scores_on(view, sequence_heads(view, 0, tokens), positions);
-    whole.logit.narrow(0, mine.begin, mine.size()).copy_(scores.score);
-    whole.probability.narrow(0, mine.begin, mine.size()).copy_(scores.probability);
+    const auto scores = scores_on(GatheredHeads(view), prompt, queries);
+    whole.logit.narrow(0, mine.begin, mine.size()).copy_(scores.score.squeeze(0));
+    whole.probability.narrow(0, mine.begin, mine.size()).copy_(scores.probability.squeeze(0));
   }
   group.all_reduce(whole.logit, Reduction::kSum);
   group.all_reduce(whole.probability, Reduction::kSum);
-  const auto hidden = visible_keys(view.call.shape, tokens, positions).logical_not();
-  whole.logit.masked_fill_(hidden.unsqueeze(0), std::numeric_limits<float>::quiet_NaN());
+  whole.logit.masked_fill_(hidden_keys(shape, prompt, queries),
+                           std::numeric_limits<float>::quiet_NaN());
   return whole;
 }
 

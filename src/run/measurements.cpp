@@ -22,10 +22,10 @@ Measurements::Measurements(const SweepInputs& inputs, const Group& group, at::De
     : inputs_(inputs),
       group_(group),
       device_(device),
+      share_(share_of(inputs.checkpoint.architecture(), group.size(), group.rank())),
       key_sets_(inputs.job.statistics.attention, inputs.earlier_events.positions) {
   const auto& statistics = inputs.job.statistics;
   const auto extents = all_extents(inputs);
-  const auto share = share_of(inputs.checkpoint.architecture(), group.size(), group.rank());
   const auto add = [&](auto& slot, const auto&... arguments) {
     all_.push_back(&slot.emplace(arguments...));
   };
@@ -34,9 +34,11 @@ Measurements::Measurements(const SweepInputs& inputs, const Group& group, at::De
   }
   if (statistics.loss) add(loss_, inputs.job, device);
   if (!inputs.job.interventions.empty()) add(interventions_, inputs.job, device);
-  if (key_sets_.count() > 0) add(attention_, key_sets_, share, extents, device);
-  if (statistics.value_updates) add(value_updates_, key_sets_, group, share, extents, device);
-  if (statistics.query_key) add(query_key_, share, extents, device);
+  if (key_sets_.count() > 0) add(attention_, key_sets_.count(), share_, extents, device);
+  if (statistics.value_updates) {
+    add(value_updates_, key_sets_.count(), group, share_, extents, device);
+  }
+  if (statistics.query_key) add(query_key_, share_, extents, device);
   if (statistics.experts) add(experts_, statistics.expert_inputs, extents, device);
 }
 
@@ -48,8 +50,21 @@ void Measurements::begin_block(const BlockLabels& labels, RowCollector& rows) {
   labels_ = &labels;
   rows_ = &rows;
   events_.clear();
-  sequences_.clear();
-  for (const auto& members : labels.members) sequences_.push_back(gathered_sequences(members));
+  batches_.clear();
+  if (!attention_ && !query_key_ && !experts_) return;
+  for (const auto& members : labels.members) add_batch(members);
+}
+
+void Measurements::add_batch(const std::vector<OwnedRows>& members) {
+  auto& batch = *batches_.emplace_back(std::make_unique<Batch>());
+  batch.sequences = gathered_sequences(members, device_);
+  const auto grouping = Grouping::of(device_);
+  const int64_t width = inputs_.checkpoint.architecture().head_width;
+  if (attention_ && share_.query_heads.size() > 0) {
+    const GroupTensor heads = {share_.query_heads.size(), width};
+    batch.keys.emplace(key_sets_, batch.sequences, heads, value_updates_.has_value(), grouping);
+  }
+  if (query_key_) batch.query_key.emplace(batch.sequences, share_, width, grouping);
 }
 
 SiteTaps::Listeners Measurements::taps() {
@@ -60,7 +75,9 @@ SiteTaps::Listeners Measurements::taps() {
     taps.on_attention = [this](const AttentionView& view) { see_attention(view); };
   }
   if (experts_) {
-    taps.on_expert = [this](const ExpertView& view) { experts_->update(view, sequences_[batch_]); };
+    taps.on_experts = [this](const ExpertsView& view) {
+      experts_->update(view, batches_[batch_]->sequences.is_token.view({-1}));
+    };
   }
   if (query_key_) taps.slices = {Site::kQuery, Site::kKey, Site::kValue};
   if (value_updates_) taps.slices.push_back(Site::kAttentionOutput);
@@ -132,18 +149,28 @@ void Measurements::gather_events(size_t batch, int64_t layer) {
 }
 
 void Measurements::see_attention(const AttentionView& view) {
-  const auto sequences = finite_sequences(sequences_[batch_], view.qkv, group_);
-  const auto* is_event = is_event_.defined() ? is_event_.const_data_ptr<int64_t>() : nullptr;
-  if (attention_) attention_->update(view, sequences, is_event);
-  if (value_updates_) value_updates_->update(view, sequences, is_event);
-  if (query_key_) query_key_->update_rotated(view, sequences);
+  auto& batch = *batches_[batch_];
+  const auto is_finite = finite_sequences(batch.sequences, view.qkv, group_);
+  std::optional<GatheredHeads> heads;
+  if (attention_ && batch.keys) heads.emplace(view);
+  if (heads) {
+    if (is_event_.defined()) batch.keys->see_events(is_event_.const_data_ptr<int64_t>());
+    attention_->update(*heads, *batch.keys, is_finite);
+  }
+  if (value_updates_) {
+    value_updates_->update(view, heads ? &*heads : nullptr, heads ? &*batch.keys : nullptr,
+                           is_finite);
+  }
+  if (query_key_) query_key_->update_rotated(view, *batch.query_key, is_finite);
 }
 
 void Measurements::see_slice(Site site, int64_t layer, const at::Tensor& rows) {
   if (site == Site::kAttentionOutput) {
     if (value_updates_) value_updates_->finish(layer, rows);
   } else {
-    query_key_->update(site, layer, rows, finite_sequences(sequences_[batch_], rows, group_));
+    const auto& batch = *batches_[batch_];
+    query_key_->update(site, layer, rows, *batch.query_key,
+                       finite_sequences(batch.sequences, rows, group_));
   }
 }
 

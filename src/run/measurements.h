@@ -47,10 +47,12 @@ class Measurements {
   void see_attention(const AttentionView& view);
   void see_slice(Site site, int64_t layer, const at::Tensor& rows);
   void gather_events(size_t batch, int64_t layer);
+  void add_batch(const std::vector<OwnedRows>& members);
 
   const SweepInputs& inputs_;
   const Group& group_;
   at::Device device_;
+  ModelShare share_;
   KeySets key_sets_;
   std::map<Site, SiteStatistics> sites_;
   std::optional<LossStatistics> loss_;
@@ -65,9 +67,14 @@ class Measurements {
   RowCollector* rows_ = nullptr;
   std::vector<Event> events_;
   size_t batch_ = 0;  // whose layer runs
-  std::vector<std::vector<GatheredSequence>>
-      sequences_;        // [micro-batch] where all members' are needed
-  at::Tensor is_event_;  // [gathered rows] int64 on the host
+  /// What all layers of a micro-batch use of its sequences, of all members.
+  struct Batch {
+    GatheredSequences sequences;
+    std::optional<KeyGroups> keys;
+    std::optional<QueryKeyGroups> query_key;
+  };
+  std::vector<std::unique_ptr<Batch>> batches_;  // [micro-batch] where they are needed
+  at::Tensor is_event_;                          // [gathered rows] int64 on the host
 };
 
 }  // namespace actsweep

@@ -1,42 +1,65 @@
-// Scores and probabilities of a sequence's queries on a few of its keys, from the log-sum-exp that
+// Scores and probabilities of queries on a few keys of their sequence, from the log-sum-exp that
 // attention left behind: no T x T tensor is made unless all keys are asked for.
+//
+// The sequences of a group go together.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include "model/observer.h"
+#include "stats/sequence_groups.h"
 
 namespace actsweep {
 
-/// One sequence in this rank's heads, as views of the layer's rows.
-struct SequenceHeads {
-  at::Tensor query;        // [H, n, D] float32
-  at::Tensor key;          // [key/value heads, n, D]
-  at::Tensor value;        // [key/value heads, n, D]
-  at::Tensor key_of;       // [H] int64: the key/value head that each query head reads
-  at::Tensor log_sum_exp;  // [H, n]
+/// This rank's heads of all gathered rows of one layer.
+class GatheredHeads {
+ public:
+  /// Of a view of a rank with heads, which must outlive it.
+  explicit GatheredHeads(const AttentionView& view);
 
-  /// [H, positions, D] float32.
-  at::Tensor keys_at(const at::Tensor& positions) const;
-  at::Tensor values_at(const at::Tensor& positions) const;
+  const AttentionView& view() const { return view_; }
+  int64_t count() const { return view_.call.shape.query_heads; }
+  int64_t width() const { return view_.call.shape.width; }
+  /// Keys and values at the positions of a group: [S', H, k, D] float32.
+  at::Tensor keys_at(const SequenceGroup& group) const;
+  at::Tensor values_at(const SequenceGroup& group) const;
+  /// Values of the sequences of a group: [S', key/value heads, n, D] float32.
+  at::Tensor values_of(const SequenceGroup& group) const;
+  /// [S, T, H, D] float32; on a CPU a sequence begins where a cache line does unless the rows
+  /// themselves are float32.
+  const at::Tensor& queries() const { return queries_; }
+
+ private:
+  at::Tensor at_positions(const SequenceGroup& group, int64_t first_head) const;
+
+  const AttentionView& view_;
+  at::Tensor queries_;
+  at::Tensor key_of_;  // [H] int64: the key/value head that each query head reads
 };
 
-/// Of the sequence in rows [first_row, first_row + length) of a view of a rank with heads.
-SequenceHeads sequence_heads(const AttentionView& view, int64_t first_row, int64_t length);
+/// Queries of a group: those of the whole sequences, or of their second halves.
+struct Queries {
+  int64_t first = 0;    // of a sequence of the group's length
+  int64_t count = 0;    // q
+  at::Tensor position;  // [S', q] int64, in the sequence
+  at::Tensor row;       // [S', q] int64, of all gathered rows
+};
+Queries all_queries(const AttentionShape& shape, const SequenceGroup& group);
+Queries second_half(const AttentionShape& shape, const SequenceGroup& group);
 
 struct KeyScores {
-  at::Tensor score;        // [H, queries, keys]: scaled, capped, biased; of hidden keys too
-  at::Tensor probability;  // [H, queries, keys]; 0 where a key is hidden from the query
+  at::Tensor score;        // [S', H, q, k]: scaled, capped, biased; of hidden keys too
+  at::Tensor probability;  // [S', H, q, k]; 0 where a key is hidden from the query
 };
+/// Of the repeated keys of a padded group both are 0.
+KeyScores scores_on(const GatheredHeads& heads, const SequenceGroup& group, const Queries& queries);
 
-/// Of the queries from `first` on. `positions` [keys] int64 on the view's device.
-KeyScores scores_on(const AttentionView& view, const SequenceHeads& heads,
-                    const at::Tensor& positions, int64_t first = 0);
+/// [S', q, k] bool: the keys that a query does not see, and those repeated.
+at::Tensor hidden_keys(const AttentionShape& shape, const SequenceGroup& group,
+                       const Queries& queries);
 
-/// [n, keys] bool: which keys a query sees.
-at::Tensor visible_keys(const AttentionShape& shape, int64_t length, const at::Tensor& positions);
-
-/// [n] bool: the queries outside a set of keys that see all of it, from the set's positions.
-at::Tensor queries_of(const AttentionShape& shape, int64_t length, const at::Tensor& positions);
+/// [S', q] bool: the queries outside the group's keys that see all of them.
+at::Tensor counted_queries(const AttentionShape& shape, const SequenceGroup& group,
+                           const Queries& queries);
 
 }  // namespace actsweep

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "schema/declare_statistics.h"
 
@@ -11,135 +12,171 @@ namespace {
 
 constexpr int64_t kShortSequence = 64;  // tokens of the sink metric's short form
 
+/// values [S', H, q] float32 summed over the queries that count: [S', H] float64.
+at::Tensor kept_sum(const at::Tensor& values, const at::Tensor& is_counted) {
+  return values.to(at::kDouble).masked_fill(is_counted.logical_not().unsqueeze(1), 0).sum(2);
+}
+
 }  // namespace
 
-struct AttentionStatistics::Sequence {
-  const AttentionView& view;
-  const GatheredSequence& labels;
-  int64_t layer;  // of the file
-  SequenceHeads heads;
-  at::Tensor value_norms;  // [n, key/value heads that this rank counts] float64
+/// A layer and micro-batch: what a sequence gives stands in its row of tensors over all of them.
+struct AttentionStatistics::Layer {
+  const GatheredHeads& heads;
+  const KeyGroups& groups;
+  const at::Tensor& is_finite;
+  int64_t number;  // of the file
 
-  int64_t length() const { return labels.length; }
-  at::Device device() const { return view.qkv.device(); }
-  at::Tensor positions(const std::vector<int64_t>& values) const {
-    return at::tensor(values, at::kLong).to(device());
+  const AttentionShape& shape() const { return heads.view().call.shape; }
+  int64_t sequences() const { return is_finite.size(0); }
+  at::Tensor sums(int64_t columns) const {
+    return at::zeros({sequences(), columns}, is_finite.options().dtype(at::kDouble));
+  }
+  at::Tensor counts() const {
+    return at::zeros({sequences()}, is_finite.options().dtype(at::kLong));
   }
 };
 
-AttentionStatistics::AttentionStatistics(const KeySets& sets, const ModelShare& share,
+AttentionStatistics::AttentionStatistics(size_t sets, const ModelShare& share,
                                          const Extents& extents, at::Device device)
     : sets_(sets), share_(share), fields_(declare_attention(), extents, device) {}
 
 /// This rank's query heads of a field of one layer.
-at::Tensor AttentionStatistics::mine(const char* name, int64_t layer) const {
+at::Tensor AttentionStatistics::mine(const char* name, const Layer& layer) const {
   const auto& heads = share_.query_heads;
-  return fields_.layer(name, layer).narrow(0, heads.begin, heads.size());
+  return fields_.layer(name, layer.number).narrow(0, heads.begin, heads.size());
 }
 
 /// Its key/value heads, without one that the rank before holds as well.
-at::Tensor AttentionStatistics::mine_of_keys(const char* name, int64_t layer) const {
+at::Tensor AttentionStatistics::mine_of_keys(const char* name, const Layer& layer) const {
   const auto& heads = share_.key_heads;
   const int64_t repeated = share_.repeats_first_key ? 1 : 0;
-  return fields_.layer(name, layer).narrow(0, heads.begin + repeated, heads.size() - repeated);
+  return fields_.layer(name, layer.number)
+      .narrow(0, heads.begin + repeated, heads.size() - repeated);
 }
 
 /// Adds to what all heads have in common, at one place of the axis behind the layer's or to its
 /// only value.
-void AttentionStatistics::count(const char* name, int64_t layer, int64_t value, int64_t at) const {
+void AttentionStatistics::count(const char* name, const Layer& layer, const at::Tensor& counts,
+                                int64_t at) const {
   if (!has_first_head(share_)) return;
-  auto field = fields_.layer(name, layer);
-  (at < 0 ? field : field.select(0, at)).add_(value);
+  auto field = fields_.layer(name, layer.number);
+  count_sequences(at < 0 ? field : field.select(0, at), counts, layer.is_finite);
 }
 
-void AttentionStatistics::update(const AttentionView& view,
-                                 const std::vector<GatheredSequence>& sequences,
-                                 const int64_t* is_event) {
-  if (share_.query_heads.size() == 0) return;
-  for (const auto& labels : sequences) {
-    if (labels.length == 0) continue;
-    const auto heads = sequence_heads(view, labels.first_row, labels.length);
-    const Sequence sequence{view, labels, view.layer + 1, heads, value_norms(heads)};
-    add_sets(sequence, is_event);
-    add_sink(sequence);
-    add_entropy(sequence);
-    add_values(sequence);
+void AttentionStatistics::update(const GatheredHeads& heads, const KeyGroups& groups,
+                                 const at::Tensor& is_finite) {
+  const Layer layer{heads, groups, is_finite, heads.view().layer + 1};
+  const auto value_norms = add_values(layer);
+  for (size_t set = 0; set < sets_; ++set) add_set(layer, set, value_norms);
+  add_sink(layer);
+  add_entropy(layer);
+}
+
+void AttentionStatistics::add_set(const Layer& layer, size_t set,
+                                  const at::Tensor& value_norms) const {
+  auto mass = layer.sums(layer.heads.count()), logit = layer.sums(layer.heads.count());
+  auto norms = layer.sums(value_norms.size(2));
+  auto queries = layer.counts(), keys = layer.counts(), sequences = layer.counts();
+  for (const auto& group : layer.groups.set(set)) {
+    const auto all = all_queries(layer.shape(), group);
+    const auto is_counted = counted_queries(layer.shape(), group, all);
+    const auto scores = scores_on(layer.heads, group, all);
+    const auto key_count = group.is_key.sum(1);
+    const auto mean = scores.score.sum(3) / key_count.to(at::kFloat).view({-1, 1, 1});
+    mass.index_copy_(0, group.sequence, kept_sum(scores.probability.sum(3), is_counted));
+    logit.index_copy_(0, group.sequence, kept_sum(mean, is_counted));
+    auto of_keys = value_norms.index_select(0, group.sequence)
+                       .gather(1, group.positions.unsqueeze(2).expand({-1, -1, norms.size(1)}));
+    if (group.is_padded) of_keys.masked_fill_(group.is_key.logical_not().unsqueeze(2), 0);
+    norms.index_copy_(0, group.sequence, of_keys.sum(1));
+    queries.index_copy_(0, group.sequence, is_counted.sum(1));
+    keys.index_copy_(0, group.sequence, key_count);
+    sequences.index_fill_(0, group.sequence, 1);
   }
-}
-
-void AttentionStatistics::add_sets(const Sequence& sequence, const int64_t* is_event) const {
-  for (size_t set = 0; set < sets_.count(); ++set) {
-    const auto positions = sets_.positions(set, sequence.labels, is_event);
-    if (positions.empty()) continue;
-    add_set(sequence, static_cast<int64_t>(set), sequence.positions(positions));
-  }
-}
-
-void AttentionStatistics::add_set(const Sequence& sequence, int64_t set,
-                                  const at::Tensor& positions) const {
-  const int64_t layer = sequence.layer;
-  const auto queries = queries_of(sequence.view.call.shape, sequence.length(), positions);
-  const auto scores = scores_on(sequence.view, sequence.heads, positions);
-  const auto add = [&](const char* name, const at::Tensor& of_queries) {  // [H, n]
-    mine(name, layer)
-        .select(1, set)
-        .add_(of_queries.to(at::kDouble).masked_fill(queries.logical_not(), 0).sum(1));
-  };
-  add("mass_sum", scores.probability.sum(2));
-  add("logit_sum", scores.score.mean(2));
-  count("query_count", layer, queries.sum().item<int64_t>(), set);
-  count("key_count", layer, positions.size(0), set);
-  count("sequence_count", layer, 1, set);
-  mine_of_keys("set_value_norm_sum", layer)
-      .select(1, set)
-      .add_(sequence.value_norms.index_select(0, positions).sum(0));
+  const auto at = static_cast<int64_t>(set);
+  add_sequences(mine("mass_sum", layer).select(1, at), mass, layer.is_finite);
+  add_sequences(mine("logit_sum", layer).select(1, at), logit, layer.is_finite);
+  add_sequences(mine_of_keys("set_value_norm_sum", layer).select(1, at), norms, layer.is_finite);
+  count("query_count", layer, queries, at);
+  count("key_count", layer, keys, at);
+  count("sequence_count", layer, sequences, at);
 }
 
 /// alpha_0 = sum over i of A[i, 0] / T (arXiv 2410.10781).
-void AttentionStatistics::add_sink(const Sequence& sequence) const {
-  const int64_t layer = sequence.layer;
-  const auto probability =
-      scores_on(sequence.view, sequence.heads, sequence.positions({0})).probability.squeeze(2);
-  const auto count_above = [&](const at::Tensor& mass, const char* name) {
-    auto counts = mine(name, layer);
-    for (size_t i = 0; i < kSinkThresholds.size(); ++i) {
-      counts.select(1, static_cast<int64_t>(i)).add_(mass.gt(kSinkThresholds[i]));
-    }
+void AttentionStatistics::add_sink(const Layer& layer) const {
+  auto mass = layer.sums(layer.heads.count()), short_mass = layer.sums(layer.heads.count());
+  auto sequences = layer.counts(), short_sequences = layer.counts();
+  for (const auto& group : layer.groups.first()) {
+    const auto probability =
+        scores_on(layer.heads, group, all_queries(layer.shape(), group)).probability.squeeze(3);
+    const auto sum = kept_sum(probability, group.is_padding().logical_not());
+    mass.index_copy_(0, group.sequence, sum / group.lengths.unsqueeze(1));
+    sequences.index_fill_(0, group.sequence, 1);
+    if (group.length < kShortSequence) continue;
+    const auto is_long = group.lengths.ge(kShortSequence);
+    const auto mean = probability.narrow(2, 0, kShortSequence).to(at::kDouble).mean(2);
+    short_mass.index_copy_(0, group.sequence,
+                           mean.masked_fill(is_long.logical_not().unsqueeze(1), 0));
+    short_sequences.index_copy_(0, group.sequence, is_long.to(at::kLong));
+  }
+  const auto thresholds =
+      at::tensor(std::vector<double>(kSinkThresholds.begin(), kSinkThresholds.end()), at::kDouble)
+          .to(mass.device());
+  const auto count_above = [&](const at::Tensor& masses, const char* name) {
+    const auto is_above =
+        masses.unsqueeze(2).gt(thresholds).logical_and(layer.is_finite.view({-1, 1, 1}));
+    mine(name, layer).add_(is_above.sum(0));
   };
-  const auto mass = probability.to(at::kDouble).mean(1);
-  mine("sink_sum", layer).add_(mass);
+  add_sequences(mine("sink_sum", layer), mass, layer.is_finite);
   count_above(mass, "sink_count");
-  count("sink_sequences", layer, 1);
-  if (sequence.length() < kShortSequence) return;
-  count_above(probability.narrow(1, 0, kShortSequence).to(at::kDouble).mean(1), "sink_count_64");
-  count("sink_sequences_64", layer, 1);
+  count_above(short_mass, "sink_count_64");
+  count("sink_sequences", layer, sequences);
+  count("sink_sequences_64", layer, short_sequences);
 }
 
-void AttentionStatistics::add_entropy(const Sequence& sequence) const {
-  const auto& call = sequence.view.call;
-  const int64_t length = sequence.length();
+void AttentionStatistics::add_entropy(const Layer& layer) const {
+  const auto& call = layer.heads.view().call;
   const bool has_slot = call.scores.sinks.defined() || call.scores.extra_key.defined();
-  const auto row = at::arange(1, length + 1, at::TensorOptions(sequence.device()).dtype(at::kLong));
-  auto slots = call.shape.is_causal ? row : at::full_like(row, length);
-  if (call.shape.window > 0) slots = slots.clamp_max(call.shape.window);
-  slots = slots + (has_slot ? 1 : 0);
-  const auto is_counted = slots.gt(1);
-  const auto entropy = sequence.view.summary.entropy.narrow(0, sequence.labels.first_row, length);
-  const auto share = entropy.to(at::kDouble) / slots.to(at::kDouble).log().unsqueeze(1);
-  mine("entropy_sum", sequence.layer)
-      .add_(share.masked_fill(is_counted.logical_not().unsqueeze(1), 0).sum(0));
-  count("entropy_rows", sequence.layer, is_counted.sum().item<int64_t>());
+  const auto all = layer.heads.view().summary.entropy.view(
+      {layer.sequences(), call.shape.positions, layer.heads.count()});
+  auto sums = layer.sums(layer.heads.count());
+  auto rows = layer.counts();
+  for (const auto& group : layer.groups.first()) {
+    const auto row = at::arange(1, group.length + 1, group.lengths.options()).unsqueeze(0);
+    const auto lengths = group.lengths.unsqueeze(1);
+    auto slots = call.shape.is_causal ? row : lengths.expand({-1, group.length});
+    if (call.shape.window > 0) slots = slots.clamp_max(call.shape.window);
+    slots = slots + (has_slot ? 1 : 0);
+    const auto is_counted = slots.gt(1).logical_and(row.le(lengths));  // [S', n]
+    const auto entropy = all.narrow(1, 0, group.length).index_select(0, group.sequence);
+    const auto share = entropy.to(at::kDouble) / slots.to(at::kDouble).log().unsqueeze(2);
+    sums.index_copy_(0, group.sequence,
+                     share.masked_fill(is_counted.logical_not().unsqueeze(2), 0).sum(1));
+    rows.index_copy_(0, group.sequence, is_counted.sum(1));
+  }
+  add_sequences(mine("entropy_sum", layer), sums, layer.is_finite);
+  count("entropy_rows", layer, rows);
 }
 
-at::Tensor AttentionStatistics::value_norms(const SequenceHeads& heads) const {
+/// The norms of all values: [S, T, key/value heads that this rank counts] float64.
+at::Tensor AttentionStatistics::add_values(const Layer& layer) const {
   const int64_t repeated = share_.repeats_first_key ? 1 : 0;
-  const auto values = heads.value.narrow(0, repeated, heads.value.size(0) - repeated);
-  return at::norm(values.to(at::kFloat), 2, 2).t().to(at::kDouble);
-}
-
-void AttentionStatistics::add_values(const Sequence& sequence) const {
-  mine_of_keys("value_norm_sum", sequence.layer).add_(sequence.value_norms.sum(0));
-  count("token_count", sequence.layer, sequence.length());
+  const int64_t heads = share_.key_heads.size() - repeated;
+  auto norms = at::zeros({layer.sequences(), layer.shape().positions, heads},
+                         layer.is_finite.options().dtype(at::kDouble));
+  auto sums = layer.sums(heads);
+  auto tokens = layer.counts();
+  for (const auto& group : layer.groups.first()) {
+    const auto values = layer.heads.values_of(group).narrow(1, repeated, heads);
+    auto norm = at::norm(values, 2, 3).to(at::kDouble);  // [S', heads, n]
+    if (group.is_padded) norm.masked_fill_(group.is_padding().unsqueeze(1), 0);
+    sums.index_copy_(0, group.sequence, norm.sum(2));
+    norms.narrow(1, 0, group.length).index_copy_(0, group.sequence, norm.transpose(1, 2));
+    tokens.index_copy_(0, group.sequence, group.lengths);
+  }
+  add_sequences(mine_of_keys("value_norm_sum", layer), sums, layer.is_finite);
+  count("token_count", layer, tokens);
+  return norms;
 }
 
 }  // namespace actsweep

@@ -8,40 +8,36 @@
 
 #include <vector>
 
-#include "checkpoint/architecture.h"
-#include "model/observer.h"
 #include "stats/attention_scores.h"
 #include "stats/field_set.h"
-#include "stats/key_sets.h"
+#include "stats/key_groups.h"
 #include "weights/share.h"
 
 namespace actsweep {
 
 class AttentionStatistics : public SegmentFields {
  public:
-  /// `sets` must outlive it. `extents` has the lengths of all axes.
-  AttentionStatistics(const KeySets& sets, const ModelShare& share, const Extents& extents,
+  /// `extents` has the lengths of all axes.
+  AttentionStatistics(size_t sets, const ModelShare& share, const Extents& extents,
                       at::Device device);
 
   void begin_segment() override { fields_.clear(); }
-  /// `is_event` as KeySets::positions takes it.
-  void update(const AttentionView& view, const std::vector<GatheredSequence>& sequences,
-              const int64_t* is_event);
+  /// What a rank with heads sees of a layer and micro-batch. `is_finite` [S] bool: the sequences
+  /// that count.
+  void update(const GatheredHeads& heads, const KeyGroups& groups, const at::Tensor& is_finite);
   std::vector<Field> fields() const override { return fields_.fields(); }
 
  private:
-  struct Sequence;
-  at::Tensor mine(const char* name, int64_t layer) const;
-  at::Tensor mine_of_keys(const char* name, int64_t layer) const;
-  void count(const char* name, int64_t layer, int64_t value, int64_t at = -1) const;
-  void add_sets(const Sequence& sequence, const int64_t* is_event) const;
-  void add_set(const Sequence& sequence, int64_t set, const at::Tensor& positions) const;
-  void add_sink(const Sequence& sequence) const;
-  void add_entropy(const Sequence& sequence) const;
-  void add_values(const Sequence& sequence) const;
-  at::Tensor value_norms(const SequenceHeads& heads) const;
+  struct Layer;
+  at::Tensor mine(const char* name, const Layer& layer) const;
+  at::Tensor mine_of_keys(const char* name, const Layer& layer) const;
+  void count(const char* name, const Layer& layer, const at::Tensor& counts, int64_t at = -1) const;
+  void add_set(const Layer& layer, size_t set, const at::Tensor& value_norms) const;
+  void add_sink(const Layer& layer) const;
+  void add_entropy(const Layer& layer) const;
+  at::Tensor add_values(const Layer& layer) const;
 
-  const KeySets& sets_;
+  size_t sets_;
   ModelShare share_;
   FieldSet fields_;
 };

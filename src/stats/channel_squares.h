@@ -1,15 +1,34 @@
-// Largest magnitude and sum of squares of each channel over chosen rows: what a quantizer asks of
-// the inputs of a linear layer.
+// Largest magnitude and sum of squares of each channel over runs of rows: what a quantizer asks
+// of the inputs of a linear layer.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+#include <vector>
+
 namespace actsweep {
 
-/// `rows` [n, C] of any dtype, of which `chosen` [k] int64 count, k > 0; adds to `largest` [C]
-/// float32 and `squares` [C] float64, all on one device. On a CPU in one pass over the rows, in the
-/// order of `chosen` for any number of threads.
-void add_channel_squares(const at::Tensor& rows, const at::Tensor& chosen, at::Tensor largest,
+/// Runs of rows that stand one after the other in a list, of which some count.
+struct RowRuns {
+  std::vector<int64_t> first;  // [runs + 1]: of the list
+  std::vector<int64_t> begin;  // [runs or more]: where the rows of a run stand in a tensor
+  at::Tensor is_kept;          // [list] bool
+};
+
+/// `rows` [n, C] of any dtype; adds the kept rows of each run to `largest` [runs, C] float32 and
+/// `squares` [runs, C] float64, all on one device. On a CPU in one pass over the rows, in their
+/// order for any number of threads. On another device no rows stand between two runs.
+void add_channel_squares(const at::Tensor& rows, const RowRuns& runs, at::Tensor largest,
                          at::Tensor squares);
+
+namespace by_operators {
+/// The same by operators of ATen, for any device.
+void add_channel_squares(const at::Tensor& rows, const RowRuns& runs, at::Tensor largest,
+                         at::Tensor squares);
+}  // namespace by_operators
+
+/// How many values of each run: [runs] int64 on `device`.
+at::Tensor lengths_of(const RowRuns& runs, at::Device device);
 
 }  // namespace actsweep

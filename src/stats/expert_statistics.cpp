@@ -15,15 +15,19 @@ std::vector<Dataset> declare(bool measures_inputs) {
   return datasets;
 }
 
-/// Which of the view's rows are of a token, [kept] int64: not of padding, and finite to the end.
-at::Tensor kept_rows(const ExpertView& view, const std::vector<GatheredSequence>& sequences) {
-  const auto is_finite = at::sum(view.output, at::IntArrayRef{1}, false, at::kDouble).isfinite();
-  auto is_of_token = at::zeros_like(is_finite);
-  for (const auto& sequence : sequences) {
-    is_of_token.logical_or_(view.row.ge(sequence.first_row)
-                                .logical_and_(view.row.lt(sequence.first_row + sequence.length)));
-  }
-  return at::nonzero(is_of_token.logical_and_(is_finite)).select(1, 0);
+/// Largest magnitudes of the kept rows of each run: [runs] float32.
+at::Tensor largest_of(const at::Tensor& rows, const RowRuns& runs) {
+  const auto of_rows = rows.abs().amax(1).to(at::kFloat).masked_fill(runs.is_kept.logical_not(), 0);
+  return at::segment_reduce(of_rows, "max", lengths_of(runs, rows.device()), {}, {}, 0,
+                            /*unsafe=*/true, 0);
+}
+
+/// How many rows of each run are kept: [runs] int64.
+at::Tensor counts_of(const RowRuns& runs) {
+  const auto lengths = lengths_of(runs, runs.is_kept.device());
+  const auto run = at::arange(lengths.size(0), lengths.options());
+  const auto run_of = at::repeat_interleave(run, lengths, 0, runs.is_kept.size(0));
+  return at::zeros_like(lengths).scatter_add_(0, run_of, runs.is_kept.to(at::kLong));
 }
 
 }  // namespace
@@ -31,26 +35,24 @@ at::Tensor kept_rows(const ExpertView& view, const std::vector<GatheredSequence>
 ExpertStatistics::ExpertStatistics(bool measures_inputs, const Extents& extents, at::Device device)
     : measures_inputs_(measures_inputs), fields_(declare(measures_inputs), extents, device) {}
 
-void ExpertStatistics::update(const ExpertView& view,
-                              const std::vector<GatheredSequence>& sequences) {
-  const auto kept = kept_rows(view, sequences);
-  if (kept.size(0) == 0) return;
-  fields_.layer("token_count", view.layer + 1).select(0, view.expert).add_(kept.size(0));
-  auto largest = fields_.layer("max_output", view.layer + 1).select(0, view.expert);
-  const auto output = view.output.index_select(0, kept).to(at::kFloat);
-  largest.copy_(at::maximum(largest, output.abs().amax()));
-  if (!measures_inputs_) return;
-  add_input("input", view, view.input, kept);
-  add_input("hidden", view, view.hidden, kept);
+/// The experts of a view in a field of its layer.
+at::Tensor ExpertStatistics::place_of(const std::string& name, const ExpertsView& view) const {
+  return fields_.layer(name, view.layer + 1).narrow(0, view.first_expert, view.experts());
 }
 
-/// `rows`: [rows, channels of the part].
-void ExpertStatistics::add_input(const std::string& part, const ExpertView& view,
-                                 const at::Tensor& rows, const at::Tensor& kept) const {
-  const auto field = [&](const char* statistic) {
-    return fields_.layer(part + statistic, view.layer + 1).select(0, view.expert);
-  };
-  add_channel_squares(rows, kept, field("_max_magnitude"), field("_sum_square"));
+void ExpertStatistics::update(const ExpertsView& view, const at::Tensor& is_token) {
+  const auto is_finite = at::sum(view.output, at::IntArrayRef{1}, false, at::kDouble).isfinite();
+  const auto is_kept = is_token.index_select(0, view.row).logical_and_(is_finite);
+  const RowRuns of_outputs = {view.first, view.first, is_kept};
+  place_of("token_count", view).add_(counts_of(of_outputs));
+  auto largest = place_of("max_output", view);
+  largest.copy_(at::maximum(largest, largest_of(view.output, of_outputs)));
+  if (!measures_inputs_) return;
+  const RowRuns of_inputs = {view.first, view.begin, is_kept};
+  add_channel_squares(view.input, of_inputs, place_of("input_max_magnitude", view),
+                      place_of("input_sum_square", view));
+  add_channel_squares(view.hidden, of_inputs, place_of("hidden_max_magnitude", view),
+                      place_of("hidden_sum_square", view));
 }
 
 }  // namespace actsweep

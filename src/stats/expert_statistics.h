@@ -10,7 +10,6 @@
 
 #include "model/observer.h"
 #include "stats/field_set.h"
-#include "stats/gathered_sequences.h"
 
 namespace actsweep {
 
@@ -19,12 +18,12 @@ class ExpertStatistics : public SegmentFields {
   ExpertStatistics(bool measures_inputs, const Extents& extents, at::Device device);
 
   void begin_segment() override { fields_.clear(); }
-  void update(const ExpertView& view, const std::vector<GatheredSequence>& sequences);
+  /// `is_token`: [gathered rows] bool, false for padding.
+  void update(const ExpertsView& view, const at::Tensor& is_token);
   std::vector<Field> fields() const override { return fields_.fields(); }
 
  private:
-  void add_input(const std::string& part, const ExpertView& view, const at::Tensor& rows,
-                 const at::Tensor& kept) const;
+  at::Tensor place_of(const std::string& name, const ExpertsView& view) const;
 
   bool measures_inputs_;
   FieldSet fields_;

@@ -16,6 +16,11 @@ bool KeySets::has_events() const {
                      [](const Set& set) { return !set.selector && set.source == Source::kEvents; });
 }
 
+bool KeySets::is_events(size_t number) const {
+  const auto& set = sets_.at(number);
+  return !set.selector && set.source == Source::kEvents;
+}
+
 std::vector<int64_t> KeySets::positions(size_t number, const GatheredSequence& sequence,
                                         const int64_t* is_event) const {
   if (sequence.length == 0) return {};

@@ -26,7 +26,10 @@ class KeySets {
 
   size_t count() const { return sets_.size(); }
   bool has_events() const;
-  /// `is_event` marks the gathered rows with an event; null where no set asks for them.
+  /// Whether a set is "events", which differs from layer to layer.
+  bool is_events(size_t number) const;
+  /// None of a sequence without tokens. `is_event` marks the gathered rows with an event; null
+  /// where no set asks for them.
   std::vector<int64_t> positions(size_t number, const GatheredSequence& sequence,
                                  const int64_t* is_event) const;
 

@@ -6,44 +6,59 @@
 
 namespace actsweep {
 
+/// Which sum a tensor of rows belongs to.
+struct QueryKeyMoments::Part {
+  std::string name;
+  bool is_query;
+  const QueryKeyGroups& groups;
+};
+
+QueryKeyGroups::QueryKeyGroups(const GatheredSequences& all, const ModelShare& share, int64_t width,
+                               const Grouping& grouping)
+    : sequences(all) {
+  const auto keys = first_keys(all);
+  of_queries = group_sequences(all, keys, {share.query_heads.size(), width}, grouping);
+  of_keys = group_sequences(all, keys, {share.key_heads.size(), width}, grouping);
+}
+
 QueryKeyMoments::QueryKeyMoments(const ModelShare& share, const Extents& extents, at::Device device)
     : share_(share), fields_(declare_query_key(), extents, device) {}
 
 void QueryKeyMoments::update(Site site, int64_t layer, const at::Tensor& rows,
-                             const std::vector<GatheredSequence>& sequences) {
-  add(name_of(site), site == Site::kQuery, layer, rows, sequences);
+                             const QueryKeyGroups& groups, const at::Tensor& is_finite) {
+  add({name_of(site), site == Site::kQuery, groups}, layer, rows, is_finite);
   if (site != Site::kQuery || !has_first_head(share_)) return;
-  for (const auto& sequence : sequences) {
-    fields_.layer("token_count", layer + 1).add_(sequence.length);
-  }
+  count_sequences(fields_.layer("token_count", layer + 1), groups.sequences.length, is_finite);
 }
 
-void QueryKeyMoments::update_rotated(const AttentionView& view,
-                                     const std::vector<GatheredSequence>& sequences) {
+void QueryKeyMoments::update_rotated(const AttentionView& view, const QueryKeyGroups& groups,
+                                     const at::Tensor& is_finite) {
   const auto& shape = view.call.shape;
   const int64_t queries = shape.query_heads * shape.width, keys = shape.key_heads * shape.width;
-  add("rotated_query", true, view.layer, view.qkv.narrow(1, 0, queries), sequences);
-  add("rotated_key", false, view.layer, view.qkv.narrow(1, queries, keys), sequences);
+  add({"rotated_query", true, groups}, view.layer, view.qkv.narrow(1, 0, queries), is_finite);
+  add({"rotated_key", false, groups}, view.layer, view.qkv.narrow(1, queries, keys), is_finite);
 }
 
-void QueryKeyMoments::add(const std::string& name, bool is_query, int64_t layer,
-                          const at::Tensor& rows,
-                          const std::vector<GatheredSequence>& sequences) const {
-  const auto& heads = is_query ? share_.query_heads : share_.key_heads;
-  const int64_t repeated = !is_query && share_.repeats_first_key ? 1 : 0;
+void QueryKeyMoments::add(const Part& part, int64_t layer, const at::Tensor& rows,
+                          const at::Tensor& is_finite) const {
+  const auto& heads = part.is_query ? share_.query_heads : share_.key_heads;
+  const int64_t repeated = !part.is_query && share_.repeats_first_key ? 1 : 0;
   if (heads.size() == 0) return;
-  auto field = fields_.layer(name + "_square_sum", layer + 1)
-                   .narrow(0, heads.begin + repeated, heads.size() - repeated);
-  const int64_t width = rows.size(1) / heads.size();
-  for (const auto& sequence : sequences) {
-    if (sequence.length == 0) continue;
-    field.add_(rows.narrow(0, sequence.first_row, sequence.length)
-                   .to(at::kDouble)
-                   .square()
-                   .sum(0)
-                   .view({heads.size(), width})
-                   .narrow(0, repeated, heads.size() - repeated));
+  const auto& sequences = part.groups.sequences;
+  const auto all = rows.view({sequences.count(), sequences.positions(), rows.size(1)});
+  auto sums = at::zeros({sequences.count(), rows.size(1)}, rows.options().dtype(at::kDouble));
+  for (const auto& group : part.is_query ? part.groups.of_queries : part.groups.of_keys) {
+    auto square =
+        all.narrow(1, 0, group.length).index_select(0, group.sequence).to(at::kDouble).square_();
+    if (group.is_padded) square.masked_fill_(group.is_padding().unsqueeze(2), 0);
+    sums.index_copy_(0, group.sequence, square.sum(1));
   }
+  const auto mine = sums.view({sequences.count(), heads.size(), -1})
+                        .narrow(1, repeated, heads.size() - repeated)
+                        .contiguous();
+  add_sequences(fields_.layer(part.name + "_square_sum", layer + 1)
+                    .narrow(0, heads.begin + repeated, heads.size() - repeated),
+                mine, is_finite);
 }
 
 }  // namespace actsweep

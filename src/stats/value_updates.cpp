@@ -2,36 +2,90 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-
-#include "base/splitmix.h"
 #include "schema/declare_statistics.h"
-#include "stats/attention_scores.h"
+#include "stats/sequence_products.h"
 
 namespace actsweep {
 namespace {
 
 constexpr int64_t kSelections = 2;  // the set itself, a random set
 
-}  // namespace
+/// What the queries of a group's second halves take from its keys.
+struct Updates {
+  at::Tensor sum;     // [S', H, D] float64: over the queries
+  at::Tensor square;  // [S', H] float64: sum of squared norms
+  at::Tensor left;    // [S', q, width] float32: times
+  at::Tensor right;   // [S', width, C], or [width, C] for all: behind the output projection
+};
 
-std::vector<int64_t> draw_positions(uint64_t seed, int64_t count, int64_t total,
-                                    const std::vector<int64_t>& taken) {
-  std::vector<int64_t> left;
-  for (int64_t i = 0; i < total; ++i) {
-    if (!std::binary_search(taken.begin(), taken.end(), i)) left.push_back(i);
-  }
-  std::vector<int64_t> drawn;
-  for (uint64_t i = 0; static_cast<int64_t>(i) < count && !left.empty(); ++i) {
-    const auto at = static_cast<int64_t>(splitmix64(seed, i) % left.size());
-    drawn.push_back(left[at]);
-    left.erase(left.begin() + at);
-  }
-  std::sort(drawn.begin(), drawn.end());
-  return drawn;
+/// Rows of all heads next to each other: [S', H, q, width] -> [S', q, H * width].
+at::Tensor side_by_side(const at::Tensor& of_heads) {
+  return of_heads.transpose(1, 2).reshape({of_heads.size(0), of_heads.size(2), -1});
 }
 
-ValueUpdates::ValueUpdates(const KeySets& sets, const Group& group, const ModelShare& share,
+/// The values of each key behind the output projection: value [S', H, k, D] -> [S', H * k, C].
+at::Tensor projected_values(const at::Tensor& value, const at::Tensor& weight) {
+  const int64_t heads = value.size(1), channels = weight.size(0);
+  const auto of_head = weight.view({channels, heads, -1}).permute({1, 2, 0});  // [H, D, C]
+  if (value.is_cpu()) {
+    return products_of(value, of_head.unsqueeze(0).expand({value.size(0), -1, -1, -1}))
+        .view({value.size(0), -1, channels});
+  }
+  const auto by_head = value.transpose(0, 1).reshape({heads, -1, value.size(3)});
+  return at::bmm(by_head, of_head)
+      .view({heads, value.size(0), -1, channels})
+      .transpose(0, 1)
+      .reshape({value.size(0), -1, channels});
+}
+
+/// Many keys are weighted before they are projected.
+Updates updates_of_many(const at::Tensor& probability, const at::Tensor& value,
+                        const at::Tensor& weight) {
+  const auto updates = products_of(probability, value);  // [S', H, q, D]
+  const auto exact = updates.to(at::kDouble);
+  return {exact.sum(2), exact.square().sum({2, 3}), side_by_side(updates), weight.t()};
+}
+
+/// A few keys are projected before they are weighted, and their products with each other give the
+/// updates' norms.
+Updates updates_of_few(const at::Tensor& probability, const at::Tensor& value,
+                       const at::Tensor& weight) {
+  const auto share = probability.to(at::kDouble), exact = value.to(at::kDouble);
+  const auto products = products_of(exact, exact.transpose(2, 3));  // [S', H, k, k]
+  return {products_of(share.sum(2, /*keepdim=*/true), exact).squeeze(2),
+          (products_of(share, products) * share).sum({2, 3}), side_by_side(probability),
+          projected_values(value, weight)};
+}
+
+/// Writes the products of a group's updates to its queries' rows of `partial` [S, T, C].
+void project_updates(const Updates& updates, const SequenceGroup& group, const Queries& queries,
+                     at::Tensor& partial) {
+  if (group.is_padded || !partial.is_cpu()) {
+    const auto out = at::matmul(updates.left, updates.right);
+    partial.view({-1, partial.size(2)})
+        .index_copy_(0, queries.row.view({-1}), out.reshape({-1, partial.size(2)}));
+    return;
+  }
+  for (int64_t i = 0; i < group.count(); ++i) {
+    auto out = partial.select(0, group.numbers[i]).narrow(0, queries.first, queries.count);
+    const auto& right = updates.right;
+    write_product(updates.left.select(0, i), right.dim() == 3 ? right.select(0, i) : right, out);
+  }
+}
+
+}  // namespace
+
+/// One set, or random keys in its place, in a layer and micro-batch.
+struct ValueUpdates::Selection {
+  const GatheredHeads& heads;
+  const std::vector<SequenceGroup>& groups;
+  const at::Tensor& is_finite;
+  const at::Tensor& weight;  // [C, H D] float32
+  int64_t set;
+  int64_t number;
+};
+
+ValueUpdates::ValueUpdates(size_t sets, const Group& group, const ModelShare& share,
                            const Extents& extents, at::Device device)
     : sets_(sets),
       group_(group),
@@ -43,92 +97,77 @@ at::Tensor ValueUpdates::place_of(const char* name, int64_t layer, int64_t set,
   return fields_.layer(name, layer).select(0, selection).select(0, set);
 }
 
-void ValueUpdates::update(const AttentionView& view, const std::vector<GatheredSequence>& sequences,
-                          const int64_t* is_event) {
+void ValueUpdates::update(const AttentionView& view, const GatheredHeads* heads,
+                          const KeyGroups* groups, const at::Tensor& is_finite) {
   norms_.clear();
-  for (int64_t selection = 0; selection < kSelections; ++selection) {
-    for (size_t set = 0; set < sets_.count(); ++set) {
-      add_selection(view, sequences, is_event, static_cast<int64_t>(set), selection);
+  const auto weight = view.output_weight.to(at::kFloat);
+  const int64_t sequences = is_finite.size(0), positions = view.call.shape.positions;
+  for (int64_t number = 0; number < kSelections; ++number) {
+    for (size_t set = 0; set < sets_; ++set) {
+      auto partial = at::zeros({sequences, positions, weight.size(0)}, weight.options());
+      const auto at = static_cast<int64_t>(set);
+      if (heads != nullptr) {
+        add_selection({*heads, groups->update(number, set), is_finite, weight, at, number},
+                      partial);
+      }
+      add_owned(partial, place_of("square_sum", view.layer + 1, at, number));
     }
   }
 }
 
-/// Adds the heads' sums, then those behind the output projection, over all sequences.
-void ValueUpdates::add_selection(const AttentionView& view,
-                                 const std::vector<GatheredSequence>& sequences,
-                                 const int64_t* is_event, int64_t set, int64_t selection) {
-  const auto weight = view.output_weight.to(at::kFloat);  // [C, H D]
-  const auto options = weight.options();
-  const auto rows = static_cast<int64_t>(sequences.size()) * view.call.shape.positions;
-  const auto& share = share_.query_heads;
-  auto partial = at::zeros({rows, weight.size(0)}, options);
-  Sums sums = {at::zeros({share.size(), view.call.shape.width}, options.dtype(at::kDouble)),
-               at::zeros({share.size()}, options.dtype(at::kDouble)),
-               at::zeros({}, options.dtype(at::kLong))};
-  for (const auto& sequence : sequences) {
-    auto keys = sets_.positions(set, sequence, is_event);
-    if (selection == 1) {
-      keys = draw_positions(static_cast<uint64_t>(sequence.sequence),
-                            static_cast<int64_t>(keys.size()), sequence.length / 2, keys);
-    }
-    if (keys.empty() || share.size() == 0) continue;
-    const int64_t first = sequence.length / 2, queries = sequence.length - first;
-    auto target = partial.narrow(0, sequence.first_row + first, queries);
-    add_sequence(view, sequence, keys, weight, target, sums);
+/// Adds the heads' sums over all sequences; writes their part of the updates behind the output
+/// projection, [S, T, C]: 0 for what does not count.
+void ValueUpdates::add_selection(const Selection& selection, at::Tensor& partial) const {
+  const auto& heads = selection.heads;
+  const auto& shape = heads.view().call.shape;
+  const auto& is_finite = selection.is_finite;
+  const auto options = is_finite.options().dtype(at::kDouble);
+  auto sum = at::zeros({is_finite.size(0), heads.count(), heads.width()}, options);
+  auto square = at::zeros({is_finite.size(0), heads.count()}, options);
+  auto count = at::zeros({is_finite.size(0)}, options.dtype(at::kLong));
+  for (const auto& group : selection.groups) {
+    const auto queries = second_half(shape, group);
+    const auto is_counted = counted_queries(shape, group, queries);
+    auto probability = scores_on(heads, group, queries).probability;
+    probability.masked_fill_(is_counted.logical_not().view({group.count(), 1, -1, 1}), 0);
+    const auto value = heads.values_at(group);
+    const auto updates = group.keys() > heads.width()
+                             ? updates_of_many(probability, value, selection.weight)
+                             : updates_of_few(probability, value, selection.weight);
+    project_updates(updates, group, queries, partial);
+    sum.index_copy_(0, group.sequence, updates.sum);
+    square.index_copy_(0, group.sequence, updates.square);
+    count.index_copy_(0, group.sequence, is_counted.sum(1));
   }
+  partial.masked_fill_(is_finite.logical_not().view({-1, 1, 1}), 0);
+  const auto total = at::zeros({heads.count(), heads.width()}, options);
+  const auto total_square = at::zeros({heads.count()}, options);
+  add_sequences(total, sum, is_finite);
+  add_sequences(total_square, square, is_finite);
   const auto field = [&](const char* name) {
-    return place_of(name, view.layer + 1, set, selection);
+    return place_of(name, heads.view().layer + 1, selection.set, selection.number);
   };
-  if (share.size() > 0) {
-    field("head_sum").narrow(0, share.begin, share.size()).add_(sums.update);
-    field("head_square_sum").narrow(0, share.begin, share.size()).add_(sums.square);
-    field("sum").add_(at::mv(weight, sums.update.to(at::kFloat).view({-1})));
-    if (has_first_head(share_)) field("query_count").add_(sums.queries);
-  }
-  auto sum = at::empty({rows / group_.size(), weight.size(0)}, options);
-  group_.reduce_scatter(partial, sum);
-  norms_.push_back(at::norm(sum, 2, 1).to(at::kDouble));
-  field("square_sum").add_(norms_.back().square().sum());
+  const auto& mine = share_.query_heads;
+  field("head_sum").narrow(0, mine.begin, mine.size()).add_(total);
+  field("head_square_sum").narrow(0, mine.begin, mine.size()).add_(total_square);
+  field("sum").add_(at::mv(selection.weight, total.to(at::kFloat).view({-1})));
+  if (has_first_head(share_)) count_sequences(field("query_count"), count, is_finite);
 }
 
-/// One sequence's updates behind the output projection, into `target` [queries of the second half,
-/// C]: 0 for those that do not count.
-void ValueUpdates::add_sequence(const AttentionView& view, const GatheredSequence& sequence,
-                                const std::vector<int64_t>& keys, const at::Tensor& weight,
-                                at::Tensor& target, Sums& sums) {
-  const int64_t length = sequence.length, first = length / 2;
-  const auto positions = at::tensor(keys, at::kLong).to(view.qkv.device());
-  const auto heads = sequence_heads(view, sequence.first_row, length);
-  const auto queries =
-      queries_of(view.call.shape, length, positions).narrow(0, first, length - first);
-  auto probability = scores_on(view, heads, positions, first).probability;  // [H, queries, keys]
-  probability.masked_fill_(queries.logical_not().view({1, -1, 1}), 0);
-  const auto value = heads.values_at(positions);  // [H, keys, D]
-  sums.queries.add_(queries.sum());
-  if (positions.size(0) > value.size(2)) {
-    const auto updates = at::bmm(probability, value);  // [H, queries, D]
-    const auto exact = updates.to(at::kDouble);
-    sums.update.add_(exact.sum(1));
-    sums.square.add_(exact.square().sum({1, 2}));
-    at::mm_out(target, updates.transpose(0, 1).reshape({target.size(0), -1}), weight.t());
-    return;
-  }
-  // A few keys are projected before they are weighted, and their products with each other give the
-  // updates' norms.
-  const auto share = probability.to(at::kDouble), exact = value.to(at::kDouble);
-  sums.update.add_(at::bmm(share.sum(1, /*keepdim=*/true), exact).squeeze(1));
-  const auto products = at::bmm(exact, exact.transpose(1, 2));  // [H, keys, keys]
-  sums.square.add_((at::bmm(share, products) * share).sum({1, 2}));
-  const auto of_head = weight.view({weight.size(0), value.size(0), -1}).permute({1, 2, 0});
-  const auto projected = at::bmm(value, of_head);  // [H, keys, C]
-  at::mm_out(target, probability.transpose(0, 1).reshape({target.size(0), -1}),
-             projected.view({-1, weight.size(0)}));
+/// Adds the squared norms of this rank's rows, over all heads, and keeps their norms.
+void ValueUpdates::add_owned(const at::Tensor& partial, at::Tensor square_sum) {
+  const int64_t channels = partial.size(2);
+  const auto rows = partial.view({-1, channels});
+  auto sum = at::empty({rows.size(0) / group_.size(), channels}, rows.options());
+  group_.reduce_scatter(rows, sum);
+  norms_.push_back(at::norm(sum, 2, 1).to(at::kDouble));
+  square_sum.add_(norms_.back().square().sum());
 }
 
 void ValueUpdates::finish(int64_t layer, const at::Tensor& attention_output) {
   const auto norm = at::norm(attention_output.to(at::kFloat), 2, 1).to(at::kDouble);
   for (size_t i = 0; i < norms_.size(); ++i) {
-    const auto sets = static_cast<int64_t>(sets_.count()), at = static_cast<int64_t>(i);
+    const auto sets = static_cast<int64_t>(sets_), at = static_cast<int64_t>(i);
     const auto share = at::where(norms_[i].gt(0), norms_[i] / norm, at::zeros_like(norm));
     place_of("share_sum", layer + 1, at % sets, at / sets).add_(share.sum());
   }

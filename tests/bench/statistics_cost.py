@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from bench import DTYPES, MODEL, ROOT, Sweeps, machine, spread, table
 
@@ -59,8 +60,8 @@ ROUTED = {
 }  # fmt: skip
 
 
-def make_routed(directory: Path) -> Path:
-    config = ROUTED | {"vocab_size": json.loads((MODEL / "config.json").read_text())["vocab_size"]}
+def make_routed(directory: Path, routed: dict[str, Any] = ROUTED) -> Path:
+    config = routed | {"vocab_size": json.loads((MODEL / "config.json").read_text())["vocab_size"]}
     path = directory / "routed.json"
     path.write_text(json.dumps(config))
     command = [sys.executable, ROOT / "data/prepare_model.py", "random", path, directory / "routed"]

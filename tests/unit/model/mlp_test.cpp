@@ -8,6 +8,9 @@
 #include <cmath>
 #include <numeric>
 
+#include "kernels/ops.h"
+#include "model/experts.h"
+
 namespace actsweep {
 namespace {
 
@@ -159,7 +162,8 @@ TEST(Routing, WeightsSumToOneWhereTheyAreRenormalisedAndOnlyThere) {
 
 /// Rows that the router has sent on, and a sum of 0.
 ExpertRows routed(const ExpertModel& model, const StageWeights& weights) {
-  return {model.rows, at::zeros({kRows, kChannels}), route(model.a, weights, model.rows)};
+  const auto routing = route(model.a, weights, model.rows);
+  return {model.rows, at::zeros({kRows, kChannels}), routing, order_by_expert(routing, kExperts)};
 }
 
 void expect_ranks_add_up(const Architecture& a) {
@@ -200,6 +204,116 @@ TEST(Experts, ARankWithoutExpertsAddsNothing) {
   auto rows = routed(model, weights);
   add_expert_outputs(model.a, share.experts, weights, {}, rows);
   EXPECT_TRUE(at::equal(rows.sum, at::zeros({kRows, kChannels})));
+}
+
+/// Many experts, some of them without rows, whose widths fill no cache line.
+struct ManyExperts {
+  static constexpr int64_t kMany = 64, kManyRows = 61, kOdd = 20, kOddWidth = 11, kChosen = 4;
+  Architecture a = with_experts(kChosen, true);
+  at::Tensor buffer;
+  StageWeights weights;
+  ExpertRows rows;
+
+  explicit ManyExperts(double clamp = 0) {
+    a.channels = a.head_width = kOdd;
+    a.experts.count = kMany;
+    a.experts.ffn_width = kOddWidth;
+    a.experts.clamp = clamp;
+    TensorRows list(a);
+    list.router("{}.router", true).alternating_experts("{}.gate_up", "{}.down");
+    const auto share = whole(a);
+    const StageLayout layout(list.list(), a, share, Dtype::kFloat32, {0, share.experts});
+    buffer = at::zeros({layout.bytes()}, at::kByte);
+    weights = StageWeights(layout, buffer);
+    at::manual_seed(13);
+    for (const auto weight : {Weight::kExpertGateUp, Weight::kExpertGateUpBias, Weight::kExpertDown,
+                              Weight::kExpertDownBias}) {
+      weights[weight].normal_();
+    }
+    // Rows choose among the first two thirds, and most of them the third expert.
+    auto choice = at::rand({kManyRows, kMany});
+    choice.narrow(1, 42, kMany - 42).zero_();
+    choice.select(1, 2).narrow(0, 0, 50).fill_(2);
+    const Routing routing = {std::get<1>(choice.topk(kChosen, 1)), at::rand({kManyRows, kChosen})};
+    rows = {at::randn({kManyRows, kOdd}), at::randn({kManyRows, kOdd}), routing,
+            order_by_expert(routing, kMany)};
+  }
+
+  at::Tensor part(Weight weight, int64_t expert, int64_t rows_of_expert) const {
+    return weights[weight].narrow(0, expert * rows_of_expert, rows_of_expert);
+  }
+
+  at::Tensor hidden_of(int64_t expert, const at::Tensor& input) const {
+    const auto gate_up = at::addmm(part(Weight::kExpertGateUpBias, expert, 2 * kOddWidth), input,
+                                   part(Weight::kExpertGateUp, expert, 2 * kOddWidth).t());
+    auto hidden = at::empty({input.size(0), kOddWidth});
+    kCpuRowOps.gate(gate_up, a.activation, hidden);
+    return hidden;
+  }
+
+  /// One expert after the other, each with its rows alone.
+  at::Tensor one_by_one() const {
+    auto sum = rows.sum.clone();
+    for (int64_t expert = 0; expert < kMany; ++expert) {
+      const auto chosen = at::nonzero(rows.routing.expert.eq(expert));
+      if (chosen.size(0) == 0) continue;
+      const auto row = chosen.select(1, 0);
+      const auto weight = rows.routing.weight.index({row, chosen.select(1, 1)}).unsqueeze(1);
+      const auto hidden = hidden_of(expert, rows.input.index_select(0, row));
+      const auto output = at::addmm(part(Weight::kExpertDownBias, expert, kOdd), hidden,
+                                    part(Weight::kExpertDown, expert, kOdd).t());
+      sum.index_add_(0, row, output * weight);
+    }
+    return sum;
+  }
+};
+
+/// Counts the rows of each expert that it sees, and looks at their inputs.
+class ExpertObserver : public LayerObserver {
+ public:
+  explicit ExpertObserver(const ExpertRows& rows) : rows_(rows) {}
+  bool wants(Site) const override { return false; }
+  bool wants_attention() const override { return false; }
+  void see(Site, int64_t, const at::Tensor&) override {}
+  void see_attention(const AttentionView&) override {}
+  bool wants_experts() const override { return true; }
+  void see_experts(const ExpertsView& view) override {
+    for (int64_t i = 0; i < view.experts(); ++i) {
+      const int64_t first = view.first[i], count = view.first[i + 1] - first;
+      const auto row = view.row.narrow(0, first, count);
+      EXPECT_TRUE(
+          at::equal(view.input.narrow(0, view.begin[i], count), rows_.input.index_select(0, row)));
+      const auto expert = view.first_expert + i;
+      EXPECT_TRUE(at::equal(row, at::nonzero(rows_.routing.expert.eq(expert)).select(1, 0)));
+      seen.push_back(expert);
+    }
+  }
+  std::vector<int64_t> seen;
+
+ private:
+  const ExpertRows& rows_;
+};
+
+TEST(Experts, OutputsHaveTheBitsOfOneExpertAfterTheOther) {
+  ManyExperts model;
+  ASSERT_EQ(model.rows.order.first[42], model.rows.order.first[64]);
+  const auto expected = model.one_by_one();
+  add_expert_outputs(model.a, whole(model.a).experts, model.weights, {}, model.rows);
+  EXPECT_TRUE(at::equal(model.rows.sum, expected));
+}
+
+TEST(Experts, AreSeenInTheOrderOfTheirNumbersWithTheirRows) {
+  ManyExperts model(/*clamp=*/0.7);
+  ExpertObserver observer(model.rows);
+  add_expert_outputs(model.a, whole(model.a).experts, model.weights, {&observer, 0}, model.rows);
+  EXPECT_TRUE(std::is_sorted(observer.seen.begin(), observer.seen.end()));
+  std::vector<int64_t> with_rows;
+  for (int64_t expert = 0; expert < ManyExperts::kMany; ++expert) {
+    const auto* first = model.rows.order.first.data() + expert;
+    if (first[1] > first[0]) with_rows.push_back(expert);
+  }
+  EXPECT_TRUE(std::includes(observer.seen.begin(), observer.seen.end(), with_rows.begin(),
+                            with_rows.end()));
 }
 
 TEST(SharedExpert, HiddenNeuronsAreMultipliedByTheSigmoidOfTheirOwnGate) {

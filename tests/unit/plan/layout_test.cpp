@@ -92,7 +92,8 @@ TEST(Layout, ABlockKeepsTheGatheredRowsOfStreamedExpertsAlone) {
   auto facts = mixtral();
   for (const int64_t members : {1, 2, 4}) {
     const int64_t tokens = 4 * 4096, owned = tokens / members;
-    const int64_t residual = owned * 4096 * 4, experts = tokens * (4096 * (2 + 4) + 2 * (8 + 4));
+    const int64_t residual = owned * 4096 * 4,
+                  experts = tokens * (4096 * (2 + 4) + 2 * (8 + 4 + 8 + 4 + 8));
     facts.job.parallel.weights = WeightMode::kStreamed;
     EXPECT_EQ(bytes_of_four_windows(facts, members), residual + experts);
     facts.job.parallel.weights = WeightMode::kResident;

@@ -1,4 +1,4 @@
-// The kernel over a CPU's rows against ATen's operators.
+// The kernel over a CPU's rows, and operators for other devices, against sums row by row.
 #include "stats/channel_squares.h"
 
 #include <ATen/ATen.h>
@@ -7,23 +7,47 @@
 namespace actsweep {
 namespace {
 
-class ChannelSquares : public testing::TestWithParam<at::ScalarType> {};
+using Add = void (*)(const at::Tensor&, const RowRuns&, at::Tensor, at::Tensor);
 
-TEST_P(ChannelSquares, AreThoseOfTheChosenRowsAddedToWhatIsThere) {
-  at::manual_seed(3);
-  for (const int64_t channels : {1, 63, 64, 65, 200}) {
-    const auto wide = (at::randn({40, channels + 5}) * 9).to(GetParam());
-    const auto rows = wide.narrow(1, 2, channels);  // rows apart by more than their channels
-    const auto chosen = at::nonzero(at::rand({40}) > 0.4).select(1, 0).contiguous();
-    auto largest = at::rand({channels}) * 20;
-    auto squares = at::rand({channels}, at::kDouble);
-    const auto exact = rows.index_select(0, chosen).to(at::kDouble);
-    const auto expected_largest = at::maximum(largest, exact.abs().amax(0).to(at::kFloat));
-    const auto expected_squares = squares + exact.square().sum(0);
-    add_channel_squares(rows, chosen, largest, squares);
-    EXPECT_TRUE(at::equal(largest, expected_largest));
-    EXPECT_TRUE(at::allclose(squares, expected_squares, 1e-14, 0));
+/// Of each run the largest magnitudes and sums of squares of its kept rows, added to what is there.
+void expect_sums_of_runs(Add add, const at::Tensor& rows, const RowRuns& runs) {
+  const int64_t count = static_cast<int64_t>(runs.first.size()) - 1, channels = rows.size(1);
+  auto largest = at::rand({count, channels}) * 20;
+  auto squares = at::rand({count, channels}, at::kDouble);
+  auto expected_largest = largest.clone(), expected_squares = squares.clone();
+  for (int64_t run = 0; run < count; ++run) {
+    for (int64_t i = 0; i < runs.first[run + 1] - runs.first[run]; ++i) {
+      if (!runs.is_kept[runs.first[run] + i].item<bool>()) continue;
+      const auto exact = rows[runs.begin[run] + i].to(at::kDouble);
+      auto most = expected_largest[run];
+      most.copy_(at::maximum(most, exact.abs().to(at::kFloat)));
+      expected_squares[run] += exact.square();
+    }
   }
+  add(rows, runs, largest, squares);
+  EXPECT_TRUE(at::equal(largest, expected_largest));
+  EXPECT_TRUE(at::allclose(squares, expected_squares, 1e-14, 0));
+}
+
+class ChannelSquares : public testing::TestWithParam<at::ScalarType> {
+ protected:
+  void SetUp() override { at::manual_seed(3); }
+};
+
+TEST_P(ChannelSquares, AreThoseOfTheKeptRowsOfEachRunAddedToWhatIsThere) {
+  for (const int64_t channels : {1, 63, 64, 65, 200}) {
+    const auto wide = (at::randn({48, channels + 5}) * 9).to(GetParam());
+    const auto rows = wide.narrow(1, 2, channels);  // rows apart by more than their channels
+    const RowRuns runs = {{0, 7, 7, 30}, {0, 16, 16}, at::rand({30}) > 0.4};
+    expect_sums_of_runs(add_channel_squares, rows, runs);
+  }
+}
+
+TEST_P(ChannelSquares, AreTheSameByOperatorsOfAten) {
+  const auto rows = (at::randn({30, 65}) * 9).to(GetParam());
+  const std::vector<int64_t> first = {0, 7, 7, 30};
+  expect_sums_of_runs(by_operators::add_channel_squares, rows,
+                      {first, first, at::rand({30}) > 0.4});
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, ChannelSquares,
