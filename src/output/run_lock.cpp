@@ -109,7 +109,7 @@ void RunLock::take() {
             std::strerror(errno));
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
-  require(descriptor_ >= 0, kKind, "{}: cannot create the lock: others take it all the time",
+  require(descriptor_ >= 0, kKind, "{}: cannot create the lock: other runs take it each time",
           path_);
   const auto bytes = static_cast<ssize_t>(text_.size());
   if (::write(descriptor_, text_.data(), text_.size()) == bytes) return;
