@@ -142,24 +142,27 @@ void add_job_options(CLI::App& command, Arguments& arguments) {
 void describe(CLI::App& app, Arguments& arguments) {
   app.require_subcommand(1);
   app.set_version_flag("--version", fmt::format("actsweep {} ({})", kVersion, kGitCommit));
-  add_job_options(*app.add_subcommand("run", "sweep: alone, or under mpirun or srun"), arguments);
-  auto* plan = app.add_subcommand("plan", "what run would do: layout, memory, disk, time");
+  add_job_options(*app.add_subcommand("run", "run the sweep, alone or under mpirun or srun"),
+                  arguments);
+  auto* plan = app.add_subcommand("plan", "say what run would do: layout, memory, disk, time");
   add_job_options(*plan, arguments);
   plan->add_option("--ranks", arguments.plan.ranks, "ranks of the run")
       ->check(CLI::Range(int64_t{1}, kMostRanks))
       ->required();
   plan->add_option("--memory", arguments.plan.memory_gib, "GiB of memory per rank")
       ->check(CLI::PositiveNumber);
-  auto* show = app.add_subcommand("show", "the findings of a sweep file as tables");
+  auto* show = app.add_subcommand("show", "print the findings of a sweep file as tables");
   show->add_option("FILE", arguments.file, "a finished sweep file")->required();
   show->add_option("--top", arguments.top, "rows of the table of channels")
       ->check(CLI::Range(1, kMostRows));
-  auto* merge = app.add_subcommand("merge", "finished files over different corpora into one");
+  auto* merge =
+      app.add_subcommand("merge", "make one file of finished files over different corpora");
   merge->add_option("FILES", arguments.parts, "finished sweep files")->required();
   merge->add_option("-o,--output", arguments.output, "the file to write")->required();
-  app.add_subcommand("keys", "the keys of a job file, as docs/job.md lists them");
-  app.add_subcommand("models", "the model families, as docs/models.md lists them");
-  app.add_subcommand("schema", "the datasets of the format, as docs/output-format.md lists them");
+  app.add_subcommand("keys", "print the keys of a job file, as docs/job.md lists them");
+  app.add_subcommand("models", "print the model families, as docs/models.md lists them");
+  app.add_subcommand("schema",
+                     "print the datasets of a sweep file, as docs/output-format.md lists them");
 }
 
 /// Ends the process when all files are closed and MPI is at its end, without what LibTorch would

@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     report.set_defaults(command=_report)
     compare = commands.add_parser(
-        "compare", help="check every dataset of one model twice, or tabulate two models"
+        "compare", help="check every dataset of two files of one model, or tabulate two models"
     )
     compare.add_argument("first", type=Path, metavar="A.h5")
     compare.add_argument("second", type=Path, metavar="B.h5")
@@ -116,14 +116,14 @@ def _add_verify(commands: argparse._SubParsersAction) -> None:
         type=_bound,
         default=BOUND,
         metavar="R",
-        help=f"of a channel's largest magnitude, and of the loss in nats (default: {BOUND:g})",
+        help=f"bound of the difference, of a channel's largest magnitude or in nats (default: {BOUND:g})",
     )
     parser.add_argument("--program", type=Path, help="default: build/actsweep, or that of the PATH")
     parser.add_argument(
         "--reference",
         type=Path,
         metavar="DIR",
-        help="checkpoint that transformers loads, in the place of the job's",
+        help="checkpoint that transformers loads instead of the job's",
     )
     parser.set_defaults(command=_verify)
 

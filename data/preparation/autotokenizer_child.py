@@ -48,7 +48,7 @@ def described(directory: str) -> dict[str, Any]:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         kind = type(tokenizer).__name__
-        return {"error": f"{kind} has no form as a tokenizer.json, which the ids are made with"}
+        return {"error": f"{kind} cannot be saved as a tokenizer.json, which the ids are made with"}
     dropout = getattr(backend.model, "dropout", None)
     if dropout is not None:
         backend.model.dropout = None

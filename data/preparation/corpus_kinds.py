@@ -26,7 +26,7 @@ COMPRESSED_SUFFIXES = (".gz", ".gzip", ".zst", ".zstd", ".xz", ".bz2")
 LINES_SUFFIXES = (".jsonl", ".ndjson", ".jsonlines")
 TEXT_SUFFIXES = ("", ".txt", ".text")
 
-TABLE = "its text column as JSON lines is read (pandas: read_parquet(…).to_json(…, lines=True))"
+TABLE = "save its text column as JSON lines (pandas: read_parquet(…).to_json(…, lines=True))"
 UNPACK = "unpack it and name the files inside"
 EXTRACT = "extract its text first"
 # What a file begins with, what it then is, and what helps.
@@ -38,7 +38,7 @@ SIGNATURES = (
     (b"ORC", "an ORC file", TABLE),
     (b"Obj\x01", "an Avro file", TABLE),
     (b"SQLite format 3\0", "an SQLite database", TABLE),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", "token files are made here, not read"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", "this program makes token files and reads none"),
     (b"PK\x03\x04", "a zip archive (.docx, .epub, .npz and .pt are, too)", UNPACK),
     (b"PK\x05\x06", "an empty zip archive", UNPACK),
     (b"Rar!\x1a\x07", "a RAR archive", UNPACK),

@@ -86,7 +86,7 @@ def run_program(name: str, program: Callable[[], None]) -> NoReturn:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own flush
-        print(f"{name}: error: nobody reads the standard output any more", file=sys.stderr)
+        print(f"{name}: error: the standard output was closed by its reader", file=sys.stderr)
         sys.exit(OUTPUT)
     except PreparationError as error:
         print(f"{name}: error: {one_line(str(error))}", file=sys.stderr, flush=True)

@@ -199,7 +199,7 @@ class GgufTokenizer:
         merges = [tuple(merge.split(" ")) for merge in self._list("tokenizer.ggml.merges", str)]
         for merge in merges:
             if len(merge) != 2 or any(part not in vocabulary for part in (*merge, "".join(merge))):
-                self._refuse(f"the merge {merge} makes no token of the vocabulary of two others")
+                self._refuse(f"the merge {merge} does not make a token of the vocabulary from two others")
         return BPE(vocab=vocabulary, merges=merges)
 
     def _special_tokens(self) -> dict[str, str]:

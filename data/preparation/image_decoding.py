@@ -45,7 +45,7 @@ TURNS = {
 # Formats of Pillow that run another program, or know no pixels.
 NOT_READ = ("BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF")
 
-DEEP = "deeper channels than 8 bits, of which the upper 8 count"
+DEEP = "channels of more than 8 bits, of which the upper 8 count"
 SEVERAL = "several pictures, of which the first counts"
 CLEAR = "transparent parts, laid on white as transformers' processors do"
 LOST_EXIF = "EXIF that cannot be read, and are not turned"

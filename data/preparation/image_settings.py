@@ -211,7 +211,7 @@ def _check_numbers(path: Path, settings: Settings) -> None:
     filters = [each.value for each in Image.Resampling]
     resample = settings["resample"]
     if settings["do_resize"] and (type(resample) is not int or resample not in filters):
-        raise _refuse(path, f"resample {shortened(resample)} is no filter of PIL")
+        raise _refuse(path, f"resample {shortened(resample)} is not a filter of PIL")
     factor = settings["rescale_factor"]
     if settings["do_rescale"] and not _is_number(factor):
         raise _refuse(path, f"rescale_factor is {shortened(factor)}, expected a number")

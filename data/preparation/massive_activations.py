@@ -91,7 +91,7 @@ def _load(path: Path) -> tuple[State, dict[str, Any]]:
         lines = str(error).splitlines()  # of advice, among which one says what was found
         reason = next((line for line in lines if "unsupported" in line.lower()), lines[0])
         raise PreparationError(
-            MODEL, f"{path} is no checkpoint of tensors and numbers alone: {reason.strip()}"
+            MODEL, f"{path} is not a checkpoint of only tensors and numbers: {reason.strip()}"
         ) from None
     except Exception as error:  # a damaged file raises almost anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]

@@ -174,7 +174,7 @@ class Backbone:
                 f"the feed-forward width {self._width} is no multiple of {self._channels} channels"
             )
         if not self._graph.has("Erf"):
-            raise self._graph.refuse("there is no Erf, expected the activation gelu made of it")
+            raise self._graph.refuse("expected the activation GELU made of Erf, found no Erf")
         return {
             "architectures": ["Dinov2Model"],
             "model_type": "dinov2",

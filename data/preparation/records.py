@@ -18,7 +18,7 @@ LONGEST_RECORD = 1 << 28  # bytes of a line, characters of an array's record
 MOST_FIELDS_NAMED = 8
 CHAT_FIELDS = ("messages", "conversations", "conversation", "dialog", "dialogue", "chat")
 CHAT_CURE = (
-    "chat becomes text by the model's chat template first"
+    "make text of the chat first, by the model's chat template"
     " (tokenizer.apply_chat_template(messages, tokenize=False))"
 )
 DECODER = json.JSONDecoder(parse_int=float)  # of any number of digits
@@ -115,7 +115,7 @@ class JsonValues:
                 self._refuse("the array has no end")
             self._pass(1)
             if self._next():
-                self._refuse("something stands behind the end of the array")
+                self._refuse("there is something after the end of the array")
 
     def _refuse(self, found: str) -> None:
         raise PreparationError(CORPUS, f"{self._path}, line {self._line}: not JSON: {found}")

@@ -55,7 +55,7 @@ def worker_pool(
         pool.shutdown(wait=False, cancel_futures=True)
         raise KilledWorkerError(
             CORPUS,
-            f"a worker process was killed, perhaps for want of memory: expected {jobs} to live to"
+            f"a worker process was killed, perhaps because memory ran out: expected {jobs} to live to"
             " the end; a smaller --jobs needs less",
         ) from None
     except BaseException:

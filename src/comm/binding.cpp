@@ -149,9 +149,9 @@ std::string binding_warning(MPI_Comm communicator, std::optional<int64_t> thread
                                        [](auto& a, auto& b) { return a.value() < b.value(); });
   if (least.value() >= 1) return "";
   return fmt::format(
-      "the launcher has bound the ranks of a node to {} of its {} cores ({:.0f} %), and the sweep "
-      "uses no more: expected all; mpirun --bind-to none, or mpirun --map-by slot:PE=N and srun "
-      "--cpus-per-task=N for N cores a rank",
+      "the launcher has bound the ranks of a node to {} of its {} cores ({:.0f} %), so the sweep "
+      "uses only these: expected all; use mpirun --bind-to none or, for N cores a rank, mpirun "
+      "--map-by slot:PE=N or srun --cpus-per-task=N",
       least.used, least.all, 100 * least.value());
 }
 

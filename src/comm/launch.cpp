@@ -76,8 +76,8 @@ std::string launch_mistake(int ranks, const Environment& variable) {
   const int wanted = number_of(variable(launcher->size));
   if (wanted == 1) return "";
   return fmt::format(
-      "expected the {} ranks of {} ({} = {}), found a world of 1 rank, which would sweep all by "
-      "itself: {}",
+      "expected the {} ranks of {} ({} = {}), found a world of 1 rank, which would sweep "
+      "everything alone: {}",
       wanted, launcher->name, launcher->size, wanted, launcher->cure);
 }
 

@@ -25,8 +25,8 @@ MpiSession::MpiSession(int* argc, char*** argv) {
   int provided = MPI_THREAD_SINGLE;
   check_mpi(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
   require(provided >= MPI_THREAD_FUNNELED, ErrorKind::kDevice,
-          "this MPI library supports no thread beside the one that calls it (MPI_THREAD_FUNNELED "
-          "expected, level {} found)",
+          "this MPI library allows no threads beside the one that calls it: expected "
+          "MPI_THREAD_FUNNELED, found level {}",
           provided);
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
   MPI_Comm_rank(MPI_COMM_WORLD, &rank_);

@@ -86,7 +86,7 @@ std::vector<JobKey> place_keys() {
        .in_identity = true,
        .words = {kChannelWords.begin(), kChannelWords.end()},
        .least = 0,
-       .meaning = "channels of a matched token; the controls: those nearest its median magnitude, "
+       .meaning = "channels of a matched token; as controls those nearest its median magnitude, "
                   "random ones"},
       {.section = kInterventionSection,
        .name = "tokens",
@@ -113,13 +113,13 @@ std::vector<JobKey> action_keys() {
        .is_required = true,
        .in_identity = true,
        .words = {kActions.begin(), kActions.end()},
-       .meaning = "what stands there afterwards"},
+       .meaning = "what is written in their place"},
       {.section = kInterventionSection,
        .name = "value",
        .kind = ValueKind::kReal,
        .access = optional_member(&Intervention::value),
        .in_identity = true,
-       .meaning = "the mean, the value, or the factor",
+       .meaning = "number that is written (mean, value), or the factor (scale)",
        .without = "none"},
       {.section = kInterventionSection,
        .name = "from",
@@ -134,7 +134,7 @@ std::vector<JobKey> action_keys() {
        .access = number_read(&Intervention::count, is_control),
        .in_identity = true,
        .most = kMostChannels,
-       .meaning = "channels of a control",
+       .meaning = "number of channels of a control",
        .without = "`2`"},
       {.section = kInterventionSection,
        .name = "seed",
@@ -144,7 +144,7 @@ std::vector<JobKey> action_keys() {
            [](const Intervention& i) { return i.channel_choice == ChannelChoice::kRandom; }),
        .in_identity = true,
        .least = 0,
-       .meaning = "of the random channels, with the sequence and the layer",
+       .meaning = "seed of the random channels, with the sequence and the layer",
        .without = "`0`"},
       {.section = kInterventionSection,
        .name = "variant",
@@ -198,7 +198,7 @@ std::vector<std::pair<std::string, std::string>> conflicts_of(const Intervention
   if (const auto conflict = conflict_of_means(i)) refuse(true, "action", *conflict);
   refuse(takes_value && !i.value, "action",
          fmt::format("\"{}\" needs a number: expected value, found none", action));
-  refuse(i.action == Action::kZero && i.value, "value", "\"zero\" takes none");
+  refuse(i.action == Action::kZero && i.value, "value", "\"zero\" takes no number");
   refuse(i.action != Action::kMean && i.from, "from",
          fmt::format("expected action = \"mean\", which takes it, found \"{}\"", action));
   refuse(!is_control(i) && given.contains("count"), "count",

@@ -70,13 +70,13 @@ std::vector<JobKey> corpus_keys() {
        .kind = ValueKind::kInteger,
        .access = member(&Job::corpus, &Corpus::max_sequences),
        .in_identity = true,
-       .meaning = "windows to sweep",
+       .meaning = "number of windows to sweep",
        .without = "all of the corpus"},
       {.section = "corpus",
        .name = "shard",
        .kind = ValueKind::kShard,
        .access = member(&Job::corpus, &Corpus::shard),
-       .meaning = "segments i, i + n, … alone, for job arrays"},
+       .meaning = "only the segments i, i + n, …, for job arrays"},
   };
 }
 
@@ -156,7 +156,7 @@ std::vector<JobKey> capture_and_output_keys() {
        .access = member(&Job::output, &Job::Output::per_token),
        .in_identity = true,
        .words = all_words<PerToken>(),
-       .meaning = "tokens that keep rows: all, those with an event, none"},
+       .meaning = "tokens whose rows are kept: all, those with an event, none"},
       {.section = "output",
        .name = "segment_tokens",
        .kind = ValueKind::kInteger,

@@ -76,7 +76,7 @@ std::vector<JobKey> statistics_keys() {
        .kind = ValueKind::kNumber,
        .access = member(&Job::statistics, &Statistics::criterion_ratio),
        .in_identity = true,
-       .meaning = "and at least this many times the median magnitude"},
+       .meaning = "an event's magnitude is at least this many times the median magnitude"},
       {.section = "statistics",
        .name = "max_events",
        .kind = ValueKind::kInteger,

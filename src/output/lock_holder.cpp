@@ -105,14 +105,14 @@ bool is_ended(const LockHolder& holder) {
 }
 
 std::string describe(const LockHolder& holder) {
-  if (!holder.process) return "one that has not said who it is";
+  if (!holder.process) return "a run that has not said yet who it is";
   return fmt::format("process {} on {}{}, started {}", holder.process->number, holder.process->host,
                      holder.job.empty() ? "" : fmt::format(" (Slurm job {})", holder.job),
                      holder.started);
 }
 
 std::string how_to_go_on(const LockHolder& holder, const std::string& lock) {
-  if (is_here(holder)) return fmt::format("it lives, and holds {}", lock);
+  if (is_here(holder)) return fmt::format("it is running, and holds {}", lock);
   return fmt::format(
       "its last sign of life is {:.0f} s old, and after {} s it counts as ended; if it has ended, "
       "remove {}",

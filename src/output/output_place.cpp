@@ -84,7 +84,7 @@ std::string resolve_output(const std::string& path) {
   require(!name.empty() && name != "." && name != ".." && !fs::is_directory(status), kKind,
           "{}: is a folder: expected the path of a file", path);
   require(!fs::exists(status) || fs::is_regular_file(status), kKind,
-          "{}: expected a file, found a device or another thing that is none", path);
+          "{}: expected a file, found a device or something else", path);
   check_lengths(found, path);
   return found;
 }

@@ -121,7 +121,7 @@ void RunLock::take() {
             std::strerror(errno));
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
-  require(descriptor_ >= 0, kKind, "{}: cannot create the lock: others take it all the time",
+  require(descriptor_ >= 0, kKind, "{}: cannot create the lock: other runs take it each time",
           path_);
   const int reason = write_all(descriptor_, text_);
   if (reason == 0) return;

@@ -60,7 +60,7 @@ std::string header(const H5File& file) {
                   extents.contains(Axis::kSequence) ? grouped(extents.at(Axis::kSequence)) : "?");
   text += fmt::format(
       "  computed    in {}, residual stream in {}; model group of {}, {} thread(s) "
-      "a rank\n",
+      "per rank\n",
       root_text(file, "dtype"), root_text(file, "residual_dtype"),
       root_text(file, "model_group_size"), root_text(file, "threads"));
   for (const char* holder : {"loss/token_nll", "loss/nll_sum"}) {

@@ -125,15 +125,15 @@ void add_warnings(const SweepFacts& facts, const Machine& machine, SweepLayout& 
       layout.seconds * static_cast<double>(layout.replicas) / static_cast<double>(segments);
   if (segment_s > kLongSegment_s) {
     layout.warnings.push_back(
-        fmt::format("a segment takes about {:.0f} minutes, all of which a kill can lose; a smaller "
-                    "[output] segment_tokens loses less",
+        fmt::format("a segment takes about {:.0f} minutes, and a kill loses the unfinished one; a "
+                    "smaller [output] segment_tokens loses less",
                     segment_s / 60));
   }
   if (segments < 4 * layout.replicas && layout.replicas > 1) {
-    layout.warnings.push_back(fmt::format(
-        "{} segments over {} replicas leave some of them idle; a smaller [output] segment_tokens "
-        "spreads them",
-        segments, layout.replicas));
+    layout.warnings.push_back(
+        fmt::format("{} segments over {} replicas: some replicas will be idle; a smaller [output] "
+                    "segment_tokens keeps more of them busy",
+                    segments, layout.replicas));
   }
   const int64_t disk = layout.disk.segments + layout.disk.final;
   if (disk > machine.free_disk_bytes) {
@@ -143,7 +143,7 @@ void add_warnings(const SweepFacts& facts, const Machine& machine, SweepLayout& 
   const auto& a = facts.architecture;
   if (a.max_positions > 0 && facts.job.corpus.sequence_length > a.max_positions) {
     layout.warnings.push_back(fmt::format(
-        "[corpus] sequence_length = {} passes the {} positions that the model was trained on",
+        "[corpus] sequence_length = {} is more than the {} positions that the model was trained on",
         facts.job.corpus.sequence_length, a.max_positions));
   }
 }

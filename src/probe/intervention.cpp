@@ -80,8 +80,8 @@ at::Tensor Intervention::means_of(int64_t layer, const std::vector<TokenMatch>& 
   const auto group = at::tensor(groups, at::kLong).unsqueeze(1);
   const auto means = means_.select(0, layer).index({group, channels});
   require(!at::isnan(means).any().item<bool>(), ErrorKind::kJob,
-          "{}: from = \"{}\": it has no finite token of a class that the intervention matched at "
-          "layer {}, so no mean",
+          "{}: from = \"{}\": no mean, for it has no finite token of a class that the "
+          "intervention matched at layer {}",
           name_, wanted_.from.value(), layer);
   return means;
 }

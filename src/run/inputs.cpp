@@ -26,8 +26,9 @@ void check_grid(const ImageFile& images, const ImageFacts& facts) {
   const int64_t rows = images.grid_rows(), columns = images.grid_columns();
   require(facts.rows == facts.columns || (rows == facts.rows && columns == facts.columns),
           ErrorKind::kCorpus,
-          "{}: pixels: expected images of {} x {} patches of {} pixels, for the model's positions "
-          "are no square that could be interpolated, found {} x {} patches in {} x {} pixels",
+          "{}: pixels: expected images of {} x {} patches of {} pixels, because the model's "
+          "positions form no square and cannot be interpolated, found {} x {} patches in {} x {} "
+          "pixels",
           images.path(), facts.rows, facts.columns, facts.patch, rows, columns, images.height(),
           images.width());
 }
@@ -150,8 +151,8 @@ std::vector<std::string> SweepInputs::warnings() const {
     const int64_t rows = images->height() % facts.patch, columns = images->width() % facts.patch;
     if (rows != 0 || columns != 0) {
       found.push_back(fmt::format(
-          "{}: pixels: patches of {} x {} leave out the ends of images of {} x {}, {} pixels below "
-          "and {} at the right, as in transformers",
+          "{}: pixels: patches of {} x {} do not divide images of {} x {}: {} pixels below and {} "
+          "at the right are left out, as in transformers",
           images->path(), facts.patch, facts.patch, images->height(), images->width(), rows,
           columns));
     }

@@ -132,8 +132,8 @@ void refuse_unmatched(const Job& job, const MergedFields& fields) {
     auto toml = to_toml({job.interventions[i]});
     std::replace(toml.begin(), toml.end(), '\n', ' ');
     require(changed[i] > 0, kKind,
-            "{}: matched no activation in the whole sweep, whose results would be those of no "
-            "intervention; the file is not finished, and its segments can be removed: {}",
+            "{}: matched no activation in the whole sweep: expected one or more; no file is "
+            "written, and the segments can be removed: {}",
             intervention_name(i), toml);
   }
 }

@@ -25,7 +25,7 @@ std::string unchecked_sources(const SweepInputs& inputs) {
   for (size_t i = 0; i < inputs.intervention_means.size(); ++i) {
     if (inputs.intervention_means[i].of_model.empty()) continue;
     return fmt::format(
-        "{} from: not checked to be a sweep of this model, whose weights no run has read yet",
+        "{} from: run will check that it is a sweep of this model, whose weights are not read yet",
         intervention_name(i));
   }
   return "";

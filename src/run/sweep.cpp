@@ -98,7 +98,7 @@ void log_summary(const SweepInputs& inputs, const BlockPass& pass, const Progres
   spdlog::info("measured {} tokens in {:.1f} s, {:.0f} tokens/s", all_tokens, progress.elapsed_s(),
                progress.tokens_per_s());
   spdlog::info(
-      "of that on rank 0: model {:.1f} s, statistics {:.1f} s, rows {:.1f} s, waiting for "
+      "rank 0: model {:.1f} s, statistics {:.1f} s, rows {:.1f} s, waiting for "
       "weights {:.2f} s ({})",
       pass.times().model_s, pass.times().statistics_s, pass.times().rows_s,
       pass.waited_for_weights_s(), name_of(inputs.job.parallel.weights));
@@ -219,7 +219,7 @@ void finish_output(OutputClaim& output) {
   const auto folder = segment_folder(output.path());
   std::error_code ignored;
   if (!std::filesystem::exists(folder, ignored)) return;
-  spdlog::warn("{}: cannot be removed: other files than segments lie there", folder);
+  spdlog::warn("{}: not removed: it holds files that are not segments", folder);
 }
 
 /// What is left to do for a complete file: a kill between its renaming and the removal of its
@@ -230,7 +230,7 @@ void finish_complete(OutputClaim& output) {
   if (std::filesystem::exists(folder, ignored)) {
     sync_path(folder_of(output.path()));
     finish_output(output);
-    spdlog::info("{}: removed, the segments of a complete file", folder);
+    spdlog::info("{}: removed: its segments are in the complete file", folder);
   }
   spdlog::info("{}: is complete, nothing to do", output.path());
 }
@@ -258,7 +258,7 @@ int measure_pending(const SweepInputs& inputs, const SweepLayout& layout, const 
   check_mpi(MPI_Allreduce(MPI_IN_PLACE, &is_stopped, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD),
             "MPI_Allreduce");
   if (is_stopped != 0) {
-    if (place.session.rank() == 0) spdlog::info("stopped early; what was finished is committed");
+    if (place.session.rank() == 0) spdlog::info("stopped early; finished segments are committed");
     return kExitStopped;
   }
   return 0;
@@ -310,7 +310,7 @@ int run_sweep(const Job& asked, const MpiSession& session, const StepHook& each_
   if (code != 0) return code;
   if (wanted.corpus.shard.count > 1) {
     if (session.rank() == 0) {
-      spdlog::info("shard {}/{} is complete; a run without [corpus] shard consolidates",
+      spdlog::info("shard {}/{} is complete; a run without [corpus] shard makes the sweep file",
                    wanted.corpus.shard.index, wanted.corpus.shard.count);
     }
     return 0;

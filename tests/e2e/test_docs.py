@@ -12,6 +12,15 @@ FOLDERS = (
     "base", "job", "comm", "corpus", "checkpoint", "weights", "kernels", "model", "probe", "schema",
     "measure", "stats", "output", "plan", "run",
 )
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "data/README.md"]
+    + [ROOT / "slurm/README.md", *(ROOT / "docs").rglob("*.md")]
+)
+LONGEST_LINE = 110
+SOURCE_PATH = re.compile(rf"(?<![\w./-])(?:src/)?(?:{'|'.join(FOLDERS)})/[\w/*-]*\w\.(?:cpp|cuh?|h|inc)\b")
+PATH_IN_SRC = re.compile(r"(?<![\w.-])src/[\w/*-]*[\w*](?:\.\w+)?")
+PATH_IN_PROSE = re.compile(rf"`((?:{'|'.join(FOLDERS)})/\w+)`")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
 def command_output(program: Path, *arguments: str) -> str:
@@ -70,3 +79,79 @@ def test_sources_stay_short() -> None:
         if (lines := len(path.read_text().splitlines())) > 350
     ]
     assert not long
+
+
+def prose(page: Path) -> list[tuple[int, str]]:
+    """The numbered lines of a page without code, tables, link definitions and what is generated."""
+    lines, is_code = [], False
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        if line == "<!-- generated -->":
+            break
+        if line.lstrip().startswith("```"):
+            is_code = not is_code
+        elif not is_code and not line.lstrip().startswith("|") and not re.match(r"\[\w+\]: ", line):
+            lines.append((number, line))
+    return lines
+
+
+def test_lines_of_prose_are_short() -> None:
+    long = [
+        f"{page.relative_to(ROOT)}:{number}: {len(line)} characters"
+        for page in PAGES
+        for number, line in prose(page)
+        if len(line) > LONGEST_LINE
+    ]
+    assert not long
+
+
+def exists_in_source(path: str) -> bool:
+    """Whether src/, or the tests' folders of the same names, have the path, or its name with an ending."""
+    name = path.removeprefix("src/")
+    places = [ROOT / "src", ROOT / "tests/unit"]
+    return any(any(place.glob(name)) or any(place.glob(f"{name}.*")) for place in places)
+
+
+def named_source_paths(path: Path) -> list[str]:
+    text = path.read_text()
+    named = SOURCE_PATH.findall(text) + PATH_IN_SRC.findall(text)
+    return named + PATH_IN_PROSE.findall(text) if path.suffix == ".md" else named
+
+
+def test_source_paths_that_are_named_exist() -> None:
+    folders = ["scripts", "cmake", "tests", "analysis", "data", "slurm", "src"]
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
+    endings = {"", ".py", ".cpp", ".h", ".cu", ".cuh", ".sh", ".cmake", ".txt", ".inc"}
+    texts = [path for path in files if path.suffix in endings and "__pycache__" not in path.parts]
+    missing = [
+        f"{path.relative_to(ROOT)}: {named}"
+        for path in [*PAGES, ROOT / "CMakeLists.txt", ROOT / "Makefile", *texts]
+        for named in named_source_paths(path)
+        if not exists_in_source(named)
+    ]
+    assert not missing
+
+
+def linked_pages(page: Path) -> list[Path]:
+    links = [link.split("#")[0] for link in LINK.findall(page.read_text()) if "://" not in link]
+    return [(page.parent / link).resolve() for link in links if link]
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    broken = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in PAGES
+        for target in linked_pages(page)
+        if not target.exists()
+    ]
+    assert not broken
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    reached, ahead = set(), [ROOT / "README.md"]
+    while ahead:
+        page = ahead.pop()
+        if page in reached or page.suffix != ".md":
+            continue
+        reached.add(page)
+        ahead += linked_pages(page)
+    assert not set(PAGES) - reached

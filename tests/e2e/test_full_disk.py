@@ -172,7 +172,7 @@ def test_reader_that_has_gone_is_one_line(model: Path, tmp_path: Path) -> None:
     command = [*PROGRAM, "--tokenizer", model, "--output", tmp_path / "out.h5", source]
     result = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write_end)
-    assert_refused(result, 6, "nobody reads the standard output")
+    assert_refused(result, 6, "the standard output was closed")
     assert (tmp_path / "out.h5").exists()
 
 

@@ -218,7 +218,7 @@ def test_code_in_the_file_is_not_run(tmp_path: Path) -> None:
     for legacy in (False, True):
         stored = {"model": make_state("default", False), "model_args": Harmful(trace)}
         torch.save(stored, tmp_path / "bad.pt", _use_new_zipfile_serialization=not legacy)
-        refuse(tmp_path / "bad.pt", "default", "tensors and numbers alone", "mkdir")
+        refuse(tmp_path / "bad.pt", "default", "only tensors and numbers", "mkdir")
         assert not trace.exists()
 
 

@@ -252,7 +252,7 @@ def test_of_16_bits_the_upper_8_count(
         theirs = by_transformers(model, load_image(str(path)))
         np.testing.assert_allclose(pixels[0], theirs, rtol=0, atol=1e-6)
     (line,) = said
-    assert "1 of 1 image(s) have deeper channels than 8 bits, of which the upper 8 count" in line
+    assert "1 of 1 image(s) have channels of more than 8 bits, of which the upper 8 count" in line
     compatibility("Images", what, "warned", line)
 
 

@@ -88,7 +88,7 @@ def test_pixels_that_fill_no_patch_are_left_out_aloud(
     corpus = write_image_file(tmp_path / "images.h5", random_images(IMAGES, 38, 37))
     log = run_well(make_job(vision, corpus, tmp_path), 2)
     (warning,) = [line.partition("warning: ")[2] for line in log.splitlines() if "warning: " in line]
-    words = "patches of 4 x 4 leave out the ends of images of 38 x 37, 2 pixels below and 1 at the right"
+    words = "patches of 4 x 4 do not divide images of 38 x 37: 2 pixels below and 1 at the right"
     assert words in warning
     what = "sides that patches do not divide (384 = 27 × 14 + 6)"
     compatibility("Images", what, "warned", warning)

@@ -127,7 +127,7 @@ REFUSED: list[tuple[str, bytes, list[str], str]] = [
         "an array without an end",
     ),
     ("a.json", b'[{"text": "a"}\n{"text": "b"}]', ["line 2", "comma"], "an array without commas"),
-    ("a.json", b'[{"text": "a"}] x', ["line 1", "behind the end"], "an array with something behind"),
+    ("a.json", b'[{"text": "a"}] x', ["line 1", "after the end"], "an array with something behind"),
     (
         "a.json", b'[{"text": "a"},\n{"text" "b"}]', ["line 2", "not JSON"],
         "an array with an object that is not JSON",

@@ -189,7 +189,7 @@ TEST_F(Locked, RestartOfTheSameJobTakesOverAtOnce) {
 TEST_F(Locked, TextThatSaysNothingHoldsWhileItIsYoung) {
   for (const char* text : {"", "host no", "\x01\x02\x03"}) {
     leave(text, kSilence_s - 20);
-    expect_refused({"one that has not said who it is"});
+    expect_refused({"a run that has not said yet who it is"});
     leave(text, kSilence_s + 20);
     const RunLock lock(output_);
   }
