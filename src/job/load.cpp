@@ -128,14 +128,14 @@ nlohmann::json to_json(const toml::node& node) {
   if (const auto* number = node.as_floating_point()) return number->get();
   if (const auto* text = node.as_string()) return text->get();
   if (const auto* list = node.as_array()) {
-    auto json = nlohmann::json::array();
-    for (const auto& entry : *list) json.push_back(to_json(entry));
-    return json;
+    auto entries = nlohmann::json::array();
+    for (const auto& entry : *list) entries.push_back(to_json(entry));
+    return entries;
   }
   if (const auto* table = node.as_table()) {
-    auto json = nlohmann::json::object();
-    for (const auto& [key, entry] : *table) json[std::string(key.str())] = to_json(entry);
-    return json;
+    auto section = nlohmann::json::object();
+    for (const auto& [key, entry] : *table) section[std::string(key.str())] = to_json(entry);
+    return section;
   }
   return nullptr;
 }
