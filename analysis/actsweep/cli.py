@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     report.set_defaults(command=_report)
     compare = commands.add_parser(
-        "compare", help="check every dataset of two files of one model, or tabulate two models"
+        "compare", help="check two files of one model, or tabulate two models"
     )
     compare.add_argument("first", type=Path, metavar="A.h5")
     compare.add_argument("second", type=Path, metavar="B.h5")
