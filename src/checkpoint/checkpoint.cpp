@@ -32,6 +32,15 @@ std::string counted(size_t count, const std::string& what) {
   return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
 }
 
+/// The facts of a model that stands alone, or of the language model among several parts.
+Architecture read_part(const Family& family, const LanguageModel& model) {
+  auto facts = read_architecture(family, model.config);
+  if (model.wrapper != nullptr && facts.reads_images()) {
+    model.config.refuse("model_type", "a language model");
+  }
+  return facts;
+}
+
 }  // namespace
 
 std::string checkpoint_name(const std::string& directory) {
@@ -50,7 +59,7 @@ Checkpoint::Checkpoint(const std::string& directory)
       config_(read_config(directory)),
       model_(language_model_of(config_)),
       family_(&family_of(model_.config)),
-      architecture_(read_architecture(*family_, model_.config)),
+      architecture_(read_part(*family_, model_)),
       rows_(family_->rows(architecture_)),
       files_(open_checkpoint_files(directory, config_)) {
   architecture_.name = checkpoint_name(directory);

@@ -27,14 +27,6 @@ void set_ties(const Wrapper& wrapper, const Config& config, Config& text) {
   text.set(kTies, ties, kTies);
 }
 
-/// The language model whose keys stand beside those of the other parts.
-Config flat_model_of(const Wrapper& wrapper, const Config& config) {
-  auto text = config;
-  text.set("model_type", wrapper.text_type, "model_type");
-  if (!text.has(kTies)) text.set(kTies, wrapper.ties_embeddings, kTies);
-  return text;
-}
-
 }  // namespace
 
 const std::vector<Wrapper>& wrappers() {
@@ -53,14 +45,16 @@ const std::vector<Wrapper>& wrappers() {
 LanguageModel language_model_of(const Config& config) {
   const auto* wrapper = wrapper_of(config);
   if (wrapper == nullptr) return {config};
-  if (!config.has(kText) && wrapper->may_be_flat) return {flat_model_of(*wrapper, config), wrapper};
-  if (!config.has(kText)) {
+  const bool is_flat = !config.has(kText) && wrapper->may_be_flat;
+  if (!config.has(kText) && !is_flat) {
     fail(ErrorKind::kModel,
          "{}: \"{}\": expected an object with the language model of a \"{}\", found {}",
          config.path(), kText, wrapper->model_type, config.contains(kText) ? "null" : "nothing");
   }
-  auto text = config.section(kText);
-  if (!text.contains("model_type")) text.set("model_type", wrapper->text_type, "model_type");
+  auto text = is_flat ? config : config.section(kText);
+  if (is_flat || !text.contains("model_type")) {
+    text.set("model_type", wrapper->text_type, "model_type");
+  }
   set_ties(*wrapper, config, text);
   return {text, wrapper};
 }
