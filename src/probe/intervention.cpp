@@ -80,8 +80,8 @@ at::Tensor Intervention::means_of(int64_t layer, const std::vector<TokenMatch>& 
   const auto group = at::tensor(groups, at::kLong).unsqueeze(1);
   const auto means = means_.select(0, layer).index({group, channels});
   require(!at::isnan(means).any().item<bool>(), ErrorKind::kJob,
-          "{}: from = \"{}\": no mean, for it has no finite token of a class that the "
-          "intervention matched at layer {}",
+          "{}: from = \"{}\": expected a mean at layer {}, found none: no finite token of the file "
+          "is of the class that the intervention matched there",
           name_, wanted_.from.value(), layer);
   return means;
 }
