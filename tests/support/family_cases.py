@@ -32,7 +32,7 @@ Mode = Literal["float32", "streamed", "bfloat16"]
 
 OFTEN = (*MASSIVE_IDS, SMALL_ID)
 PROMPT_LENGTHS = {"long": 96, "odd": 41, "pair": 2}
-HALF_PROMPTS = {f"half{i}": 96 for i in range(16)}  # for quantiles over 1,536 tokens
+HALF_PROMPTS = {f"half{i}": 96 for i in range(48)}  # for quantiles over 4,608 tokens
 DOCUMENT_LENGTHS = (57, 1, 0, 40, 2, 83, 39, 95, 5)
 CUTS = (
     Cut(40, "packed"),
