@@ -234,8 +234,17 @@ class Run:
         return self.pids()
 
     def release_with(self, number: signal.Signals, pids: Sequence[int]) -> None:
-        """Waits until these of the ranks have been sent the signal, and lets all go on."""
-        self.wait_until(lambda: all(is_pending(pid, number) for pid in pids))
+        """Waits until these of the held ranks have been sent the signal, and lets all go on.
+
+        mpirun wakes the ranks a second before it sends them SIGTERM: they are held again.
+        """
+
+        def sent() -> bool:
+            for pid in self.pids():
+                os.kill(pid, signal.SIGSTOP)
+            return all(is_pending(pid, number) for pid in pids)
+
+        self.wait_until(sent)
         for pid in self.pids():
             os.kill(pid, signal.SIGCONT)
 

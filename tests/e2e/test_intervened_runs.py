@@ -116,7 +116,7 @@ def test_a_class_without_a_mean_is_refused(write: Job, base: Path, tmp_path: Pat
         file["residual/class_count"][2, 3] = 0
 
     path = spoil(base, tmp_path / "means.h5", empty)
-    refuse(write(MEAN | {"from": str(path)}), JOB_ERROR, "no finite token of a class", ranks=1)
+    refuse(write(MEAN | {"from": str(path)}), JOB_ERROR, "expected a mean at layer 2, found none", ranks=1)
 
 
 def test_registers_need_a_file_with_them(write: Job, base: Path) -> None:

@@ -6,7 +6,6 @@ waits 1 s, kills them, and returns 1, whatever they return. 2 ranks: one model g
 """
 
 import os
-import re
 import signal
 import time
 from pathlib import Path
@@ -30,7 +29,6 @@ RANKS = 2
 SEGMENT_TOKENS = 1024
 UNITS = 20  # 19 segments and a captured prompt
 IN_SEGMENT_1 = "segment 1: layer 2"
-LONG_S = 4  # mpirun waits a second before it passes SIGTERM on: the sweep must last far longer
 FIRST_TWO = ["segment-000000.h5", "segment-000001.h5"]
 
 
@@ -66,7 +64,7 @@ def job(model: Path, segments: Path, tmp_path: Path) -> Path:
     return write_job_of(tmp_path, model, segments)
 
 
-def assert_stopped(run: Run, output: Path, units: int = UNITS) -> int:
+def assert_stopped(run: Run, output: Path) -> int:
     """Whole segments of two members alone are left, not all; their number."""
     assert "a stop was asked for" in run.log() and "stopped early" in run.log()
     folder = output.with_name("sweep.h5.segments")
@@ -76,13 +74,13 @@ def assert_stopped(run: Run, output: Path, units: int = UNITS) -> int:
     for name in segments:
         with h5py.File(folder / name) as file:
             assert file.attrs["segment"] == int(name[8:14]) and "identity" in file.attrs
-    assert not output.exists() and 0 < len(segments) < units
+    assert not output.exists() and 0 < len(segments) < UNITS
     return len(segments)
 
 
-def resume(job: Path, output: Path, expected: Path, done: int, units: int = UNITS) -> None:
+def resume(job: Path, output: Path, expected: Path, done: int) -> None:
     log = run_well(job, RANKS)
-    assert f"{units - done} of {units} units of work are pending" in log
+    assert f"{UNITS - done} of {UNITS} units of work are pending" in log
     assert_same_files(output, expected)
     assert sorted(path.name for path in output.parent.iterdir()) == ["job.toml", "sweep.h5"]
 
@@ -113,32 +111,12 @@ def test_signal_stops_the_sweep(
     resume(job, output, expected, assert_stopped(run, output))
 
 
-def long_sweep(model: Path, folder: Path) -> tuple[Path, Path, int]:
-    """A corpus that takes this machine LONG_S, the file of an uninterrupted run, units of work."""
-    for doubled in range(10):
-        segments = 100 << doubled
-        corpus = make_corpus(folder / f"corpus-{segments}.h5", segments * SEGMENT_TOKENS)
-        whole = folder / f"whole-{segments}"
-        whole.mkdir()
-        log = run_well(write_job_of(whole, model, corpus), RANKS)
-        taken = re.search(r"measured \d+ tokens in ([\d.]+) s", log)
-        assert taken, log
-        if float(taken[1]) >= LONG_S:
-            return corpus, whole / "sweep.h5", segments + 1
-    raise AssertionError(f"{segments} segments take less than {LONG_S} s")
-
-
-def test_terminated_mpirun_leaves_time_to_commit(model: Path, tmp_path: Path) -> None:
+def test_terminated_mpirun_leaves_time_to_commit(job: Path, output: Path, expected: Path) -> None:
     """The ranks get 3 s here, of which they need less than one."""
-    corpus, expected, units = long_sweep(model, tmp_path)
-    output = tmp_path / "stopped" / "sweep.h5"
-    output.parent.mkdir()
-    job = write_job_of(output.parent, model, corpus)
-    run = Run(job, RANKS, OMPI_MCA_odls_base_sigkill_timeout="3")
-    run.wait_until(lambda: segments_of(output))
-    run.process.send_signal(signal.SIGTERM)
+    run = Run(job, RANKS, **held_at(IN_SEGMENT_1), OMPI_MCA_odls_base_sigkill_timeout="3")
+    signal_in_segment_1(run, "mpirun", signal.SIGTERM)
     assert run.finish() == 1, run.log()
-    resume(job, output, expected, assert_stopped(run, output, units), units)
+    resume(job, output, expected, assert_stopped(run, output))
 
 
 @pytest.mark.parametrize("rank", [0, 1])
