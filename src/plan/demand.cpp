@@ -9,6 +9,7 @@
 #include "model/workspace.h"
 #include "probe/site.h"
 #include "schema/declare_statistics.h"
+#include "stats/sequence_groups.h"
 #include "weights/share.h"
 #include "weights/stage_list.h"
 
@@ -73,6 +74,15 @@ int64_t weight_bytes(const SweepFacts& facts, const ModelShare& share) {
   return job.parallel.weights == WeightMode::kResident ? sum : 2 * largest;
 }
 
+/// The queries, keys and values of a sequence in float32 and their copies, and as many sequences
+/// together as a group on a GPU holds.
+int64_t group_bytes(const SweepFacts& facts, int64_t heads, int64_t rows) {
+  const int64_t channels = heads * facts.architecture.head_width;
+  const int64_t one = 6 * facts.job.corpus.sequence_length * channels * 4;
+  if (!facts.pads_groups) return one;
+  return std::max(one, kGroupElementBytes * std::min(kGroupElements, rows * channels));
+}
+
 /// What a rank keeps beside the work space of a micro-batch to look inside the layers: a site's
 /// rows on their way to their owner, the summary of attention, value updates.
 int64_t observed_bytes(const SweepFacts& facts, const ModelShare& share,
@@ -97,13 +107,12 @@ int64_t observed_bytes(const SweepFacts& facts, const ModelShare& share,
   int64_t bytes = shape.owned_rows * owned * 4;
   if (shape.members > 1) bytes += 2 * shape.gathered_rows() * slice * 4;
   if (facts.job.sees_gathered_rows()) {
-    // Log-sum-exp and entropy; queries in float32 and the norms of values; one sequence's queries,
-    // keys and values in float32 and their copies.
+    // Log-sum-exp and entropy; queries in float32 and the norms of values.
     const int64_t heads = share.query_heads.size();
     bytes += shape.gathered_rows() * heads * 2 * 4;
     if (shape.dtype != at::kFloat) bytes += shape.gathered_rows() * heads * a.head_width * 4;
     bytes += shape.gathered_rows() * share.key_heads.size() * 8;
-    bytes += 6 * facts.job.corpus.sequence_length * heads * a.head_width * 4;
+    bytes += group_bytes(facts, heads, shape.gathered_rows());
   }
   if (statistics.value_updates) {
     bytes += shape.gathered_rows() * a.channels * 4 + shape.owned_rows * a.channels * (4 + 8 + 8);

@@ -29,6 +29,8 @@ struct SweepFacts {
   SegmentPlan segments;
   /// Whether products are taken of widened pieces: kernels/product_widened.h.
   bool widens_products = false;
+  /// Whether attention is measured in padded groups of sequences, as on a GPU.
+  bool pads_groups = false;
 };
 
 /// Bytes that the process of the rank with the largest share keeps for itself.

@@ -59,6 +59,7 @@ std::string plan_table(const Job& job, const PlanRequest& request) {
   machine.free_disk_bytes = free_disk_bytes(output);
   auto facts = inputs.facts();
   facts.widens_products = widens_products(scalar_type(job.model.dtype), device);
+  facts.pads_groups = !device.is_cpu();
   const auto layout = plan_layout(facts, machine);
   auto table = layout_table(facts, machine, layout);
   for (const auto& warning : warnings) table += fmt::format("  {:<14}{}\n", "warning", warning);

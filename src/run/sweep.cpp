@@ -294,6 +294,7 @@ int run_sweep(const Job& asked, const MpiSession& session, const StepHook& each_
   }
   auto facts = inputs->facts();
   facts.widens_products = a_rank_widens_products(*inputs, place);
+  facts.pads_groups = !place.device.is_cpu();
   const auto machine = describe_machine(*inputs, place);
   SweepLayout layout;
   agree(MPI_COMM_WORLD, [&] { layout = plan_layout(facts, machine); });

@@ -10,8 +10,6 @@
 namespace actsweep {
 namespace {
 
-constexpr int64_t kElementsOnGpu = 8ll << 20;
-
 /// The shapes of the sequences with keys, in the order in which groups take them.
 struct Shapes {
   const GatheredSequences& sequences;
@@ -72,7 +70,7 @@ at::Tensor SequenceGroup::is_padding() const {
 Grouping Grouping::of(at::Device device) {
   // ATen splits a larger tensor among threads, and with it the columns that it adds together.
   if (device.is_cpu()) return {false, at::internal::GRAIN_SIZE - 1};
-  return {true, kElementsOnGpu};
+  return {true, kGroupElements};
 }
 
 std::vector<SequenceGroup> group_sequences(const GatheredSequences& sequences,

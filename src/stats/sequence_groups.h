@@ -31,6 +31,11 @@ struct SequenceGroup {
   at::Tensor is_padding() const;  // [S', n] bool: behind a sequence's last token
 };
 
+/// Elements of a group's largest tensor on a GPU, where it has several sequences; and bytes an
+/// element of all its tensors: scores, probabilities and values in float32, two in float64.
+inline constexpr int64_t kGroupElements = 8ll << 20;
+inline constexpr int64_t kGroupElementBytes = 3 * 4 + 2 * 8;
+
 /// How sequences are put together.
 struct Grouping {
   bool pads = false;

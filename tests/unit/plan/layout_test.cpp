@@ -149,6 +149,18 @@ TEST(Layout, WidenedPiecesOfProductsAreWorkSpaceAndSaid) {
               testing::HasSubstr("products      in float32, of widened bfloat16: this CPU has no"));
 }
 
+TEST(Layout, PaddedGroupsOfSequencesAreWorkSpace) {
+  auto facts = llama_70b();
+  facts.job.statistics.attention = {"position:0"};
+  facts.job.corpus.sequence_length = 512;
+  const auto workspace = [&] { return plan_layout(facts, with_memory(1000)).memory.workspace; };
+  const auto alone = workspace();
+  facts.pads_groups = true;
+  const int64_t one = 6 * facts.job.corpus.sequence_length * 64 * 128 * 4;
+  const int64_t group = 28 * (8ll << 20);
+  EXPECT_EQ(workspace() - alone, group - one);
+}
+
 TEST(Layout, WhatARefusalProposesFits) {
   auto facts = llama_70b();
   const auto machine = with_memory(24);
