@@ -23,6 +23,10 @@ struct NormFacts {
   bool has_bias = false;
 };
 
+/// What lets the positions of a layer see each other.
+enum class MixerKind { kAttention };
+inline constexpr int kMixerKinds = static_cast<int>(MixerKind::kAttention) + 1;
+
 /// Norms of queries and keys before rotation.
 enum class QueryKeyNorm {
   kNone,
@@ -108,8 +112,9 @@ struct Architecture {
   bool ties_embeddings = false;
   double embedding_scale = 1;
 
-  int64_t position_rows = 0;    // of learned positions; 0: none
-  int64_t position_offset = 0;  // of the row for position 0
+  std::vector<MixerKind> mixer_of_layer = {};  // [L]; empty: attention in all of them
+  int64_t position_rows = 0;                   // of learned positions; 0: none
+  int64_t position_offset = 0;                 // of the row for position 0
   std::vector<Rope> ropes;
   std::vector<int> rope_of_layer;  // [L] index into ropes; -1: none
   Alibi alibi = Alibi::kNone;
@@ -146,6 +151,10 @@ struct Architecture {
     const int64_t shared = experts.count > 0 ? experts.shared_width : 0;
     return has_dense ? std::max(ffn_width, shared) : shared;
   }
+  MixerKind mixer(int64_t layer) const {
+    return mixer_of_layer.empty() ? MixerKind::kAttention : mixer_of_layer[layer];
+  }
+  bool has_attention(int64_t layer) const { return mixer(layer) == MixerKind::kAttention; }
   bool has_experts(int64_t layer) const { return experts.count > 0 && experts.layers[layer]; }
 };
 

@@ -22,18 +22,29 @@ TensorRow& TensorRows::product(const std::string& name, Weight weight, int part,
                    .cut = cut,
                    .cut_axis = cut_axis,
                    .shape = std::move(shape),
-                   .is_transposed = is_transposed_});
+                   .is_transposed = is_transposed_,
+                   .layers = layers_});
   return rows_.back();
 }
 
 TensorRow& TensorRows::vector(const std::string& name, Weight weight, int part, Cut cut,
                               int64_t length) {
-  rows_.push_back({.name = name, .weight = weight, .part = part, .cut = cut, .shape = {length}});
+  rows_.push_back({.name = name,
+                   .weight = weight,
+                   .part = part,
+                   .cut = cut,
+                   .shape = {length},
+                   .layers = layers_});
   return rows_.back();
 }
 
 TensorRows& TensorRows::stored_transposed() {
   is_transposed_ = true;
+  return *this;
+}
+
+TensorRows& TensorRows::in_layers(TensorRow::Layers layers) {
+  layers_ = layers;
   return *this;
 }
 
@@ -277,7 +288,7 @@ TensorRows& TensorRows::head(const std::string& name) {
 
 TensorRows& TensorRows::parameter(const std::string& name, Weight weight,
                                   std::vector<int64_t> shape) {
-  rows_.push_back({.name = name, .weight = weight, .shape = std::move(shape)});
+  rows_.push_back({.name = name, .weight = weight, .shape = std::move(shape), .layers = layers_});
   return *this;
 }
 

@@ -58,7 +58,17 @@ std::string tensor_name(const TensorRow& row, int64_t layer) {
 }
 
 bool TensorRow::is_in(const Architecture& architecture, int64_t layer) const {
-  return layers == Layers::kAll || architecture.has_experts(layer) == (layers == Layers::kExperts);
+  switch (layers) {
+    case Layers::kAll:
+      return true;
+    case Layers::kDense:
+      return !architecture.has_experts(layer);
+    case Layers::kExperts:
+      return architecture.has_experts(layer);
+    case Layers::kAttention:
+      return architecture.has_attention(layer);
+  }
+  return false;
 }
 
 std::vector<int64_t> TensorRow::whole_shape() const {

@@ -108,7 +108,7 @@ struct TensorRow {
   bool is_transposed = false;  // the checkpoint holds the last two axes exchanged
   int64_t only_unit = -1;      // the row belongs to this one unit of the cut, and is read whole
   bool is_stacked = false;     // the checkpoint's first axis counts units; the row is one of them
-  enum class Layers { kAll, kDense, kExperts } layers = Layers::kAll;
+  enum class Layers { kAll, kDense, kExperts, kAttention } layers = Layers::kAll;
 
   bool is_per_layer() const { return name.find("{}") != std::string::npos; }
   bool is_in(const Architecture& architecture, int64_t layer) const;
@@ -138,6 +138,8 @@ class TensorRows {
 
   /// Products are stored as [in, out] from here on, as GPT-2's Conv1D has them.
   TensorRows& stored_transposed();
+  /// Rows from here on are in these layers; those of experts and dense MLPs know theirs.
+  TensorRows& in_layers(TensorRow::Layers layers);
   TensorRows& embedding(const std::string& name);
   TensorRows& positions(const std::string& name);
   /// A norm over the channels, with a bias where the norms have one.
@@ -188,6 +190,7 @@ class TensorRows {
   const Architecture& a_;
   std::vector<TensorRow> rows_;
   bool is_transposed_ = false;
+  TensorRow::Layers layers_ = TensorRow::Layers::kAll;
 };
 
 }  // namespace actsweep

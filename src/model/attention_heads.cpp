@@ -30,7 +30,7 @@ AttentionHeads::AttentionHeads(const Architecture& architecture, const ModelShar
   if (key_bias_.defined()) key_bias_ = key_bias_.to(device);
 }
 
-int64_t AttentionHeads::qkv_width() const {
+int64_t AttentionHeads::wide_width() const {
   return (share_.query_heads.size() + 2 * share_.key_heads.size()) * a_.head_width;
 }
 
@@ -64,11 +64,12 @@ void AttentionHeads::show_unrotated(const LayerView& view, const at::Tensor& qkv
 }
 
 void AttentionHeads::run(const StageWeights& weights, const LayerView& view,
-                         const Sequences& sequences, const at::Tensor& rows, at::Tensor& qkv,
-                         at::Tensor& out) {
+                         const Sequences& sequences, MixerRows& rows) {
   const int64_t queries = share_.query_heads.size(), keys = share_.key_heads.size();
   const int64_t layer = view.layer;
-  project_qkv(weights, rows, qkv);
+  auto& qkv = rows.wide;
+  auto& out = rows.out;
+  project_qkv(weights, rows.in, qkv);
   show_unrotated(view, qkv);
   const AttentionCall call = {
       {sequences.positions, queries, keys, a_.head_width, a_.window[layer], a_.is_causal},

@@ -1,5 +1,5 @@
-// The attention of a layer up to its heads' outputs: the fused projection, its clip and norms,
-// positions, attention.
+// Softmax attention up to its heads' outputs: the fused projection, its clip and norms, positions,
+// attention.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,33 +11,25 @@
 #include "kernels/attention.h"
 #include "kernels/ops.h"
 #include "kernels/rotary.h"
-#include "model/observer.h"
+#include "model/mixer.h"
 #include "weights/share.h"
-#include "weights/stage.h"
 
 namespace actsweep {
 
-/// The sequences in the gathered rows of one micro-batch.
-struct Sequences {
-  int64_t positions = 0;        // T, rows per sequence with padding
-  std::vector<int64_t> length;  // without; empty where no rope of the model follows it
-};
-
-class AttentionHeads {
+class AttentionHeads : public Mixer {
  public:
   /// `group` is the model group; it and the others must outlive the heads. `positions`: of the
   /// longest window.
   AttentionHeads(const Architecture& architecture, const ModelShare& share, const Group& group,
                  int64_t positions, at::Device device);
 
-  /// Elements of a row of the fused projection and of the outputs.
-  int64_t qkv_width() const;
-  int64_t out_width() const;
+  /// Of the fused projection.
+  int64_t wide_width() const override;
+  int64_t out_width() const override;
 
-  /// Collective over the model group where norms go over all heads. rows [n, C] -> out [n,
-  /// out_width], by way of qkv [n, qkv_width]; nothing on a rank without heads.
+  /// Collective where norms go over all heads.
   void run(const StageWeights& weights, const LayerView& view, const Sequences& sequences,
-           const at::Tensor& rows, at::Tensor& qkv, at::Tensor& out);
+           MixerRows& rows) override;
 
  private:
   void project_qkv(const StageWeights& weights, const at::Tensor& rows, at::Tensor& qkv) const;

@@ -26,7 +26,7 @@ Forward::Forward(const Architecture& architecture, const Group& group, const Opt
       ops_(row_ops_of(options.device)),
       workspace_(architecture, share_, {options.owned_rows, group.size(), options.dtype},
                  options.device),
-      heads_(architecture_, share_, group, options.positions, options.device) {
+      mixers_(architecture_, share_, group, options.positions, options.device) {
   for (const auto& rope : architecture_.ropes) needs_lengths_ |= rope.follows_length();
 }
 
@@ -60,12 +60,13 @@ at::Tensor Forward::reduce(int64_t rows) {
   return sum;
 }
 
-at::Tensor Forward::heads(const StageWeights& weights, const LayerView& view,
-                          const Sequences& sequences, const at::Tensor& gathered, int64_t rows) {
-  auto out = workspace_.heads(rows, heads_.out_width());
-  auto qkv = workspace_.wide(rows, heads_.qkv_width());
-  heads_.run(weights, view, sequences, gathered, qkv, out);
-  return out;
+at::Tensor Forward::mix(const StageWeights& weights, const LayerView& view,
+                        const Sequences& sequences, const at::Tensor& gathered, int64_t rows) {
+  auto& mixer = mixers_.of(view.layer);
+  MixerRows mixed = {gathered, workspace_.wide(rows, mixer.wide_width()),
+                     workspace_.heads(rows, mixer.out_width())};
+  mixer.run(weights, view, sequences, mixed);
+  return mixed.out;
 }
 
 /// Writes the heads' part of the attention output's sum over the group.
@@ -108,7 +109,7 @@ void Forward::serial_block(const StageWeights& weights, const LayerView& view,
   const int64_t rows = residual.size(0);
   const auto gathered = gather_input(weights, Weight::kAttentionNorm, residual);
   view.show(Site::kAttentionInput, workspace_.normed(rows));
-  project_heads(weights, heads(weights, view, sequences, gathered, rows), rows);
+  project_heads(weights, mix(weights, view, sequences, gathered, rows), rows);
   const auto attention = reduce(rows);
   view.show(Site::kAttentionOutput, attention);
 
@@ -156,7 +157,7 @@ void Forward::parallel_block(const StageWeights& weights, const LayerView& view,
   const bool is_apart = view.wants(Site::kAttentionOutput) || view.wants(Site::kMlpOutput);
   auto gathered = gather_input(weights, Weight::kAttentionNorm, residual);
   view.show(Site::kAttentionInput, workspace_.normed(rows));
-  const auto heads_out = heads(weights, view, sequences, gathered, rows);
+  const auto heads_out = mix(weights, view, sequences, gathered, rows);
   at::Tensor attention;
   if (is_apart) {
     project_heads(weights, heads_out, rows);

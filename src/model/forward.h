@@ -10,8 +10,8 @@
 
 #include "comm/group.h"
 #include "kernels/ops.h"
-#include "model/attention_heads.h"
 #include "model/experts.h"
+#include "model/mixers.h"
 #include "model/workspace.h"
 #include "weights/share.h"
 #include "weights/stage.h"
@@ -48,8 +48,8 @@ class Forward {
   void end_layer(const StageWeights& weights, const LayerView& view, at::Tensor& residual);
   at::Tensor gather_input(const StageWeights& weights, Weight norm, const at::Tensor& residual);
   at::Tensor gather(int64_t rows);
-  at::Tensor heads(const StageWeights& weights, const LayerView& view, const Sequences& sequences,
-                   const at::Tensor& gathered, int64_t rows);
+  at::Tensor mix(const StageWeights& weights, const LayerView& view, const Sequences& sequences,
+                 const at::Tensor& gathered, int64_t rows);
   void project_heads(const StageWeights& weights, const at::Tensor& heads_out, int64_t rows);
   at::Tensor hidden(const StageWeights& weights, const LayerView& view, const at::Tensor& gathered,
                     int64_t rows);
@@ -68,7 +68,7 @@ class Forward {
   at::Device device_;
   const RowOps& ops_;  // of the device
   Workspace workspace_;
-  AttentionHeads heads_;
+  Mixers mixers_;
   bool needs_lengths_ = false;
 };
 

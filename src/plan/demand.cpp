@@ -137,6 +137,14 @@ double layer_operations(const SweepFacts& facts, int64_t layer) {
   return 2 * weights;
 }
 
+/// Operations of one token beside its products in a layer of windows of `length` tokens: scores and
+/// sums of values.
+double mixer_operations(const Architecture& a, int64_t layer, double length) {
+  const auto window = static_cast<double>(a.window[layer]);
+  const double seen = window > 0 ? std::min(window, length / 2) : length / 2;
+  return 4 * seen * static_cast<double>(a.heads * a.head_width);
+}
+
 }  // namespace
 
 int64_t axis_length(const SweepFacts& facts, Axis axis) {
@@ -254,17 +262,14 @@ int64_t first_layer_of(const Job& job, const std::string& variant) {
 double sweep_operations(const SweepFacts& facts) {
   const auto& a = facts.architecture;
   const auto variants = facts.job.variants();
-  const double head_channels = static_cast<double>(a.heads * a.head_width);
   const double length = static_cast<double>(facts.job.corpus.sequence_length);
   double per_token = 0;
   for (int64_t layer = 0; layer < a.layers; ++layer) {
-    const auto window = static_cast<double>(a.window[layer]);
-    const double seen = window > 0 ? std::min(window, length / 2) : length / 2;
     const auto streams = 1 + std::count_if(variants.begin(), variants.end(), [&](const auto& name) {
                            return first_layer_of(facts.job, name) <= layer;
                          });
-    per_token +=
-        static_cast<double>(streams) * (layer_operations(facts, layer) + 4 * seen * head_channels);
+    per_token += static_cast<double>(streams) *
+                 (layer_operations(facts, layer) + mixer_operations(a, layer, length));
   }
   if (facts.job.statistics.loss) {
     per_token += static_cast<double>(1 + variants.size()) * 2 *

@@ -15,8 +15,16 @@ bool has(const std::vector<Site>& sites, Site site) {
 bool lacks(const Architecture& a, int64_t layer, Site site) {
   if (site == Site::kResidual || site == Site::kFinalNorm) return false;
   if (layer < 0) return true;
-  const bool is_dense = !a.has_experts(layer) || a.experts.shared_width > 0;
-  return layout_of(site) == SiteLayout::kNeurons && !is_dense;
+  switch (layout_of(site)) {
+    case SiteLayout::kOwned:
+      return false;
+    case SiteLayout::kHeads:
+    case SiteLayout::kKeys:
+      return !a.has_attention(layer);
+    case SiteLayout::kNeurons:
+      return a.has_experts(layer) && a.experts.shared_width == 0;
+  }
+  return false;
 }
 
 }  // namespace

@@ -56,15 +56,18 @@ void CapturedPrompt::write_attention(int64_t layer, const CapturedAttention& who
   output_->write(folder_ + "/attention", offset, count, bytes_of(whole.probability));
 }
 
-/// The embedding's output has no experts and no attention.
+/// The embedding's output has no experts and no attention; some layers have another mixer.
 void CapturedPrompt::write_what_is_known() {
   if (output_ == nullptr) return;
   const auto& architecture = inputs_.checkpoint.architecture();
   const auto ids = std::as_bytes(std::span(prompt_.ids));
   output_->write(folder_ + "/id", {0}, {tokens_}, {ids.begin(), ids.end()});
   if (architecture.experts.chosen > 0) write_experts(0, {});
-  if (inputs_.job.capture.attention) {
-    write_attention(0, no_attention(architecture.heads, tokens_));
+  if (!inputs_.job.capture.attention) return;
+  const auto nothing = no_attention(architecture.heads, tokens_);
+  write_attention(0, nothing);
+  for (int64_t layer = 0; layer < architecture.layers; ++layer) {
+    if (!architecture.has_attention(layer)) write_attention(layer + 1, nothing);
   }
 }
 

@@ -1,0 +1,42 @@
+// What lets the positions of a layer see each other, from the gathered rows to the input of the
+// output projection: softmax attention, or what stands in its place. One interface for all of them;
+// a layer's kind is a fact of the architecture.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "model/observer.h"
+#include "weights/stage.h"
+
+namespace actsweep {
+
+/// The sequences in the gathered rows of one micro-batch.
+struct Sequences {
+  int64_t positions = 0;        // T, rows per sequence with padding
+  std::vector<int64_t> length;  // without; empty where no rope of the model follows it
+};
+
+/// Gathered rows of a micro-batch on their way through a mixer.
+struct MixerRows {
+  const at::Tensor& in;  // [n, C]
+  at::Tensor wide;       // [n, wide_width], for what the mixer projects
+  at::Tensor out;        // [n, out_width]
+};
+
+class Mixer {
+ public:
+  virtual ~Mixer() = default;
+
+  /// Elements of a row of the mixer's buffer and of its outputs; 0 on a rank without heads.
+  virtual int64_t wide_width() const = 0;
+  virtual int64_t out_width() const = 0;
+
+  /// Collective over the model group. Fills rows.out; shows the layer's inside.
+  virtual void run(const StageWeights& weights, const LayerView& view, const Sequences& sequences,
+                   MixerRows& rows) = 0;
+};
+
+}  // namespace actsweep

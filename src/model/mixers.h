@@ -1,0 +1,27 @@
+// The mixers of a model's layers: one of each kind that its layers have.
+#pragma once
+
+#include <array>
+#include <memory>
+
+#include "checkpoint/architecture.h"
+#include "comm/group.h"
+#include "model/mixer.h"
+#include "weights/share.h"
+
+namespace actsweep {
+
+class Mixers {
+ public:
+  /// All must outlive it; `group` is the model group. `positions`: of the longest window.
+  Mixers(const Architecture& architecture, const ModelShare& share, const Group& group,
+         int64_t positions, at::Device device);
+
+  Mixer& of(int64_t layer) const;
+
+ private:
+  const Architecture& a_;
+  std::array<std::unique_ptr<Mixer>, kMixerKinds> by_kind_;
+};
+
+}  // namespace actsweep
