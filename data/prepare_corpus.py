@@ -4,10 +4,10 @@
     prepare_corpus.py --tokenizer MODEL_DIR --output CORPUS.h5 [options] FILE...
 
 A FILE is text in UTF-8 (one file, one document; markup is text like any other), or JSON lines or a JSON
-array (one record, one document); either may be compressed. Which it is, its content says
-(preparation/corpus_kinds.py). Ids are those of transformers' AutoTokenizer. Memory is bounded by the
-number of jobs, not by the files: long documents are cut where the tokenizer at hand gives the same ids
-cut and whole (preparation/encoding.py).
+array (one record, one document), all of which may be compressed; a Parquet or Arrow file (one row, one
+document); or a folder that `datasets` saved. Its content says which (preparation/corpus_kinds.py). Ids
+are those of transformers' AutoTokenizer. Memory is bounded by the number of jobs, not by the files: long
+documents are cut where the tokenizer at hand gives the same ids cut and whole (preparation/encoding.py).
 
 Exit codes: 0 done, 2 bad command line, 3 bad corpus, 4 bad model directory, 6 output.
 """
@@ -18,103 +18,25 @@ import argparse
 import contextlib
 import os
 import re
-import stat
 import sys
-import tempfile
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from tqdm import tqdm
 
-from preparation.command_line import positive_integer
-from preparation.documents import SourceFile
-from preparation.encoding import Piece, encode, encode_in_worker, safe_cuts, start_worker
-from preparation.errors import (
-    CORPUS,
-    MODEL,
-    OUTPUT,
-    PreparationError,
-    one_line,
-    run_program,
-    writing,
-)
+from preparation.batches import Batch, batches, encoded
+from preparation.corpus_options import parse_command_line, text_fields
+from preparation.documents import SourceFile, pieces_of
+from preparation.encoding import Piece, encode, safe_cuts
+from preparation.errors import CORPUS, MODEL, OUTPUT, PreparationError, one_line, run_program
+from preparation.inputs import Input, inputs_of, stored_bytes
 from preparation.output_path import output_file
-from preparation.remarks import Remarks
+from preparation.reading import Reading
 from preparation.token_file import TokenFileWriter, partial_paths
 from preparation.tokenizer_directory import NO_TOKEN, ModelTokenizer, load_tokenizer
 from preparation.vocabulary import Vocabulary, load_vocabulary
-from preparation.workers import worker_pool
-
-BATCH_CHARS = 1 << 19
-BATCH_PIECES = 1 << 12
-BATCHES_AHEAD_PER_JOB = 3  # more would only hold memory
-PROMPT_NAME = re.compile(r"[A-Za-z0-9_-]+")
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Pieces that a worker encodes together."""
-
-    pieces: list[Piece]
-    bytes_read: int  # of all files, when the last piece was read
-
-
-def prompt(argument: str) -> tuple[str, str]:
-    name, equals, text = argument.partition("=")
-    if not equals or not PROMPT_NAME.fullmatch(name) or not text:
-        raise argparse.ArgumentTypeError(
-            f"{argument!r} is not NAME=TEXT with a NAME of letters, digits, _ and -"
-        )
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise argparse.ArgumentTypeError(f"the text of prompt {name} is not UTF-8") from None
-    return name, text
-
-
-def parse_command_line() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="prepare_corpus.py", description=__doc__.splitlines()[0])
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    parser.add_argument("--tokenizer", required=True, type=Path, metavar="MODEL_DIR")
-    parser.add_argument("--output", required=True, metavar="CORPUS.h5")
-    parser.add_argument(
-        "--special",
-        choices=("none", "bos", "bos-eos"),
-        default="none",
-        help="special tokens around each document; prompts get the BOS (default none)",
-    )
-    parser.add_argument(
-        "--text-field", default="text", help="field of a JSONL record (default text)"
-    )
-    parser.add_argument(
-        "--jobs", type=positive_integer, default=os.cpu_count(), help="default: every core"
-    )
-    parser.add_argument("--prompt", action="append", type=prompt, default=[], metavar="NAME=TEXT")
-    arguments = parser.parse_args()
-    names = [name for name, _ in arguments.prompt]
-    if len(set(names)) < len(names):
-        parser.error("argument --prompt: a name is used twice")
-    return arguments
-
-
-def stored_bytes(files: list[Path]) -> int:
-    """Of all files together; refuses, before any work, one that is not there."""
-    total = 0
-    for path in files:
-        try:
-            status = path.stat()
-        except OSError as error:
-            raise PreparationError(CORPUS, f"{path}: {error.strerror}, expected a file") from None
-        if not stat.S_ISREG(status.st_mode):
-            found = "a directory" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
-            raise PreparationError(CORPUS, f"{path} is {found}, expected a file")
-        total += status.st_size
-    return total
 
 
 def refuse_inputs(output: Path, files: list[Path]) -> None:
@@ -124,61 +46,22 @@ def refuse_inputs(output: Path, files: list[Path]) -> None:
             raise PreparationError(OUTPUT, f"cannot write {written}: it is one of the files to be read")
 
 
-def batches(
-    files: list[Path],
-    text_field: str,
+def pieces_of_corpus(
+    inputs: list[Input],
+    reading: Reading,
     cuts: re.Pattern[str] | None,
     sources: list[dict[str, object]],
-    remarks: Remarks,
-) -> Iterator[Batch]:
-    """All pieces of all files in order; a file that has been read is described in `sources`."""
-    pieces: list[Piece] = []
-    chars = 0
+) -> Iterator[tuple[Piece, int]]:
+    """All pieces of all files in order, and the bytes read by then; a file that has been read is
+    described in `sources`."""
     bytes_before = 0
-    for path in files:
-        with SourceFile(path, text_field, remarks) as source:
-            for piece in source.pieces(cuts):
-                pieces.append(piece)
-                chars += len(piece.text)
-                if chars >= BATCH_CHARS or len(pieces) >= BATCH_PIECES:
-                    yield Batch(pieces, bytes_before + source.bytes_read())
-                    pieces, chars = [], 0
+    for one in inputs:
+        with SourceFile(one, reading) as source:
+            for document in source.documents():
+                for piece in pieces_of(document, cuts, reading.remarks):
+                    yield piece, bytes_before + source.bytes_read()
             sources.append(source.description())
             bytes_before += source.bytes_read()
-    if pieces:
-        yield Batch(pieces, bytes_before)
-
-
-def write_backend(file: IO[str], loaded: ModelTokenizer) -> Path:
-    """For the workers."""
-    with writing(Path(file.name)):
-        file.write(loaded.backend)
-        file.flush()
-    return Path(file.name)
-
-
-def encoded(
-    work: Iterator[Batch], loaded: ModelTokenizer, jobs: int
-) -> Iterator[tuple[Batch, list[np.ndarray]]]:
-    """Each batch with the ids of its pieces, in order, over `jobs` processes."""
-    if jobs == 1:
-        for batch in work:
-            yield batch, encode(loaded.tokenizer, batch.pieces)
-        return
-    with (
-        tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".json") as backend,
-        worker_pool(
-            jobs, start_worker, write_backend(backend, loaded), loaded.splits_special_tokens
-        ) as pool,
-    ):
-        ahead: deque[tuple[Batch, Future[list[np.ndarray]]]] = deque()
-        for batch in work:
-            ahead.append((batch, pool.submit(encode_in_worker, batch.pieces)))
-            if len(ahead) >= jobs * BATCHES_AHEAD_PER_JOB:
-                first, ids = ahead.popleft()
-                yield first, ids.result()
-        for batch, ids in ahead:
-            yield batch, ids.result()
 
 
 @dataclass(frozen=True)
@@ -253,19 +136,20 @@ def bos_warning(
 
 
 def main() -> None:
-    arguments = parse_command_line()
+    arguments = parse_command_line(__doc__.splitlines()[0])
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    total_bytes = stored_bytes(arguments.files)
+    inputs = inputs_of(arguments.files)
+    total_bytes = stored_bytes(inputs)
     output = output_file(arguments.output)
-    refuse_inputs(output, arguments.files)
+    refuse_inputs(output, [one.path for one in inputs])
     loaded = load_tokenizer(arguments.tokenizer)
     vocabulary = load_vocabulary(loaded)
     special = special_tokens(arguments, vocabulary)
     prompts = prompt_ids(arguments, loaded, special)
     sources: list[dict[str, object]] = []
-    remarks = Remarks()
+    reading = Reading(text_fields(arguments))
     cuts = safe_cuts(loaded.tokenizer, vocabulary.spellings)
-    work = batches(arguments.files, arguments.text_field, cuts, sources, remarks)
+    work = batches(pieces_of_corpus(inputs, reading, cuts, sources))
     own_bos = 0
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(TokenFileWriter(output))
@@ -283,7 +167,7 @@ def main() -> None:
             progress.update(batch.bytes_read - progress.n)
         fingerprint = writer.finish(vocabulary, prompts, arguments.special, sources)
         documents, tokens = writer.num_documents(), writer.num_tokens()
-    remarked = [*loaded.warnings, *remarks.lines()]
+    remarked = [*loaded.warnings, *reading.remarks.lines()]
     for line in [*remarked, *bos_warning(own_bos, documents, special, vocabulary)]:
         print(f"prepare_corpus.py: warning: {one_line(line)}", file=sys.stderr)
     print(

@@ -1,8 +1,8 @@
 """What a corpus file is, by its first bytes and its content; its name decides only where these leave
 it open.
 
-In: the decompressed content. Out: text, JSON lines, or a JSON document (an array of records, or one
-record over several lines). Refuses, by what it is, everything else that has a name: tables, archives,
+In: the decompressed content. Out: text, JSON lines, a JSON document (an array of records, or one record
+over several lines), or a table. Refuses, by what it is, everything else that has a name: archives,
 documents of office programs, pictures, weights, other encodings, pages of HTML that are called text,
 Git LFS pointers, bytes that are no text.
 """
@@ -15,6 +15,8 @@ from pathlib import Path
 
 from preparation.errors import CORPUS, PreparationError
 from preparation.file_kinds import refuse_pointer
+from preparation.reading import Reading
+from preparation.record_fields import value_at
 from preparation.remarks import Remarks
 from preparation.stored_file import Content
 
@@ -26,15 +28,12 @@ COMPRESSED_SUFFIXES = (".gz", ".gzip", ".zst", ".zstd", ".xz", ".bz2")
 LINES_SUFFIXES = (".jsonl", ".ndjson", ".jsonlines")
 TEXT_SUFFIXES = ("", ".txt", ".text")
 
-TABLE = "save its text column as JSON lines (pandas: read_parquet(…).to_json(…, lines=True))"
+TABLE = "save its text column as Parquet or JSON lines"
 UNPACK = "unpack it and name the files inside"
 EXTRACT = "extract its text first"
 # What a file begins with, what it then is, and what helps.
 SIGNATURES = (
-    (b"PAR1", "a Parquet file", TABLE),
-    (b"ARROW1", "an Arrow file", TABLE),
-    (b"FEA1", "a Feather file", TABLE),
-    (b"\xff\xff\xff\xff", "an Arrow stream", TABLE),
+    (b"FEA1", "a Feather file of version 1", TABLE),
     (b"ORC", "an ORC file", TABLE),
     (b"Obj\x01", "an Avro file", TABLE),
     (b"SQLite format 3\0", "an SQLite database", TABLE),
@@ -67,6 +66,25 @@ class FileKind(Enum):
     JSON = "a JSON document"
 
 
+class TableKind(Enum):
+    PARQUET = "Parquet file"
+    ARROW_FILE = "Arrow file"
+    ARROW_STREAM = "Arrow stream"
+
+
+TABLE_MAGIC = {
+    b"PAR1": TableKind.PARQUET,
+    b"ARROW1": TableKind.ARROW_FILE,
+    b"\xff\xff\xff\xff": TableKind.ARROW_STREAM,
+}
+
+
+def table_kind(content: Content) -> TableKind | None:
+    """Of a file of rows and columns; None for another."""
+    head = content.look(8)
+    return next((kind for magic, kind in TABLE_MAGIC.items() if head.startswith(magic)), None)
+
+
 def suffix_of(path: Path) -> str:
     """The last suffix that does not name a compression, in lower case."""
     name = path.name.lower()
@@ -75,14 +93,14 @@ def suffix_of(path: Path) -> str:
     return Path(name).suffix
 
 
-def kind_of(path: Path, content: Content, text_field: str, remarks: Remarks) -> FileKind:
+def kind_of(path: Path, content: Content, reading: Reading) -> FileKind:
     """The kind of the file; `content` then stands behind a BOM of UTF-8."""
     if content.look(3) == UTF8_BOM:
         content.read(3)
     head = content.look(LOOKED_AT_BYTES)
     suffix = suffix_of(path)
     _refuse_others(path, head)
-    _refuse_page(path, head, suffix, remarks)
+    _refuse_page(path, head, suffix, reading.remarks)
     begins = head.lstrip()[:1]
     if suffix in LINES_SUFFIXES:
         return FileKind.JSON if begins == b"[" else FileKind.LINES
@@ -92,8 +110,8 @@ def kind_of(path: Path, content: Content, text_field: str, remarks: Remarks) -> 
         return FileKind.JSON if begins == b"[" else FileKind.LINES
     if begins == b"{":
         record = _first_value(content)
-        if isinstance(record, dict) and isinstance(record.get(text_field), str):
-            remarks.note("file(s) not called .jsonl hold JSON lines, each a document", str(path))
+        if isinstance(value_at(record, reading.fields.names[0]), str):
+            reading.remarks.note("file(s) not called .jsonl hold JSON lines, each a document", str(path))
             return FileKind.LINES
     return FileKind.TEXT
 
@@ -114,7 +132,7 @@ def _first_value(content: Content) -> object:
 
 
 def _refuse(path: Path, what: str, cure: str) -> None:
-    raise PreparationError(CORPUS, f"{path} is {what}, expected text or JSON lines: {cure}")
+    raise PreparationError(CORPUS, f"{path} is {what}, expected text, JSON lines, Parquet or Arrow: {cure}")
 
 
 def _refuse_others(path: Path, head: bytes) -> None:

@@ -1,6 +1,6 @@
 """Corpus files -> the pieces of their documents, in order, with bounded memory.
 
-In: text files (one file, one document) and files of JSON records (one record, one document), told
+In: text files (one file, one document), files of JSON records and tables (one record, one document), told
 apart by content (corpus_kinds.py), plain or compressed (stored_file.py). Out: pieces of about PIECE_CHARS
 characters, cut where `encoding.safe_cuts` allows it; short documents are one piece. Refuses a
 missing or damaged file, invalid UTF-8 (with its byte offset), and a text that cannot be cut within
@@ -12,27 +12,31 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
+from preparation.corpus_kinds import UTF8_BOM, FileKind, TableKind, kind_of, table_kind
 from preparation.encoding import Piece, lead_of
 from preparation.errors import CORPUS, PreparationError
-from preparation.corpus_kinds import FileKind, UTF8_BOM, kind_of
-from preparation.records import LONGEST_RECORD, JsonValues, text_of, text_of_line
+from preparation.inputs import Input
+from preparation.reading import Document, Reading, Record
+from preparation.records import LONGEST_RECORD, JsonValues, record_of_line
 from preparation.remarks import Remarks
-from preparation.stored_file import READ_BYTES, CountedFile, open_content
+from preparation.stored_file import READ_BYTES, Content, CountedFile, open_content
 
 PIECE_CHARS = 1 << 18
 LONGEST_PIECE_CHARS = 1 << 26
 
 
 class SourceFile:
-    """One corpus file. `pieces` may be read once; `description` is whole thereafter."""
+    """One corpus file. `documents` may be read once; `description` is whole thereafter."""
 
-    def __init__(self, path: Path, text_field: str, remarks: Remarks) -> None:
-        self.path = path
-        self._text_field = text_field
-        self._remarks = remarks
-        self._stored = CountedFile(path)
+    def __init__(self, source: Input, reading: Reading) -> None:
+        self.path = source.path
+        self._name = source.name
+        self._reading = reading
+        self._stored = CountedFile(source.path)
 
     def __enter__(self) -> SourceFile:
         return self
@@ -46,37 +50,49 @@ class SourceFile:
 
     def description(self) -> dict[str, object]:
         return {
-            "name": self.path.name,
+            "name": self._name,
             "bytes": self._stored.bytes_read,
             "sha256": self._stored.sha256(),
         }
 
-    def pieces(self, cuts: re.Pattern[str] | None) -> Iterator[Piece]:
-        self._content = open_content(self.path, self._stored)
-        self._bom_bytes = len(UTF8_BOM) if self._content.look(3) == UTF8_BOM else 0
-        kind = kind_of(self.path, self._content, self._text_field, self._remarks)
-        if kind is FileKind.TEXT:
-            yield from self._remarked(self._decoded(), cuts, str(self.path))
-            return
-        documents = 0
-        for place, text in self._lines() if kind is FileKind.LINES else self._values():
-            documents += 1
-            yield from self._remarked([text], cuts, place)
-        if documents == 0:
-            self._remarks.note("file(s) hold no document", str(self.path))
+    def documents(self) -> Iterator[Document]:
+        content = open_content(self.path, self._stored)
+        table = table_kind(content)
+        if table is None:
+            yield from ContentReader(self.path, content, self._reading).documents()
+        elif content.is_stored:
+            yield from self._reading.documents(self._rows(table), str(self.path))
+        else:
+            raise PreparationError(
+                CORPUS, f"{self.path} is a compressed {table.value}: decompress it first"
+            )
 
-    def _remarked(
-        self, chunks: Iterable[str], cuts: re.Pattern[str] | None, place: str
-    ) -> Iterator[Piece]:
-        is_blank = True
-        chars = 0
-        for piece in cut_document(chunks, cuts, place):
-            is_blank = is_blank and not piece.text.strip()
-            chars += len(piece.text)
-            yield piece
-        if is_blank:
-            what = "hold white space alone" if chars else "are empty, and have no tokens"
-            self._remarks.note(f"document(s) {what}", place)
+    def _rows(self, kind: TableKind) -> Iterator[Record]:
+        from preparation.tables import Table  # pyarrow takes a second to load
+
+        table = Table(self.path, kind, self._reading.fields)
+        for record in table.records():
+            yield record
+            self._stored.read_up_to(int(self._stored.size() * table.part_read))
+        self._stored.read_up_to(self._stored.size())
+
+
+class ContentReader:
+    """The documents of a content of text or JSON."""
+
+    def __init__(self, path: Path, content: Content, reading: Reading) -> None:
+        self._path = path
+        self._content = content
+        self._reading = reading
+
+    def documents(self) -> Iterator[Document]:
+        self._bom_bytes = len(UTF8_BOM) if self._content.look(3) == UTF8_BOM else 0
+        kind = kind_of(self._path, self._content, self._reading)
+        if kind is FileKind.TEXT:
+            yield Document(str(self._path), self._decoded())
+            return
+        records = self._lines() if kind is FileKind.LINES else self._values()
+        yield from self._reading.documents(records, str(self._path))
 
     def _decoded(self) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder("utf-8")()
@@ -92,39 +108,56 @@ class SourceFile:
                 self._refuse_utf8(error, offset - pending)
             offset += len(chunk)
 
-    def _values(self) -> Iterator[tuple[str, str]]:
-        """(where, text) of each record of a JSON document."""
-        for place, record in JsonValues(self._decoded(), str(self.path)):
-            yield place, text_of(record, self._text_field, place)
+    def _values(self) -> Iterator[Record]:
+        """Of a JSON document."""
+        for place, record in JsonValues(self._decoded(), str(self._path)):
+            yield place, lambda record=record: record
 
-    def _lines(self) -> Iterator[tuple[str, str]]:
-        """(where, text) of each line's record; blank lines are none."""
+    def _lines(self) -> Iterator[Record]:
+        """Of each line; blank lines are none."""
         offset = self._bom_bytes
         number = 0
         while line := self._content.readline(LONGEST_RECORD + 1):
             number += 1
-            place = f"{self.path}, line {number}"
+            place = f"{self._path}, line {number}"
             if len(line) > LONGEST_RECORD:
                 raise PreparationError(
                     CORPUS, f"{place}: a record of more than {LONGEST_RECORD >> 20} MiB"
                 )
-            begins_with_bom = line.startswith(UTF8_BOM)  # where files were put together
-            try:
-                text = line.decode("utf-8-sig")
-            except UnicodeDecodeError as error:
-                self._refuse_utf8(error, offset + len(UTF8_BOM) * begins_with_bom)
-            offset += len(line)
-            if text.strip():
-                yield place, text_of_line(text, self._text_field, place)
+            if line.removeprefix(UTF8_BOM).strip():
+                yield place, partial(self._record, line, offset, place)
             else:
-                self._remarks.note("blank line(s) between records were left out", place)
+                self._reading.remarks.note("blank line(s) between records were left out", place)
+            offset += len(line)
 
-    def _refuse_utf8(self, error: UnicodeDecodeError, begin: int) -> None:
+    def _record(self, line: bytes, offset: int, place: str) -> object:
+        begins_with_bom = line.startswith(UTF8_BOM)  # where files were put together
+        try:
+            text = line.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            self._refuse_utf8(error, offset + len(UTF8_BOM) * begins_with_bom)
+        return record_of_line(text, place)
+
+    def _refuse_utf8(self, error: UnicodeDecodeError, begin: int) -> NoReturn:
         raise PreparationError(
             CORPUS,
-            f"{self.path}: invalid UTF-8 at byte {begin + error.start}: {error.reason}; text in another"
+            f"{self._path}: invalid UTF-8 at byte {begin + error.start}: {error.reason}; text in another"
             " encoding is read after iconv -t UTF-8",
         ) from None
+
+
+def pieces_of(
+    document: Document, cuts: re.Pattern[str] | None, remarks: Remarks
+) -> Iterator[Piece]:
+    is_blank = True
+    chars = 0
+    for piece in cut_document(document.chunks, cuts, document.place):
+        is_blank = is_blank and not piece.text.strip()
+        chars += len(piece.text)
+        yield piece
+    if is_blank:
+        what = "hold white space alone" if chars else "are empty, and have no tokens"
+        remarks.note(f"document(s) {what}", document.place)
 
 
 def cut_document(

@@ -1,8 +1,7 @@
-"""JSON records -> the texts of documents, with the place of each.
+"""JSON -> its records, with the place of each.
 
 In: JSON lines, or a JSON document: an array of records, or records one after another over any number
-of lines. A record is an object with the text in a field, or the text itself. Refuses, with the line, a
-record without a text there and what is not JSON; says what of the record could be meant.
+of lines. Refuses, with the line, what is not JSON.
 """
 
 from __future__ import annotations
@@ -12,70 +11,16 @@ from collections.abc import Iterable, Iterator
 from json.decoder import WHITESPACE
 
 from preparation.errors import CORPUS, PreparationError
-from preparation.json_kinds import called
 
 LONGEST_RECORD = 1 << 28  # bytes of a line, characters of an array's record
-MOST_FIELDS_NAMED = 8
-CHAT_FIELDS = ("messages", "conversations", "conversation", "dialog", "dialogue", "chat")
-CHAT_CURE = (
-    "make text of the chat first, by the model's chat template"
-    " (tokenizer.apply_chat_template(messages, tokenize=False))"
-)
 DECODER = json.JSONDecoder(parse_int=float)  # of any number of digits
 
 
-def text_of_line(line: str, text_field: str, place: str) -> str:
+def record_of_line(line: str, place: str) -> object:
     try:
-        record = DECODER.decode(line)
+        return DECODER.decode(line)
     except (json.JSONDecodeError, RecursionError) as error:
         raise _no_json(error, place) from None
-    return text_of(record, text_field, place)
-
-
-def text_of(record: object, text_field: str, place: str) -> str:
-    if isinstance(record, str):
-        text: object = record
-    elif isinstance(record, dict):
-        if text_field not in record:
-            raise PreparationError(CORPUS, f"{place}: {_without(record, text_field)}")
-        text = record[text_field]
-    else:
-        raise PreparationError(
-            CORPUS,
-            f'{place}: expected an object with the field "{text_field}", found {called(record)}',
-        )
-    if not isinstance(text, str):
-        cure = f": {CHAT_CURE}" if _is_chat(text) else ""
-        raise PreparationError(
-            CORPUS, f'{place}: expected a text in the field "{text_field}", found {called(text)}{cure}'
-        )
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise PreparationError(
-            CORPUS, f"{place}: an escaped half of a surrogate pair, which is no text"
-        ) from None
-    return text
-
-
-def _is_chat(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
-
-
-def _without(record: dict[str, object], text_field: str) -> str:
-    """What a record has instead of the field, and what would help."""
-    fields = [f'"{name}" ({called(value)})' for name, value in record.items()]
-    if len(fields) > MOST_FIELDS_NAMED:
-        fields[MOST_FIELDS_NAMED:] = [f"{len(fields) - MOST_FIELDS_NAMED} more"]
-    cure = ""
-    lists = [name for name, value in record.items() if _is_chat(value)]
-    if any(name in CHAT_FIELDS for name in lists):
-        cure = f": {CHAT_CURE}"
-    elif any(isinstance(value, str) for value in record.values()):
-        cure = ": --text-field names another"
-    elif lists:
-        cure = f": jq -c '.[\"{lists[0]}\"][]' makes JSON lines of the records inside"
-    return f'no text in the field "{text_field}"; it has {", ".join(fields) or "no field"}{cure}'
 
 
 def _no_json(error: json.JSONDecodeError | RecursionError, place: str) -> PreparationError:

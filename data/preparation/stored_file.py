@@ -11,6 +11,7 @@ import bz2
 import hashlib
 import io
 import lzma
+import os
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -78,6 +79,15 @@ class CountedFile(io.RawIOBase):
         self.bytes_read += count
         return count
 
+    def read_up_to(self, position: int) -> None:
+        """Counts and hashes what another reader takes of the file."""
+        while self.bytes_read < position:
+            if not self.read(min(READ_BYTES, position - self.bytes_read)):
+                return
+
+    def size(self) -> int:
+        return os.fstat(self._file.fileno()).st_size
+
     def sha256(self) -> str:
         return self._hash.hexdigest()
 
@@ -135,6 +145,7 @@ class Content:
     def __init__(self, stream: io.RawIOBase) -> None:
         self._stream = io.BufferedReader(stream, READ_BYTES)
         self._head = b""  # looked at, and not yet read
+        self.is_stored = isinstance(stream, CountedFile)  # as it is, uncompressed
 
     def look(self, count: int) -> bytes:
         """The next `count` bytes; fewer at the end."""

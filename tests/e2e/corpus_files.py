@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
 import json
 import lzma
 from collections.abc import Callable
@@ -12,8 +13,10 @@ from pathlib import Path
 import zstandard
 
 import preparing  # noqa: F401  # the modules of data/ are found by it
-from preparation.documents import SourceFile
-from preparation.remarks import Remarks
+from preparation.documents import SourceFile, pieces_of
+from preparation.inputs import Input, inputs_of
+from preparation.reading import Reading
+from preparation.record_fields import TextFields
 
 ONE, TWO = "The fox.", "Naïve café,\r\nline two."
 LINES = "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in (ONE, TWO))
@@ -23,15 +26,24 @@ UTF8_BOM = b"\xef\xbb\xbf"
 
 def read(path: Path, text_field: str = "text") -> tuple[list[str], list[str]]:
     """The documents of a file, and what is said of them."""
-    remarks = Remarks()
-    texts = [""]
-    with SourceFile(path, text_field, remarks) as source:
-        for piece in source.pieces(None):
-            texts[-1] += piece.text
-            if piece.ends_document:
-                texts.append("")
+    reading = Reading(TextFields((text_field,)))
+    texts = []
+    with SourceFile(Input(path, path.name), reading) as source:
+        for document in source.documents():
+            texts.append("".join(p.text for p in pieces_of(document, None, reading.remarks)))
         assert source.description()["bytes"] == path.stat().st_size
-    return texts[:-1], remarks.lines()
+    return texts, reading.remarks.lines()
+
+
+def read_all(named: Path, fields: TextFields | None = None) -> list[str]:
+    """The documents of all files that `named` stands for."""
+    reading = Reading(fields or TextFields())
+    texts = []
+    for one in inputs_of([named]):
+        with SourceFile(one, reading) as source:
+            texts += ["".join(document.chunks) for document in source.documents()]
+            assert source.description()["sha256"] == hashlib.sha256(one.path.read_bytes()).hexdigest()
+    return texts
 
 
 def zstd(content: bytes) -> bytes:

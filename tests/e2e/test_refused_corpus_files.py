@@ -12,7 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyarrow import ipc
 from safetensors.numpy import save as save_safetensors
 
 from corpus_files import LINES, ONE, TWO, UTF8_BOM, read, zstd
@@ -45,13 +48,50 @@ def tarred(stored: io.BytesIO) -> None:
         file.addfile(tarfile.TarInfo("a.txt"))
 
 
+def parquet(table: pa.Table) -> bytes:
+    return archive(lambda stored: pq.write_table(table, stored))
+
+
+def arrow(table: pa.Table) -> bytes:
+    def written(stored: io.BytesIO) -> None:
+        with ipc.new_stream(stored, table.schema) as writer:
+            writer.write_table(table)
+
+    return archive(written)
+
+
+TABLE = pa.table({"text": [ONE, TWO]})
+PARQUET = parquet(TABLE)
 CHAT = b'{"messages": [{"role": "user", "content": "Hi"}], "id": "x"}\n'
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
 REFUSED: list[tuple[str, bytes, list[str], str]] = [
-    ("a.parquet", b"PAR1\x15\x04\x15", ["Parquet", "to_json"], "Parquet"),
-    ("a.jsonl", b"PAR1\x15\x04\x15", ["Parquet"], "Parquet called `.jsonl`"),
-    ("a.arrow", b"ARROW1\0\0", ["Arrow file"], "Arrow"),
-    ("a.arrow", b"\xff\xff\xff\xff\x10\x00\x00\x00", ["Arrow stream"], "an Arrow stream"),
+    (
+        "a.parquet.gz", gzip.compress(PARQUET), ["compressed Parquet file", "decompress it first"],
+        "Parquet inside gzip",
+    ),
+    ("a.parquet", PARQUET[:-9], ["not a whole Parquet file"], "Parquet that ends early"),
+    ("a.arrow", arrow(TABLE)[:-30], ["not a whole Arrow stream"], "an Arrow stream that ends early"),
+    (
+        "a.parquet", parquet(TABLE.rename_columns(["body"])),
+        ['no column "text"', '"body" (string)', "--text-field"], "Parquet without the text column",
+    ),
+    (
+        "a.parquet", parquet(pa.table({"text": [1, 2]})), ['the column "text", found int64'],
+        "Parquet whose text column has numbers",
+    ),
+    (
+        "a.parquet", parquet(pa.table({"text": [[{"role": "user", "content": "Hi"}]]})),
+        ['the column "text", found list', "apply_chat_template"], "Parquet whose text column has chat",
+    ),
+    (
+        "a.parquet", parquet(pa.table({"text": ["a", None]})), ["row 2", '"text", found null'],
+        "Parquet with a null in the text column",
+    ),
+    (
+        "a.arrow", arrow(pa.table({"text": pa.array([b"a", b"ab\xff"]).view(pa.string())})),
+        ["row 2", "invalid UTF-8 at byte 2"], "an Arrow stream with invalid UTF-8",
+    ),
+    ("a.orc", b"ORC\x11\x00", ["ORC file", "Parquet or JSON lines"], "ORC"),
     ("a.pdf", b"%PDF-1.7\n", ["PDF"], "PDF"),
     ("a.docx", archive(zipped), ["zip archive", "unpack"], "a zip archive, an office document"),
     ("a.txt", archive(tarred), ["tar archive", "unpack"], "a tar archive"),

@@ -1,0 +1,81 @@
+"""Pieces of documents in batches, and their ids, made by several processes.
+
+In: pieces, in order. Out: each batch with the ids of its pieces, in order. Memory is bounded by the number of
+processes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from preparation.encoding import Piece, encode, encode_in_worker, start_worker
+from preparation.errors import writing
+from preparation.tokenizer_directory import ModelTokenizer
+from preparation.workers import worker_pool
+
+BATCH_CHARS = 1 << 19
+BATCH_PIECES = 1 << 12
+BATCHES_AHEAD_PER_JOB = 3  # more would only hold memory
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pieces that a worker encodes together."""
+
+    pieces: list[Piece]
+    bytes_read: int  # of all files, when the last piece was read
+
+
+def batches(pieces: Iterable[tuple[Piece, int]]) -> Iterator[Batch]:
+    """Of pieces with the bytes that had been read by then."""
+    gathered: list[Piece] = []
+    chars = 0
+    bytes_read = 0
+    for piece, bytes_read in pieces:
+        gathered.append(piece)
+        chars += len(piece.text)
+        if chars >= BATCH_CHARS or len(gathered) >= BATCH_PIECES:
+            yield Batch(gathered, bytes_read)
+            gathered, chars = [], 0
+    if gathered:
+        yield Batch(gathered, bytes_read)
+
+
+def write_backend(file: IO[str], loaded: ModelTokenizer) -> Path:
+    """For the workers."""
+    with writing(Path(file.name)):
+        file.write(loaded.backend)
+        file.flush()
+    return Path(file.name)
+
+
+def encoded(
+    work: Iterator[Batch], loaded: ModelTokenizer, jobs: int
+) -> Iterator[tuple[Batch, list[np.ndarray]]]:
+    """Each batch with the ids of its pieces, in order, over `jobs` processes."""
+    if jobs == 1:
+        for batch in work:
+            yield batch, encode(loaded.tokenizer, batch.pieces)
+        return
+    with (
+        tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".json") as backend,
+        worker_pool(
+            jobs, start_worker, write_backend(backend, loaded), loaded.splits_special_tokens
+        ) as pool,
+    ):
+        ahead: deque[tuple[Batch, Future[list[np.ndarray]]]] = deque()
+        for batch in work:
+            ahead.append((batch, pool.submit(encode_in_worker, batch.pieces)))
+            if len(ahead) >= jobs * BATCHES_AHEAD_PER_JOB:
+                first, ids = ahead.popleft()
+                yield first, ids.result()
+        for batch, ids in ahead:
+            yield batch, ids.result()

@@ -1,0 +1,100 @@
+"""The same documents in every format give the same token file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import datasets
+import h5py
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from transformers import AutoTokenizer
+
+import small_tokenizers as small
+from corpus_files import read_all
+from corpus_formats import RECORDS, Texts
+from preparing import ENGLISH, ODDITIES, run_well
+from preparation.record_fields import TextFields
+from support.compatibility import Compatibility
+
+TEXTS = ["The fox.", "", ODDITIES, "Naïve café,\r\nline two.", ENGLISH[:3000], *map(str, range(150))]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small.save(small.byte_level(), tmp_path_factory.mktemp("small") / "model")
+
+
+@pytest.mark.parametrize("what", RECORDS)
+def test_records_are_documents_in_every_format(
+    what: str, tmp_path: Path, compatibility: Compatibility
+) -> None:
+    assert read_all(RECORDS[what](tmp_path, TEXTS)) == TEXTS
+    compatibility("Corpora", what, "read")
+
+
+FIELDED = [
+    {"id": 1, "title": "One", "body": {"raw": "a"}, "language": "en", "ok": True},
+    {"id": 2, "title": "Zwei", "body": {"raw": "b"}, "language": "de", "ok": True},
+    {"id": 3, "title": "Three", "body": {"raw": "c"}, "language": "en", "ok": False},
+]
+FIELDS: list[tuple[TextFields, list[str], str]] = [
+    (TextFields(("body.raw",)), ["a", "b", "c"], "a field inside an object"),
+    (TextFields(("title", "body.raw"), ": "), ["One: a", "Zwei: b", "Three: c"], "several fields, joined"),
+    (TextFields(("title",), where=(("language", "en"),)), ["One", "Three"], "records with a value"),
+    (TextFields(("title",), where=(("id", "2"),)), ["Zwei"], "records with a number"),
+    (
+        TextFields(("title",), where=(("language", "en"), ("ok", "true"))), ["One"],
+        "records with several values",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "expected", "what"), FIELDS, ids=[row[2] for row in FIELDS])
+def test_fields_are_those_asked_for(
+    fields: TextFields, expected: list[str], what: str, tmp_path: Path, compatibility: Compatibility
+) -> None:
+    """Of records and of columns."""
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(record) + "\n" for record in FIELDED))
+    pq.write_table(pa.Table.from_pylist(FIELDED), tmp_path / "a.parquet")
+    datasets.Dataset.from_list(FIELDED).save_to_disk(tmp_path / "saved")
+    for name in ("a.jsonl", "a.parquet", "saved"):
+        assert read_all(tmp_path / name, fields) == expected, name
+    compatibility("Corpora", what, "read")
+
+
+def prepared(output: Path, model: Path, *arguments: object) -> h5py.File:
+    run_well("prepare_corpus.py", "--tokenizer", model, "--output", output, *arguments)
+    return h5py.File(output)
+
+
+def test_formats_in_one_command_have_the_ids_of_transformers(model: Path, tmp_path: Path) -> None:
+    sources = [write(tmp_path, TEXTS) for write in RECORDS.values()]
+    file = prepared(tmp_path / "all.h5", model, *sources)
+    expected = AutoTokenizer.from_pretrained(model)(TEXTS, add_special_tokens=False).input_ids
+    lengths = [len(ids) for ids in expected] * len(RECORDS)
+    np.testing.assert_array_equal(file["document_offset"], np.cumsum([0, *lengths]))
+    np.testing.assert_array_equal(file["ids"], np.concatenate(expected * len(RECORDS)))
+
+
+def raw(file: h5py.File) -> dict[str, bytes]:
+    """The bytes of every dataset."""
+    found: dict[str, bytes] = {}
+    file.visititems(
+        lambda name, one: found.update({name: one[:].tobytes()}) if isinstance(one, h5py.Dataset) else None
+    )
+    return found
+
+
+@pytest.mark.parametrize("write", [RECORDS["Parquet of many row groups"]])
+def test_token_file_is_that_of_json_lines_bit_for_bit(
+    write: Callable[[Path, Texts], Path], model: Path, tmp_path: Path
+) -> None:
+    first = prepared(tmp_path / "first.h5", model, RECORDS["JSON lines"](tmp_path, TEXTS))
+    other = prepared(tmp_path / "other.h5", model, "--jobs", 1, write(tmp_path, TEXTS))
+    assert raw(first) == raw(other)
+    assert first.attrs["corpus_fingerprint"] == other.attrs["corpus_fingerprint"]
