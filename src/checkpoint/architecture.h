@@ -115,6 +115,7 @@ struct Architecture {
   std::vector<MixerKind> mixer_of_layer = {};  // [L]; empty: attention in all of them
   int64_t position_rows = 0;                   // of learned positions; 0: none
   int64_t position_offset = 0;                 // of the row for position 0
+  int64_t token_types = 0;  // rows of learned vectors of segments, of which text has the first
   std::vector<Rope> ropes;
   std::vector<int> rope_of_layer;  // [L] index into ropes; -1: none
   Alibi alibi = Alibi::kNone;
@@ -129,7 +130,7 @@ struct Architecture {
   double qkv_clip = 0;          // above 0: query, key and value are clamped to +-clip
   QueryKeyNorm query_key_norm = QueryKeyNorm::kNone;
   NormKind query_key_norm_kind = NormKind::kRms;
-  std::vector<int64_t> window;  // [L] sliding window; 0: a query sees all keys before it
+  std::vector<int64_t> window;  // [L] sliding window; 0: none
 
   Activation activation = Activation::kSilu;
   bool is_gated = true;  // activation(gate) * up, else activation(up)
@@ -141,9 +142,11 @@ struct Architecture {
   double logit_cap = 0;  // above 0: logits become cap * tanh(logit / cap)
 
   ImageFacts image;
-  bool is_causal = true;  // a query sees no key behind it
+  bool is_causal = true;  // a query sees no key behind it; else a window reaches both ways
 
   bool reads_images() const { return image.patch > 0; }
+  /// Whether no mask hides the padding of shorter sequences, which images have none of.
+  bool leaves_padding_open() const { return !is_causal && !reads_images(); }
   /// Neurons of the dense MLP, the wider one where some layers have experts beside it.
   int64_t dense_width() const {
     bool has_dense = experts.count == 0;

@@ -1,6 +1,7 @@
 #include "checkpoint/checkpoint.h"
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <unordered_set>
@@ -41,6 +42,15 @@ Architecture read_part(const Family& family, const LanguageModel& model) {
   return facts;
 }
 
+/// What old checkpoints call the weight or bias of a module "LayerNorm"; empty for other names.
+std::string old_norm_name(const std::string& name) {
+  for (const auto& [now, then] : {std::pair("LayerNorm.weight", "LayerNorm.gamma"),
+                                  std::pair("LayerNorm.bias", "LayerNorm.beta")}) {
+    if (name.ends_with(now)) return name.substr(0, name.size() - std::strlen(now)) + then;
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string checkpoint_name(const std::string& directory) {
@@ -74,11 +84,15 @@ const StoredTensor* Checkpoint::find_stored(const std::string& name) const {
 }
 
 /// The names that a tensor of the family may be stored under: its own, as a model of several parts
-/// has it, and without the prefix that checkpoints saved from the bare model lack.
+/// has it, without the prefix that checkpoints saved from the bare model lack, and of old.
 std::vector<std::string> Checkpoint::names_of(const std::string& name) const {
   auto names = model_.wrapper == nullptr ? std::vector{name} : stored_names(name);
   const bool has_prefix = !family_->prefix.empty() && name.starts_with(family_->prefix);
   if (has_prefix) names.push_back(name.substr(family_->prefix.size()));
+  for (size_t i = 0, count = names.size(); i < count; ++i) {
+    auto old = old_norm_name(names[i]);
+    if (!old.empty()) names.push_back(std::move(old));
+  }
   return names;
 }
 

@@ -16,6 +16,7 @@ ConfigKeys qwen2_keys();
 ConfigKeys qwen2_moe_keys();
 ConfigKeys gemma_keys();
 ConfigKeys gemma2_keys();
+ConfigKeys bert_keys();
 
 /// The keys of a family's sizes; empty where it has none.
 struct SizeKeys {

@@ -29,6 +29,11 @@ const std::vector<Family>& families() {
                                            starcoder2_family(),
                                            gpt_bigcode_family(),
                                            gpt_oss_family(),
+                                           bert_family(),
+                                           roberta_family(),
+                                           xlm_roberta_family(),
+                                           modernbert_family(),
+                                           eurobert_family(),
                                            clip_vision_model_family(),
                                            clip_family(),
                                            vit_mae_family(),
@@ -99,7 +104,7 @@ const Family& family_of(const Config& config) {
 
 Architecture read_architecture(const Family& family, const Config& config) {
   auto facts = family.read(config.declared(family.keys));
-  if (!facts.reads_images()) refuse_other_masks(config);
+  if (facts.is_causal) refuse_other_masks(config);
   return facts;
 }
 

@@ -57,15 +57,21 @@ void use_gemma_facts(const Config& config, Architecture& facts);
 Architecture read_gemma2_facts(const Config& config);
 std::vector<TensorRow> gemma2_rows(const Architecture& architecture);
 
+/// What BERT and RoBERTa share: facts but for positions; rows, under names that begin with `model`.
+Architecture read_bert_facts(const Config& config);
+std::vector<TensorRow> bert_rows(const Architecture& architecture, const std::string& model);
+
 /// What Qwen2-MoE and Qwen3-MoE share.
 void read_qwen_experts(const Config& config, Architecture& facts);
 std::vector<TensorRow> qwen_moe_rows(const Architecture& architecture);
 
+Family bert_family();
 Family clip_family();
 Family clip_vision_model_family();
 Family cohere_family();
 Family dinov2_family();
 Family dinov2_with_registers_family();
+Family eurobert_family();
 Family falcon_family();
 Family gemma_family();
 Family gemma2_family();
@@ -77,6 +83,7 @@ Family gpt_oss_family();
 Family llama_family();
 Family mistral_family();
 Family mixtral_family();
+Family modernbert_family();
 Family mpt_family();
 Family olmo2_family();
 Family opt_family();
@@ -89,11 +96,13 @@ Family qwen2_vl_text_family();
 Family qwen2_5_vl_text_family();
 Family qwen3_moe_family();
 Family qwen3_vl_text_family();
+Family roberta_family();
 Family siglip_family();
 Family siglip_vision_model_family();
 Family stablelm_family();
 Family starcoder2_family();
 Family vit_family();
 Family vit_mae_family();
+Family xlm_roberta_family();
 
 }  // namespace actsweep

@@ -71,6 +71,13 @@ TensorRows& TensorRows::norm(const std::string& name, Weight weight) {
   return *this;
 }
 
+TensorRows& TensorRows::norm_behind_first(const std::string& name, Weight weight) {
+  const auto first = rows_.size();
+  norm(name, weight);
+  belong_to(TensorRow::Layers::kBehindFirst, first);
+  return *this;
+}
+
 TensorRows& TensorRows::query_key_value(const std::string& prefix, const std::string& query,
                                         const std::string& key, const std::string& value) {
   const std::string* names[] = {&query, &key, &value};

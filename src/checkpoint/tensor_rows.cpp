@@ -65,6 +65,8 @@ bool TensorRow::is_in(const Architecture& architecture, int64_t layer) const {
       return !architecture.has_experts(layer);
     case Layers::kExperts:
       return architecture.has_experts(layer);
+    case Layers::kBehindFirst:
+      return layer > 0;
     case Layers::kAttention:
       return architecture.has_attention(layer);
   }

@@ -55,6 +55,7 @@ enum class Weight {
   kHeadBias,             // [V]
   kEmbedding,            // [V, embedding width], gathered from the map, never loaded; so are these
   kPositions,            // [positions, C]
+  kTokenTypes,           // [types, C], of which text has the first
   kEmbeddingProjection,  // [C, embedding width]
   kPatches,              // [C, 3, patch, patch]
   kPatchBias,            // [C]
@@ -108,7 +109,7 @@ struct TensorRow {
   bool is_transposed = false;  // the checkpoint holds the last two axes exchanged
   int64_t only_unit = -1;      // the row belongs to this one unit of the cut, and is read whole
   bool is_stacked = false;     // the checkpoint's first axis counts units; the row is one of them
-  enum class Layers { kAll, kDense, kExperts, kAttention } layers = Layers::kAll;
+  enum class Layers { kAll, kDense, kExperts, kBehindFirst, kAttention } layers = Layers::kAll;
 
   bool is_per_layer() const { return name.find("{}") != std::string::npos; }
   bool is_in(const Architecture& architecture, int64_t layer) const;
@@ -144,6 +145,8 @@ class TensorRows {
   TensorRows& positions(const std::string& name);
   /// A norm over the channels, with a bias where the norms have one.
   TensorRows& norm(const std::string& name, Weight weight);
+  /// One that every layer but the first has.
+  TensorRows& norm_behind_first(const std::string& name, Weight weight);
   TensorRows& query_key_value(const std::string& prefix, const std::string& query,
                               const std::string& key, const std::string& value);
   TensorRows& fused_query_key_value(const std::string& name, FusedOrder order);

@@ -6,6 +6,22 @@
 #include <limits>
 
 namespace actsweep {
+namespace {
+
+/// Padding of sequences that no mask hides gives rows of 0, and no summary.
+void clear_padding(const AttentionCall& call, at::Tensor& out, AttentionSummary* summary) {
+  const int64_t positions = call.shape.positions;
+  for (size_t i = 0; i < call.lengths.size(); ++i) {
+    const int64_t first = static_cast<int64_t>(i) * positions + call.lengths[i];
+    const int64_t rows = positions - call.lengths[i];
+    out.narrow(0, first, rows).zero_();
+    if (summary == nullptr) continue;
+    summary->log_sum_exp.narrow(0, first, rows).zero_();
+    summary->entropy.narrow(0, first, rows).zero_();
+  }
+}
+
+}  // namespace
 
 void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out,
             AttentionSummary* summary) {
@@ -14,9 +30,13 @@ void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out,
     summary->log_sum_exp = at::empty({qkv.size(0), call.shape.query_heads}, options);
     summary->entropy = at::empty_like(summary->log_sum_exp);
   }
-  if (!qkv.is_cpu()) return aten::attend(qkv, call, out, summary);
-  const auto kernels = cpu::attention_kernels(qkv.scalar_type(), call.shape.width);
-  cpu::attend(qkv, call, *kernels.front(), out, summary);
+  if (qkv.is_cpu()) {
+    const auto kernels = cpu::attention_kernels(qkv.scalar_type(), call.shape.width);
+    cpu::attend(qkv, call, *kernels.front(), out, summary);
+  } else {
+    aten::attend(qkv, call, out, summary);
+  }
+  clear_padding(call, out, summary);
 }
 
 namespace aten {
@@ -57,14 +77,21 @@ struct Chunk {
   int64_t keys() const { return end_key - first_key; }
 };
 
-/// True where a query of the chunk does not see a key: [queries, keys].
-at::Tensor hidden_keys(const Chunk& chunk, const AttentionShape& shape, at::Device device) {
+/// True where a query of the chunk does not see a key: [queries, keys], or [B, 1, queries, keys]
+/// where sequences have padding that no mask hides.
+at::Tensor hidden_keys(const Chunk& chunk, const AttentionCall& call, at::Device device) {
+  const auto& shape = call.shape;
   const auto options = at::TensorOptions().dtype(at::kLong).device(device);
   const auto queries = at::arange(chunk.begin, chunk.end, options).unsqueeze(1);
   const auto keys = at::arange(chunk.first_key, chunk.end_key, options).unsqueeze(0);
   auto hidden = shape.is_causal ? keys.gt(queries) : keys.lt(0).expand({queries.size(0), -1});
-  if (shape.window > 0) hidden = hidden.logical_or(keys.le(queries - shape.window));
-  return hidden;
+  if (shape.window > 0) {
+    hidden = hidden.logical_or(keys.le(queries - shape.window));
+    if (!shape.is_causal) hidden = hidden.logical_or(keys.ge(queries + shape.window));
+  }
+  if (call.lengths.empty()) return hidden;
+  const auto length = at::tensor(call.lengths, at::kLong).to(device).view({-1, 1, 1, 1});
+  return hidden.logical_or(keys.ge(length));
 }
 
 /// Chunks of queries, of at most `length`.
@@ -73,19 +100,23 @@ void over_chunks(const AttentionShape& shape, int64_t length, const One& one) {
   for (int64_t begin = 0; begin < shape.positions; begin += length) {
     const int64_t first_key = shape.window > 0 ? std::max<int64_t>(0, begin - shape.window + 1) : 0;
     const int64_t end = std::min(begin + length, shape.positions);
-    one(Chunk{begin, end, first_key, shape.is_causal ? end : shape.positions});
+    const int64_t ahead = shape.window > 0 ? end - 1 + shape.window : shape.positions;
+    one(Chunk{begin, end, first_key, shape.is_causal ? end : std::min(ahead, shape.positions)});
   }
 }
 
 /// By ATen's fused operator: no cap, no bias, no sinks.
-void attend_fused(const Heads& heads, const AttentionShape& shape, double scale) {
-  if (shape.window == 0 || shape.window >= shape.positions) {
+void attend_fused(const Heads& heads, const AttentionCall& call) {
+  const auto& shape = call.shape;
+  const double scale = call.scores.scale;
+  const bool has_window = shape.window > 0 && shape.window < shape.positions;
+  if (!has_window && call.lengths.empty()) {
     heads.out.copy_(at::scaled_dot_product_attention(heads.query, heads.key, heads.value, {}, 0.0,
                                                      shape.is_causal, scale, true));
     return;
   }
-  over_chunks(shape, shape.window, [&](const Chunk& chunk) {
-    const auto hidden = hidden_keys(chunk, shape, heads.query.device());
+  over_chunks(shape, has_window ? shape.window : shape.positions, [&](const Chunk& chunk) {
+    const auto hidden = hidden_keys(chunk, call, heads.query.device());
     const auto bias = at::zeros(hidden.sizes(), heads.query.options())
                           .masked_fill_(hidden, -std::numeric_limits<float>::infinity());
     heads.out.narrow(2, chunk.begin, chunk.queries())
@@ -130,7 +161,7 @@ void attend_chunk(const Heads& heads, const Chunk& chunk, const AttentionCall& c
                   .narrow(1, chunk.first_key, chunk.keys())
                   .unsqueeze(1);
   }
-  scores.masked_fill_(hidden_keys(chunk, call.shape, scores.device()),
+  scores.masked_fill_(hidden_keys(chunk, call, scores.device()),
                       -std::numeric_limits<float>::infinity());
   if (facts.sinks.defined()) {
     const auto sinks = facts.sinks.narrow(0, run.query_begin, run.queries).view({1, -1, 1, 1});
@@ -163,7 +194,7 @@ void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out,
   for (const auto& run : call.runs) {
     const auto heads = heads_of(qkv, call.shape, run, out);
     if (is_plain) {
-      attend_fused(heads, call.shape, facts.scale);
+      attend_fused(heads, call);
       continue;
     }
     const int64_t row_bytes = 4 * heads.query.size(0) * run.queries * positions;

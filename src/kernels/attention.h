@@ -1,7 +1,9 @@
-// Causal self-attention over a rank's heads, without any T x T tensor.
+// Self-attention over a rank's heads, without any T x T tensor.
 //
 // In: the fused projection's rows after rotary. Out: the heads' outputs as rows. A window W lets
-// query i see key j where i - W < j <= i; padding stands on the right, so no real row sees it.
+// query i see key j where i - W < j <= i; without a causal mask, where |i - j| < W. Padding stands
+// on the right: under a causal mask no real row sees it, without one the sequences' lengths hide
+// it.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -17,8 +19,8 @@ struct AttentionShape {
   int64_t query_heads = 0;
   int64_t key_heads = 0;
   int64_t width = 0;      // D
-  int64_t window = 0;     // 0: all keys before the query
-  bool is_causal = true;  // else every query sees every key, and there is no window
+  int64_t window = 0;     // 0: none
+  bool is_causal = true;  // else a query sees keys behind it, too
 };
 
 /// How scores become probabilities: s = cap * tanh(scale * q.k / cap) + key_bias, then a softmax in
@@ -36,7 +38,9 @@ struct ScoreFacts {
 struct AttentionCall {
   AttentionShape shape;
   ScoreFacts scores;
-  std::vector<HeadRun> runs;  // query heads with an equal share of key/value heads
+  std::vector<HeadRun> runs;          // query heads with an equal share of key/value heads
+  std::vector<int64_t> lengths = {};  // [sequences] without a causal mask: of each, its padding
+                                      // left out, whose rows become 0; empty: all T
 };
 
 /// What is left of the probabilities of each query and head, over all slots that it sees: keys, the

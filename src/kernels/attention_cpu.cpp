@@ -76,6 +76,18 @@ std::vector<Task> tasks_of(const AttentionShape& shape, const std::vector<HeadRu
   return tasks;
 }
 
+/// The positions of a task's sequence without its padding, where that matters.
+int64_t length_of(const Task& task, const AttentionCall& call) {
+  return call.lengths.empty() ? call.shape.positions : call.lengths[task.sequence];
+}
+
+/// Where the keys end that a task's queries see.
+int64_t end_of_keys(const Task& task, const AttentionCall& call) {
+  if (call.shape.is_causal) return task.end;
+  const int64_t length = length_of(task, call), window = call.shape.window;
+  return window > 0 ? std::min(length, task.end - 1 + window) : length;
+}
+
 /// The summary of `count` queries from `begin` of a task's head.
 void place_summary(const float* summary, const Task& task, const AttentionShape& shape,
                    int64_t head, int64_t begin, int64_t count, AttentionSummary& into) {
@@ -99,7 +111,9 @@ void run_task(const Task& task, const AttentionCall& call, const T* qkv, T* out,
   const T* rows = qkv + task.sequence * shape.positions * stride;
   T* out_rows = out + task.sequence * shape.positions * out_stride;
   const int64_t key_at = (shape.query_heads + task.key_head) * width;
-  const int64_t seen = shape.is_causal ? task.end : shape.positions;  // keys
+  const int64_t end = std::min(task.end, length_of(task, call));  // of the queries
+  if (task.begin >= end) return;
+  const int64_t seen = end_of_keys(task, call);
   const HeadRows<const T> keys = {rows + key_at, stride, seen, width};
   const HeadRows<const T> values = {keys.first + shape.key_heads * width, stride, seen, width};
   pack_keys(keys, kernel.lanes, reinterpret_cast<Word*>(scratch.keys.data()));
@@ -133,8 +147,8 @@ void run_task(const Task& task, const AttentionCall& call, const T* qkv, T* out,
       queries.extra_value = scratch.extra_value.data();
     }
     if (facts.sinks.defined()) queries.sink = facts.sinks.const_data_ptr<float>() + head;
-    for (int64_t begin = task.begin; begin < task.end; begin += kernel.rows) {
-      const int64_t count = std::min(kernel.rows, task.end - begin);
+    for (int64_t begin = task.begin; begin < end; begin += kernel.rows) {
+      const int64_t count = std::min(kernel.rows, end - begin);
       const HeadRows<const T> chunk = {rows + begin * stride + head * width, stride, count, width};
       auto* packed = reinterpret_cast<Word*>(scratch.query.data());
       pack_transposed(parts_of<Word>(chunk), kernel.rows, packed);

@@ -25,8 +25,8 @@ struct HeadQueries {
   int64_t width = 0;                 // D
   int64_t positions = 0;             // T
   int64_t first = 0;                 // position of the first query; the others follow
-  int64_t window = 0;                // query i sees key j where i - window < j <= i; 0: all j <= i
-  bool is_causal = true;             // else every query sees all T keys
+  int64_t window = 0;                // query i sees key j where i - window < j; 0: all
+  bool is_causal = true;             // and where j <= i; else where j < i + window
   float scale = 1;                   // of products of queries and keys
   float cap = 0;                     // above 0: scores become cap * tanh(score / cap)
   const float* key_bias = nullptr;   // [T, padded to lanes], added to scores, or null

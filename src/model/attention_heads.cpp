@@ -74,7 +74,8 @@ void AttentionHeads::run(const StageWeights& weights, const LayerView& view,
   const AttentionCall call = {
       {sequences.positions, queries, keys, a_.head_width, a_.window[layer], a_.is_causal},
       scores_of(weights, layer),
-      share_.runs};
+      share_.runs,
+      a_.leaves_padding_open() ? sequences.length : std::vector<int64_t>()};
   AttentionSummary summary;
   if (queries > 0) {
     rotate(layer, sequences, qkv);

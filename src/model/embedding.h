@@ -1,5 +1,5 @@
 // The residual stream before the first layer: embeddings gathered from the map, scaled, projected,
-// with learned positions.
+// with a token type, learned positions and a norm where the family has them.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -112,11 +112,14 @@ Queries second_half(const AttentionShape& shape, const SequenceGroup& group) {
 
 at::Tensor hidden_keys(const AttentionShape& shape, const SequenceGroup& group,
                        const Queries& queries) {
-  const auto hidden = group.is_key.logical_not().unsqueeze(1).expand({-1, queries.count, -1});
-  if (!shape.is_causal) return hidden;
+  auto hidden = group.is_key.logical_not().unsqueeze(1).expand({-1, queries.count, -1});
   const auto query = queries.position.unsqueeze(2), key = group.positions.unsqueeze(1);
-  const auto ahead = hidden.logical_or(key.gt(query));
-  return shape.window > 0 ? ahead.logical_or(key.le(query - shape.window)) : ahead;
+  if (shape.is_causal) {
+    hidden = hidden.logical_or(key.gt(query));
+  } else if (shape.window > 0) {
+    hidden = hidden.logical_or(key.ge(query + shape.window));
+  }
+  return shape.window > 0 ? hidden.logical_or(key.le(query - shape.window)) : hidden;
 }
 
 KeyScores scores_on(const GatheredHeads& heads, const SequenceGroup& group,
@@ -144,9 +147,12 @@ KeyScores scores_on(const GatheredHeads& heads, const SequenceGroup& group,
 at::Tensor counted_queries(const AttentionShape& shape, const SequenceGroup& group,
                            const Queries& queries) {
   auto counted = group.is_outside.gather(1, queries.position);
-  if (!shape.is_causal) return counted;
   const auto last = group.positions.narrow(1, group.keys() - 1, 1);
-  counted.logical_and_(last.le(queries.position));
+  if (shape.is_causal) {
+    counted.logical_and_(last.le(queries.position));
+  } else if (shape.window > 0) {
+    counted.logical_and_(last.lt(queries.position + shape.window));
+  }
   if (shape.window > 0) {
     counted.logical_and_(group.positions.narrow(1, 0, 1).gt(queries.position - shape.window));
   }

@@ -17,6 +17,15 @@ at::Tensor kept_sum(const at::Tensor& values, const at::Tensor& is_counted) {
   return values.to(at::kDouble).masked_fill(is_counted.logical_not().unsqueeze(1), 0).sum(2);
 }
 
+/// How many keys the query at each row (from 1) sees in sequences of `lengths` [S', 1]: [S', n].
+at::Tensor keys_seen(const AttentionShape& shape, const at::Tensor& row,
+                     const at::Tensor& lengths) {
+  const auto last = shape.is_causal     ? row.expand({lengths.size(0), -1})
+                    : shape.window == 0 ? lengths.expand({-1, row.size(1)})
+                                        : at::minimum(lengths, row + (shape.window - 1));
+  return shape.window > 0 ? last - (row - shape.window).clamp_min(0) : last;
+}
+
 }  // namespace
 
 /// A layer and micro-batch: what a sequence gives stands in its row of tensors over all of them.
@@ -144,9 +153,7 @@ void AttentionStatistics::add_entropy(const Layer& layer) const {
   for (const auto& group : layer.groups.first()) {
     const auto row = at::arange(1, group.length + 1, group.lengths.options()).unsqueeze(0);
     const auto lengths = group.lengths.unsqueeze(1);
-    auto slots = call.shape.is_causal ? row : lengths.expand({-1, group.length});
-    if (call.shape.window > 0) slots = slots.clamp_max(call.shape.window);
-    slots = slots + (has_slot ? 1 : 0);
+    const auto slots = keys_seen(call.shape, row, lengths) + (has_slot ? 1 : 0);
     const auto is_counted = slots.gt(1).logical_and(row.le(lengths));  // [S', n]
     const auto entropy = all.narrow(1, 0, group.length).index_select(0, group.sequence);
     const auto share = entropy.to(at::kDouble) / slots.to(at::kDouble).log().unsqueeze(2);

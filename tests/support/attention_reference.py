@@ -44,9 +44,9 @@ def draw(seed: int, count: int, total: int, taken: list[int]) -> list[int]:
 def visible(attention: LayerAttention, window: int | None, is_causal: bool = True) -> np.ndarray:
     """bool [n, n]: which keys a query sees."""
     n = attention.probability.shape[1]
-    if not is_causal:
-        return np.ones((n, n), bool)
     i, j = np.arange(n)[:, None], np.arange(n)
+    if not is_causal:
+        return np.abs(i - j) < (window or n)
     return (j <= i) & (j > i - (window or n))
 
 

@@ -18,13 +18,13 @@ import numpy as np
 import torch
 import transformers
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 from transformers.initialization import no_init_weights
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from . import vision_models
 from .double_precision import InDouble, prepare_for_double
-from .random_models.weights import blocks_of, decoder_of, distribution, owned_parameters
+from .random_models.weights import ENCODERS, auto_class, blocks_of, decoder_of, distribution, owned_parameters
 
 SMALL = 3_000_000  # parameters: of larger modules the facts alone are compared
 IDS = np.array([3, 17, 29, 6, 41, 5, 23, 11, 37, 2, 19, 31] * 4)[:40]
@@ -33,6 +33,7 @@ COUNTS = (
     "num_hidden_layers", "n_layer", "n_layers", "num_attention_heads", "n_head", "n_heads",
     "decoder_num_hidden_layers", "num_register_tokens",
 )  # fmt: skip
+MASKED_HEADS = {"cls", "lm_head", "head", "decoder"}  # which predict masked tokens
 SILENT = {"pooler", "mask_token", "head", "decoder", "text_model", "logit_scale", "logit_bias"}
 
 
@@ -100,7 +101,7 @@ class Reference:
             return getattr(transformers, vision.module)(config, **options)
         config._experts_implementation = "eager"  # others ask for widths that suit a kernel
         is_alibi = self.family == "falcon" and bool(config.alibi)
-        return AutoModelForCausalLM.from_config(
+        return auto_class(config).from_config(
             config, attn_implementation="sdpa" if is_alibi else "eager"
         )
 
@@ -108,8 +109,10 @@ class Reference:
     def ids(self) -> np.ndarray:
         """int64 [T]: within the vocabulary, and not more than there are positions."""
         length = len(IDS)
-        if self.family in ("gpt2", "gpt_bigcode", "opt"):
+        if self.family in ("gpt2", "gpt_bigcode", "opt", "bert"):
             length = min(length, self.config.max_position_embeddings)
+        if self.family in ("roberta", "xlm-roberta"):
+            length = min(length, self.config.max_position_embeddings - self.config.pad_token_id - 1)
         if self.family == "mpt":
             length = min(length, self.config.max_seq_len)
         return IDS[:length] % self.config.vocab_size
@@ -211,11 +214,19 @@ class Reference:
         """Of all parameters that a residual stream or a loss needs."""
         is_vision = self.family in VISION
         module = self.encoder if is_vision else self.module
+        embedding = None if is_vision else module.get_input_embeddings().weight  # maybe a head's too
         return sum(
             weight.numel()
             for name, weight in module.named_parameters()
-            if not (is_vision and SILENT & set(name.split(".")))
+            if weight is embedding or not self._silent & set(name.split("."))
         )
+
+    @property
+    def _silent(self) -> set[str]:
+        """Modules that neither a residual stream nor a loss needs."""
+        if self.family in VISION:
+            return SILENT
+        return MASKED_HEADS if self.family in ENCODERS and self.family != "eurobert" else set()
 
     def facts(self) -> dict[str, Any]:
         """In the words of config_facts, whatever can be read from the module and its config."""
@@ -248,7 +259,7 @@ class Reference:
     def _windows(self) -> list[int]:
         if self.family in ("mistral", "mixtral", "phi3", "starcoder2"):
             return [self.config.sliding_window or 0] * len(self.blocks)
-        inner = [getattr(block, "self_attn", None) for block in self.blocks]
+        inner = [getattr(block, "self_attn", getattr(block, "attn", None)) for block in self.blocks]
         return [getattr(part, "sliding_window", None) or 0 for part in inner]
 
     def ropes(self, found: list[Mapping[str, Any]]) -> None:
@@ -257,7 +268,8 @@ class Reference:
         if rotary is None or getattr(self.config, "alibi", False):
             assert not found
             return
-        kinds = ["full_attention", "sliding_attention"] if self.family == "gemma3_text" else [None]
+        has_kinds = "full_attention" in (self.config.rope_parameters or {})
+        kinds = ["full_attention", "sliding_attention"] if has_kinds else [None]
         for kind, rope in zip(kinds, found, strict=True):
             if kind is not None and kind not in self.config.layer_types:
                 continue

@@ -17,7 +17,7 @@ from transformers import CONFIG_MAPPING, PreTrainedConfig
 from transformers.models.mpt.configuration_mpt import MptAttentionConfig
 
 from . import vision_models
-from .random_models import MODELS
+from .random_models import ENCODERS, MODELS
 from .random_models.model import DYNAMIC_ROPE, LINEAR_ROPE, LLAMA3_ROPE, YARN_ROPE, longrope
 
 SIGLIP_TEXT = {
@@ -36,8 +36,10 @@ IDLE = (
     "decoder_num", "decoder_inter",
     "mask_", "norm_pix", "projection_dim", "logit_scale_init", "pooler", "encoder_stride", "_out_",
     "reshape_", "apply_", "layerscale", "_fp32", "upcast", "vision_use_head", "pretraining_tp",
-    "embedding_fraction", "learned_pos_emb", "text_config",
+    "embedding_fraction", "learned_pos_emb", "text_config", "classifier", "sparse_pred", "decoder_bias",
+    "deterministic",
 )  # fmt: skip
+BUSY = (("roberta", "pad_token_id"), ("xlm-roberta", "pad_token_id"))  # positions begin behind it
 TEXT_VALUES = ("gelu", "relu", "silu", "gelu_new", "quick_gelu", "mish")
 LIST_VALUES = ([0], [99], [1, "x"], ["full_attention"], [0.5])
 
@@ -57,7 +59,7 @@ def base_config(family: str) -> dict[str, Any]:
     if family == "siglip":
         half = base_config("siglip_vision_model")
         return {"model_type": family, "vision_config": half, "text_config": SIGLIP_TEXT}
-    models = (*MODELS, *vision_models.MODELS)
+    models = (*MODELS, *ENCODERS, *vision_models.MODELS)
     model = next(model for model in models if model.family == family)
     return copy.deepcopy(dict(model.config)) | {"model_type": family}
 
@@ -121,7 +123,7 @@ def key_variants(family: str) -> Iterator[Variant]:
     layers = (base[prefix] if prefix else base).get("num_hidden_layers", 3)
     yield Variant("as it is", base, ())
     for key, (kinds, _) in declared_keys(cls).items():
-        is_idle = any(word in key for word in IDLE)
+        is_idle = any(word in key for word in IDLE) and (family, key) not in BUSY
         values = [*(IDLE_VALUES if is_idle else ANY_VALUES)]
         values += TEXT_VALUES if kinds == "str" and not is_idle else ()
         values += LIST_VALUES if "list" in kinds and not is_idle else ()

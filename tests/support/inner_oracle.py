@@ -12,18 +12,20 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig
 
 from .double_precision import in_precision_of, prepare_for_double
-from .random_models.weights import blocks_of, decoder_of
+from .random_models.weights import auto_class, blocks_of, decoder_of
 from .vision_oracle import VisionOracle
 
 # Where a family keeps the parts of a block: the first name that a block has.
 ATTENTION = ("self_attn", "attn", "attention")
-OUTPUT_PROJECTION = ("o_proj", "dense", "c_proj", "out_proj")
+OUTPUT_PROJECTION = ("o_proj", "dense", "c_proj", "out_proj", "Wo")
 MLP = ("mlp",)
-DOWN_PROJECTION = ("down_proj", "fc2", "c_proj")
-FINAL_NORM = ("norm", "final_layernorm", "ln_f", "layernorm", "post_layernorm")
+DOWN_PROJECTION = ("down_proj", "fc2", "c_proj", "Wo")
+FUSED_PROJECTION = ("c_attn", "Wqkv")
+UP_PROJECTION = ("up_proj", "fc1", "c_fc")
+FINAL_NORM = ("norm", "final_layernorm", "ln_f", "layernorm", "post_layernorm", "final_norm")
 
 
 @dataclass(frozen=True)
@@ -106,9 +108,9 @@ class InnerHooks:
         self._on_input(attention, "attention_input")
         self._on_input(projection, "attention_heads")
         self._on_output(projection, "attention_output")
-        if hasattr(attention, "c_attn"):
+        if fused := part_of(attention, FUSED_PROJECTION):
             channels = projection.weight.shape[0]
-            attention.c_attn.register_forward_hook(
+            fused.register_forward_hook(
                 lambda _module, _inputs, output: self._see_fused(output, channels)
             )
             return
@@ -145,7 +147,8 @@ class InnerHooks:
         self._on_input(down, "mlp_hidden")
         if hasattr(mlp, "gate_proj"):
             self._on_output(mlp.gate_proj, "gate")
-        self._on_output(part_of(mlp, ("up_proj", "fc1", "c_fc")), "up")
+        if up := part_of(mlp, UP_PROJECTION):  # else it is fused with the gate
+            self._on_output(up, "up")
 
     def _see_experts(self, experts: nn.Module, inputs: tuple, _output: object) -> None:
         """Asks each expert alone, with a weight of 1, for the tokens that chose it."""
@@ -231,7 +234,7 @@ class InnerOracle(InnerHooks):
         self, directory: Path, monkeypatch: Any, dtype: torch.dtype = torch.float32
     ) -> None:
         self._dtype = dtype
-        self.module = AutoModelForCausalLM.from_pretrained(
+        self.module = auto_class(AutoConfig.from_pretrained(directory)).from_pretrained(
             directory, dtype=dtype, attn_implementation="eager", experts_implementation="eager"
         ).eval()
         if dtype == torch.float64:

@@ -5,6 +5,7 @@ Sizes are awkward: odd head counts, fewer heads than ranks, widths and vocabular
 do not divide.
 """
 
+from .encoders import ENCODERS
 from .exact import BOUND_ID, EXACT, INFINITE_ID, TIED_IDS, ZERO_ID, make_exact
 from .gpt_like import GPT_LIKE
 from .llama_like import LLAMA_LIKE
@@ -28,6 +29,7 @@ MODELS = (*LLAMA_LIKE, *GPT_LIKE, *PARALLEL_BLOCKS, *POST_NORMS, *ROUTED_EXPERTS
 __all__ = [
     "BOUND_ID",
     "DTYPES",
+    "ENCODERS",
     "EXACT",
     "INFINITE_ID",
     "MASSIVE_CHANNEL",

@@ -18,6 +18,7 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
+    AutoModelForMaskedLM,
     PreTrainedConfig,
     PreTrainedModel,
 )
@@ -35,8 +36,11 @@ from .model import (
 
 DOWN_PROJECTIONS = (
     "mlp.experts.down_proj", "mlp.shared_expert.down_proj", "mlp.down_proj", "mlp.c_proj",
-    "mlp.fc2", "fc2", "mlp.dense_4h_to_h", "ffn.down_proj",
+    "mlp.fc2", "fc2", "mlp.dense_4h_to_h", "ffn.down_proj", "mlp.Wo",
 )  # fmt: skip
+
+
+ENCODERS = ("bert", "roberta", "xlm-roberta", "modernbert", "eurobert")
 
 
 def make_random(model: RandomModel) -> PreTrainedModel:
@@ -51,7 +55,7 @@ def make_random(model: RandomModel) -> PreTrainedModel:
             weight.copy_(mean + noise if mean else noise)
         set_embeddings(module)
         set_outlier(module)
-        if module.config.tie_word_embeddings:
+        if module.config.tie_word_embeddings and model.family not in ENCODERS:
             shrink_logits(module)
     assert_nontrivial(module)
     return module
@@ -59,6 +63,8 @@ def make_random(model: RandomModel) -> PreTrainedModel:
 
 def auto_class(config: PreTrainedConfig) -> type:
     """What transformers makes a module of with a language model's head."""
+    if config.model_type in ENCODERS:
+        return AutoModelForMaskedLM
     is_wrapped = config.get_text_config() is not config
     return AutoModelForImageTextToText if is_wrapped else AutoModelForCausalLM
 
@@ -109,12 +115,12 @@ def embedding_scale(module: PreTrainedModel) -> float:
 def decoder_of(module: PreTrainedModel) -> nn.Module:
     """The module that owns the embeddings, the blocks and the final norm."""
     model = getattr(module.base_model, "language_model", module.base_model)
-    return getattr(model, "decoder", model)
+    return getattr(model, "decoder", getattr(model, "encoder", model))
 
 
 def blocks_of(module: PreTrainedModel) -> nn.ModuleList:
     decoder = decoder_of(module)
-    names = ("layers", "h", "blocks")
+    names = ("layers", "h", "blocks", "layer")
     return next(getattr(decoder, name) for name in names if hasattr(decoder, name))
 
 
@@ -126,9 +132,11 @@ def set_embeddings(module: PreTrainedModel) -> None:
     embedding[MASSIVE_IDS[1], MASSIVE_CHANNEL] = -massive
     embedding[SMALL_ID] *= 1e-3
     decoder = decoder_of(module)
-    for owner in decoder.children():
-        if isinstance(owner, nn.Embedding) and owner is not module.get_input_embeddings():
-            offset = getattr(owner, "offset", 0)
+    tables = getattr(module.base_model, "embeddings", decoder)  # of an encoder, of a decoder
+    for name, owner in tables.named_children():
+        is_table = isinstance(owner, nn.Embedding) and "type" not in name
+        if is_table and owner is not module.get_input_embeddings():
+            offset = getattr(owner, "offset", getattr(tables, "padding_idx", -1) + 1)
             owner.weight[[offset + position for position in SMALL_POSITIONS]] *= 1e-3
     if getattr(decoder, "project_in", None) is not None:  # OPT: keep it in one channel
         decoder.project_in.weight[:, MASSIVE_CHANNEL] *= 1e-3
@@ -137,7 +145,10 @@ def set_embeddings(module: PreTrainedModel) -> None:
 
 def set_outlier(module: PreTrainedModel) -> None:
     """One channel of the second block's feed-forward output, 100 times the others."""
-    norm = getattr(blocks_of(module)[1], "post_feedforward_layernorm", None)
+    block = blocks_of(module)[1]
+    norm = getattr(block, "post_feedforward_layernorm", None)
+    if norm is None and module.config.model_type in ENCODERS and hasattr(block, "output"):
+        norm = block.output.LayerNorm
     if norm is not None:  # behind a norm an outlier of the product would only shrink the others
         norm.weight[OUTLIER_CHANNEL] = 99 if adds_one(norm) else 100
         return

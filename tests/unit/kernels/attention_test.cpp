@@ -36,7 +36,13 @@ at::Tensor textbook(const at::Tensor& qkv, const AttentionCall& call, AttentionS
   if (facts.key_bias.defined()) scores += facts.key_bias.narrow(1, 0, length).unsqueeze(1);
   const auto i = at::arange(length).unsqueeze(1), j = at::arange(length).unsqueeze(0);
   auto hidden = shape.is_causal ? j.gt(i) : j.lt(0).expand({length, length});
-  if (shape.window > 0) hidden = hidden.logical_or(j.le(i - shape.window));
+  if (shape.window > 0) {
+    hidden = hidden.logical_or(j.le(i - shape.window));
+    if (!shape.is_causal) hidden = hidden.logical_or(j.ge(i + shape.window));
+  }
+  if (!call.lengths.empty()) {
+    hidden = hidden.logical_or(j.ge(at::tensor(call.lengths, at::kLong).view({-1, 1, 1, 1})));
+  }
   scores.masked_fill_(hidden, -INFINITY);
   const auto mine = [](const at::Tensor& per_head) {
     return per_head.to(at::kDouble).unsqueeze(1);
@@ -62,6 +68,15 @@ at::Tensor textbook(const at::Tensor& qkv, const AttentionCall& call, AttentionS
       .reshape({-1, shape.query_heads * width});
 }
 
+/// The rows of padding become `value`.
+void fill_padding(const AttentionCall& call, const at::Tensor& rows, double value) {
+  for (size_t i = 0; i < call.lengths.size(); ++i) {
+    rows.view({-1, call.shape.positions, rows.size(1)})[static_cast<int64_t>(i)]
+        .slice(0, call.lengths[i])
+        .fill_(value);
+  }
+}
+
 AttentionCall call_of(const AttentionShape& shape) {
   AttentionCall call{};
   call.shape = shape;
@@ -84,17 +99,24 @@ class Attention : public testing::TestWithParam<at::ScalarType> {
     const int64_t rows = 2 * shape.positions, out_width = shape.query_heads * shape.width;
     const auto qkv =
         at::randn({rows, out_width + 2 * shape.key_heads * shape.width}).to(GetParam());
+    fill_padding(call, qkv, 1000);  // would be seen
     AttentionSummary expected_summary;
-    const auto expected = textbook(qkv, call, expected_summary);
+    auto expected = textbook(qkv, call, expected_summary);
+    const auto without_padding = [&](const at::Tensor& whole) { fill_padding(call, whole, 0); };
+    for (const auto& rows : {expected, expected_summary.log_sum_exp, expected_summary.entropy}) {
+      without_padding(rows);
+    }
     auto out = at::empty({rows, out_width}, GetParam());
     const auto check = [&](const auto& attend) {
       out.zero_();
       attend(nullptr);
+      without_padding(out);
       expect_close(out, expected);
       out.zero_();
       AttentionSummary summary = {at::full({rows, shape.query_heads}, NAN),
                                   at::full({rows, shape.query_heads}, NAN)};
       attend(&summary);
+      for (const auto& rows : {out, summary.log_sum_exp, summary.entropy}) without_padding(rows);
       expect_close(out, expected);
       expect_same(summary, expected_summary);
     };
@@ -132,6 +154,36 @@ TEST_P(Attention, SeesAllKeysWhereItIsNotCausal) {
     call.scores.cap = 2;
     expect_textbook(call);
   }
+}
+
+TEST_P(Attention, SeesAWindowOnBothSidesWhereItIsNotCausal) {
+  for (auto shape : kShapes) {
+    shape.is_causal = false;
+    expect_textbook(call_of(shape));
+  }
+}
+
+TEST_P(Attention, SeesNoPaddingWhereItIsNotCausal) {
+  for (auto shape : kShapes) {
+    shape.is_causal = false;
+    auto call = call_of(shape);
+    call.lengths = {shape.positions, (shape.positions + 2) / 3};
+    expect_textbook(call);
+    std::swap(call.lengths[0], call.lengths[1]);
+    call.scores.cap = 2;
+    expect_textbook(call);
+  }
+}
+
+TEST(AttentionOfPaddedSequences, PaddingGivesRowsOfZero) {
+  auto call = call_of({5, 2, 1, 8, 0, false});
+  call.lengths = {2, 5};
+  auto out = at::full({10, 16}, NAN);
+  AttentionSummary summary;
+  attend(at::randn({10, 32}), call, out, &summary);
+  EXPECT_TRUE(out.narrow(0, 2, 3).eq(0).all().item<bool>());
+  EXPECT_TRUE(out.narrow(0, 5, 5).isfinite().all().item<bool>());
+  EXPECT_TRUE(summary.log_sum_exp.narrow(0, 2, 3).eq(0).all().item<bool>());
 }
 
 TEST_P(Attention, CapsScores) {
