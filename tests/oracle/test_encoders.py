@@ -31,11 +31,11 @@ from support.family_cases import (
     Case,
     list_cases,
 )
-from support.family_sweeps import FamilySweeps, selected_cases
+from support.family_sweeps import FamilySweeps, run_jobs, selected_cases
 from support.inner_oracle import InnerOracle, run_in_both
 from support.inner_references import assert_rows, row_references
 from support.random_models import ENCODERS, RandomModel, make_random, save
-from support.sweeps import Sweep, read_datasets
+from support.sweeps import Sweep, read_datasets, to_toml
 from support.token_files import Cut, Window, random_corpus, write_token_file
 from support.transformers_oracle import BothPrecisions, InBothPrecisions, Oracle
 
@@ -146,6 +146,17 @@ def test_statistics_are_of_windows_without_their_padding(
     classes = [window.classes for window in expected.cut_windows]
     references = row_references(exact, single.astype(np.float64), classes)
     assert_rows(read_datasets(sweeps.path(case)), "residual", references)
+
+
+def test_a_loss_is_refused(tmp_path: Path) -> None:
+    """Heads of encoders predict masked tokens."""
+    model = ENCODERS[0]
+    job = make_expected(model, tmp_path).job(Case(model, 1), tmp_path / "sweep.h5")
+    job["statistics"]["loss"] = True
+    path = tmp_path / "job.toml"
+    path.write_text(to_toml(job))
+    said = run_jobs([path], 1, tmp_path / "log")[path]
+    assert "[statistics] loss = true: bert predicts masked tokens and no next one" in said
 
 
 @pytest.mark.parametrize("m", [1, 3])

@@ -18,7 +18,7 @@ from support import vision_models
 from support.family_cases import AnyModel
 from support.family_sweeps import run_jobs
 from support.image_files import random_images, write_image_file
-from support.random_models import MODELS, make_random, save
+from support.random_models import ENCODERS, MODELS, make_random, save
 from support.sweeps import to_toml
 from support.token_files import random_corpus, write_token_file
 from support.vision_models import VisionModel
@@ -39,19 +39,19 @@ class Switch:
         return f"{self.family}-{self.key}" + (f"-{self.value}" if is_scalar else "")
 
     def random_model(self) -> AnyModel:
-        models = (*MODELS, *vision_models.MODELS)
+        models = (*MODELS, *ENCODERS, *vision_models.MODELS)
         return next(m for m in models if m.family == self.family and self.model in m.name)
 
 
 ACTIVATIONS = {
     "activation_function": ("gpt2", "opt", "gpt_bigcode"),
     "activation": ("falcon",),
-    "hidden_activation": ("gemma2", "gemma3_text"),
+    "hidden_activation": ("gemma2", "gemma3_text", "modernbert"),
     "hidden_act": (
         "gpt_neox", "phi", "phi3", "llama", "mistral", "qwen2", "qwen3", "mixtral", "qwen2_moe",
         "qwen3_moe", "gemma", "olmo2", "cohere", "stablelm", "starcoder2",
         "clip_vision_model", "vit", "vit_mae", "dinov2", "dinov2_with_registers",
-        "siglip_vision_model",
+        "siglip_vision_model", "bert", "roberta", "xlm-roberta", "eurobert",
     ),
     "vision_config.hidden_act": ("clip",),
 }  # fmt: skip
@@ -72,7 +72,10 @@ SWITCHES = [
         for family in ("qwen2", "qwen3", "gemma2", "gemma3_text")
     ),
     *(Switch(f, "use_bidirectional_attention", True) for f in ("gemma", "gemma2", "gemma3_text")),
-    *(Switch(family, "add_cross_attention", True) for family in ("gpt2", "gpt_bigcode")),
+    *(Switch(family, "add_cross_attention", True) for family in ("gpt2", "gpt_bigcode", "bert")),
+    Switch("bert", "is_decoder", True),
+    Switch("roberta", "pad_token_id", 300),
+    Switch("modernbert", "layer_types", ["attention"] * 4),
     Switch("gemma3_text", "attn_logit_softcapping", 3.0),
     Switch("falcon", "num_ln_in_parallel_attn", 2),
     Switch("falcon", "parallel_attn", False, "new-two-norms"),
