@@ -17,20 +17,20 @@ inline constexpr int64_t kKeyBlock = 512;
 /// `lanes`. Operands are words of 32 bits: a float32, or for two depths a word two bfloat16, the
 /// first in the lower half. T is rounded up to whole words with zeros; the width is even then.
 struct HeadQueries {
-  const void* query = nullptr;       // [width / depths, rows]
-  const void* keys = nullptr;        // [panels of T][width / depths, lanes]
-  const void* values = nullptr;      // [panels of width][T / depths, lanes]
-  float* scores = nullptr;           // [rows, score_stride]: work space
-  float* out = nullptr;              // [rows, panels of width * lanes]
-  int64_t width = 0;                 // D
-  int64_t positions = 0;             // T
-  int64_t first = 0;                 // position of the first query; the others follow
-  int64_t window = 0;                // query i sees key j where i - window < j; 0: all
-  bool is_causal = true;             // and where j <= i; else where j < i + window
-  float scale = 1;                   // of products of queries and keys
-  float cap = 0;                     // above 0: scores become cap * tanh(score / cap)
-  const float* key_bias = nullptr;   // [T, padded to lanes], added to scores, or null
-  const float* extra_key = nullptr;  // [width]: a key that every query sees, or null
+  const void* query = nullptr;         // [width / depths, rows]
+  const void* keys = nullptr;          // [panels of T][width / depths, lanes]
+  const void* values = nullptr;        // [panels of width][T / depths, lanes]
+  float* scores = nullptr;             // [rows, score_stride]: work space
+  float* out = nullptr;                // [rows, panels of width * lanes]
+  int64_t width = 0;                   // D
+  int64_t positions = 0;               // T
+  int64_t first = 0;                   // position of the first query; the others follow
+  int64_t window = 0;                  // query i sees key j where i - window < j; 0: all
+  bool is_causal = true;               // and where j <= i; else where j < i + window
+  float scale = 1;                     // of products of queries and keys
+  float cap = 0;                       // above 0: scores become cap * tanh(score / cap)
+  const float* key_bias = nullptr;     // [T, padded to lanes], added to scores, or null
+  const float* extra_key = nullptr;    // [width]: a key that every query sees, or null
   const float* extra_value = nullptr;  // [padded width]
   const float* sink = nullptr;         // a score without a value, or null
   /// [rows, 3] or null: of each query's softmax the largest score m, the sum of exp(s - m), and

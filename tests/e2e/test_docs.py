@@ -48,7 +48,7 @@ def test_contributing_says_how_long_functions_are() -> None:
 
 def test_every_family_says_what_it_brings(program: Path) -> None:
     _, _, *rows = command_output(program, "models").splitlines()
-    cells = [re.fullmatch(r"\| `(\w+)` \| ([^|]+) \|", row) for row in rows]
+    cells = [re.fullmatch(r"\| `([\w-]+)` \| ([^|]+) \|", row) for row in rows]
     assert all(cells), rows
     assert len({row.split('`')[1] for row in rows}) == len(rows)
 
