@@ -5,9 +5,10 @@
 
 A FILE is text in UTF-8 (one file, one document; markup is text like any other), or JSON lines or a JSON
 array (one record, one document), all of which may be compressed; a Parquet or Arrow file (one row, one
-document); or a folder that `datasets` saved. Its content says which (preparation/corpus_kinds.py). Ids
-are those of transformers' AutoTokenizer. Memory is bounded by the number of jobs, not by the files: long
-documents are cut where the tokenizer at hand gives the same ids cut and whole (preparation/encoding.py).
+document); a tar archive; a folder, or one that `datasets` saved. Its content says which
+(preparation/corpus_kinds.py). Ids are those of transformers' AutoTokenizer. Memory is bounded by the
+number of jobs, not by the files: long documents are cut where the tokenizer at hand gives the same ids
+cut and whole (preparation/encoding.py).
 
 Exit codes: 0 done, 2 bad command line, 3 bad corpus, 4 bad model directory, 6 output.
 """
@@ -16,78 +17,39 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
-import re
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from preparation.batches import Batch, batches, encoded
-from preparation.corpus_options import parse_command_line, text_fields
-from preparation.documents import SourceFile, pieces_of
+from preparation.batches import batches, encoded
+from preparation.corpus_options import parse_command_line, selection, text_fields
+from preparation.corpus_pieces import CorpusPieces
+from preparation.corpus_writer import CorpusWriter, SpecialTokens
 from preparation.encoding import Piece, encode, safe_cuts
 from preparation.errors import CORPUS, MODEL, OUTPUT, PreparationError, one_line, run_program
+from preparation.id_files import SUFFIXES, id_documents
 from preparation.inputs import Input, inputs_of, stored_bytes
+from preparation.mistakes import Mistakes
 from preparation.output_path import output_file
 from preparation.reading import Reading
+from preparation.selection import Selection
+from preparation.source_log import TextLog
+from preparation.special_spellings import SpecialSpellings
+from preparation.stored_file import CountedFile
 from preparation.token_file import TokenFileWriter, partial_paths
-from preparation.tokenizer_directory import NO_TOKEN, ModelTokenizer, load_tokenizer
+from preparation.tokenizer_directory import NO_TOKEN, ModelTokenizer, load_tokenizer, tokenizer_of
 from preparation.vocabulary import Vocabulary, load_vocabulary
 
 
-def refuse_inputs(output: Path, files: list[Path]) -> None:
+def refuse_inputs(output: Path, inputs: list[Input]) -> None:
     """Refuses an output that is, or is made by way of, one of the inputs."""
     for written in (output, *partial_paths(output)):
-        if os.path.exists(written) and any(written.samefile(path) for path in files):
+        if os.path.exists(written) and any(written.samefile(one.path) for one in inputs):
             raise PreparationError(OUTPUT, f"cannot write {written}: it is one of the files to be read")
-
-
-def pieces_of_corpus(
-    inputs: list[Input],
-    reading: Reading,
-    cuts: re.Pattern[str] | None,
-    sources: list[dict[str, object]],
-) -> Iterator[tuple[Piece, int]]:
-    """All pieces of all files in order, and the bytes read by then; a file that has been read is
-    described in `sources`."""
-    bytes_before = 0
-    for one in inputs:
-        with SourceFile(one, reading) as source:
-            for document in source.documents():
-                for piece in pieces_of(document, cuts, reading.remarks):
-                    yield piece, bytes_before + source.bytes_read()
-            sources.append(source.description())
-            bytes_before += source.bytes_read()
-
-
-@dataclass(frozen=True)
-class SpecialTokens:
-    """What stands around each document."""
-
-    before: np.ndarray  # uint32
-    after: np.ndarray
-    bos_id: int  # NO_TOKEN where the tokenizer has none
-
-
-def write_pieces(
-    writer: TokenFileWriter, batch: Batch, ids: list[np.ndarray], special: SpecialTokens
-) -> int:
-    """Appends a batch, with the special tokens around each document; returns how many documents
-    begin with the BOS by their own text."""
-    own_bos = 0
-    for piece, piece_ids in zip(batch.pieces, ids, strict=True):
-        if piece.begins_document():
-            writer.append(special.before)
-            own_bos += len(piece_ids) > 0 and int(piece_ids[0]) == special.bos_id
-        writer.append(piece_ids)
-        if piece.ends_document:
-            writer.append(special.after)
-            writer.end_document()
-    return own_bos
 
 
 def special_tokens(arguments: argparse.Namespace, vocabulary: Vocabulary) -> SpecialTokens:
@@ -135,22 +97,83 @@ def bos_warning(
     ]
 
 
+def write_texts(
+    pieces: CorpusPieces, loaded: ModelTokenizer, jobs: int, corpus: CorpusWriter, progress: tqdm
+) -> None:
+    work = batches(iter(pieces))
+    for batch, ids in encoded(work, loaded, pieces.specials.stay_text(), jobs):
+        corpus.add(batch, ids)
+        progress.update(batch.bytes_read - progress.n)
+        if corpus.is_full:
+            return
+
+
+def write_ids(
+    log: TextLog, taken: Selection, mistakes: Mistakes, vocabulary: int, corpus: CorpusWriter
+) -> None:
+    number = 0
+    written = 0
+    for place, one in enumerate(list(log.sources)):
+        try:
+            for document in id_documents(one.source.path):
+                if taken.takes(number):
+                    corpus.add_ids(document, vocabulary, place)
+                    written += 1
+                number += 1
+                if written == taken.documents:
+                    log.end_at(place)
+                if corpus.is_full or written == taken.documents:
+                    return
+        except PreparationError as error:
+            mistakes.met(error)
+        with CountedFile(one.source.path) as stored:
+            stored.read_up_to(stored.size)
+            one.stored = {"bytes": stored.bytes_read, "sha256": stored.sha256()}
+
+
+def attributes_of(
+    arguments: argparse.Namespace, log: TextLog, mistakes: Mistakes, specials: SpecialSpellings
+) -> dict[str, object]:
+    """What the token file says of where it came from."""
+    fields = text_fields(arguments)
+    return {
+        "special_tokens": arguments.special,
+        "special_in_text": arguments.special_in_text,
+        "special_in_text_count": np.int64(specials.number),
+        "sources": json.dumps(log.described()),
+        "text_fingerprint": log.text_fingerprint(),
+        "text_fields": json.dumps(
+            {"names": fields.names, "join": fields.join, "where": dict(fields.where)}
+        ),
+        "selection": json.dumps(selection(arguments).described()),
+        "mistakes": np.int64(mistakes.number),
+        "first_mistakes": json.dumps(mistakes.first, ensure_ascii=False),
+    }
+
+
+def mistake_lines(mistakes: Mistakes) -> list[str]:
+    if mistakes.number == 0:
+        return []
+    return [f"{mistakes.number:,} mistake(s) were left out; the first is {mistakes.first[0]}"]
+
+
 def main() -> None:
     arguments = parse_command_line(__doc__.splitlines()[0])
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    inputs = inputs_of(arguments.files)
+    reading = Reading(text_fields(arguments), mistakes=Mistakes(arguments.on_error == "skip"))
+    inputs = inputs_of(arguments.files, reading.remarks, SUFFIXES if arguments.ids else ())
     total_bytes = stored_bytes(inputs)
     output = output_file(arguments.output)
-    refuse_inputs(output, [one.path for one in inputs])
+    refuse_inputs(output, inputs)
     loaded = load_tokenizer(arguments.tokenizer)
     vocabulary = load_vocabulary(loaded)
     special = special_tokens(arguments, vocabulary)
     prompts = prompt_ids(arguments, loaded, special)
-    sources: list[dict[str, object]] = []
-    reading = Reading(text_fields(arguments))
-    cuts = safe_cuts(loaded.tokenizer, vocabulary.spellings)
-    work = batches(pieces_of_corpus(inputs, reading, cuts, sources))
-    own_bos = 0
+    log = TextLog(inputs, has_text=not arguments.ids)
+    specials = SpecialSpellings(vocabulary.special_texts, arguments.special_in_text, reading.remarks)
+    taken = selection(arguments)
+    tokenizer = tokenizer_of(loaded.backend, specials.stay_text())
+    pieces = CorpusPieces(reading, taken, safe_cuts(tokenizer, vocabulary.spellings), specials, log)
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(TokenFileWriter(output))
         progress = stack.enter_context(
@@ -162,13 +185,16 @@ def main() -> None:
                 disable=None,
             )
         )
-        for batch, ids in encoded(work, loaded, arguments.jobs):
-            own_bos += write_pieces(writer, batch, ids, special)
-            progress.update(batch.bytes_read - progress.n)
-        fingerprint = writer.finish(vocabulary, prompts, arguments.special, sources)
+        corpus = CorpusWriter(writer, special, log, taken.tokens)
+        if arguments.ids:
+            write_ids(log, taken, reading.mistakes, len(vocabulary.spellings), corpus)
+        else:
+            write_texts(pieces, loaded, arguments.jobs, corpus, progress)
+        attributes = attributes_of(arguments, log, reading.mistakes, specials)
+        fingerprint = writer.finish(vocabulary, prompts, attributes)
         documents, tokens = writer.num_documents(), writer.num_tokens()
-    remarked = [*loaded.warnings, *reading.remarks.lines()]
-    for line in [*remarked, *bos_warning(own_bos, documents, special, vocabulary)]:
+    remarked = [*loaded.warnings, *mistake_lines(reading.mistakes), *reading.remarks.lines()]
+    for line in [*remarked, *bos_warning(corpus.own_bos, documents, special, vocabulary)]:
         print(f"prepare_corpus.py: warning: {one_line(line)}", file=sys.stderr)
     print(
         f"{arguments.output}: {documents:,} document(s), {tokens:,} tokens, fingerprint"

@@ -18,7 +18,7 @@ import numpy as np
 
 from preparation.encoding import Piece, encode, encode_in_worker, start_worker
 from preparation.errors import writing
-from preparation.tokenizer_directory import ModelTokenizer
+from preparation.tokenizer_directory import ModelTokenizer, tokenizer_of
 from preparation.workers import worker_pool
 
 BATCH_CHARS = 1 << 19
@@ -31,22 +31,25 @@ class Batch:
     """Pieces that a worker encodes together."""
 
     pieces: list[Piece]
+    sources: list[int]  # the number of the file that each is of
     bytes_read: int  # of all files, when the last piece was read
 
 
-def batches(pieces: Iterable[tuple[Piece, int]]) -> Iterator[Batch]:
-    """Of pieces with the bytes that had been read by then."""
+def batches(pieces: Iterable[tuple[Piece, int, int]]) -> Iterator[Batch]:
+    """Of pieces with the number of their file and the bytes that had been read by then."""
     gathered: list[Piece] = []
+    sources: list[int] = []
     chars = 0
     bytes_read = 0
-    for piece, bytes_read in pieces:
+    for piece, source, bytes_read in pieces:
         gathered.append(piece)
+        sources.append(source)
         chars += len(piece.text)
         if chars >= BATCH_CHARS or len(gathered) >= BATCH_PIECES:
-            yield Batch(gathered, bytes_read)
-            gathered, chars = [], 0
+            yield Batch(gathered, sources, bytes_read)
+            gathered, sources, chars = [], [], 0
     if gathered:
-        yield Batch(gathered, bytes_read)
+        yield Batch(gathered, sources, bytes_read)
 
 
 def write_backend(file: IO[str], loaded: ModelTokenizer) -> Path:
@@ -58,17 +61,18 @@ def write_backend(file: IO[str], loaded: ModelTokenizer) -> Path:
 
 
 def encoded(
-    work: Iterator[Batch], loaded: ModelTokenizer, jobs: int
+    work: Iterator[Batch], loaded: ModelTokenizer, specials_stay_text: bool, jobs: int
 ) -> Iterator[tuple[Batch, list[np.ndarray]]]:
     """Each batch with the ids of its pieces, in order, over `jobs` processes."""
     if jobs == 1:
+        tokenizer = tokenizer_of(loaded.backend, specials_stay_text)
         for batch in work:
-            yield batch, encode(loaded.tokenizer, batch.pieces)
+            yield batch, encode(tokenizer, batch.pieces)
         return
     with (
         tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".json") as backend,
         worker_pool(
-            jobs, start_worker, write_backend(backend, loaded), loaded.splits_special_tokens
+            jobs, start_worker, write_backend(backend, loaded), specials_stay_text
         ) as pool,
     ):
         ahead: deque[tuple[Batch, Future[list[np.ndarray]]]] = deque()

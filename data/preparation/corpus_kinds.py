@@ -14,7 +14,8 @@ from enum import Enum
 from pathlib import Path
 
 from preparation.errors import CORPUS, PreparationError
-from preparation.file_kinds import refuse_pointer
+from preparation.file_kinds import HEAD_BYTES, LFS_KIND
+from preparation.file_kinds import kind_of as kind_of_head
 from preparation.reading import Reading
 from preparation.record_fields import value_at
 from preparation.remarks import Remarks
@@ -136,12 +137,11 @@ def _refuse(path: Path, what: str, cure: str) -> None:
 
 
 def _refuse_others(path: Path, head: bytes) -> None:
-    refuse_pointer(path, CORPUS)
+    if kind_of_head(path, head[:HEAD_BYTES]).name == LFS_KIND:
+        _refuse(path, f"a {LFS_KIND}, not the file", "`git lfs pull` fetches it")
     for magic, what, cure in SIGNATURES:
         if head.startswith(magic):
             _refuse(path, what, cure)
-    if head[257:262] == b"ustar":
-        _refuse(path, "a tar archive", UNPACK)
     header_bytes = int.from_bytes(head[:8], "little")
     if head[8:10] == b'{"' and 0 < header_bytes < 1 << 32:
         _refuse(path, "a safetensors file", "a corpus is made of text")

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from preparation.command_line import positive_integer
 from preparation.record_fields import TextFields
+from preparation.selection import Selection, Shard
+from preparation.special_spellings import CHOICES
 
 PROMPT_NAME = re.compile(r"[A-Za-z0-9_-]+")
 ESCAPES = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
@@ -48,6 +50,26 @@ def condition(argument: str) -> tuple[str, str]:
     return name, value
 
 
+def chance(argument: str) -> float:
+    value = float(argument)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{argument} is not above 0 and at most 1")
+    return value
+
+
+def shard(argument: str) -> Shard:
+    index, slash, count = argument.partition("/")
+    if not slash or not index.isdecimal() or not count.isdecimal() or int(index) >= int(count):
+        raise argparse.ArgumentTypeError(f"{argument!r} is not i/n with 0 <= i < n")
+    return Shard(int(index), int(count))
+
+
+def selection(arguments: argparse.Namespace) -> Selection:
+    return Selection(
+        arguments.documents, arguments.tokens, arguments.sample, arguments.seed, arguments.shard
+    )
+
+
 def text_fields(arguments: argparse.Namespace) -> TextFields:
     names = arguments.text_field or ["text"]
     return TextFields(tuple(names), arguments.join, tuple(arguments.where))
@@ -78,9 +100,22 @@ def add_record_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_selection_options(parser: argparse.ArgumentParser) -> None:
+    number = positive_integer
+    parser.add_argument("--documents", type=number, metavar="N", help="the first N documents")
+    parser.add_argument(
+        "--tokens", type=number, metavar="N", help="the first N tokens; the last document may be cut"
+    )
+    parser.add_argument("--sample", type=chance, metavar="P", help="each document by the chance P")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of --sample (default 0)")
+    parser.add_argument(
+        "--shard", type=shard, metavar="i/n", help="documents i, i + n, …, counted from 0"
+    )
+
+
 def parse_command_line(description: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="prepare_corpus.py", description=description)
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--tokenizer", required=True, type=Path, metavar="MODEL_DIR")
     parser.add_argument("--output", required=True, metavar="CORPUS.h5")
     parser.add_argument(
@@ -90,6 +125,23 @@ def parse_command_line(description: str) -> argparse.Namespace:
         help="special tokens around each document; prompts get the BOS (default none)",
     )
     add_record_options(parser)
+    add_selection_options(parser)
+    parser.add_argument(
+        "--ids", action="store_true", help="the files hold ids: Megatron's .bin/.idx, NumPy's .npy"
+    )
+    parser.add_argument(
+        "--on-error",
+        choices=("stop", "skip"),
+        default="stop",
+        help="skip: leaves out bad records, and what follows where a file cannot be read on, and counts"
+        " them (default stop)",
+    )
+    parser.add_argument(
+        "--special-in-text",
+        choices=CHOICES,
+        default="text",
+        help="what becomes of special tokens that a document spells (default text)",
+    )
     parser.add_argument(
         "--jobs", type=positive_integer, default=os.cpu_count(), help="default: every core"
     )
@@ -98,4 +150,6 @@ def parse_command_line(description: str) -> argparse.Namespace:
     names = [name for name, _ in arguments.prompt]
     if len(set(names)) < len(names):
         parser.error("argument --prompt: a name is used twice")
+    if arguments.files.count("-") > 1:
+        parser.error("standard input is named twice")
     return arguments

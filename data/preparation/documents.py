@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+from preparation.archives import is_archive, members_of
 from preparation.corpus_kinds import UTF8_BOM, FileKind, TableKind, kind_of, table_kind
 from preparation.encoding import Piece, lead_of
 from preparation.errors import CORPUS, PreparationError
@@ -30,11 +31,10 @@ LONGEST_PIECE_CHARS = 1 << 26
 
 
 class SourceFile:
-    """One corpus file. `documents` may be read once; `description` is whole thereafter."""
+    """One corpus file. `documents` may be read once; `stored` is whole thereafter."""
 
     def __init__(self, source: Input, reading: Reading) -> None:
         self.path = source.path
-        self._name = source.name
         self._reading = reading
         self._stored = CountedFile(source.path)
 
@@ -48,23 +48,33 @@ class SourceFile:
         """Bytes of the stored file that have been read so far."""
         return self._stored.bytes_read
 
-    def description(self) -> dict[str, object]:
-        return {
-            "name": self._name,
-            "bytes": self._stored.bytes_read,
-            "sha256": self._stored.sha256(),
-        }
+    def is_read(self) -> bool:
+        """To its end."""
+        return self._stored.bytes_read >= self._stored.size
+
+    def stored(self) -> dict[str, object]:
+        return {"bytes": self._stored.bytes_read, "sha256": self._stored.sha256()}
 
     def documents(self) -> Iterator[Document]:
         content = open_content(self.path, self._stored)
-        table = table_kind(content)
-        if table is None:
-            yield from ContentReader(self.path, content, self._reading).documents()
-        elif content.is_stored:
+        if table := table_kind(content):
+            self._refuse_stream(table, content)
             yield from self._reading.documents(self._rows(table), str(self.path))
+        elif is_archive(content):
+            for place, inner in members_of(self.path, content, self._reading):
+                yield from ContentReader(place, inner, self._reading).documents()
         else:
+            yield from ContentReader(self.path, content, self._reading).documents()
+
+    def _refuse_stream(self, kind: TableKind, content: Content) -> None:
+        """A table is read from both of its ends."""
+        if not content.is_stored:
             raise PreparationError(
-                CORPUS, f"{self.path} is a compressed {table.value}: decompress it first"
+                CORPUS, f"{self.path} is a compressed {kind.value}: decompress it first"
+            )
+        if not self.path.is_file():
+            raise PreparationError(
+                CORPUS, f"{self.path}: found a {kind.value} in a pipe, expected the file itself"
             )
 
     def _rows(self, kind: TableKind) -> Iterator[Record]:
@@ -73,8 +83,8 @@ class SourceFile:
         table = Table(self.path, kind, self._reading.fields)
         for record in table.records():
             yield record
-            self._stored.read_up_to(int(self._stored.size() * table.part_read))
-        self._stored.read_up_to(self._stored.size())
+            self._stored.read_up_to(int(self._stored.size * table.part_read))
+        self._stored.read_up_to(self._stored.size)
 
 
 class ContentReader:
@@ -89,7 +99,7 @@ class ContentReader:
         self._bom_bytes = len(UTF8_BOM) if self._content.look(3) == UTF8_BOM else 0
         kind = kind_of(self._path, self._content, self._reading)
         if kind is FileKind.TEXT:
-            yield Document(str(self._path), self._decoded())
+            yield Document(str(self._path), self._reading.tolerated(self._decoded()))
             return
         records = self._lines() if kind is FileKind.LINES else self._values()
         yield from self._reading.documents(records, str(self._path))
@@ -105,6 +115,7 @@ class ContentReader:
             try:
                 yield decoder.decode(chunk, final=is_last)
             except UnicodeDecodeError as error:
+                yield error.object[: error.start].decode()
                 self._refuse_utf8(error, offset - pending)
             offset += len(chunk)
 
@@ -119,7 +130,7 @@ class ContentReader:
         number = 0
         while line := self._content.readline(LONGEST_RECORD + 1):
             number += 1
-            place = f"{self._path}, line {number}"
+            place = f"{self._path}, line {number} (byte {offset})"
             if len(line) > LONGEST_RECORD:
                 raise PreparationError(
                     CORPUS, f"{place}: a record of more than {LONGEST_RECORD >> 20} MiB"
@@ -149,6 +160,7 @@ class ContentReader:
 def pieces_of(
     document: Document, cuts: re.Pattern[str] | None, remarks: Remarks
 ) -> Iterator[Piece]:
+    """Of one document; oddities are remarked."""
     is_blank = True
     chars = 0
     for piece in cut_document(document.chunks, cuts, document.place):

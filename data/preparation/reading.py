@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from preparation.errors import PreparationError
+from preparation.mistakes import Mistakes
 from preparation.record_fields import TextFields
 from preparation.remarks import Remarks
 
@@ -25,16 +27,33 @@ class Reading:
 
     fields: TextFields = field(default_factory=TextFields)
     remarks: Remarks = field(default_factory=Remarks)
+    mistakes: Mistakes = field(default_factory=Mistakes)
 
     def documents(self, records: Iterable[Record], path: str) -> Iterator[Document]:
         """Of the records of the file `path`."""
         has_records = False
         for place, load in records:
             has_records = True
-            record = load()
-            if self.fields.takes(record):
-                yield Document(place, [self.fields.text_of(record, place)])
-            else:
-                self.remarks.note("record(s) were left out by --where", place)
+            try:
+                text = self._text_of(load(), place)
+            except PreparationError as error:
+                self.mistakes.met(error)
+                continue
+            if text is not None:
+                yield Document(place, [text])
         if not has_records:
             self.remarks.note("file(s) hold no document", path)
+
+    def _text_of(self, record: object, place: str) -> str | None:
+        """Nothing of a record that --where leaves out."""
+        if self.fields.takes(record):
+            return self.fields.text_of(record, place)
+        self.remarks.note("record(s) were left out by --where", place)
+        return None
+
+    def tolerated(self, chunks: Iterable[str]) -> Iterator[str]:
+        """Of a text, which may end with a mistake."""
+        try:
+            yield from chunks
+        except PreparationError as error:
+            self.mistakes.met(error)

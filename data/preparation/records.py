@@ -38,6 +38,7 @@ class JsonValues:
         self._text = ""
         self._begin = 0  # of what has not been read, in `_text`
         self._line = 1  # there
+        self._byte = 0  # there, behind a BOM
 
     def __iter__(self) -> Iterator[tuple[str, object]]:
         """(where, record) of each."""
@@ -45,7 +46,7 @@ class JsonValues:
         if is_array:
             self._pass(1)
         while (character := self._next()) not in ("", "]" if is_array else ""):
-            place = f"{self._path}, line {self._line}"
+            place = f"{self._path}, line {self._line} (byte {self._byte})"
             value, end = self._value(place)
             yield place, value
             self._pass(end - self._begin)
@@ -63,7 +64,9 @@ class JsonValues:
                 self._refuse("there is something after the end of the array")
 
     def _refuse(self, found: str) -> None:
-        raise PreparationError(CORPUS, f"{self._path}, line {self._line}: not JSON: {found}")
+        raise PreparationError(
+            CORPUS, f"{self._path}, line {self._line} (byte {self._byte}): not JSON: {found}"
+        )
 
     def _more(self) -> bool:
         """Reads as much again as is there already."""
@@ -77,6 +80,7 @@ class JsonValues:
 
     def _pass(self, count: int) -> None:
         self._line += self._text.count("\n", self._begin, self._begin + count)
+        self._byte += len(self._text[self._begin : self._begin + count].encode())
         self._begin += count
 
     def _next(self) -> str:

@@ -20,12 +20,12 @@ class Remarks:
     def __init__(self) -> None:
         self._counts: dict[str, _Count] = {}
 
-    def note(self, met: str, place: str) -> None:
+    def note(self, met: str, place: str, number: int = 1) -> None:
         """`met` follows a number: "document(s) hold white space alone"."""
         if met in self._counts:
-            self._counts[met].number += 1
+            self._counts[met].number += number
         else:
-            self._counts[met] = _Count(1, place)
+            self._counts[met] = _Count(number, place)
 
     def lines(self) -> list[str]:
         return [

@@ -64,6 +64,7 @@ class CountedFile(io.RawIOBase):
             raise PreparationError(CORPUS, f"{path} cannot be read: {error.strerror}") from None
         self._hash = hashlib.sha256()
         self.bytes_read = 0
+        self.size = os.fstat(self._file.fileno()).st_size  # 0 of a pipe
 
     def readable(self) -> bool:
         return True
@@ -84,9 +85,6 @@ class CountedFile(io.RawIOBase):
         while self.bytes_read < position:
             if not self.read(min(READ_BYTES, position - self.bytes_read)):
                 return
-
-    def size(self) -> int:
-        return os.fstat(self._file.fileno()).st_size
 
     def sha256(self) -> str:
         return self._hash.hexdigest()

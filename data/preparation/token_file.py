@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 from datetime import datetime, timezone
 from pathlib import Path
@@ -117,10 +116,9 @@ class TokenFileWriter:
         self,
         vocabulary: Vocabulary,
         prompts: dict[str, np.ndarray],
-        special_tokens: str,
-        sources: list[dict[str, object]],
+        attributes: dict[str, object],
     ) -> str:
-        """Writes the file; returns the corpus fingerprint."""
+        """Writes the file, with `attributes` besides its own; returns the corpus fingerprint."""
         if self.num_tokens() == 0:
             raise PreparationError(CORPUS, "the corpus is empty: no file holds a token")
         digest = hashlib.sha256()
@@ -142,14 +140,13 @@ class TokenFileWriter:
                     "corpus_fingerprint": digest.hexdigest(),
                     "tokenizer_fingerprint": vocabulary.fingerprint,
                     "vocabulary_size": np.int64(len(spellings)),
-                    "special_tokens": special_tokens,
                     "bos_id": np.int64(vocabulary.bos_id),
                     "eos_id": np.int64(vocabulary.eos_id),
                     "num_documents": np.int64(self.num_documents()),
-                    "sources": json.dumps(sources),
                     "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
                     "software": f"actsweep prepare_corpus.py, tokenizers {tokenizers.__version__}",
                 }
+                | attributes
             )
         with writing(self._path):
             with self._partial.open("rb") as written:

@@ -26,6 +26,7 @@ WORD_BEGIN = "\u2581"  # SentencePiece's mark for a space
 class Vocabulary:
     spellings: list[bytes]  # [V] the bytes that each id decodes to; empty for an id without a token
     special_ids: frozenset[int]
+    special_texts: tuple[str, ...]
     bos_id: int  # NO_TOKEN where the tokenizer has none
     eos_id: int
     fingerprint: str
@@ -96,9 +97,11 @@ def _spellings(path: Path, content: dict[str, Any], tokenizer: Tokenizer) -> lis
 
 def load_vocabulary(loaded: ModelTokenizer) -> Vocabulary:
     content = json.loads(loaded.backend)
+    special = [token for token in content.get("added_tokens", []) if token["special"]]
     return Vocabulary(
         spellings=_spellings(loaded.path, content, loaded.tokenizer),
-        special_ids=frozenset(t["id"] for t in content.get("added_tokens", []) if t["special"]),
+        special_ids=frozenset(token["id"] for token in special),
+        special_texts=tuple(token["content"] for token in special),
         bos_id=loaded.bos_id,
         eos_id=loaded.eos_id,
         fingerprint=loaded.fingerprint,

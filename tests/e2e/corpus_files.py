@@ -31,7 +31,7 @@ def read(path: Path, text_field: str = "text") -> tuple[list[str], list[str]]:
     with SourceFile(Input(path, path.name), reading) as source:
         for document in source.documents():
             texts.append("".join(p.text for p in pieces_of(document, None, reading.remarks)))
-        assert source.description()["bytes"] == path.stat().st_size
+        assert source.is_read() and source.stored()["bytes"] == path.stat().st_size
     return texts, reading.remarks.lines()
 
 
@@ -39,10 +39,10 @@ def read_all(named: Path, fields: TextFields | None = None) -> list[str]:
     """The documents of all files that `named` stands for."""
     reading = Reading(fields or TextFields())
     texts = []
-    for one in inputs_of([named]):
+    for one in inputs_of([str(named)], reading.remarks):
         with SourceFile(one, reading) as source:
             texts += ["".join(document.chunks) for document in source.documents()]
-            assert source.description()["sha256"] == hashlib.sha256(one.path.read_bytes()).hexdigest()
+            assert source.stored()["sha256"] == hashlib.sha256(one.path.read_bytes()).hexdigest()
     return texts
 
 

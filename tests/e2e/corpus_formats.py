@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import json
 import lzma
+import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -99,6 +101,53 @@ def cached_dataset(folder: Path, texts: Texts) -> Path:
     return Path(loaded.cache_files[0]["filename"]).parent
 
 
+def tar_of_records(folder: Path, texts: Texts) -> Path:
+    with tarfile.open(folder / "a.tar.gz", "w:gz") as archive:
+        add_member(archive, "shard/a.jsonl", lines(texts[:3]))
+        add_member(archive, "shard/b.jsonl.zst", zstd(lines(texts[3:])))
+    return folder / "a.tar.gz"
+
+
+def web_dataset(folder: Path, texts: Texts) -> Path:
+    """Samples of several members, of which one is the text."""
+    with tarfile.open(folder / "web.tar", "w") as archive:
+        for i, text in enumerate(texts):
+            add_member(archive, f"{i:06d}.json", json.dumps({"url": "x"}).encode())
+            add_member(archive, f"{i:06d}.txt", text.encode())
+            add_member(archive, f"{i:06d}.jpg", b"\xff\xd8\xff")
+    return folder / "web.tar"
+
+
+def add_member(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    archive.addfile(member, io.BytesIO(content))
+
+
+def folder_of_texts(folder: Path, texts: Texts) -> Path:
+    for i, text in enumerate(texts):
+        inner = folder / "texts" / f"{i // 100:03d}"
+        inner.mkdir(parents=True, exist_ok=True)
+        (inner / f"{i:06d}.txt").write_bytes(text.encode())
+    (folder / "texts/.hidden.txt").write_text("not read")
+    return folder / "texts"
+
+
+def folder_of_records(folder: Path, texts: Texts) -> Path:
+    """With a page beside them that is no document."""
+    (folder / "mixed").mkdir()
+    pq.write_table(table(texts[:7]), folder / "mixed/a.parquet")
+    (folder / "mixed/b.jsonl.bz2").write_bytes(bz2.compress(lines(texts[7:])))
+    (folder / "mixed/README.md").write_text("about these files")
+    return folder / "mixed"
+
+
+def pattern(folder: Path, texts: Texts) -> Path:
+    for name, part in (("y.parquet", texts[90:]), ("x.parquet", texts[:90])):
+        pq.write_table(table(part), folder / name)
+    return folder / "[xy].parquet"
+
+
 RECORDS: dict[str, Callable[[Path, Texts], Path]] = {
     "JSON lines": json_lines("", bytes),
     "JSON lines, gzip": json_lines(".gz", gzip.compress),
@@ -115,4 +164,9 @@ RECORDS: dict[str, Callable[[Path, Texts], Path]] = {
     "an Arrow stream with a dictionary": arrow_of_dictionaries,
     "a folder of datasets.save_to_disk": saved_dataset,
     "a folder of the cache of datasets": cached_dataset,
+    "a compressed tar archive of JSON lines": tar_of_records,
+    "a WebDataset tar archive": web_dataset,
+    "a folder of texts": folder_of_texts,
+    "a folder of records of several kinds": folder_of_records,
+    "a pattern that files fit": pattern,
 }

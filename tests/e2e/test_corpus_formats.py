@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -90,11 +91,17 @@ def raw(file: h5py.File) -> dict[str, bytes]:
     return found
 
 
-@pytest.mark.parametrize("write", [RECORDS["Parquet of many row groups"]])
+@pytest.mark.parametrize("write", [RECORDS["a WebDataset tar archive"]])
 def test_token_file_is_that_of_json_lines_bit_for_bit(
     write: Callable[[Path, Texts], Path], model: Path, tmp_path: Path
 ) -> None:
     first = prepared(tmp_path / "first.h5", model, RECORDS["JSON lines"](tmp_path, TEXTS))
     other = prepared(tmp_path / "other.h5", model, "--jobs", 1, write(tmp_path, TEXTS))
     assert raw(first) == raw(other)
-    assert first.attrs["corpus_fingerprint"] == other.attrs["corpus_fingerprint"]
+    for name in ("corpus_fingerprint", "text_fingerprint"):
+        assert first.attrs[name] == other.attrs[name]
+    digests = b"".join(hashlib.sha256(text.encode()).digest() for text in TEXTS)
+    assert first.attrs["text_fingerprint"] == hashlib.sha256(digests).hexdigest()
+    (source,) = json.loads(other.attrs["sources"])
+    assert source["text_fingerprint"] == first.attrs["text_fingerprint"]
+    assert source["documents"] == len(TEXTS)

@@ -186,10 +186,16 @@ def test_program_says_what_it_met(
     source = write(tmp_path / "a.jsonl", records)
     output = tmp_path / "out.h5"
     options = ("--tokenizer", model, "--output", output, "--jobs", jobs, source)
+    options += ("--special-in-text", "parse")
     result = run("prepare_corpus.py", *options)
     assert result.returncode == 0
     assert "5 document(s)" in result.stdout
-    lines, blank, bos = result.stderr.splitlines()
+    said = result.stderr.splitlines()
+    special, blank, lines, bos = (
+        next(line for line in said if words in line)
+        for words in ("(--special-in-text)", "white space", "blank line", "BOS")
+    )
+    assert len(said) == 4 and "4 special token(s) are spelled" in special
     assert "1 document(s) hold white space alone; it is" in blank and "line 5" in blank
     assert "3 of 5 document(s) begin with the BOS '<s>'" in bos and "each_window" in bos
     assert "4 blank line(s)" in lines and "the first is" in lines and "line 2" in lines

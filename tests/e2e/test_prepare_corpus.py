@@ -17,6 +17,9 @@ from preparation import documents, tokenizer_files
 from preparation.token_classes import DELIMITER, OTHER, WEAK_SEMANTIC_WORD, class_of
 
 
+AS_TEXT = {"add_special_tokens": False, "split_special_tokens": True}  # what documents spell stays text
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SmolLM2's tokenizer directory, as prepare_model.py makes it."""
@@ -42,6 +45,11 @@ def prepare(model: Path, tmp_path: Path) -> Callable[..., h5py.File]:
     return prepared
 
 
+def fingerprint_of(texts: list[str]) -> str:
+    digests = [hashlib.sha256(text.encode()).digest() for text in texts]
+    return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
 def documents_of(file: h5py.File) -> list[list[int]]:
     offsets = file["document_offset"][:].tolist()
     ids = file["ids"][:].tolist()
@@ -56,7 +64,7 @@ def test_ids_are_transformers(
 ) -> None:
     file = prepare("--jobs", jobs, write(tmp_path / "text.txt", TEXT))
     oracle = AutoTokenizer.from_pretrained(model)
-    assert documents_of(file) == [oracle(TEXT, add_special_tokens=False).input_ids]
+    assert documents_of(file) == [oracle(TEXT, **AS_TEXT).input_ids]
     assert len(TEXT) > documents.PIECE_CHARS + 1000  # so it was cut
 
 
@@ -87,15 +95,17 @@ def test_many_documents_keep_their_order(
     sources = [write(tmp_path / "a.txt", "First."), tmp_path / "b.jsonl.gz", tmp_path / "c.md.gz"]
     file = prepare("--jobs", 2, *sources)
     expected = ["First.", *texts, TEXT]
-    oracle = AutoTokenizer.from_pretrained(model)(expected, add_special_tokens=False).input_ids
+    oracle = AutoTokenizer.from_pretrained(model)(expected, **AS_TEXT).input_ids
     assert documents_of(file) == oracle
     assert json.loads(file.attrs["sources"]) == [
         {
             "name": path.name,
             "bytes": path.stat().st_size,
             "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "documents": number,
+            "text_fingerprint": fingerprint_of(own),
         }
-        for path in sources
+        for path, number, own in zip(sources, (1, len(texts), 1), (["First."], texts, [TEXT]), strict=True)
     ]
 
 

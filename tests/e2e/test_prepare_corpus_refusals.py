@@ -70,7 +70,8 @@ def test_bad_corpus_is_refused(
 
 def test_missing_corpus_file_is_refused(model: Path, tmp_path: Path) -> None:
     good = write(tmp_path / "a.txt", "text")
-    for bad in (tmp_path / "none.txt", tmp_path):
+    (tmp_path / "folder").mkdir()
+    for bad in (tmp_path / "none.txt", tmp_path / "folder", tmp_path / "none*"):
         result = run_corpus("--tokenizer", model, "--output", tmp_path / "out.h5", good, bad)
         assert_no_file(result, 3, tmp_path, str(bad))
 

@@ -23,7 +23,7 @@ from preparation.image_processor import ProcessedImage
 from preparation.token_file import TokenFileWriter
 from preparation.vocabulary import Vocabulary
 
-VOCABULARY = Vocabulary([b"a", b"b"], frozenset(), 0, 1, "fingerprint")
+VOCABULARY = Vocabulary([b"a", b"b"], frozenset(), (), 0, 1, "fingerprint")
 
 
 class Run:
@@ -53,7 +53,7 @@ class TokenRun(Run):
     def finish(self) -> None:
         self.writer.append(np.arange(1000, dtype=np.uint32) % 2)
         self.writer.end_document()
-        self.writer.finish(VOCABULARY, {}, "none", [])
+        self.writer.finish(VOCABULARY, {}, {"special_tokens": "none"})
 
 
 class ImageRun(Run):

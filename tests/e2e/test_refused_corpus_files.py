@@ -45,7 +45,10 @@ def zipped(stored: io.BytesIO) -> None:
 
 def tarred(stored: io.BytesIO) -> None:
     with tarfile.open(fileobj=stored, mode="w") as file:
-        file.addfile(tarfile.TarInfo("a.txt"))
+        for name in ("a.txt", "b.txt"):
+            member = tarfile.TarInfo(name)
+            member.size = 700
+            file.addfile(member, io.BytesIO(b"word " * 140))
 
 
 def parquet(table: pa.Table) -> bytes:
@@ -94,8 +97,14 @@ REFUSED: list[tuple[str, bytes, list[str], str]] = [
     ("a.orc", b"ORC\x11\x00", ["ORC file", "Parquet or JSON lines"], "ORC"),
     ("a.pdf", b"%PDF-1.7\n", ["PDF"], "PDF"),
     ("a.docx", archive(zipped), ["zip archive", "unpack"], "a zip archive, an office document"),
-    ("a.txt", archive(tarred), ["tar archive", "unpack"], "a tar archive"),
-    ("a.tar.gz", gzip.compress(archive(tarred)), ["tar archive"], "a compressed tar archive"),
+    (
+        "a.tar", archive(tarred)[:700], ["not a whole tar archive"],
+        "a tar archive that ends inside a member",
+    ),
+    (
+        "a.tar", archive(tarred)[:1536], ["not a whole tar archive", "ends in the middle"],
+        "a tar archive that ends between members",
+    ),
     ("a.txt", "Ünï".encode("utf-16"), ["UTF-16", "iconv"], "UTF-16"),
     ("a.txt", b"\xfe\xff" + "Ünï".encode("utf-16-be"), ["UTF-16", "iconv"], "UTF-16, the large end first"),
     ("a.txt", "Plain words".encode("utf-16-le"), ["UTF-16 without", "iconv"], "UTF-16 without a BOM"),

@@ -1,0 +1,144 @@
+"""Memory and rate of data/prepare_corpus.py by the format of the corpus.
+
+Writes the same generated documents in each format. Memory is the largest sum of private memory of the program's
+processes over a whole corpus, of which it takes a sample (all is read). Rate is that of a smaller corpus over the
+rate of the tokenizers package alone on the same texts with as many threads, in the same round. Prints a Markdown
+table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from pydoc_data.topics import topics
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+from pyarrow import ipc
+from tokenizers import Tokenizer
+
+DATA = Path(__file__).resolve().parents[2] / "data"
+FORMATS = ("JSON lines, zstd", "Parquet", "Arrow stream")
+WORDS = " ".join(topics.values()).split(" ")
+SCHEMA = pa.schema([("text", pa.string())])
+TEXTS_AT_ONCE = 1000
+SAMPLE_S = 0.05
+
+
+def batches(bytes_wanted: int) -> Iterator[list[str]]:
+    """Documents of about 3 KB, in batches."""
+    chosen = random.Random(1)
+    written = 0
+    while written < bytes_wanted:
+        texts = [" ".join(chosen.choices(WORDS, k=500)) for _ in range(TEXTS_AT_ONCE)]
+        written += sum(len(text.encode()) for text in texts)
+        yield texts
+
+
+def write(name: str, path: Path, bytes_wanted: int) -> None:
+    if name == "JSON lines, zstd":
+        with zstandard.open(path, "wt", encoding="utf-8") as file:
+            for texts in batches(bytes_wanted):
+                file.writelines(json.dumps({"text": text}) + "\n" for text in texts)
+    elif name == "Parquet":
+        with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
+            rows: list[str] = []
+            for texts in batches(bytes_wanted):
+                rows += texts
+                if len(rows) >= 50_000:  # a row group of 150 MB
+                    writer.write_table(pa.table({"text": rows}, SCHEMA))
+                    rows = []
+            writer.write_table(pa.table({"text": rows}, SCHEMA))
+    else:
+        with ipc.new_stream(path, SCHEMA) as writer:
+            for texts in batches(bytes_wanted):
+                writer.write_batch(pa.record_batch({"text": texts}, SCHEMA))
+
+
+def private_bytes(pid: int) -> int:
+    """Of a process and its children."""
+    try:
+        own = re.search(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return 0
+    return (int(own[1]) * 1024 if own else 0) + sum(private_bytes(int(child)) for child in children)
+
+
+def prepared(options: argparse.Namespace, *arguments: object) -> tuple[int, float]:
+    """The peak of private memory, and seconds."""
+    command = [sys.executable, DATA / "prepare_corpus.py", "--tokenizer", options.tokenizer]
+    begin = time.monotonic()
+    with subprocess.Popen(
+        [str(word) for word in (*command, "--jobs", options.jobs, *arguments)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as run:  # fmt: skip
+        peak = 0
+        while run.poll() is None:
+            peak = max(peak, private_bytes(run.pid))
+            time.sleep(SAMPLE_S)
+        assert run.returncode == 0
+    return peak, time.monotonic() - begin
+
+
+def tokenizer_alone_s(options: argparse.Namespace) -> float:
+    tokenizer = Tokenizer.from_file(str(options.tokenizer / "tokenizer.json"))
+    spent = 0.0
+    for texts in batches(options.rate_mb << 20):
+        begin = time.monotonic()
+        tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        spent += time.monotonic() - begin
+    return spent
+
+
+def ratio(options: argparse.Namespace, path: Path, tiny: Path, output: Path) -> float:
+    """Rates, the program's without its start, which a tiny corpus takes."""
+    _, start_s = prepared(options, "--output", output, tiny)
+    _, whole_s = prepared(options, "--output", output, path)
+    return tokenizer_alone_s(options) / (whole_s - start_s)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tokenizer", type=Path, required=True)
+    parser.add_argument("--memory-mb", type=int, default=1500)
+    parser.add_argument("--rate-mb", type=int, default=60)
+    parser.add_argument("--sample", type=float, default=0.02)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = arguments()
+    os.environ["RAYON_NUM_THREADS"] = str(options.jobs)
+    print("| format | memory of the corpus | private memory | rate over the tokenizer's alone |\n|---|---|---|---|")
+    for name in FORMATS:
+        with tempfile.TemporaryDirectory() as folder:
+            large, small, tiny = (Path(folder) / part for part in ("large", "small", "tiny"))
+            for path, size in ((large, options.memory_mb), (small, options.rate_mb), (tiny, 0.01)):
+                write(name, path, int(size * (1 << 20)))
+            output = Path(folder) / "out.h5"
+            peak, _ = prepared(options, "--output", output, "--sample", options.sample, large)
+            ratios = [ratio(options, small, tiny, output) for _ in range(options.rounds)]
+            stored = large.stat().st_size
+        print(
+            f"| {name} | {stored / 1e9:.2f} GB | {peak / (1 << 20):,.0f} MiB |"
+            f" {statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f}) |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

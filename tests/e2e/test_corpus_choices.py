@@ -1,0 +1,197 @@
+"""Which documents prepare_corpus.py takes; mistakes; special tokens that texts spell; files of ids."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from transformers import AutoTokenizer
+
+import small_tokenizers as small
+from corpus_formats import lines
+from preparing import DATA, assert_refused, run, write
+from preparation.id_files import INDEX_HEADER, INDEX_MAGIC
+from preparation.selection import Selection, Shard, mixed
+from support.compatibility import Compatibility
+
+TEXTS = [f"Document {i} of <s>many</s>." for i in range(40)]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    settings = {"bos_token": "<s>", "eos_token": "</s>"}
+    directory = tmp_path_factory.mktemp("small") / "model"
+    return small.save(small.byte_level(), directory, tokenizer_config=settings)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("source") / "a.jsonl"
+    path.write_bytes(lines(TEXTS))
+    return path
+
+
+def prepared(model: Path, folder: Path, *arguments: object) -> h5py.File:
+    output = folder / "out.h5"
+    options = ("--tokenizer", model, "--output", output, "--jobs", 1)
+    result = run("prepare_corpus.py", *options, *arguments)
+    assert result.returncode == 0, result.stderr
+    (folder / "said").write_text(result.stderr)
+    return h5py.File(output)
+
+
+def documents_of(file: h5py.File) -> list[list[int]]:
+    return [ids.tolist() for ids in np.split(file["ids"][:], file["document_offset"][1:-1].astype(int))]
+
+
+@pytest.mark.parametrize("choice", ["text", "parse"])
+def test_special_tokens_in_texts_have_the_ids_of_transformers(
+    choice: str, model: Path, source: Path, tmp_path: Path
+) -> None:
+    file = prepared(model, tmp_path, "--special-in-text", choice, source)
+    oracle = AutoTokenizer.from_pretrained(model)
+    expected = oracle(TEXTS, add_special_tokens=False, split_special_tokens=choice == "text").input_ids
+    assert documents_of(file) == expected
+    assert file.attrs["special_in_text"] == choice
+    assert file.attrs["special_in_text_count"] == 2 * len(TEXTS)
+
+
+def test_special_tokens_in_texts_can_be_refused(model: Path, source: Path, tmp_path: Path) -> None:
+    options = ("--tokenizer", model, "--output", tmp_path / "out.h5", "--special-in-text", "refuse")
+    assert_refused(run("prepare_corpus.py", *options, source), 3, "line 1", "'<s>' at byte 14")
+
+
+def test_first_documents_and_tokens_are_taken(model: Path, source: Path, tmp_path: Path) -> None:
+    whole = documents_of(prepared(model, tmp_path, source))
+    assert documents_of(prepared(model, tmp_path, "--documents", 3, source, source)) == whole[:3]
+    most = len(whole[0]) + 5
+    file = prepared(model, tmp_path, "--tokens", most, source, source)
+    assert documents_of(file) == [whole[0], whole[1][:5]]
+    (first,) = json.loads(file.attrs["sources"])
+    assert (first["documents"], first["sha256"]) == (2, None)  # of it and of no other was taken
+    assert json.loads(file.attrs["selection"]) == {"tokens": most, "seed": 0}
+
+
+def test_shards_and_samples_are_of_document_numbers(model: Path, source: Path, tmp_path: Path) -> None:
+    whole = documents_of(prepared(model, tmp_path, source, source))
+    file = prepared(model, tmp_path, "--shard", "1/3", "--sample", 0.5, "--seed", 9, source, source)
+    taken = Selection(sample=0.5, seed=9, shard=Shard(1, 3))
+    assert documents_of(file) == [ids for i, ids in enumerate(whole) if taken.takes(i)]
+
+
+def test_samples_are_what_chance_says() -> None:
+    """SplitMix64's own first values for the seed 1234567, and shares within 5 standard deviations."""
+    published = [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    assert [mixed(1234567, i) for i in range(3)] == published
+    small_, large = (Selection(sample=p, seed=3) for p in (0.1, 0.2))
+    taken = [{i for i in range(20_000) if one.takes(i)} for one in (small_, large)]
+    assert taken[0] < taken[1]
+    assert abs(len(taken[0]) - 2000) < 5 * (20_000 * 0.1 * 0.9) ** 0.5
+    shards = [{i for i in range(100) if Selection(shard=Shard(k, 3)).takes(i)} for k in range(3)]
+    assert sorted(i for one in shards for i in one) == list(range(100))
+
+
+def test_mistakes_are_left_out_and_said(
+    model: Path, tmp_path: Path, compatibility: Compatibility
+) -> None:
+    broken = lines(TEXTS[:2]) + b'{"text": null}\n{"te\n{"text": "\xff"}\n{"text": "\\ud800"}\n'
+    (tmp_path / "a.jsonl").write_bytes(broken + lines(TEXTS[2:4]))
+    (tmp_path / "b.pdf").write_bytes(b"%PDF-1.7\n")
+    (tmp_path / "c.txt").write_bytes(b"kept \xff not kept")
+    files = [tmp_path / name for name in ("a.jsonl", "b.pdf", "c.txt")]
+    file = prepared(model, tmp_path, "--on-error", "skip", *files)
+    oracle = AutoTokenizer.from_pretrained(model)
+    assert [oracle.decode(ids) for ids in documents_of(file)] == [*TEXTS[:4], "kept "]
+    assert file.attrs["mistakes"] == 6
+    first = json.loads(file.attrs["first_mistakes"])
+    places = ["line 3 (byte ", "line 4 (byte ", "at byte ", "line 6 (byte ", "b.pdf is a PDF", "c.txt"]
+    assert len(first) == 6 and all(place in said for place, said in zip(places, first, strict=True))
+    said = (tmp_path / "said").read_text().splitlines()[0]
+    assert "6 mistake(s) were left out" in said
+    compatibility("Corpora", "mistakes, with `--on-error skip`", "warned", said.partition(": ")[2])
+
+
+def test_standard_input_is_read(model: Path, source: Path, tmp_path: Path) -> None:
+    options = ("--tokenizer", model, "--output", tmp_path / "in.h5", "-")
+    command = [sys.executable, DATA / "prepare_corpus.py", *options]
+    result = subprocess.run(command, input=source.read_bytes(), capture_output=True, check=False)
+    assert result.returncode == 0, result.stderr
+    with h5py.File(tmp_path / "in.h5") as file:
+        assert documents_of(file) == documents_of(prepared(model, tmp_path, source))
+        assert json.loads(file.attrs["sources"])[0]["name"] == "-"
+
+
+IDS = [[1, 2, 3], [], [4, 0], [5] * 7]
+
+
+def megatron(path: Path, dtype: str, code: int) -> Path:
+    """As its IndexedDatasetBuilder writes: the third document is of two sequences."""
+    sequences = [IDS[0], IDS[1], [4], [0], IDS[3]]
+    lengths = np.array([len(ids) for ids in sequences], "<i4")
+    begins = np.cumsum([0, *lengths[:-1]]) * np.dtype(dtype).itemsize
+    np.concatenate([np.array(ids, dtype) for ids in sequences]).tofile(path)
+    borders = np.array([0, 1, 2, 4, 5], "<i8")
+    header = INDEX_HEADER.pack(INDEX_MAGIC, 1, code, len(sequences), len(borders))
+    index = header + lengths.tobytes() + begins.astype("<i8").tobytes() + borders.tobytes()
+    path.with_suffix(".idx").write_bytes(index)
+    return path
+
+
+def test_ids_are_taken_as_they_are(model: Path, tmp_path: Path, compatibility: Compatibility) -> None:
+    np.save(tmp_path / "one.npy", np.array(IDS[3], "u1"))
+    np.save(tmp_path / "two.npy", np.array([[1, 2], [3, 4]], ">i8"))
+    files = [megatron(tmp_path / "a.bin", "<u2", 8), megatron(tmp_path / "b.bin", "<i4", 4)]
+    arrays = [tmp_path / "one.npy", tmp_path / "two.npy"]
+    expected = [*IDS, *IDS, IDS[3], [1, 2], [3, 4]]
+    assert documents_of(prepared(model, tmp_path, "--ids", *files, *arrays)) == expected
+    file = prepared(model, tmp_path, "--ids", "--special", "bos-eos", "--documents", 2, *files)
+    assert documents_of(file) == [[0, *ids, 1] for ids in IDS[:2]]
+    for what in ("Megatron's `.bin` and `.idx`", "NumPy arrays of ids"):
+        compatibility("Corpora", f"{what}, with `--ids`", "read")
+
+
+BAD_IDS = {
+    "an id beyond the vocabulary": (np.array([[1], [500]]), ["document 2, token 1", "below 500", "500"]),
+    "a negative id": (np.array([1, -2]), ["token 2", "-2"]),
+    "an array of ids in floating point": (np.ones(3), ["whole numbers", "float64"]),
+}
+
+
+@pytest.mark.parametrize("what", BAD_IDS)
+def test_numbers_that_are_no_ids_are_refused(
+    what: str, model: Path, tmp_path: Path, compatibility: Compatibility
+) -> None:
+    array, words = BAD_IDS[what]
+    np.save(tmp_path / "a.npy", array)
+    options = ("--tokenizer", model, "--output", tmp_path / "out.h5", "--ids")
+    result = run("prepare_corpus.py", *options, tmp_path / "a.npy")
+    assert_refused(result, 3, "a.npy", *words)
+    compatibility("Corpora", what, "refused", result.stderr)
+
+
+def test_ids_without_their_index_are_refused(
+    model: Path, tmp_path: Path, compatibility: Compatibility
+) -> None:
+    path = megatron(tmp_path / "a.bin", "<u2", 8)
+    options = ("--tokenizer", model, "--output", tmp_path / "out.h5", "--ids", path)
+    path.write_bytes(path.read_bytes()[:-2])
+    cut = run("prepare_corpus.py", *options)
+    assert_refused(cut, 3, "a.bin", "may be truncated")
+    compatibility("Corpora", "Megatron's `.bin` that ends early", "refused", cut.stderr)
+    path.with_suffix(".idx").unlink()
+    alone = run("prepare_corpus.py", *options)
+    assert_refused(alone, 3, "a.idx", "index")
+    compatibility("Corpora", "Megatron's `.bin` without its `.idx`", "refused", alone.stderr)
+
+
+def test_other_words_than_the_options_take_are_a_bad_command_line(model: Path, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.txt", "text")
+    options = ("--tokenizer", model, "--output", tmp_path / "out.h5", source)
+    for bad in (("--shard", "3/3"), ("--sample", "0"), ("--where", "language"), ("--documents", "0")):
+        result = run("prepare_corpus.py", *options, *bad)
+        assert result.returncode == 2 and bad[0] in result.stderr
