@@ -31,6 +31,7 @@ from preparation.corpus_pieces import CorpusPieces
 from preparation.corpus_writer import CorpusWriter, SpecialTokens
 from preparation.encoding import Piece, encode, safe_cuts
 from preparation.errors import CORPUS, MODEL, OUTPUT, PreparationError, one_line, run_program
+from preparation.hub_cache import model_directory
 from preparation.id_files import SUFFIXES, id_documents
 from preparation.inputs import Input, inputs_of, stored_bytes
 from preparation.mistakes import Mistakes
@@ -165,7 +166,7 @@ def main() -> None:
     total_bytes = stored_bytes(inputs)
     output = output_file(arguments.output)
     refuse_inputs(output, inputs)
-    loaded = load_tokenizer(arguments.tokenizer)
+    loaded = load_tokenizer(model_directory(arguments.tokenizer))
     vocabulary = load_vocabulary(loaded)
     special = special_tokens(arguments, vocabulary)
     prompts = prompt_ids(arguments, loaded, special)

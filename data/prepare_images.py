@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from preparation.command_line import positive_integer
 from preparation.errors import run_program
+from preparation.hub_cache import model_directory
 from preparation.image_file import ImageFileWriter
 from preparation.image_folders import ImageSources, Source, counted
 from preparation.image_processor import ProcessedImage, process
@@ -78,7 +79,7 @@ def warn(text: str) -> None:
 def main() -> None:
     arguments = parse_command_line()
     output = output_file(arguments.output)
-    settings = load_settings(arguments.model)
+    settings = load_settings(model_directory(arguments.model))
     sources = ImageSources(arguments.sources)
     number = len(sources.images)
     jobs = min(arguments.jobs, number)

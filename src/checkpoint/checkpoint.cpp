@@ -7,27 +7,10 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "checkpoint/hub_cache.h"
 
 namespace actsweep {
 namespace {
-
-namespace fs = std::filesystem;
-
-/// ORG/NAME of a path with models--ORG--NAME/snapshots/COMMIT in it; empty for any other.
-std::string name_in_cache(const fs::path& path) {
-  constexpr std::string_view kStart = "models--", kJoint = "--";
-  for (auto word = path.begin(); word != path.end(); ++word) {
-    const auto next = std::next(word);
-    if (!word->string().starts_with(kStart) || next == path.end() || *next != "snapshots") continue;
-    const auto commit = std::next(next);
-    if (commit == path.end() || commit->empty()) continue;
-    const auto name = word->string().substr(kStart.size());
-    const auto joint = name.find(kJoint);
-    if (joint == std::string::npos) return name;
-    return name.substr(0, joint) + "/" + name.substr(joint + kJoint.size());
-  }
-  return "";
-}
 
 std::string counted(size_t count, const std::string& what) {
   return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
@@ -53,26 +36,15 @@ std::string old_norm_name(const std::string& name) {
 
 }  // namespace
 
-std::string checkpoint_name(const std::string& directory) {
-  std::error_code error;
-  const auto given = fs::absolute(directory, error).lexically_normal();
-  auto real = fs::weakly_canonical(directory, error);
-  if (error || !real.has_filename()) real = given;
-  for (const auto& path : {given, real}) {
-    if (auto name = name_in_cache(path); !name.empty()) return name;
-  }
-  return real.filename().string();
-}
-
 Checkpoint::Checkpoint(const std::string& directory)
-    : directory_(without_stand_ins(directory)),
-      config_(read_config(directory)),
+    : directory_(without_stand_ins(model_directory(directory))),
+      config_(read_config(directory_)),
       model_(language_model_of(config_)),
       family_(&family_of(model_.config)),
       architecture_(read_part(*family_, model_)),
       rows_(family_->rows(architecture_)),
-      files_(open_checkpoint_files(directory, config_)) {
-  architecture_.name = checkpoint_name(directory);
+      files_(open_checkpoint_files(directory_, config_)) {
+  architecture_.name = checkpoint_name(directory_);
   drop_missing_head();
   find_tensors();
   judge_unused();

@@ -62,8 +62,4 @@ class Checkpoint {
   std::vector<std::string> notes_;
 };
 
-/// What people call the checkpoint of a directory: ORG/NAME in the cache of Hugging Face, else the
-/// directory's own name.
-std::string checkpoint_name(const std::string& directory);
-
 }  // namespace actsweep

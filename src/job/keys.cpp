@@ -15,7 +15,8 @@ std::vector<JobKey> model_keys() {
        .kind = ValueKind::kText,
        .access = member(&Job::model, &Model::path),
        .is_required = true,
-       .meaning = "checkpoint directory (config.json, safetensors)"},
+       .meaning = "checkpoint directory (config.json, safetensors), or hf:NAME[@REVISION] of the "
+                  "local cache"},
       {.section = "model",
        .name = "dtype",
        .kind = ValueKind::kWord,

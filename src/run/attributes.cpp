@@ -9,6 +9,7 @@
 #include <span>
 
 #include "base/version.h"
+#include "checkpoint/hub_cache.h"
 #include "comm/device.h"
 #include "comm/nccl_backend.h"
 #include "comm/session.h"
@@ -114,6 +115,8 @@ std::vector<Attribute> root_attributes(const SweepInputs& inputs, const SweepLay
       {"mixed_devices", static_cast<int64_t>(devices.size() > 1)},
       {"key_sets", nlohmann::json(inputs.job.statistics.attention).dump()},
       {"libraries", libraries.dump()}};
+  const auto commit = snapshot_of(inputs.checkpoint.directory()).commit;
+  if (!commit.empty()) attributes.push_back({"model_revision", commit});
   for (auto& attribute : intervention_attributes(job)) attributes.push_back(std::move(attribute));
   return attributes;
 }
