@@ -26,6 +26,7 @@ import numpy as np
 from tqdm import tqdm
 
 from preparation.batches import batches, encoded
+from preparation.byte_offsets import ByteOffsets
 from preparation.corpus_options import parse_command_line, selection, text_fields
 from preparation.corpus_pieces import CorpusPieces
 from preparation.corpus_writer import CorpusWriter, SpecialTokens
@@ -187,6 +188,8 @@ def main() -> None:
             )
         )
         corpus = CorpusWriter(writer, special, log, taken.tokens)
+        if arguments.byte_offsets:
+            corpus.byte_offsets = ByteOffsets(tokenizer, vocabulary.spellings)
         if arguments.ids:
             write_ids(log, taken, reading.mistakes, len(vocabulary.spellings), corpus)
         else:

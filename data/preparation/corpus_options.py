@@ -130,6 +130,11 @@ def parse_command_line(description: str) -> argparse.Namespace:
         "--ids", action="store_true", help="the files hold ids: Megatron's .bin/.idx, NumPy's .npy"
     )
     parser.add_argument(
+        "--byte-offsets",
+        action="store_true",
+        help="stores for each token the byte where it begins in its document",
+    )
+    parser.add_argument(
         "--on-error",
         choices=("stop", "skip"),
         default="stop",
@@ -150,6 +155,8 @@ def parse_command_line(description: str) -> argparse.Namespace:
     names = [name for name, _ in arguments.prompt]
     if len(set(names)) < len(names):
         parser.error("argument --prompt: a name is used twice")
+    if arguments.ids and arguments.byte_offsets:
+        parser.error("argument --byte-offsets: with --ids there is no text")
     if arguments.files.count("-") > 1:
         parser.error("standard input is named twice")
     return arguments

@@ -13,6 +13,7 @@ from itertools import chain
 import numpy as np
 
 from preparation.batches import Batch
+from preparation.byte_offsets import ByteOffsets
 from preparation.encoding import Piece
 from preparation.id_files import IdDocument
 from preparation.source_log import TextLog
@@ -32,6 +33,8 @@ class CorpusWriter:
     def __init__(
         self, writer: TokenFileWriter, special: SpecialTokens, log: TextLog, most_tokens: int | None
     ) -> None:
+        """`byte_offsets` may be set before the first document."""
+        self.byte_offsets: ByteOffsets | None = None
         self._writer = writer
         self._special = special
         self._log = log
@@ -43,7 +46,9 @@ class CorpusWriter:
         for piece, source, piece_ids in zip(batch.pieces, batch.sources, ids, strict=True):
             if self.is_full:
                 return
-            if not self._append(self._parts(piece, piece_ids)):
+            has_room = self._append(self._parts(piece, piece_ids))
+            self._append_bytes(piece, piece_ids)
+            if not has_room:
                 self._cut(source)
                 return
             self._log.add(piece.text, piece.ends_document, source)
@@ -58,6 +63,18 @@ class CorpusWriter:
             return
         self._log.sources[source].documents += 1
         self._end_document(source)
+
+    def _append_bytes(self, piece: Piece, ids: np.ndarray) -> None:
+        """Of a piece whose ids have been written, as far as there was room."""
+        if self.byte_offsets is None:
+            return
+        begins = [self.byte_offsets.of(piece, ids)]
+        if piece.begins_document():
+            begins.insert(0, np.zeros(len(self._special.before)))
+        if piece.ends_document:
+            begins.append(np.full(len(self._special.after), self.byte_offsets.end()))
+        room = self._writer.num_tokens() - self._writer.num_bytes()
+        self._writer.append_bytes(np.concatenate(begins)[:room])
 
     def _parts(self, piece: Piece, ids: np.ndarray) -> list[np.ndarray]:
         parts = [ids]

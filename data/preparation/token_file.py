@@ -29,13 +29,19 @@ from preparation.vocabulary import Vocabulary
 SCHEMA = "actsweep-corpus"
 SCHEMA_VERSION = 1
 SLICE_ELEMENTS = 1 << 20
+COMPRESSED = {
+    "compression": "gzip",
+    "compression_opts": 1,
+    "shuffle": True,
+    "chunks": (1 << 16,),
+    "maxshape": (None,),  # chunks may be larger than the dataset
+}
 
 
-def partial_paths(path: Path) -> tuple[Path, Path, Path]:
-    """Of the file while it is written, its ids and its offsets before that."""
-    parts = ("", ".ids", ".offsets")
-    first, second, third = (path.with_name(f"{path.name}{part}.partial") for part in parts)
-    return first, second, third
+def partial_paths(path: Path) -> list[Path]:
+    """Of the file while it is written; of its ids, its documents' offsets and its bytes before that."""
+    parts = ("", ".ids", ".offsets", ".bytes")
+    return [path.with_name(f"{path.name}{part}.partial") for part in parts]
 
 
 class RawColumn:
@@ -51,9 +57,9 @@ class RawColumn:
         self._file.write(np.ascontiguousarray(values, dtype=self._dtype).tobytes())
         self.num_elements += len(values)
 
-    def copy_to(self, file: h5py.File, name: str, digest: Any) -> None:
-        """Makes the contiguous dataset and adds its bytes to `digest`."""
-        dataset = file.create_dataset(name, shape=(self.num_elements,), dtype=self._dtype)
+    def copy_to(self, file: h5py.File, name: str, digest: Any, **layout: Any) -> None:
+        """Makes the dataset, contiguous without a `layout`, and adds its bytes to `digest`."""
+        dataset = file.create_dataset(name, shape=(self.num_elements,), dtype=self._dtype, **layout)
         self._file.flush()
         self._file.seek(0)
         for begin in range(0, self.num_elements, SLICE_ELEMENTS):
@@ -75,7 +81,7 @@ class TokenFileWriter:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._partial, self._ids_path, self._offsets_path = partial_paths(path)
+        self._partial, self._ids_path, self._offsets_path, self._bytes_path = partial_paths(path)
 
     def __enter__(self) -> TokenFileWriter:
         with contextlib.ExitStack() as stack, writing(self._path):
@@ -86,6 +92,8 @@ class TokenFileWriter:
             self._offsets = RawColumn(self._offsets_path, "<u8")
             stack.callback(self._offsets.remove)
             self._offsets.append(np.zeros(1))
+            self._bytes = RawColumn(self._bytes_path, "<u4")  # empty where nobody asks for them
+            stack.callback(self._bytes.remove)
             self._cleanup = stack.pop_all()
         return self
 
@@ -102,12 +110,21 @@ class TokenFileWriter:
         with writing(self._path):
             self._ids.append(ids)
 
+    def append_bytes(self, begins: np.ndarray) -> None:
+        """For as many ids the byte where each begins in its document, uint32 [n]."""
+        with writing(self._path):
+            self._bytes.append(begins)
+
     def end_document(self) -> None:
         with writing(self._path):
             self._offsets.append(np.array([self._ids.num_elements]))
 
     def num_tokens(self) -> int:
         return self._ids.num_elements
+
+    def num_bytes(self) -> int:
+        """Tokens whose byte is known."""
+        return self._bytes.num_elements
 
     def num_documents(self) -> int:
         return self._offsets.num_elements - 1
@@ -126,6 +143,8 @@ class TokenFileWriter:
         with said_once(self._path), h5py.File(self._partial, "w", locking=False) as file:
             self._ids.copy_to(file, "ids", digest)
             self._offsets.copy_to(file, "document_offset", digest)
+            if self._bytes.num_elements > 0:
+                self._bytes.copy_to(file, "byte_offset", hashlib.sha256(), **COMPRESSED)
             spellings = vocabulary.spellings
             file["vocabulary/bytes"] = np.frombuffer(b"".join(spellings), dtype=np.uint8)
             lengths = [len(spelling) for spelling in spellings]
@@ -154,5 +173,6 @@ class TokenFileWriter:
             # Before the renaming, after which these names may be the next run's.
             self._ids.remove()
             self._offsets.remove()
+            self._bytes.remove()
             self._partial.rename(self._path)
         return digest.hexdigest()

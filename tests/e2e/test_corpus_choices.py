@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
 import small_tokenizers as small
 from corpus_formats import lines
 from preparing import DATA, assert_refused, run, write
+from preparation.encoding import Piece, encode
 from preparation.id_files import INDEX_HEADER, INDEX_MAGIC
 from preparation.selection import Selection, Shard, mixed
+from preparation.tokenizer_directory import load_tokenizer, tokenizer_of
 from support.compatibility import Compatibility
 
 TEXTS = [f"Document {i} of <s>many</s>." for i in range(40)]
@@ -59,6 +63,28 @@ def test_special_tokens_in_texts_have_the_ids_of_transformers(
     assert documents_of(file) == expected
     assert file.attrs["special_in_text"] == choice
     assert file.attrs["special_in_text_count"] == 2 * len(TEXTS)
+
+
+KINDS = [small.byte_level, small.byte_fallback, small.unigram, small.word_piece]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_choices_are_those_of_transformers_for_every_kind(
+    kind: Callable[[], Tokenizer], tmp_path: Path
+) -> None:
+    directory = small.save(kind(), tmp_path / "model")
+    loaded = load_tokenizer(directory)
+    special = [one.content for one in loaded.tokenizer.get_added_tokens_decoder().values() if one.special]
+    texts = [f"It is {token}the {token} year{token}." for token in special]
+    oracle = AutoTokenizer.from_pretrained(directory)
+    ids = {}
+    for stays_text in (True, False):
+        tokenizer = tokenizer_of(loaded.backend, stays_text)
+        found = encode(tokenizer, [Piece(text, "", True) for text in texts])
+        ids[stays_text] = [one.tolist() for one in found]
+        expected = oracle(texts, add_special_tokens=False, split_special_tokens=stays_text).input_ids
+        assert ids[stays_text] == expected
+    assert special and ids[True] != ids[False]
 
 
 def test_special_tokens_in_texts_can_be_refused(model: Path, source: Path, tmp_path: Path) -> None:
