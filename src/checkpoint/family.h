@@ -78,6 +78,8 @@ std::vector<TensorRow> olmo2_rows(const Architecture& architecture);
 void read_qwen_experts(const Config& config, Architecture& facts);
 std::vector<TensorRow> qwen_moe_rows(const Architecture& architecture);
 
+Family aimv2_family();
+Family aimv2_vision_model_family();
 Family bert_family();
 Family clip_family();
 Family clip_vision_model_family();
@@ -87,6 +89,8 @@ Family cohere2_family();
 Family dinov2_family();
 Family dinov2_with_registers_family();
 Family ernie4_5_family();
+Family deit_family();
+Family dinov3_vit_family();
 Family eurobert_family();
 Family exaone4_family();
 Family falcon_family();
@@ -101,6 +105,7 @@ Family gpt_neo_family();
 Family gpt_neox_family();
 Family gpt_oss_family();
 Family gptj_family();
+Family ijepa_family();
 Family llama_family();
 Family ministral3_family();
 Family mistral_family();
@@ -128,6 +133,7 @@ Family stablelm_family();
 Family starcoder2_family();
 Family vit_family();
 Family vit_mae_family();
+Family vit_msn_family();
 Family xlm_roberta_family();
 
 }  // namespace actsweep
