@@ -52,24 +52,19 @@ void read_expert_groups(const Config& config, Architecture& facts) {
   }
 }
 
-namespace {
-
-/// With a larger factor the streams would overflow float32 after a few layers.
-void read_factor(const Config& config, RouterFacts& router) {
-  constexpr double kMost = 1000;
+void read_router_factor(const Config& config, Architecture& facts) {
+  constexpr double kMost = 1000;  // with a larger factor the streams would overflow float32
   const char* key = "routed_scaling_factor";
-  router.scale = config.number(key);
-  if (std::abs(router.scale) > kMost) config.refuse(key, "a factor of at most 1000");
+  facts.experts.router.scale = config.number(key);
+  if (std::abs(facts.experts.router.scale) > kMost) config.refuse(key, "a factor of at most 1000");
 }
-
-}  // namespace
 
 void read_sigmoid_router(const Config& config, Architecture& facts) {
   auto& router = facts.experts.router;
   router.score = RouterScore::kSigmoid;
   router.is_float32 = true;
   router.epsilon = 1e-20;
-  read_factor(config, router);
+  read_router_factor(config, facts);
   facts.experts.renormalises = config.flag("norm_topk_prob");
   read_expert_groups(config, facts);
   check_published_router(config);
@@ -89,11 +84,13 @@ void check_published_router(const Config& config) {
   config.only("moe_layer_freq", 1);
 }
 
-void add_routed_mlp(const std::string& prefix, const Architecture& a, TensorRows& rows) {
-  rows.gate_up_down(prefix)
-      .router(prefix + "gate", false)
-      .router_correction(prefix + "gate.e_score_correction_bias", {a.experts.count})
-      .experts(prefix + "experts.{e}.", "gate_proj", "up_proj", "down_proj")
+void add_routed_mlp(const std::string& prefix, const Architecture& a, TensorRows& rows,
+                    bool has_correction) {
+  rows.gate_up_down(prefix).router(prefix + "gate", false);
+  if (has_correction) {
+    rows.router_correction(prefix + "gate.e_score_correction_bias", {a.experts.count});
+  }
+  rows.experts(prefix + "experts.{e}.", "gate_proj", "up_proj", "down_proj")
       .shared_expert(prefix + "shared_experts.");
 }
 
