@@ -148,6 +148,7 @@ std::vector<TensorRow> with_stacked_experts(const std::vector<TensorRow>& rows,
 enum class FusedOrder {
   kParts,     // all queries, all keys, all values
   kKeyHeads,  // for each key/value head: its queries, its key, its value
+  kQuarters,  // four times a quarter of the queries, of the values, of the keys
 };
 
 /// Builds a family's rows from the names of its tensors; shapes follow from the architecture. A

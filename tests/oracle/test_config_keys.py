@@ -27,8 +27,13 @@ PAIRS = {
     "modernbert": 8, "eurobert": 8,
     "glm4_moe": 4, "dots1": 8, "minimax_m2": 8, "ernie4_5_moe": 8,
     "deepseek_v2": 4, "deepseek_v3": 4, "glm4_moe_lite": 4,
+    "olmo3": 8, "smollm3": 8, "seed_oss": 12, "cohere2": 8, "ministral3": 8, "exaone4": 8, "glm": 6,
+    "glm4": 6, "ernie4_5": 12,
 }  # fmt: skip
-FAMILIES = (*PAIRS, "gpt2", "gpt_bigcode", "opt", "mpt", "bert", "roberta", "xlm-roberta", *VISION)
+FAMILIES = (
+    *PAIRS, "gpt2", "gpt_bigcode", "opt", "mpt", "bert", "roberta", "xlm-roberta", "gpt_neo", "gptj",
+    "codegen", *VISION,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,8 @@ FAMILIES = (
     "stablelm", "starcoder2", "gpt_bigcode", "gpt_oss", "gemma3", "llava", "mistral3",
     "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "glm4_moe",
     "dots1", "minimax_m2", "ernie4_5_moe", "deepseek_v2", "deepseek_v3", "glm4_moe_lite",
+    "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "olmo3", "smollm3", "seed_oss",
+    "cohere2", "ministral3", "exaone4", "glm", "glm4", "ernie4_5", "gpt_neo", "gptj", "codegen",
 )  # fmt: skip
 CASES = list_cases()
 FLOAT_CASES = [pytest.param(case, id=case.name) for case in CASES if case.mode != "bfloat16"]

@@ -44,7 +44,7 @@ class Switch:
 
 
 ACTIVATIONS = {
-    "activation_function": ("gpt2", "opt", "gpt_bigcode"),
+    "activation_function": ("gpt2", "opt", "gpt_bigcode", "gpt_neo", "gptj", "codegen"),
     "activation": ("falcon",),
     "hidden_activation": ("gemma2", "gemma3_text", "modernbert"),
     "hidden_act": (
@@ -52,6 +52,7 @@ ACTIVATIONS = {
         "qwen3_moe", "gemma", "olmo2", "cohere", "stablelm", "starcoder2",
         "glm4_moe", "dots1", "minimax_m2", "ernie4_5_moe",
         "deepseek_v2", "deepseek_v3", "glm4_moe_lite",
+        "olmo3", "smollm3", "seed_oss", "cohere2", "ministral3", "exaone4", "glm", "glm4", "ernie4_5",
         "clip_vision_model", "vit", "vit_mae", "dinov2", "dinov2_with_registers",
         "siglip_vision_model", "bert", "roberta", "xlm-roberta", "eurobert",
     ),
@@ -62,17 +63,21 @@ ROTARY = (
     "qwen2_moe", "qwen3_moe", "gemma", "gemma2", "olmo2", "cohere", "stablelm", "starcoder2",
     "gpt_oss", "glm4_moe", "dots1", "minimax_m2", "ernie4_5_moe", "deepseek_v2", "deepseek_v3",
     "glm4_moe_lite",
+    "gpt_oss", "smollm3", "seed_oss", "cohere2", "ministral3", "exaone4", "glm", "glm4", "ernie4_5",
 )  # fmt: skip
 SWITCHES = [
     *(Switch(f, key, "mish") for key, families in ACTIVATIONS.items() for f in families),
     *(Switch(f, "rope_parameters.rope_type", "proportional") for f in ROTARY),
+    Switch("olmo3", "rope_parameters.full_attention.rope_type", "proportional"),
     *(
         Switch(family, "quantization_config", {"quant_method": "mxfp4"})
         for family in ("gpt_oss", "llama", "gpt2", "vit", "clip")
     ),
     *(
         Switch(family, "layer_types", ["chunked_attention"] * 4, "window")
-        for family in ("qwen2", "qwen3", "gemma2", "gemma3_text")
+        for family in (
+            "qwen2", "qwen3", "gemma2", "gemma3_text", "olmo3", "smollm3", "cohere2", "exaone4",
+        )
     ),
     *(Switch(f, "use_bidirectional_attention", True) for f in ("gemma", "gemma2", "gemma3_text")),
     *(Switch(family, "add_cross_attention", True) for family in ("gpt2", "gpt_bigcode", "bert")),
@@ -106,6 +111,13 @@ SWITCHES = [
     ),
     Switch("qwen3_vl_moe", "text_config.norm_topk_prob", False),
     Switch("dots1", "layer_types", ["chunked_attention"] * 4, "windows"),
+    Switch("smollm3", "no_rope_layers", [1, 0]),
+    Switch("ministral3", "layer_types", ["sliding_attention"] * 3),
+    Switch("ministral3", "rope_parameters.llama_4_scaling_beta", None),
+    Switch("gpt_neo", "attention_layers", ["global", "local"]),
+    Switch("gptj", "rotary_dim", 7),
+    Switch("gptj", "rotary_dim", 18),
+    Switch("codegen", "n_head", 6),
     Switch("gemma3_text", "attn_logit_softcapping", 3.0),
     Switch("falcon", "num_ln_in_parallel_attn", 2),
     Switch("falcon", "parallel_attn", False, "new-two-norms"),
