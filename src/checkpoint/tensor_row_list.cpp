@@ -6,11 +6,6 @@
 namespace actsweep {
 namespace {
 
-/// `name` with `number` in the place of `hole`.
-std::string numbered(std::string name, const std::string& hole, int64_t number) {
-  return name.replace(name.find(hole), hole.size(), std::to_string(number));
-}
-
 /// Where the heads of query (part 0), key or value (2) stand in a fused tensor.
 UnitOrder place_of(FusedOrder order, const Architecture& a, int part) {
   const int64_t group = a.heads / a.kv_heads, quarter = a.heads / 4;

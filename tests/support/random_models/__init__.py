@@ -28,14 +28,14 @@ from .sigmoid_routers import SIGMOID_ROUTERS
 from .weights import blocks_of, decoder_of, make_random, save
 from .wrapped import WRAPPED
 
-MODELS = (*LLAMA_LIKE, *GPT_LIKE, *PARALLEL_BLOCKS, *POST_NORMS, *ROUTED_EXPERTS, *SIGMOID_ROUTERS, *LATENT_ATTENTION,
-    *WRAPPED,
 MODELS = (
     *LLAMA_LIKE,
     *GPT_LIKE,
     *PARALLEL_BLOCKS,
     *POST_NORMS,
     *ROUTED_EXPERTS,
+    *SIGMOID_ROUTERS,
+    *LATENT_ATTENTION,
     *WRAPPED,
     *RECENT_DECODERS,
     *OPEN_GPTS,

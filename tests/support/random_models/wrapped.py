@@ -182,6 +182,8 @@ WRAPPED = (
         qwen(QWEN3_VL, 84, (7, 7), [2, 2, 2], head_dim=12, num_experts=9, num_experts_per_tok=4,
              moe_intermediate_size=28),
         dtype="bfloat16",
+    ),
+    RandomModel(
         "mistral3-ministral3-5over1-growing-from-20-bfloat16",
         "mistral3",
         wrapped("ministral3", PIXTRAL, sizes(80, 3, (5, 1), 127, 251, head_dim=16,
