@@ -22,6 +22,7 @@ struct NormFacts {
   double weight_offset = 0;        // Gemma stores weights less 1
   bool is_after_addition = false;  // the layer's norms apply to the residual stream itself
   bool has_bias = false;
+  bool has_weight = true;  // else it is 1 everywhere, and no tensor
 };
 
 /// What lets the positions of a layer see each other.
@@ -65,14 +66,36 @@ struct Rope {
 };
 
 /// Attention with linear biases (arXiv 2108.12409), as the families round and scale them.
-enum class Alibi { kNone, kMpt, kFalcon };
+enum class Alibi { kNone, kPlain, kFalcon };
 
 enum class Activation {
   kSilu,
   kGelu,
   kGeluTanh,
   kRelu,
-  kQuickGelu  // x sigmoid(1.702 x)
+  kQuickGelu,   // x sigmoid(1.702 x)
+  kSquaredRelu  // max(x, 0)^2 (arXiv 2109.08668)
+};
+
+/// What a router makes of its logits.
+enum class RouterScore { kSoftmax, kSigmoid };
+
+/// What a group of experts counts for where the router chooses groups first.
+enum class GroupScore {
+  kBestTwo,  // the sum of its two best scores
+  kBest,
+};
+
+/// How experts are chosen. A selection bias (a tensor) counts in the choice alone.
+struct RouterFacts {
+  RouterScore score = RouterScore::kSoftmax;
+  int64_t groups = 1;         // of neighbouring experts, of one size
+  int64_t chosen_groups = 1;  // experts of the others are left out
+  GroupScore group_score = GroupScore::kBestTwo;
+  double epsilon = 0;       // added to the sum by which the chosen scores are divided
+  double least_sum = 0;     // the sum is taken for no less
+  double scale = 1;         // of the weights
+  bool is_float32 = false;  // logits are of float32 rows, whatever the dtype
 };
 
 /// Routed experts in place of, or beside, the dense MLP.
@@ -84,6 +107,7 @@ struct ExpertFacts {
   int64_t shared_width = 0;   // of the dense MLP beside them; 0: none
   double clamp = 0;  // above 0: gpt-oss's gate, min(g, clamp) sigmoid(alpha g) (clamp(u) + 1)
   double gate_alpha = 1.702;
+  RouterFacts router = {};
   std::vector<bool> layers = {};  // [L] whether a layer has them; dense where not
 };
 
@@ -93,6 +117,15 @@ enum class PatchPositions {
   kLearned,  // a row of a table, interpolated to another grid
   kFixed,    // a row of a table; there is no other grid
   kWaves     // sines and cosines of column and row (AIMv2, arXiv 2411.14402)
+};
+
+/// Queries, keys and values by way of narrow latents (arXiv 2405.04434).
+struct LatentFacts {
+  int64_t key_value = 0;  // channels of the latent of keys and values; 0: the model has none
+  int64_t query = 0;      // of the latent of queries; 0: queries are projected at once
+  int64_t rotated = 0;    // channels of a head that are rotated, its last; the key's are all heads'
+  bool has_bias = false;  // of the products that make latents
+  double epsilon = 1e-6;  // of their norms
 };
 
 /// How a Vision Transformer makes tokens of an image.
@@ -116,6 +149,8 @@ struct Architecture {
   int64_t heads = 0;
   int64_t kv_heads = 0;
   int64_t head_width = 0;
+  int64_t value_width = 0;  // of a head; 0: as wide as queries and keys
+  LatentFacts latent;
   int64_t ffn_width = 0;
   int64_t vocabulary = 0;
   int64_t max_positions = 0;    // what the model was trained on; 0 where unknown
@@ -126,6 +161,7 @@ struct Architecture {
   bool has_mlp_norm = true;  // a norm of the MLP's own before it; else a parallel block shares one
   bool ties_embeddings = false;
   double embedding_scale = 1;
+  double residual_scale = 1;  // what each branch adds is multiplied by it
 
   std::vector<MixerKind> mixer_of_layer = {};  // [L]; empty: attention in all of them
   int64_t position_rows = 0;                   // of learned positions; 0: none
@@ -146,10 +182,12 @@ struct Architecture {
   double qkv_clip = 0;          // above 0: query, key and value are clamped to +-clip
   QueryKeyNorm query_key_norm = QueryKeyNorm::kNone;
   NormKind query_key_norm_kind = NormKind::kRms;
-  std::vector<int64_t> window;  // [L] sliding window; 0: none
+  bool normalises_rotated = false;  // these norms stand behind the rotation
+  std::vector<int64_t> window;      // [L] sliding window; 0: none
 
   Activation activation = Activation::kSilu;
-  bool is_gated = true;  // activation(gate) * up, else activation(up)
+  bool has_xielu = false;  // in place of the activation: xIELU, by numbers of each layer's own
+  bool is_gated = true;    // activation(gate) * up, else activation(up)
   bool has_mlp_bias = false;
   ExpertFacts experts;
 
@@ -159,6 +197,9 @@ struct Architecture {
 
   ImageFacts image;
   bool is_causal = true;  // a query sees no key behind it; else a window reaches both ways
+  /// Layers behind the last that a checkpoint may hold for the tokens after the next: no forward
+  /// pass needs them.
+  int64_t prediction_layers = 0;
 
   bool reads_images() const { return image.patch > 0; }
   /// Whether no mask hides the padding of shorter sequences, which images have none of.
@@ -170,6 +211,8 @@ struct Architecture {
     const int64_t shared = experts.count > 0 ? experts.shared_width : 0;
     return has_dense ? std::max(ffn_width, shared) : shared;
   }
+  int64_t value_channels() const { return value_width > 0 ? value_width : head_width; }
+  int64_t widest_head() const { return std::max(head_width, value_width); }
   MixerKind mixer(int64_t layer) const {
     return mixer_of_layer.empty() ? MixerKind::kAttention : mixer_of_layer[layer];
   }

@@ -46,6 +46,23 @@ const std::vector<Family>& families() {
                                            xlm_roberta_family(),
                                            modernbert_family(),
                                            eurobert_family(),
+                                           glm4_moe_family(),
+                                           dots1_family(),
+                                           minimax_m2_family(),
+                                           ernie4_5_moe_family(),
+                                           deepseek_v2_family(),
+                                           deepseek_v3_family(),
+                                           glm4_moe_lite_family(),
+                                           granite_family(),
+                                           nemotron_family(),
+                                           arcee_family(),
+                                           olmo_family(),
+                                           olmoe_family(),
+                                           bloom_family(),
+                                           apertus_family(),
+                                           granitemoe_family(),
+                                           granitemoeshared_family(),
+                                           hunyuan_v1_dense_family(),
                                            clip_vision_model_family(),
                                            clip_family(),
                                            vit_mae_family(),
@@ -65,7 +82,7 @@ const std::vector<Family>& families() {
 
 const std::vector<Family>& text_families() {
   static const std::vector<Family> list = {qwen2_vl_text_family(), qwen2_5_vl_text_family(),
-                                           qwen3_vl_text_family()};
+                                           qwen3_vl_text_family(), qwen3_vl_moe_text_family()};
   return list;
 }
 

@@ -73,6 +73,9 @@ std::vector<TensorRow> bert_rows(const Architecture& architecture, const std::st
 
 /// What OLMo 2 and 3 and EXAONE 4 share.
 std::vector<TensorRow> olmo2_rows(const Architecture& architecture);
+/// What Granite and its families of experts share.
+ConfigKeys granite_keys();
+Architecture read_granite_facts(const Config& config);
 
 /// What Qwen2-MoE and Qwen3-MoE share.
 void read_qwen_experts(const Config& config, Architecture& facts);
@@ -81,6 +84,12 @@ std::vector<TensorRow> qwen_moe_rows(const Architecture& architecture);
 Family aimv2_family();
 Family aimv2_vision_model_family();
 Family bert_family();
+Family apertus_family();
+Family arcee_family();
+Family bloom_family();
+Family granitemoe_family();
+Family granitemoeshared_family();
+Family hunyuan_v1_dense_family();
 Family clip_family();
 Family clip_vision_model_family();
 Family codegen_family();
@@ -91,12 +100,18 @@ Family dinov2_with_registers_family();
 Family ernie4_5_family();
 Family deit_family();
 Family dinov3_vit_family();
+Family deepseek_v2_family();
+Family deepseek_v3_family();
+Family dots1_family();
+Family ernie4_5_moe_family();
 Family eurobert_family();
 Family exaone4_family();
 Family falcon_family();
 Family gemma_family();
 Family gemma2_family();
 Family gemma3_text_family();
+Family glm4_moe_family();
+Family glm4_moe_lite_family();
 Family glm_family();
 Family glm4_family();
 Family gpt2_family();
@@ -107,13 +122,18 @@ Family gpt_oss_family();
 Family gptj_family();
 Family ijepa_family();
 Family llama_family();
+Family granite_family();
+Family minimax_m2_family();
 Family ministral3_family();
 Family mistral_family();
 Family mixtral_family();
 Family modernbert_family();
 Family mpt_family();
+Family nemotron_family();
+Family olmo_family();
 Family olmo2_family();
 Family olmo3_family();
+Family olmoe_family();
 Family opt_family();
 Family phi_family();
 Family phi3_family();
@@ -123,6 +143,7 @@ Family qwen3_family();
 Family qwen2_vl_text_family();
 Family qwen2_5_vl_text_family();
 Family qwen3_moe_family();
+Family qwen3_vl_moe_text_family();
 Family qwen3_vl_text_family();
 Family roberta_family();
 Family seed_oss_family();

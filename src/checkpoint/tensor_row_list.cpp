@@ -6,9 +6,12 @@
 namespace actsweep {
 namespace {
 
-/// `name` with `number` in the place of `hole`.
-std::string numbered(std::string name, const std::string& hole, int64_t number) {
-  return name.replace(name.find(hole), hole.size(), std::to_string(number));
+/// Where the heads of query (part 0), key or value (2) stand in a fused tensor.
+UnitOrder place_of(FusedOrder order, const Architecture& a, int part) {
+  const int64_t group = a.heads / a.kv_heads, quarter = a.heads / 4;
+  if (order == FusedOrder::kParts) return {1, 1, part == 0 ? 0 : a.heads + (part - 1) * a.kv_heads};
+  if (order == FusedOrder::kQuarters) return {quarter, 3 * quarter, (3 - part) % 3 * quarter};
+  return {part == 0 ? group : 1, group + 2, part == 0 ? 0 : group + part - 1};
 }
 
 /// Where the heads of query (part 0), key or value (2) stand in a fused tensor.
@@ -71,7 +74,8 @@ TensorRows& TensorRows::positions(const std::string& name) {
 }
 
 TensorRows& TensorRows::norm(const std::string& name, Weight weight) {
-  vector(name + ".weight", weight, 0, Cut::kNone, a_.channels);
+  auto& row = vector(name + ".weight", weight, 0, Cut::kNone, a_.channels);
+  if (!a_.norm.has_weight) row.constant = 1;
   if (!a_.norm.has_bias) return *this;
   const auto bias = bias_of(weight);
   ensure(bias.has_value(), "norms of a branch's output have no bias");
@@ -97,7 +101,7 @@ TensorRows& TensorRows::query_key_value(const std::string& prefix, const std::st
     if (!a_.has_qkv_bias) continue;
     auto& bias = vector(prefix + *names[part] + ".bias", Weight::kQkvBias, part, cut, length);
     bias.unit = a_.head_width;
-    bias.is_zero = !a_.qkv_bias_parts[part];
+    if (!a_.qkv_bias_parts[part]) bias.constant = 0;
   }
   return *this;
 }
@@ -152,8 +156,8 @@ TensorRows& TensorRows::extra_key_value(const std::string& key, const std::strin
 
 TensorRows& TensorRows::attention_output(const std::string& name) {
   product(name, Weight::kAttentionOutput, 0, Cut::kQueryHeads, 1,
-          {a_.channels, a_.heads * a_.head_width})
-      .unit = a_.head_width;
+          {a_.channels, a_.heads * a_.value_channels()})
+      .unit = a_.value_channels();
   if (a_.has_output_bias) {
     vector(name + ".bias", Weight::kAttentionOutputBias, 0, Cut::kNone, a_.channels);
   }
@@ -191,16 +195,20 @@ TensorRows& TensorRows::gate_up_down(const std::string& prefix) {
   return *this;
 }
 
+void TensorRows::fused_gated_mlp(const std::string& gate_up, const std::string& down_name, Cut cut,
+                                 int64_t width) {
+  for (int part = 0; part < 2; ++part) {
+    product(gate_up, Weight::kGateUp, part, cut, 0, {2 * width, a_.channels}).order.first =
+        part * width;
+    if (!a_.has_mlp_bias) continue;
+    vector(gate_up + ".bias", Weight::kGateUpBias, part, cut, 2 * width).order.first = part * width;
+  }
+  down(down_name, cut, width);
+}
+
 TensorRows& TensorRows::fused_gate_up_down(const std::string& gate_up,
                                            const std::string& down_name) {
-  for (int part = 0; part < 2; ++part) {
-    product(gate_up, Weight::kGateUp, part, Cut::kFeedForward, 0, {2 * a_.ffn_width, a_.channels})
-        .order.first = part * a_.ffn_width;
-    if (!a_.has_mlp_bias) continue;
-    vector(gate_up + ".bias", Weight::kGateUpBias, part, Cut::kFeedForward, 2 * a_.ffn_width)
-        .order.first = part * a_.ffn_width;
-  }
-  down(down_name, Cut::kFeedForward, a_.ffn_width);
+  fused_gated_mlp(gate_up, down_name, Cut::kFeedForward, a_.ffn_width);
   return *this;
 }
 
@@ -211,74 +219,6 @@ TensorRows& TensorRows::up_down(const std::string& up, const std::string& down_n
   }
   down(down_name, Cut::kFeedForward, a_.ffn_width);
   return *this;
-}
-
-TensorRows& TensorRows::router(const std::string& name, bool has_bias) {
-  const auto first = rows_.size();
-  product(name, Weight::kRouter, 0, Cut::kNone, 0, {a_.experts.count, a_.channels});
-  if (has_bias) vector(name + ".bias", Weight::kRouterBias, 0, Cut::kNone, a_.experts.count);
-  belong_to(TensorRow::Layers::kExperts, first);
-  return *this;
-}
-
-TensorRows& TensorRows::experts(const std::string& prefix, const std::string& gate,
-                                const std::string& up, const std::string& down_name) {
-  const int64_t width = a_.experts.ffn_width;
-  const auto first = rows_.size();
-  for (int64_t expert = 0; expert < a_.experts.count; ++expert) {
-    const auto name = numbered(prefix, "{e}", expert);
-    const auto add = [&](const std::string& suffix, Weight weight, int part, int64_t out,
-                         int64_t in) {
-      product(name + suffix, weight, part, Cut::kExperts, 0, {out, in}).only_unit = expert;
-    };
-    add(gate, Weight::kExpertGateUp, 0, width, a_.channels);
-    add(up, Weight::kExpertGateUp, 1, width, a_.channels);
-    add(down_name, Weight::kExpertDown, 0, a_.channels, width);
-  }
-  belong_to(TensorRow::Layers::kExperts, first);
-  return *this;
-}
-
-TensorRows& TensorRows::alternating_experts(const std::string& gate_up,
-                                            const std::string& down_name) {
-  const int64_t count = a_.experts.count, width = a_.experts.ffn_width, c = a_.channels;
-  const auto first = rows_.size();
-  for (int64_t expert = 0; expert < count; ++expert) {
-    const auto add = [&](const std::string& name, Weight weight, std::vector<int64_t> shape,
-                         int part = 0, UnitOrder order = {}) {
-      const bool is_product = shape.size() == 3;
-      rows_.push_back({.name = name,
-                       .weight = weight,
-                       .part = part,
-                       .cut = Cut::kExperts,
-                       .shape = std::move(shape),
-                       .order = order,
-                       .is_transposed = is_product,
-                       .only_unit = expert,
-                       .is_stacked = true});
-    };
-    for (int part = 0; part < 2; ++part) {
-      const UnitOrder order = {1, 2, part};
-      add(gate_up, Weight::kExpertGateUp, {count, c, 2 * width}, part, order);
-      add(gate_up + "_bias", Weight::kExpertGateUpBias, {count, 2 * width}, part, order);
-    }
-    add(down_name, Weight::kExpertDown, {count, width, c});
-    add(down_name + "_bias", Weight::kExpertDownBias, {count, c});
-  }
-  belong_to(TensorRow::Layers::kExperts, first);
-  return *this;
-}
-
-TensorRows& TensorRows::shared_expert(const std::string& prefix, const std::string& gate) {
-  const auto first = rows_.size();
-  gated_mlp(prefix, Cut::kSharedFeedForward, a_.experts.shared_width);
-  product(gate, Weight::kSharedGate, 0, Cut::kNone, 0, {1, a_.channels});
-  belong_to(TensorRow::Layers::kExperts, first);
-  return *this;
-}
-
-void TensorRows::belong_to(TensorRow::Layers layers, size_t first) {
-  for (auto row = first; row < rows_.size(); ++row) rows_[row].layers = layers;
 }
 
 TensorRows& TensorRows::head(const std::string& name) {
@@ -298,8 +238,9 @@ TensorRows& TensorRows::head(const std::string& name) {
 }
 
 TensorRows& TensorRows::parameter(const std::string& name, Weight weight,
-                                  std::vector<int64_t> shape) {
-  rows_.push_back({.name = name, .weight = weight, .shape = std::move(shape), .layers = layers_});
+                                  std::vector<int64_t> shape, int part) {
+  rows_.push_back(
+      {.name = name, .weight = weight, .part = part, .shape = std::move(shape), .layers = layers_});
   return *this;
 }
 

@@ -8,11 +8,14 @@ bool stays_float32(Weight weight) {
   switch (weight) {
     case Weight::kAttentionNorm:
     case Weight::kAttentionNormBias:
+    case Weight::kQueryLatentNorm:
+    case Weight::kKeyValueLatentNorm:
     case Weight::kQueryNorm:
     case Weight::kQueryNormBias:
     case Weight::kKeyNorm:
     case Weight::kKeyNormBias:
     case Weight::kSinks:
+    case Weight::kRouterCorrection:
     case Weight::kExtraKey:
     case Weight::kExtraValue:
     case Weight::kAttentionPostNorm:
@@ -21,6 +24,7 @@ bool stays_float32(Weight weight) {
     case Weight::kMlpNorm:
     case Weight::kMlpNormBias:
     case Weight::kMlpPostNorm:
+    case Weight::kXielu:
     case Weight::kFinalNorm:
     case Weight::kFinalNormBias:
       return true;
@@ -68,6 +72,10 @@ std::optional<Weight> bias_of(Weight norm) {
   }
 }
 
+std::string numbered(std::string name, const std::string& hole, int64_t number) {
+  return name.replace(name.find(hole), hole.size(), std::to_string(number));
+}
+
 std::string tensor_name(const TensorRow& row, int64_t layer) {
   std::string name = row.name;
   const auto hole = name.find("{}");
@@ -94,6 +102,7 @@ bool TensorRow::is_in(const Architecture& architecture, int64_t layer) const {
 std::vector<int64_t> TensorRow::whole_shape() const {
   auto own = shape;
   if (is_stacked) own.erase(own.begin());
+  if (own.empty()) own = {1};
   if (is_transposed) std::swap(own[0], own[1]);
   return own;
 }

@@ -22,7 +22,15 @@ enum class Weight {
   kAttentionNormBias,
   kQkv,        // [(Hq + 2 Hkv) D, C]: part 0 query, 1 key, 2 value
   kQkvBias,    // [(Hq + 2 Hkv) D]
-  kQueryNorm,  // [D], [Hq, D] or [Hq D]
+  kQueryDown,  // [query latent, C], whole on every rank; so are its bias and norm
+  kQueryDownBias,
+  kQueryLatentNorm,
+  kLatentQuery,   // [Hq D, query latent or C]
+  kKeyValueDown,  // [key/value latent + rotated channels, C], whole on every rank; so are its
+  kKeyValueDownBias,
+  kKeyValueLatentNorm,  // [key/value latent]
+  kLatentKeyValue,      // [Hkv (D - rotated + value width), key/value latent]: by head key, value
+  kQueryNorm,           // [D], [Hq, D] or [Hq D]
   kQueryNormBias,
   kKeyNorm,
   kKeyNormBias,
@@ -41,11 +49,13 @@ enum class Weight {
   kDownBias,
   kRouter,            // [E, C], whole on every rank
   kRouterBias,        // [E]
+  kRouterCorrection,  // [E] elements, added to the scores by which experts are chosen
   kExpertGateUp,      // [experts * 2 F, C]: gate and up of each expert
   kExpertGateUpBias,  // [experts * 2 F]
   kExpertDown,        // [experts * C, F]
   kExpertDownBias,    // [experts * C]
   kSharedGate,        // [1, C]: the dense MLP beside experts is multiplied by its sigmoid
+  kXielu,             // [4] learned numbers of the activation, beta and epsilon
   kMlpPostNorm,       // [C] of the MLP's output
   kMlpScale,          // [C] the MLP's output is multiplied by it
   kFinalNorm,         // [C]
@@ -111,7 +121,9 @@ struct TensorRow {
   bool is_transposed = false;  // the checkpoint holds the last two axes exchanged
   int64_t only_unit = -1;      // the row belongs to this one unit of the cut, and is read whole
   bool is_stacked = false;     // the checkpoint's first axis counts units; the row is one of them
-  bool is_zero = false;        // no checkpoint holds it: the part of the weight is 0
+  std::optional<float> constant = {};  // no checkpoint holds it: the part has this everywhere
+  bool may_be_exchanged = false;  // the checkpoint may hold the last two axes exchanged
+  bool is_float32 = false;        // the weight stays float32 in this family
   enum class Layers { kAll, kDense, kExperts, kBehindFirst, kAttention } layers = Layers::kAll;
 
   bool is_per_layer() const { return name.find("{}") != std::string::npos; }
@@ -127,6 +139,14 @@ struct TensorRow {
 
 /// The name of a row's tensor in layer `layer` (0-based).
 std::string tensor_name(const TensorRow& row, int64_t layer);
+
+/// `name` with `number` in the place of `hole`.
+std::string numbered(std::string name, const std::string& hole, int64_t number);
+
+/// The same rows where the experts' tensors "….experts.{e}.…" are two: "….experts.gate_up_proj" of
+/// [E, 2 F, C] and "….experts.down_proj" of [E, C, F], as transformers 5 keeps them.
+std::vector<TensorRow> with_stacked_experts(const std::vector<TensorRow>& rows,
+                                            const Architecture& architecture);
 
 /// How a fused tensor holds query, key and value.
 enum class FusedOrder {
@@ -147,12 +167,16 @@ class TensorRows {
   TensorRows& in_layers(TensorRow::Layers layers);
   TensorRows& embedding(const std::string& name);
   TensorRows& positions(const std::string& name);
-  /// A norm over the channels, with a bias where the norms have one.
+  /// A norm over the channels, with a weight and a bias where the norms have them.
   TensorRows& norm(const std::string& name, Weight weight);
   /// One that every layer but the first has.
   TensorRows& norm_behind_first(const std::string& name, Weight weight);
   TensorRows& query_key_value(const std::string& prefix, const std::string& query,
                               const std::string& key, const std::string& value);
+  /// q_proj, or q_a_proj, its norm and q_b_proj.
+  TensorRows& latent_query(const std::string& prefix);
+  /// kv_a_proj_with_mqa, its norm and kv_b_proj.
+  TensorRows& latent_key_value(const std::string& prefix);
   TensorRows& fused_query_key_value(const std::string& name, FusedOrder order);
   /// Norms of queries and keys with one weight for all heads (`per_head` false) or one for each.
   TensorRows& query_key_norms(const std::string& query, const std::string& key, bool per_head,
@@ -168,17 +192,29 @@ class TensorRows {
   TensorRows& up_down(const std::string& up, const std::string& down);
   /// Experts whose tensors stand alone: "{e}" in `prefix` is the expert's number.
   TensorRows& router(const std::string& name, bool has_bias);
+  /// A router that stays float32.
+  TensorRows& float32_router(const std::string& name);
+  /// The selection bias of a router, the parameter `name` itself.
+  TensorRows& router_correction(const std::string& name, std::vector<int64_t> shape);
   TensorRows& experts(const std::string& prefix, const std::string& gate, const std::string& up,
                       const std::string& down);
   /// Experts in one tensor [E, C, 2 F] whose columns alternate between gate and up, and one
   /// [E, F, C]; biases `name`_bias.
   TensorRows& alternating_experts(const std::string& gate_up, const std::string& down);
-  /// The dense MLP beside experts, and the gate that its output is multiplied by.
+  /// Experts in one tensor [E, 2 F, C] whose gates stand before its ups, and one [E, C, F]; or with
+  /// the last two axes exchanged, as Qwen3-VL-MoE was published.
+  TensorRows& stacked_experts(const std::string& gate_up, const std::string& down);
+  /// The dense MLP beside experts.
+  TensorRows& shared_expert(const std::string& prefix);
+  /// The same, and the gate that its output is multiplied by.
   TensorRows& shared_expert(const std::string& prefix, const std::string& gate);
+  /// The same without a gate, its gate and up projections in one tensor.
+  TensorRows& fused_shared_expert(const std::string& gate_up, const std::string& down);
   /// The unembedding; of a tied pair either stands for the other.
   TensorRows& head(const std::string& name);
-  /// The parameter `name` itself, whole on every rank.
-  TensorRows& parameter(const std::string& name, Weight weight, std::vector<int64_t> shape);
+  /// The parameter `name` itself, whole on every rank; a number has no axes.
+  TensorRows& parameter(const std::string& name, Weight weight, std::vector<int64_t> shape,
+                        int part = 0);
   /// The convolution that makes channels of patches.
   TensorRows& patches(const std::string& name);
   TensorRows& projections(const std::string& in, const std::string& out);
@@ -190,7 +226,11 @@ class TensorRows {
                      std::vector<int64_t> shape);
   TensorRow& vector(const std::string& name, Weight weight, int part, Cut cut, int64_t length);
   void gated_mlp(const std::string& prefix, Cut cut, int64_t width);
+  void fused_gated_mlp(const std::string& gate_up, const std::string& down, Cut cut, int64_t width);
   void down(const std::string& name, Cut cut, int64_t width);
+  /// One expert's row of a tensor that holds all of them.
+  TensorRow& stacked(const std::string& name, Weight weight, int64_t expert,
+                     std::vector<int64_t> shape);
   /// Rows from `first` on belong to the layers with experts, or to those without.
   void belong_to(TensorRow::Layers layers, size_t first);
 

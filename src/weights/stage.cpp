@@ -54,7 +54,8 @@ void StageLayout::add(const TensorRow& row, const ModelShare& share, Dtype dtype
   const auto shape = row.shape_of(units.size());
   if (!place.is_present) {
     ensure(row.part == 0, "a weight's parts are listed in their order");
-    place = {shape, stays_float32(row.weight) ? at::kFloat : scalar_type(dtype), 0, true};
+    const bool is_float32 = row.is_float32 || stays_float32(row.weight);
+    place = {shape, is_float32 ? at::kFloat : scalar_type(dtype), 0, true};
     parts_.push_back({row, units, 0});
     return;
   }
@@ -121,12 +122,13 @@ namespace {
 at::Tensor whole_part(const TensorRow& row, const StoredTensor& stored) {
   auto tensor = mapped_tensor(stored);
   if (row.is_stacked) tensor = tensor.select(0, row.only_unit);
+  if (tensor.dim() == 0) tensor = tensor.view({1});
   return row.is_transposed ? tensor.t() : tensor;
 }
 
 /// Asks for the pages of a part: rows that are cut out of the middle whole; columns need all rows.
 void read_ahead(const PartPlace& part, const StoredTensor& stored) {
-  if (stored.shape[0] == 0) return;
+  if (stored.shape.empty() || stored.shape[0] == 0) return;
   const int64_t slice_bytes = stored.bytes / stored.shape[0];
   const auto& row = part.row;
   if (row.is_stacked) {
@@ -167,13 +169,13 @@ void load_stage(const Checkpoint& checkpoint, const StageLayout& layout, int64_t
                 at::Tensor& buffer) {
   const StageWeights weights(layout, buffer);
   for (const auto& part : layout.parts()) {
-    const bool is_read = part.units.size() > 0 && !part.row.is_zero;
+    const bool is_read = part.units.size() > 0 && !part.row.constant;
     if (is_read) read_ahead(part, checkpoint.tensor(part.row, layer));
   }
   for (const auto& part : layout.parts()) {
     const auto& weight = weights[part.row.weight];
-    if (part.row.is_zero) {
-      weight.narrow(0, part.first_row, part.units.size() * part.row.unit).zero_();
+    if (part.row.constant) {
+      weight.narrow(0, part.first_row, part.units.size() * part.row.unit).fill_(*part.row.constant);
     } else {
       copy_units(part, checkpoint.tensor(part.row, layer), weight);
     }

@@ -30,6 +30,17 @@ json facts_of(const Rope& rope) {
           {"frequencies_beyond", rotary_frequencies(rope, beyond)}};
 }
 
+json facts_of(const RouterFacts& router) {
+  return {{"score", static_cast<int>(router.score)},
+          {"groups", router.groups},
+          {"chosen_groups", router.chosen_groups},
+          {"group_score", static_cast<int>(router.group_score)},
+          {"epsilon", router.epsilon},
+          {"least_sum", router.least_sum},
+          {"scale", router.scale},
+          {"float32", router.is_float32}};
+}
+
 json facts_of(const ExpertFacts& experts) {
   return {{"count", experts.count},
           {"chosen", experts.chosen},
@@ -38,6 +49,7 @@ json facts_of(const ExpertFacts& experts) {
           {"shared_width", experts.shared_width},
           {"clamp", experts.clamp},
           {"gate_alpha", experts.gate_alpha},
+          {"router", facts_of(experts.router)},
           {"layers", experts.layers}};
 }
 
@@ -70,15 +82,21 @@ json facts_of(const Architecture& a) {
           {"norm_weight_offset", a.norm.weight_offset},
           {"norm_after_addition", a.norm.is_after_addition},
           {"norm_bias", a.norm.has_bias},
+          {"norm_weight", a.norm.has_weight},
           {"parallel", a.is_parallel},
           {"mlp_norm", a.has_mlp_norm},
           {"ties", a.ties_embeddings},
           {"embedding_scale", a.embedding_scale},
+          {"residual_scale", a.residual_scale},
           {"position_rows", a.position_rows},
           {"position_offset", a.position_offset},
           {"ropes", ropes},
           {"rope_of_layer", a.rope_of_layer},
           {"alibi", static_cast<int>(a.alibi)},
+          {"value_width", a.value_width},
+          {"latent",
+           {a.latent.key_value, a.latent.query, a.latent.rotated, a.latent.has_bias,
+            a.latent.epsilon}},
           {"qkv_bias", a.has_qkv_bias},
           {"qkv_bias_parts", a.qkv_bias_parts},
           {"output_bias", a.has_output_bias},
@@ -88,8 +106,10 @@ json facts_of(const Architecture& a) {
           {"qkv_clip", a.qkv_clip},
           {"query_key_norm", static_cast<int>(a.query_key_norm)},
           {"query_key_norm_kind", static_cast<int>(a.query_key_norm_kind)},
+          {"normalises_rotated", a.normalises_rotated},
           {"window", a.window},
           {"activation", static_cast<int>(a.activation)},
+          {"xielu", a.has_xielu},
           {"gated", a.is_gated},
           {"mlp_bias", a.has_mlp_bias},
           {"experts", facts_of(a.experts)},
@@ -104,7 +124,7 @@ json facts_of(const Architecture& a) {
 json elements_of(const std::vector<TensorRow>& rows, const Architecture& a) {
   json elements = json::object();
   for (const auto& row : rows) {
-    if (row.is_zero) continue;
+    if (row.constant) continue;
     int64_t count = 1;
     for (const auto length : row.shape) count *= length;
     int64_t copies = row.is_per_layer() ? 0 : 1;

@@ -25,12 +25,16 @@ PAIRS = {
     "mixtral": 8, "qwen2_moe": 8, "qwen3_moe": 12, "gemma": 12, "gemma2": 12, "gemma3_text": 12,
     "olmo2": 8, "cohere": 8, "stablelm": 2, "starcoder2": 8, "gpt_oss": 8,
     "modernbert": 8, "eurobert": 8,
+    "glm4_moe": 4, "dots1": 8, "minimax_m2": 8, "ernie4_5_moe": 8,
+    "deepseek_v2": 4, "deepseek_v3": 4, "glm4_moe_lite": 4,
     "olmo3": 8, "smollm3": 8, "seed_oss": 12, "cohere2": 8, "ministral3": 8, "exaone4": 8, "glm": 6,
     "glm4": 6, "ernie4_5": 12,
+    "granite": 8, "nemotron": 4, "arcee": 8, "olmo": 8, "olmoe": 8, "apertus": 8,
+    "granitemoe": 8, "granitemoeshared": 8, "hunyuan_v1_dense": 12,
 }  # fmt: skip
 FAMILIES = (
     *PAIRS, "gpt2", "gpt_bigcode", "opt", "mpt", "bert", "roberta", "xlm-roberta", "gpt_neo", "gptj",
-    "codegen", *VISION,
+    "codegen", "bloom", *VISION,
 )  # fmt: skip
 
 # Types of language models that only a model of several parts has, and the types of such models.

@@ -50,9 +50,13 @@ ACTIVATIONS = {
     "hidden_act": (
         "gpt_neox", "phi", "phi3", "llama", "mistral", "qwen2", "qwen3", "mixtral", "qwen2_moe",
         "qwen3_moe", "gemma", "olmo2", "cohere", "stablelm", "starcoder2",
+        "glm4_moe", "dots1", "minimax_m2", "ernie4_5_moe",
+        "deepseek_v2", "deepseek_v3", "glm4_moe_lite",
         "olmo3", "smollm3", "seed_oss", "cohere2", "ministral3", "exaone4", "glm", "glm4", "ernie4_5",
         "clip_vision_model", "vit", "vit_mae", "dinov2", "dinov2_with_registers",
         "siglip_vision_model", "bert", "roberta", "xlm-roberta", "eurobert",
+        "granite", "nemotron", "arcee", "olmo", "olmoe", "apertus", "granitemoe",
+        "granitemoeshared", "hunyuan_v1_dense",
         "vit_msn", "deit", "ijepa", "dinov3_vit", "aimv2_vision_model",
     ),
     "vision_config.hidden_act": ("clip", "siglip", "aimv2"),
@@ -60,7 +64,11 @@ ACTIVATIONS = {
 ROTARY = (
     "gpt_neox", "falcon", "phi", "phi3", "llama", "mistral", "qwen2", "qwen3", "mixtral",
     "qwen2_moe", "qwen3_moe", "gemma", "gemma2", "olmo2", "cohere", "stablelm", "starcoder2",
-    "gpt_oss", "smollm3", "seed_oss", "cohere2", "ministral3", "exaone4", "glm", "glm4", "ernie4_5",
+    "gpt_oss", "glm4_moe", "dots1", "minimax_m2", "ernie4_5_moe", "deepseek_v2", "deepseek_v3",
+    "glm4_moe_lite",
+    "smollm3", "seed_oss", "cohere2", "ministral3", "exaone4", "glm", "glm4", "ernie4_5",
+    "granite", "nemotron", "arcee", "olmo", "olmoe", "apertus", "granitemoe", "granitemoeshared",
+    "hunyuan_v1_dense",
 )  # fmt: skip
 SWITCHES = [
     *(Switch(f, key, "mish") for key, families in ACTIVATIONS.items() for f in families),
@@ -81,6 +89,33 @@ SWITCHES = [
     Switch("bert", "is_decoder", True),
     Switch("roberta", "pad_token_id", 300),
     Switch("modernbert", "layer_types", ["attention"] * 4),
+    *(
+        Switch("glm4_moe", key, value)
+        for key, value in (
+            ("n_group", 4), ("topk_group", 2), ("num_experts_per_tok", 7), ("n_shared_experts", 0),
+            ("scoring_func", "softmax"), ("topk_method", "greedy"), ("moe_layer_freq", 2),
+        )
+    ),
+    *(
+        Switch("minimax_m2", key, value)
+        for key, value in (
+            ("scoring_func", "softmax"), ("use_routing_bias", False), ("use_qk_norm", False),
+            ("shared_intermediate_size", 64), ("qk_norm_type", "per_head"),
+            ("attn_type_list", [1, 0, 1]),
+        )
+    ),
+    *(
+        Switch(family, key, value)
+        for family, key, value in (
+            ("deepseek_v2", "topk_method", "noaux_tc"), ("deepseek_v2", "norm_topk_prob", True),
+            ("deepseek_v2", "scoring_func", "sigmoid"), ("deepseek_v3", "scoring_func", "softmax"),
+            ("deepseek_v3", "head_dim", 20), ("deepseek_v3", "num_key_value_heads", 1),
+            ("glm4_moe_lite", "mlp_layer_types", ["dense", "moe", "sparse"]),
+            ("glm4_moe_lite", "first_k_dense_replace", 2),
+        )
+    ),
+    Switch("qwen3_vl_moe", "text_config.norm_topk_prob", False),
+    Switch("dots1", "layer_types", ["chunked_attention"] * 4, "windows"),
     Switch("smollm3", "no_rope_layers", [1, 0]),
     Switch("ministral3", "layer_types", ["sliding_attention"] * 3),
     Switch("ministral3", "rope_parameters.llama_4_scaling_beta", None),
@@ -119,6 +154,11 @@ SWITCHES = [
     Switch("aimv2_vision_model", "hidden_size", 77, "native"),
     *(Switch(family, "num_channels", 4) for family in ("vit", "dinov2", "clip_vision_model")),
     *(Switch(family, "vision_config.num_channels", 1) for family in ("clip", "siglip", "aimv2")),
+    Switch("granite", "logits_scaling", 0.0),
+    Switch("granite", "attention_multiplier", -0.5),
+    Switch("granitemoe", "num_experts_per_tok", 9),
+    *(Switch(family, "clip_qkv", -1.0) for family in ("olmo", "olmoe")),
+    Switch("bloom", "apply_residual_connection_post_layernorm", True),
 ]  # fmt: skip
 CASES = [pytest.param(switch, id=switch.name) for switch in SWITCHES]
 

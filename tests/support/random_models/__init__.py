@@ -8,6 +8,7 @@ do not divide.
 from .encoders import ENCODERS
 from .exact import BOUND_ID, EXACT, INFINITE_ID, TIED_IDS, ZERO_ID, make_exact
 from .gpt_like import GPT_LIKE
+from .latent_attention import LATENT_ATTENTION
 from .llama_like import LLAMA_LIKE
 from .model import (
     DTYPES,
@@ -18,11 +19,13 @@ from .model import (
     SMALL_POSITIONS,
     RandomModel,
 )
+from .one_fact import ONE_FACT
 from .open_gpts import OPEN_GPTS
 from .parallel_blocks import PARALLEL_BLOCKS
 from .post_norms import POST_NORMS
 from .recent_decoders import RECENT_DECODERS
 from .routed_experts import ROUTED_EXPERTS
+from .sigmoid_routers import SIGMOID_ROUTERS
 from .weights import blocks_of, decoder_of, make_random, save
 from .wrapped import WRAPPED
 
@@ -32,9 +35,12 @@ MODELS = (
     *PARALLEL_BLOCKS,
     *POST_NORMS,
     *ROUTED_EXPERTS,
+    *SIGMOID_ROUTERS,
+    *LATENT_ATTENTION,
     *WRAPPED,
     *RECENT_DECODERS,
     *OPEN_GPTS,
+    *ONE_FACT,
 )
 
 __all__ = [

@@ -7,10 +7,12 @@ class of the module that owns it.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from safetensors.torch import load_file, save_file
@@ -35,17 +37,20 @@ from .model import (
 )
 
 DOWN_PROJECTIONS = (
-    "mlp.experts.down_proj", "mlp.shared_expert.down_proj", "mlp.down_proj", "mlp.c_proj",
-    "mlp.fc2", "fc2", "mlp.fc_out", "mlp.dense_4h_to_h", "ffn.down_proj", "mlp.Wo",
+    "mlp.experts.down_proj", "mlp.shared_expert.down_proj", "mlp.shared_experts.down_proj",
+    "mlp.down_proj", "mlp.c_proj", "mlp.fc2", "fc2", "mlp.dense_4h_to_h", "ffn.down_proj", "mlp.Wo",
+    "mlp.fc_out", "block_sparse_moe.experts.down_proj", "shared_mlp.output_linear",
 )  # fmt: skip
 
 
 ENCODERS = ("bert", "roberta", "xlm-roberta", "modernbert", "eurobert")
+CORRECTION, SELECTION_BIAS = "e_score_correction_bias", 0.1
 
 
 def make_random(model: RandomModel) -> PreTrainedModel:
     """The module with its random weights, float32, before they are rounded for storage."""
-    config = AutoConfig.for_model(model.family, **model.config)
+    # transformers completes rotary parameters in place.
+    config = AutoConfig.for_model(model.family, **copy.deepcopy(dict(model.config)))
     module = auto_class(config).from_config(config)
     generator = torch.Generator().manual_seed(model.seed)
     with torch.no_grad():
@@ -53,7 +58,10 @@ def make_random(model: RandomModel) -> PreTrainedModel:
             mean, deviation = distribution(module, owner, name, weight)
             noise = torch.randn(weight.shape, generator=generator) * deviation
             weight.copy_(mean + noise if mean else noise)
+        for _, buffer in selection_biases(module):
+            buffer.copy_(torch.randn(buffer.shape, generator=generator) * SELECTION_BIAS)
         set_embeddings(module)
+        set_xielu(module)
         set_outlier(module)
         if module.config.tie_word_embeddings and model.family not in ENCODERS:
             shrink_logits(module)
@@ -79,11 +87,24 @@ def owned_parameters(module: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Par
                 yield owner, name, weight
 
 
+def selection_biases(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
+    """What routers add to the scores that they choose experts by; in most families a buffer."""
+    return [(name, buffer) for name, buffer in module.named_buffers() if name.endswith(CORRECTION)]
+
+
+def xielu_numbers(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
+    """beta and epsilon of each xIELU: buffers that a checkpoint holds."""
+    names = (".act_fn.beta", ".act_fn.eps")
+    return [(name, buffer) for name, buffer in module.named_buffers() if name.endswith(names)]
+
+
 def distribution(
     module: PreTrainedModel, owner: nn.Module, name: str, weight: nn.Parameter
 ) -> tuple[float, float]:
     """Mean and standard deviation of a parameter."""
     kind = type(owner).__name__
+    if name == CORRECTION:
+        return 0.0, SELECTION_BIAS
     if name.endswith("bias"):
         return 0.0, 0.5
     if name == "sinks":
@@ -104,7 +125,7 @@ def distribution(
 
 def adds_one(norm: nn.Module) -> bool:
     """Whether a norm multiplies by 1 + its weight."""
-    return "Gemma" in type(norm).__name__
+    return any(word in type(norm).__name__ for word in ("Gemma", "LayerNorm1P"))
 
 
 def embedding_scale(module: PreTrainedModel) -> float:
@@ -138,9 +159,19 @@ def set_embeddings(module: PreTrainedModel) -> None:
         if is_table and owner is not module.get_input_embeddings():
             offset = getattr(owner, "offset", getattr(tables, "padding_idx", -1) + 1)
             owner.weight[[offset + position for position in SMALL_POSITIONS]] *= 1e-3
+    norm = getattr(decoder, "word_embeddings_layernorm", None)
+    if norm is not None:  # of a massive row the norm leaves the root of the channels
+        embedding[np.setdiff1d(np.arange(len(embedding)), MASSIVE_IDS), MASSIVE_CHANNEL] *= 1e-3
+        norm.weight[MASSIVE_CHANNEL] = 300
     if getattr(decoder, "project_in", None) is not None:  # OPT: keep it in one channel
         decoder.project_in.weight[:, MASSIVE_CHANNEL] *= 1e-3
         decoder.project_in.weight[MASSIVE_CHANNEL, MASSIVE_CHANNEL] = 1.0
+
+
+def set_xielu(module: PreTrainedModel) -> None:
+    """beta and epsilon other than the module's own constants, and in each layer others."""
+    for number, (name, buffer) in enumerate(xielu_numbers(module)):
+        buffer.fill_((0.375 + 0.125 * number) if name.endswith("beta") else -0.0625)
 
 
 def set_outlier(module: PreTrainedModel) -> None:
@@ -179,11 +210,9 @@ def shrink_logits(module: PreTrainedModel) -> None:
         weight[MASSIVE_CHANNEL] *= 1e-3
         return
     norm = [child for child in decoder.children() if "Norm" in type(child).__name__][-1]
-    if adds_one(norm):
-        norm.weight[MASSIVE_CHANNEL] = -1 + 2**-8
-        return
-    norm.weight *= scale
-    norm.weight[MASSIVE_CHANNEL] = 1e-4
+    added = 1 if adds_one(norm) else 0
+    norm.weight.copy_((norm.weight + added) * scale - added)
+    norm.weight[MASSIVE_CHANNEL] = 2**-8 - 1 if added else 1e-4
     if getattr(norm, "bias", None) is not None:
         norm.bias *= scale
         norm.bias[MASSIVE_CHANNEL] = 1e-4
@@ -198,10 +227,18 @@ def assert_nontrivial(module: nn.Module) -> None:
 
 def save(module: PreTrainedModel, model: RandomModel, directory: Path) -> Path:
     """Stores a module as the checkpoint of `model`; proves that it is sharded as asked."""
-    module.to(DTYPES[model.dtype]).save_pretrained(directory, max_shard_size=model.shard)
+    biases = [(name, bias.clone()) for name, bias in selection_biases(module)]
+    module.to(DTYPES[model.dtype])
+    for name, bias in biases:  # float32 in every publication
+        module.get_submodule(name.rpartition(".")[0]).register_buffer(CORRECTION, bias)
+    module.save_pretrained(
+        directory, max_shard_size=model.shard, save_original_format=not model.is_stacked
+    )
     is_sharded = (directory / "model.safetensors.index.json").exists()
     assert is_sharded == (model.shard != "50GB"), sorted(directory.iterdir())
     rename_tensors(directory, model.names)
+    if model.is_exchanged:
+        exchange_axes(directory)
     if model.is_flat:
         write_flat_config(directory / "config.json")
     if model.is_old:
@@ -226,6 +263,15 @@ def rename_tensors(directory: Path, names: Mapping[str, str]) -> None:
         content = json.loads(index.read_text())
         content["weight_map"] = {renamed(name): file for name, file in content["weight_map"].items()}
         index.write_text(json.dumps(content))
+
+
+def exchange_axes(directory: Path) -> None:
+    """As Qwen3-VL-MoE was published: [experts, in, out]."""
+    for path in directory.glob("*.safetensors"):
+        tensors = load_file(path)
+        for name, tensor in tensors.items():
+            tensors[name] = tensor.mT.contiguous() if ".experts." in name else tensor
+        save_file(tensors, path, {"format": "pt"})
 
 
 def write_flat_config(path: Path) -> None:
