@@ -45,9 +45,18 @@ void read_latents(const Config& config, Architecture& facts) {
           config.path(), facts.heads, facts.kv_heads);
 }
 
+/// Where a family takes a part of the rotated channels, it is all of them.
+void check_rotated_part(const Config& config, const Architecture& facts) {
+  const char* key = "partial_rotary_factor";
+  if (facts.ropes.front().width == facts.head_width) return;
+  const auto section = rope_section(config);
+  (section.contains(key) ? section : config).refuse(key, "1: all of \"qk_rope_head_dim\" channels");
+}
+
 }  // namespace
 
 Architecture read_latent_facts(const Config& config, const RopeKeys& keys) {
+  config.positive("qk_rope_head_dim");
   SizeKeys sizes;
   sizes.head_width = "qk_rope_head_dim";
   Architecture facts = read_sizes(config, sizes);
@@ -56,6 +65,7 @@ Architecture read_latent_facts(const Config& config, const RopeKeys& keys) {
   facts.ties_embeddings = config.flag("tie_word_embeddings");
   facts.latent.has_bias = facts.has_output_bias = config.flag("attention_bias");
   read_rope(config, facts, keys);
+  check_rotated_part(config, facts);
   read_latents(config, facts);
   facts.attention_scale = read_score_scale(config, facts);
   return facts;

@@ -19,7 +19,7 @@ void read_routed_experts(const Config& config, Architecture& facts) {
   if (facts.experts.shared_width > kMostSize) {
     config.refuse("n_shared_experts", "at most 2147483647 neurons of shared experts");
   }
-  check_experts(config, facts, R"("n_routed_experts")");
+  check_experts(config, facts, R"("n_routed_experts" or "num_local_experts")");
 }
 
 void read_first_dense_layers(const Config& config, Architecture& facts) {
@@ -38,8 +38,8 @@ void read_expert_groups(const Config& config, Architecture& facts) {
   const int64_t count = facts.experts.count, size = count / router.groups;
   const int64_t least = router.group_score == GroupScore::kBestTwo ? 2 : 1;
   if (count % router.groups != 0 || size < least) {
-    config.refuse("n_group", fmt::format("a divisor of the {} experts (\"n_routed_experts\") that "
-                                         "leaves groups of at least {}",
+    config.refuse("n_group", fmt::format("a divisor of the {} experts (\"n_routed_experts\" or "
+                                         "\"num_local_experts\") that leaves groups of at least {}",
                                          count, least));
   }
   if (router.chosen_groups > router.groups) {

@@ -110,8 +110,8 @@ SWITCHES = [
             ("deepseek_v2", "topk_method", "noaux_tc"), ("deepseek_v2", "norm_topk_prob", True),
             ("deepseek_v2", "scoring_func", "sigmoid"), ("deepseek_v3", "scoring_func", "softmax"),
             ("deepseek_v3", "head_dim", 20), ("deepseek_v3", "num_key_value_heads", 1),
+            ("deepseek_v2", "kv_lora_rank", 23), ("glm4_moe_lite", "partial_rotary_factor", 0.5),
             ("glm4_moe_lite", "mlp_layer_types", ["dense", "moe", "sparse"]),
-            ("glm4_moe_lite", "first_k_dense_replace", 2),
         )
     ),
     Switch("qwen3_vl_moe", "text_config.norm_topk_prob", False),

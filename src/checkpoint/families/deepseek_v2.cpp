@@ -43,9 +43,16 @@ void read_router(const Config& config, Architecture& facts) {
   if (config.flag("norm_topk_prob")) config.refuse("norm_topk_prob", "false");
 }
 
+/// transformers takes the channels behind these as complex numbers.
+void check_even(const Config& config, const char* key) {
+  if (config.positive(key) % 2 != 0) config.refuse(key, "an even number");
+}
+
 Architecture read_deepseek_v2(const Config& config) {
   Architecture facts = read_latent_facts(config);
   check_channels_of_heads(config, facts);
+  check_even(config, "qk_nope_head_dim");
+  check_even(config, "kv_lora_rank");
   facts.ropes.front().is_interleaved = true;
   facts.has_mlp_bias = config.flag("mlp_bias");
   read_routed_experts(config, facts);

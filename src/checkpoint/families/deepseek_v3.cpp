@@ -35,6 +35,7 @@ ConfigKeys deepseek_v3_keys() {
                                 {"bos_token_id", "int|None", 0},
                                 {"eos_token_id", "int|list[int]|None", 1},
                                 {"rope_interleave", "bool|None", true},
+                                {"attention_dropout", "float|int|None", 0.0},
                                 {"num_mtp_layers", "int", 1}},
                                {"mlp_bias", "head_dim"});
   keys.aliases = {{"num_local_experts", "n_routed_experts"}};
@@ -69,8 +70,8 @@ ConfigKeys glm4_moe_lite_keys() {
   return keys;
 }
 
-Architecture read_attention_and_experts(const Config& config) {
-  Architecture facts = read_latent_facts(config);
+Architecture read_attention_and_experts(const Config& config, const RopeKeys& rope = {}) {
+  Architecture facts = read_latent_facts(config, rope);
   facts.ropes.front().is_interleaved = config.flag("rope_interleave");
   read_routed_experts(config, facts);
   read_prediction_layers(config, facts);
@@ -106,7 +107,9 @@ void read_sparse_layers(const Config& config, Architecture& facts) {
 }
 
 Architecture read_glm4_moe_lite(const Config& config) {
-  Architecture facts = read_attention_and_experts(config);
+  RopeKeys rope;
+  rope.rotates_part = true;  // and the part is the whole
+  Architecture facts = read_attention_and_experts(config, rope);
   read_sparse_layers(config, facts);
   read_sigmoid_router(config, facts);
   return facts;

@@ -37,7 +37,7 @@ LATENT_ATTENTION = (
         "deepseek_v2-6-3of9-2of3groups-biases-bfloat16",
         "deepseek_v2",
         latent(
-            96, 3, 6, (9, 6, 15), q_lora_rank=37, kv_lora_rank=23, n_routed_experts=9,
+            96, 3, 6, (10, 6, 15), q_lora_rank=37, kv_lora_rank=24, n_routed_experts=9,
             num_experts_per_tok=3, n_shared_experts=1, moe_intermediate_size=28, n_group=3,
             topk_group=2, topk_method="group_limited_greedy", routed_scaling_factor=2.5,
             attention_bias=True, mlp_bias=True,
@@ -48,7 +48,7 @@ LATENT_ATTENTION = (
         "deepseek_v2-4-2of8-values-wider-tied-stacked",
         "deepseek_v2",
         latent(
-            88, 3, 4, (7, 10, 24), q_lora_rank=31, kv_lora_rank=40, n_routed_experts=8,
+            88, 3, 4, (8, 10, 24), q_lora_rank=31, kv_lora_rank=40, n_routed_experts=8,
             num_experts_per_tok=2, n_shared_experts=1, moe_intermediate_size=35,
             first_k_dense_replace=2, tie_word_embeddings=True, rope_parameters=LINEAR_ROPE,
         ),
@@ -112,5 +112,6 @@ LATENT_ATTENTION = (
             num_experts_per_tok=1, moe_intermediate_size=35, tie_word_embeddings=True,
             n_shared_experts=2,
         ),
+        seed=3,
     ),
 )  # fmt: skip
