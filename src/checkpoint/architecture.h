@@ -70,6 +70,27 @@ enum class Activation {
   kQuickGelu  // x sigmoid(1.702 x)
 };
 
+/// What a router makes of its logits.
+enum class RouterScore { kSoftmax, kSigmoid };
+
+/// What a group of experts counts for where the router chooses groups first.
+enum class GroupScore {
+  kBestTwo,  // the sum of its two best scores
+  kBest,
+};
+
+/// How experts are chosen. A selection bias (a tensor) counts in the choice alone.
+struct RouterFacts {
+  RouterScore score = RouterScore::kSoftmax;
+  int64_t groups = 1;         // of neighbouring experts, of one size
+  int64_t chosen_groups = 1;  // experts of the others are left out
+  GroupScore group_score = GroupScore::kBestTwo;
+  double epsilon = 0;       // added to the sum by which the chosen scores are divided
+  double least_sum = 0;     // the sum is taken for no less
+  double scale = 1;         // of the weights
+  bool is_float32 = false;  // logits are of float32 rows, whatever the dtype
+};
+
 /// Routed experts in place of, or beside, the dense MLP.
 struct ExpertFacts {
   int64_t count = 0;  // E; 0: the model has none
@@ -79,6 +100,7 @@ struct ExpertFacts {
   int64_t shared_width = 0;   // of the dense MLP beside them; 0: none
   double clamp = 0;  // above 0: gpt-oss's gate, min(g, clamp) sigmoid(alpha g) (clamp(u) + 1)
   double gate_alpha = 1.702;
+  RouterFacts router = {};
   std::vector<bool> layers = {};  // [L] whether a layer has them; dense where not
 };
 
@@ -143,6 +165,9 @@ struct Architecture {
 
   ImageFacts image;
   bool is_causal = true;  // a query sees no key behind it; else a window reaches both ways
+  /// Layers behind the last that a checkpoint may hold for the tokens after the next: no forward
+  /// pass needs them.
+  int64_t prediction_layers = 0;
 
   bool reads_images() const { return image.patch > 0; }
   /// Whether no mask hides the padding of shorter sequences, which images have none of.

@@ -74,6 +74,8 @@ Checkpoint::Checkpoint(const std::string& directory)
       files_(open_checkpoint_files(directory, config_)) {
   architecture_.name = checkpoint_name(directory);
   drop_missing_head();
+  use_stacked_experts();
+  use_exchanged_axes();
   find_tensors();
   judge_unused();
 }
@@ -140,6 +142,35 @@ void Checkpoint::require_head() const {
   }
 }
 
+/// Goes by experts in stacked tensors where those of single experts are not stored.
+void Checkpoint::use_stacked_experts() {
+  const auto& routed = architecture_.experts.layers;
+  const auto layer = std::find(routed.begin(), routed.end(), true) - routed.begin();
+  const auto first = std::find_if(rows_.begin(), rows_.end(),
+                                  [](const TensorRow& row) { return row.cut == Cut::kExperts; });
+  const bool has_experts = layer < static_cast<int64_t>(routed.size()) && first != rows_.end();
+  if (!has_experts || find(*first, layer) != nullptr) return;
+  auto stacked = with_stacked_experts(rows_, architecture_);
+  if (find(stacked[first - rows_.begin()], layer) != nullptr) rows_ = std::move(stacked);
+}
+
+/// Goes by the order of axes that tensors are stored in, where both are known.
+void Checkpoint::use_exchanged_axes() {
+  for (auto& row : rows_) {
+    if (!row.may_be_exchanged) continue;
+    auto exchanged = row.shape;
+    std::swap(exchanged[exchanged.size() - 2], exchanged.back());
+    for (int64_t layer = 0; layer < architecture_.layers; ++layer) {
+      const auto* stored = row.is_in(architecture_, layer) ? find(row, layer) : nullptr;
+      if (stored == nullptr || stored->shape == row.shape) continue;
+      if (stored->shape != exchanged) break;
+      row.shape = exchanged;
+      row.is_transposed = true;
+      break;
+    }
+  }
+}
+
 void Checkpoint::find_tensors() {
   for (const auto& row : rows_) {
     const int64_t copies = row.is_per_layer() ? architecture_.layers : 1;
@@ -176,7 +207,7 @@ Unused Checkpoint::judge(const UnusedTensors& unused, const std::string& stored)
 void Checkpoint::judge_unused() {
   std::unordered_set<const StoredTensor*> used;
   for (const auto& [name, tensor] : used_) used.insert(tensor);
-  const UnusedTensors unused(*family_, rows_);
+  const UnusedTensors unused(*family_, rows_, architecture_);
   std::vector<std::string> buffers, expected, strangers;
   for (const auto& [name, tensor] : files_.tensors) {
     if (used.contains(&tensor)) continue;

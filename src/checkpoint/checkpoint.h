@@ -45,6 +45,8 @@ class Checkpoint {
   std::vector<std::string> names_of(const std::string& name) const;
   const StoredTensor* find_stored(const std::string& name) const;
   void drop_missing_head();
+  void use_stacked_experts();
+  void use_exchanged_axes();
   void find_tensors();
   void check(const StoredTensor& tensor, const std::string& name, const TensorRow& row) const;
   Unused judge(const UnusedTensors& unused, const std::string& stored) const;

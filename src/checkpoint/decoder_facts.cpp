@@ -150,11 +150,11 @@ void read_upper_windows(const Config& config, Architecture& facts) {
   use_sliding_window(config, facts, slides);
 }
 
-void check_experts(const Config& config, const Architecture& facts) {
+void check_experts(const Config& config, const Architecture& facts, const std::string& count,
+                   const std::string& chosen) {
   require(facts.experts.chosen <= facts.experts.count, ErrorKind::kModel,
-          "{}: \"num_experts_per_tok\": expected at most the {} experts that there are "
-          "(\"num_experts\" or \"num_local_experts\"), found {}",
-          config.path(), facts.experts.count, facts.experts.chosen);
+          "{}: \"{}\": expected at most the {} experts that there are ({}), found {}",
+          config.path(), chosen, facts.experts.count, count, facts.experts.chosen);
 }
 
 void read_experts_of_all_layers(const Config& config, Architecture& facts) {

@@ -65,8 +65,11 @@ void check_unused_windows(const Config& config, const std::vector<bool>& slides)
 /// A window on all layers, where the key is not null.
 void read_window(const Config& config, Architecture& facts);
 
-/// A refusal unless the router can choose as many experts as it is asked for.
-void check_experts(const Config& config, const Architecture& facts);
+/// A refusal unless the router can choose as many experts as it is asked for; `count` and `chosen`
+/// are the keys in the words of the message.
+void check_experts(const Config& config, const Architecture& facts,
+                   const std::string& count = R"("num_experts" or "num_local_experts")",
+                   const std::string& chosen = "num_experts_per_tok");
 
 /// Experts in place of every layer's MLP, the weights of the chosen ones adding up to 1: those of
 /// Mixtral and gpt-oss.

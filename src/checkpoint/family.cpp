@@ -34,6 +34,10 @@ const std::vector<Family>& families() {
                                            xlm_roberta_family(),
                                            modernbert_family(),
                                            eurobert_family(),
+                                           glm4_moe_family(),
+                                           dots1_family(),
+                                           minimax_m2_family(),
+                                           ernie4_5_moe_family(),
                                            clip_vision_model_family(),
                                            clip_family(),
                                            vit_mae_family(),
@@ -47,7 +51,7 @@ const std::vector<Family>& families() {
 
 const std::vector<Family>& text_families() {
   static const std::vector<Family> list = {qwen2_vl_text_family(), qwen2_5_vl_text_family(),
-                                           qwen3_vl_text_family()};
+                                           qwen3_vl_text_family(), qwen3_vl_moe_text_family()};
   return list;
 }
 

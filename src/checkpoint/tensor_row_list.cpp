@@ -4,14 +4,6 @@
 #include "checkpoint/tensor_rows.h"
 
 namespace actsweep {
-namespace {
-
-/// `name` with `number` in the place of `hole`.
-std::string numbered(std::string name, const std::string& hole, int64_t number) {
-  return name.replace(name.find(hole), hole.size(), std::to_string(number));
-}
-
-}  // namespace
 
 TensorRow& TensorRows::product(const std::string& name, Weight weight, int part, Cut cut,
                                int cut_axis, std::vector<int64_t> shape) {
@@ -207,74 +199,6 @@ TensorRows& TensorRows::up_down(const std::string& up, const std::string& down_n
   }
   down(down_name, Cut::kFeedForward, a_.ffn_width);
   return *this;
-}
-
-TensorRows& TensorRows::router(const std::string& name, bool has_bias) {
-  const auto first = rows_.size();
-  product(name, Weight::kRouter, 0, Cut::kNone, 0, {a_.experts.count, a_.channels});
-  if (has_bias) vector(name + ".bias", Weight::kRouterBias, 0, Cut::kNone, a_.experts.count);
-  belong_to(TensorRow::Layers::kExperts, first);
-  return *this;
-}
-
-TensorRows& TensorRows::experts(const std::string& prefix, const std::string& gate,
-                                const std::string& up, const std::string& down_name) {
-  const int64_t width = a_.experts.ffn_width;
-  const auto first = rows_.size();
-  for (int64_t expert = 0; expert < a_.experts.count; ++expert) {
-    const auto name = numbered(prefix, "{e}", expert);
-    const auto add = [&](const std::string& suffix, Weight weight, int part, int64_t out,
-                         int64_t in) {
-      product(name + suffix, weight, part, Cut::kExperts, 0, {out, in}).only_unit = expert;
-    };
-    add(gate, Weight::kExpertGateUp, 0, width, a_.channels);
-    add(up, Weight::kExpertGateUp, 1, width, a_.channels);
-    add(down_name, Weight::kExpertDown, 0, a_.channels, width);
-  }
-  belong_to(TensorRow::Layers::kExperts, first);
-  return *this;
-}
-
-TensorRows& TensorRows::alternating_experts(const std::string& gate_up,
-                                            const std::string& down_name) {
-  const int64_t count = a_.experts.count, width = a_.experts.ffn_width, c = a_.channels;
-  const auto first = rows_.size();
-  for (int64_t expert = 0; expert < count; ++expert) {
-    const auto add = [&](const std::string& name, Weight weight, std::vector<int64_t> shape,
-                         int part = 0, UnitOrder order = {}) {
-      const bool is_product = shape.size() == 3;
-      rows_.push_back({.name = name,
-                       .weight = weight,
-                       .part = part,
-                       .cut = Cut::kExperts,
-                       .shape = std::move(shape),
-                       .order = order,
-                       .is_transposed = is_product,
-                       .only_unit = expert,
-                       .is_stacked = true});
-    };
-    for (int part = 0; part < 2; ++part) {
-      const UnitOrder order = {1, 2, part};
-      add(gate_up, Weight::kExpertGateUp, {count, c, 2 * width}, part, order);
-      add(gate_up + "_bias", Weight::kExpertGateUpBias, {count, 2 * width}, part, order);
-    }
-    add(down_name, Weight::kExpertDown, {count, width, c});
-    add(down_name + "_bias", Weight::kExpertDownBias, {count, c});
-  }
-  belong_to(TensorRow::Layers::kExperts, first);
-  return *this;
-}
-
-TensorRows& TensorRows::shared_expert(const std::string& prefix, const std::string& gate) {
-  const auto first = rows_.size();
-  gated_mlp(prefix, Cut::kSharedFeedForward, a_.experts.shared_width);
-  product(gate, Weight::kSharedGate, 0, Cut::kNone, 0, {1, a_.channels});
-  belong_to(TensorRow::Layers::kExperts, first);
-  return *this;
-}
-
-void TensorRows::belong_to(TensorRow::Layers layers, size_t first) {
-  for (auto row = first; row < rows_.size(); ++row) rows_[row].layers = layers;
 }
 
 TensorRows& TensorRows::head(const std::string& name) {

@@ -13,6 +13,7 @@ bool stays_float32(Weight weight) {
     case Weight::kKeyNorm:
     case Weight::kKeyNormBias:
     case Weight::kSinks:
+    case Weight::kRouterCorrection:
     case Weight::kExtraKey:
     case Weight::kExtraValue:
     case Weight::kAttentionPostNorm:
@@ -48,6 +49,10 @@ std::optional<Weight> bias_of(Weight norm) {
     default:
       return std::nullopt;
   }
+}
+
+std::string numbered(std::string name, const std::string& hole, int64_t number) {
+  return name.replace(name.find(hole), hole.size(), std::to_string(number));
 }
 
 std::string tensor_name(const TensorRow& row, int64_t layer) {

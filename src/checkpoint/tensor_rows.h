@@ -41,6 +41,7 @@ enum class Weight {
   kDownBias,
   kRouter,            // [E, C], whole on every rank
   kRouterBias,        // [E]
+  kRouterCorrection,  // [E] elements, added to the scores by which experts are chosen
   kExpertGateUp,      // [experts * 2 F, C]: gate and up of each expert
   kExpertGateUpBias,  // [experts * 2 F]
   kExpertDown,        // [experts * C, F]
@@ -109,6 +110,8 @@ struct TensorRow {
   bool is_transposed = false;  // the checkpoint holds the last two axes exchanged
   int64_t only_unit = -1;      // the row belongs to this one unit of the cut, and is read whole
   bool is_stacked = false;     // the checkpoint's first axis counts units; the row is one of them
+  bool may_be_exchanged = false;  // the checkpoint may hold the last two axes exchanged
+  bool is_float32 = false;        // the weight stays float32 in this family
   enum class Layers { kAll, kDense, kExperts, kBehindFirst, kAttention } layers = Layers::kAll;
 
   bool is_per_layer() const { return name.find("{}") != std::string::npos; }
@@ -124,6 +127,14 @@ struct TensorRow {
 
 /// The name of a row's tensor in layer `layer` (0-based).
 std::string tensor_name(const TensorRow& row, int64_t layer);
+
+/// `name` with `number` in the place of `hole`.
+std::string numbered(std::string name, const std::string& hole, int64_t number);
+
+/// The same rows where the experts' tensors "….experts.{e}.…" are two: "….experts.gate_up_proj" of
+/// [E, 2 F, C] and "….experts.down_proj" of [E, C, F], as transformers 5 keeps them.
+std::vector<TensorRow> with_stacked_experts(const std::vector<TensorRow>& rows,
+                                            const Architecture& architecture);
 
 /// How a fused tensor holds query, key and value.
 enum class FusedOrder {
@@ -164,12 +175,21 @@ class TensorRows {
   TensorRows& up_down(const std::string& up, const std::string& down);
   /// Experts whose tensors stand alone: "{e}" in `prefix` is the expert's number.
   TensorRows& router(const std::string& name, bool has_bias);
+  /// A router that stays float32.
+  TensorRows& float32_router(const std::string& name);
+  /// The selection bias of a router, the parameter `name` itself.
+  TensorRows& router_correction(const std::string& name, std::vector<int64_t> shape);
   TensorRows& experts(const std::string& prefix, const std::string& gate, const std::string& up,
                       const std::string& down);
   /// Experts in one tensor [E, C, 2 F] whose columns alternate between gate and up, and one
   /// [E, F, C]; biases `name`_bias.
   TensorRows& alternating_experts(const std::string& gate_up, const std::string& down);
-  /// The dense MLP beside experts, and the gate that its output is multiplied by.
+  /// Experts in one tensor [E, 2 F, C] whose gates stand before its ups, and one [E, C, F]; or with
+  /// the last two axes exchanged, as Qwen3-VL-MoE was published.
+  TensorRows& stacked_experts(const std::string& gate_up, const std::string& down);
+  /// The dense MLP beside experts.
+  TensorRows& shared_expert(const std::string& prefix);
+  /// The same, and the gate that its output is multiplied by.
   TensorRows& shared_expert(const std::string& prefix, const std::string& gate);
   /// The unembedding; of a tied pair either stands for the other.
   TensorRows& head(const std::string& name);
@@ -187,6 +207,9 @@ class TensorRows {
   TensorRow& vector(const std::string& name, Weight weight, int part, Cut cut, int64_t length);
   void gated_mlp(const std::string& prefix, Cut cut, int64_t width);
   void down(const std::string& name, Cut cut, int64_t width);
+  /// One expert's row of a tensor that holds all of them.
+  TensorRow& stacked(const std::string& name, Weight weight, int64_t expert,
+                     std::vector<int64_t> shape);
   /// Rows from `first` on belong to the layers with experts, or to those without.
   void belong_to(TensorRow::Layers layers, size_t first);
 

@@ -49,8 +49,11 @@ std::string module_of(const std::string& name) { return name.substr(0, name.rfin
 
 }  // namespace
 
-UnusedTensors::UnusedTensors(const Family& family, const std::vector<TensorRow>& rows)
-    : family_(&family) {
+UnusedTensors::UnusedTensors(const Family& family, const std::vector<TensorRow>& rows,
+                             const Architecture& architecture)
+    : family_(&family),
+      layers_(architecture.layers),
+      prediction_layers_(architecture.prediction_layers) {
   for (const auto& row : rows) {
     const auto hole = row.name.find("{}");
     if (hole != std::string::npos) {
@@ -77,6 +80,15 @@ bool UnusedTensors::is_expected(const std::string& name) const {
   });
 }
 
+/// Of a layer behind the last.
+bool UnusedTensors::is_of_prediction(const std::string& name) const {
+  const auto words = words_of(name);
+  const auto number = std::find_if(words.begin(), words.end(), is_number);
+  if (number == words.begin() || number == words.end() || number->size() > 9) return false;
+  const int64_t beyond = std::stoll(*number) - layers_;
+  return layer_words_.contains(*std::prev(number)) && beyond >= 0 && beyond < prediction_layers_;
+}
+
 bool UnusedTensors::is_of_model(const std::string& name) const {
   const auto words = words_of(name);
   for (size_t i = 1; i < words.size(); ++i) {
@@ -86,7 +98,7 @@ bool UnusedTensors::is_of_model(const std::string& name) const {
 }
 
 Unused UnusedTensors::judge(const std::string& name) const {
-  if (is_expected(name)) return Unused::kExpected;
+  if (is_expected(name) || is_of_prediction(name)) return Unused::kExpected;
   if (is_buffer(name)) return Unused::kBuffer;
   return is_of_model(name) ? Unused::kWeight : Unused::kStranger;
 }

@@ -15,14 +15,15 @@ namespace actsweep {
 
 enum class Unused {
   kBuffer,    // of rotary tables and masks, made anew by every forward pass
-  kExpected,  // on the family's list
+  kExpected,  // on the family's list, or of a layer that predicts tokens after the next
   kStranger,  // no part of the model: another head, say
   kWeight,    // of the model's own layers or modules
 };
 
 class UnusedTensors {
  public:
-  UnusedTensors(const Family& family, const std::vector<TensorRow>& rows);
+  UnusedTensors(const Family& family, const std::vector<TensorRow>& rows,
+                const Architecture& architecture);
 
   Unused judge(const std::string& name) const;
   /// Names as messages list them: a number for a layer is "{}", and each kind is there once.
@@ -30,10 +31,13 @@ class UnusedTensors {
 
  private:
   bool is_expected(const std::string& name) const;
+  bool is_of_prediction(const std::string& name) const;
   bool is_of_model(const std::string& name) const;
   std::string without_prefix(const std::string& name) const;
 
   const Family* family_;
+  int64_t layers_;
+  int64_t prediction_layers_;
   std::set<std::string> layer_words_;  // what stands before a layer's number: "layers", "h"
   std::set<std::string> modules_;      // outside layers: "model.norm"
 };

@@ -38,7 +38,8 @@ const std::vector<Wrapper>& wrappers() {
       {"mistral3", "mistral", true, false, false, tower},
       {"qwen2_vl", "qwen2_vl_text", false, true, true, visual},
       {"qwen2_5_vl", "qwen2_5_vl_text", false, true, true, visual},
-      {"qwen3_vl", "qwen3_vl_text", false, false, false, visual}};
+      {"qwen3_vl", "qwen3_vl_text", false, false, false, visual},
+      {"qwen3_vl_moe", "qwen3_vl_moe_text", false, false, false, visual}};
   return list;
 }
 

@@ -144,15 +144,6 @@ ExpertBuffers run_together(const Architecture& a, const Together& some, const St
 
 }  // namespace
 
-Routing route(const Architecture& a, const StageWeights& weights, const at::Tensor& rows) {
-  auto logits = at::empty({rows.size(0), a.experts.count}, rows.options());
-  project(rows, weights[Weight::kRouter], weights[Weight::kRouterBias], logits);
-  const auto probability = at::softmax(logits.to(at::kFloat), 1);
-  auto [weight, expert] = at::topk(probability, a.experts.chosen, 1);
-  if (a.experts.renormalises) weight = weight / weight.sum(1, /*keepdim=*/true);
-  return {expert, weight};
-}
-
 ExpertOrder order_by_expert(const Routing& routing, int64_t experts) {
   const int64_t chosen = routing.expert.size(1);
   const auto options = routing.expert.options();

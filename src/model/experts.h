@@ -11,21 +11,11 @@
 
 #include "checkpoint/architecture.h"
 #include "model/observer.h"
+#include "model/router.h"
 #include "weights/share.h"
 #include "weights/stage.h"
 
 namespace actsweep {
-
-/// The experts that each row chose and their weights.
-struct Routing {
-  at::Tensor expert;  // [n, chosen] int64
-  at::Tensor weight;  // [n, chosen] float32
-};
-
-/// rows [n, C] -> the choice of the router, the same on every rank. Probabilities are the softmax
-/// over all experts in float32.
-Routing route(const Architecture& architecture, const StageWeights& weights,
-              const at::Tensor& rows);
 
 /// A list of the rows that chose expert 0, rising, then of those that chose expert 1, and so on.
 struct ExpertOrder {

@@ -54,7 +54,8 @@ void StageLayout::add(const TensorRow& row, const ModelShare& share, Dtype dtype
   const auto shape = row.shape_of(units.size());
   if (!place.is_present) {
     ensure(row.part == 0, "a weight's parts are listed in their order");
-    place = {shape, stays_float32(row.weight) ? at::kFloat : scalar_type(dtype), 0, true};
+    const bool is_float32 = row.is_float32 || stays_float32(row.weight);
+    place = {shape, is_float32 ? at::kFloat : scalar_type(dtype), 0, true};
     parts_.push_back({row, units, 0});
     return;
   }

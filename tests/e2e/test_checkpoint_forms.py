@@ -338,6 +338,56 @@ def test_buffers_are_left_out_of_every_family_and_said_once(
     compatibility(KIND, what, "read")
 
 
+@pytest.fixture
+def predicting(tmp_path: Path) -> Form:
+    """GLM-4.5's shape: a layer behind the last predicts the token after the next."""
+    random_model = FIRST_OF_FAMILY["glm4_moe"]
+    save_random(make_random(random_model), random_model, tmp_path / "model")
+    form = Form(tmp_path / "model", load_file(tmp_path / "model" / SINGLE))
+    layers = random_model.config["num_hidden_layers"]
+    last, behind = f"model.layers.{layers - 1}.", f"model.layers.{layers}."
+    form.tensors |= {
+        name.replace(last, behind): tensor
+        for name, tensor in form.tensors.items()
+        if name.startswith(last)
+    }
+    form.tensors[f"{behind}eh_proj.weight"] = torch.ones(4, 8)
+    form.configure(num_nextn_predict_layers=1)
+    return form
+
+
+def predicting_job(form: Form) -> Path:
+    folder = form.directory.parent
+    corpus = make_corpus(folder / "corpus.h5", 64, vocabulary=FIRST_OF_FAMILY["glm4_moe"].vocabulary)
+    return write_job(
+        folder / "job.toml",
+        make_job(form.directory, corpus, folder / "sweep.h5", statistics={"loss": False}),
+    )
+
+
+def test_layers_that_predict_later_tokens_are_left_out(
+    predicting: Form, compatibility: Compatibility
+) -> None:
+    predicting.save()
+    job = predicting_job(predicting)
+    log = run_well(job, 1, "parallel.tensor=1")
+    (line,) = [line for line in log.splitlines() if " left out" in line]
+    assert "tensors beside the model left out: model.layers.{}." in line and not warnings_of(log)
+    assert_equal_to(load(predicting.directory), job, job.parent / "corpus.h5", with_loss=False)
+    compatibility(KIND, "layers of multi-token prediction behind the last", "read")
+
+
+def test_more_layers_than_predict_later_tokens_are_refused(
+    predicting: Form, compatibility: Compatibility
+) -> None:
+    predicting.tensors["model.layers.9.eh_proj.weight"] = torch.ones(4, 8)
+    predicting.save()
+    error = error_of(refuse(predicting_job(predicting), MODEL_ERROR))
+    assert "tensor model.layers.9.eh_proj.weight: not used by a model of type" in error
+    what = "more layers behind the last than `num_nextn_predict_layers`"
+    compatibility(KIND, what, "refused", error)
+
+
 # --- a head is needed for the loss alone ---------------------------------------------------------
 
 

@@ -26,6 +26,17 @@ json facts_of(const Rope& rope) {
           {"frequencies_beyond", rotary_frequencies(rope, beyond)}};
 }
 
+json facts_of(const RouterFacts& router) {
+  return {{"score", static_cast<int>(router.score)},
+          {"groups", router.groups},
+          {"chosen_groups", router.chosen_groups},
+          {"group_score", static_cast<int>(router.group_score)},
+          {"epsilon", router.epsilon},
+          {"least_sum", router.least_sum},
+          {"scale", router.scale},
+          {"float32", router.is_float32}};
+}
+
 json facts_of(const ExpertFacts& experts) {
   return {{"count", experts.count},
           {"chosen", experts.chosen},
@@ -34,6 +45,7 @@ json facts_of(const ExpertFacts& experts) {
           {"shared_width", experts.shared_width},
           {"clamp", experts.clamp},
           {"gate_alpha", experts.gate_alpha},
+          {"router", facts_of(experts.router)},
           {"layers", experts.layers}};
 }
 

@@ -25,6 +25,7 @@ PAIRS = {
     "mixtral": 8, "qwen2_moe": 8, "qwen3_moe": 12, "gemma": 12, "gemma2": 12, "gemma3_text": 12,
     "olmo2": 8, "cohere": 8, "stablelm": 2, "starcoder2": 8, "gpt_oss": 8,
     "modernbert": 8, "eurobert": 8,
+    "glm4_moe": 4, "dots1": 8, "minimax_m2": 8, "ernie4_5_moe": 8,
 }  # fmt: skip
 FAMILIES = (*PAIRS, "gpt2", "gpt_bigcode", "opt", "mpt", "bert", "roberta", "xlm-roberta", *VISION)
 

@@ -50,6 +50,7 @@ ACTIVATIONS = {
     "hidden_act": (
         "gpt_neox", "phi", "phi3", "llama", "mistral", "qwen2", "qwen3", "mixtral", "qwen2_moe",
         "qwen3_moe", "gemma", "olmo2", "cohere", "stablelm", "starcoder2",
+        "glm4_moe", "dots1", "minimax_m2", "ernie4_5_moe",
         "clip_vision_model", "vit", "vit_mae", "dinov2", "dinov2_with_registers",
         "siglip_vision_model", "bert", "roberta", "xlm-roberta", "eurobert",
     ),
@@ -58,7 +59,7 @@ ACTIVATIONS = {
 ROTARY = (
     "gpt_neox", "falcon", "phi", "phi3", "llama", "mistral", "qwen2", "qwen3", "mixtral",
     "qwen2_moe", "qwen3_moe", "gemma", "gemma2", "olmo2", "cohere", "stablelm", "starcoder2",
-    "gpt_oss",
+    "gpt_oss", "glm4_moe", "dots1", "minimax_m2", "ernie4_5_moe",
 )  # fmt: skip
 SWITCHES = [
     *(Switch(f, key, "mish") for key, families in ACTIVATIONS.items() for f in families),
@@ -76,6 +77,23 @@ SWITCHES = [
     Switch("bert", "is_decoder", True),
     Switch("roberta", "pad_token_id", 300),
     Switch("modernbert", "layer_types", ["attention"] * 4),
+    *(
+        Switch("glm4_moe", key, value)
+        for key, value in (
+            ("n_group", 4), ("topk_group", 2), ("num_experts_per_tok", 7), ("n_shared_experts", 0),
+            ("scoring_func", "softmax"), ("topk_method", "greedy"), ("moe_layer_freq", 2),
+        )
+    ),
+    *(
+        Switch("minimax_m2", key, value)
+        for key, value in (
+            ("scoring_func", "softmax"), ("use_routing_bias", False), ("use_qk_norm", False),
+            ("shared_intermediate_size", 64), ("qk_norm_type", "per_head"),
+            ("attn_type_list", [1, 0, 1]),
+        )
+    ),
+    Switch("qwen3_vl_moe", "text_config.norm_topk_prob", False),
+    Switch("dots1", "layer_types", ["chunked_attention"] * 4, "windows"),
     Switch("gemma3_text", "attn_logit_softcapping", 3.0),
     Switch("falcon", "num_ln_in_parallel_attn", 2),
     Switch("falcon", "parallel_attn", False, "new-two-norms"),

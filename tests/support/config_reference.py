@@ -24,7 +24,16 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from . import vision_models
 from .double_precision import InDouble, prepare_for_double
-from .random_models.weights import ENCODERS, auto_class, blocks_of, decoder_of, distribution, owned_parameters
+from .random_models.weights import (
+    ENCODERS,
+    SELECTION_BIAS,
+    auto_class,
+    blocks_of,
+    decoder_of,
+    distribution,
+    owned_parameters,
+    selection_biases,
+)
 
 SMALL = 3_000_000  # parameters: of larger modules the facts alone are compared
 IDS = np.array([3, 17, 29, 6, 41, 5, 23, 11, 37, 2, 19, 31] * 4)[:40]
@@ -138,6 +147,8 @@ class Reference:
                 if key not in cache:
                     cache[key] = self._make(owner, name, weight, key[0])
                 weight.copy_(cache[key])
+            for name, bias in selection_biases(self.module):
+                bias.copy_(self._noise(name, bias) * SELECTION_BIAS)
 
     def _make(self, owner: nn.Module, name: str, weight: nn.Parameter, path: str) -> torch.Tensor:
         if self.family in VISION:
@@ -146,8 +157,11 @@ class Reference:
             mean, deviation = distribution(self.module, owner, name, weight)
             if isinstance(owner, nn.Embedding) and owner is self.module.get_input_embeddings():
                 deviation = 0.05  # the epsilon of norms and scales of embeddings count
+        return mean + deviation * self._noise(path, weight)
+
+    def _noise(self, path: str, weight: torch.Tensor) -> torch.Tensor:
         generator = torch.Generator().manual_seed(zlib.crc32(path.encode()))
-        return mean + deviation * torch.randn(weight.shape, generator=generator)
+        return torch.randn(weight.shape, generator=generator)
 
     @property
     def encoder(self) -> nn.Module:
@@ -217,7 +231,7 @@ class Reference:
         embedding = None if is_vision else module.get_input_embeddings().weight  # maybe a head's too
         return sum(
             weight.numel()
-            for name, weight in module.named_parameters()
+            for name, weight in (*module.named_parameters(), *selection_biases(module))
             if weight is embedding or not self._silent & set(name.split("."))
         )
 

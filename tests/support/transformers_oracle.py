@@ -21,6 +21,7 @@ from transformers import AutoConfig
 from .bounds import Losses
 from .double_precision import in_precision_of, kept, prepare_for_double
 from .random_models.weights import auto_class, blocks_of, decoder_of
+from .routers import Groups, chosen_by, margin_of
 
 TIE = 10.0  # times the rounding of the router's logits: it may choose either expert
 
@@ -31,16 +32,14 @@ class Routing:
 
     layer: int  # of the block, from 0
     chosen: np.ndarray  # int64 [T, k]
-    logits: np.ndarray  # [T, experts]
+    logits: np.ndarray  # [T, experts]: what they are chosen by, scores and a bias in some families
+    groups: Groups = Groups()
 
     @property
     def margin(self) -> np.ndarray:
-        """[T]: between the least logit chosen and the largest left out."""
-        chosen = self.chosen.shape[1]
-        ordered = -np.sort(-self.logits, axis=1)
-        if chosen == ordered.shape[1]:
-            return np.full(len(ordered), np.inf)
-        return ordered[:, chosen - 1] - ordered[:, chosen]
+        """[T]: between the least logit chosen and the largest left out, of experts and groups."""
+        of_groups, logits = self.groups.limit(self.logits)
+        return np.minimum(of_groups, margin_of(logits, self.chosen.shape[1]))
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ class Oracle:
         for layer, block in enumerate(self.blocks):
             block.register_forward_hook(self._keep_output)
             for part in block.modules():
-                if type(part).__name__.endswith("TopKRouter"):
+                if type(part).__name__.lower().endswith("topkrouter"):
                     part.register_forward_hook(self._keeper_of_routing(layer))
 
     def _keep_input(self, _module: torch.nn.Module, inputs: tuple, named: dict) -> None:
@@ -134,9 +133,10 @@ class Oracle:
         self._layers.append(kept(hidden[0]))
 
     def _keeper_of_routing(self, layer: int):
-        def keep(_module: torch.nn.Module, _inputs: object, output: tuple) -> None:
+        def keep(router: torch.nn.Module, inputs: tuple, output: tuple) -> None:
             logits, _, chosen = output
-            self._routings.append(Routing(layer, chosen.numpy(), kept(logits).numpy()))
+            by = kept(chosen_by(router, inputs, kept(logits))).numpy()
+            self._routings.append(Routing(layer, chosen.numpy(), by, Groups.of(router)))
 
         return keep
 

@@ -20,12 +20,13 @@ import numpy as np
 
 from . import memory
 from .program import ProgramFailed
+from .routers import is_router, margins
 
 if TYPE_CHECKING:
     import torch
 
 BAD_MODEL = 4
-NEAR_TIE = 1e-5  # of a router's logits: rounding may choose either expert
+NEAR_TIE = 1e-5  # of what a router chooses by: rounding may choose either expert
 DOUBLE_PARAMETERS = 1_000_000_000  # of larger models the own error is not measured
 BLOCK_LISTS = ("layers", "h", "blocks", "layer")
 # Keys of config.json for what transformers' GPT-2 does not have (data/README.md).
@@ -66,7 +67,7 @@ class Reference:
             if type(part).__name__.endswith("RotaryEmbedding")
         }
         self._layers: list[torch.Tensor] = []
-        self._routings: list[tuple[int, torch.Tensor, int]] = []
+        self._margins: list[tuple[int, np.ndarray]] = []
         self._hook()
 
     def _check_loaded(self, directory: Path, information: dict[str, Any]) -> bool:
@@ -94,7 +95,7 @@ class Reference:
         for layer, block in enumerate(self._blocks):
             block.register_forward_hook(self._keep_output)
             for part in block.modules():
-                if type(part).__name__.endswith("TopKRouter"):
+                if is_router(part):
                     part.register_forward_hook(self._keeper_of_routing(layer))
 
     def _keep_input(self, _module: object, inputs: tuple, named: dict) -> None:
@@ -104,8 +105,9 @@ class Reference:
         self._layers.append((output[0] if isinstance(output, tuple) else output)[0].clone())
 
     def _keeper_of_routing(self, layer: int) -> Any:
-        def keep(_module: object, _inputs: object, output: tuple) -> None:
-            self._routings.append((layer, output[0].float(), output[2].shape[-1]))
+        def keep(router: torch.nn.Module, inputs: tuple, output: tuple) -> None:
+            margin = margins(router, inputs, output[0].float(), output[2].shape[-1])
+            self._margins.append((layer, margin))
 
         return keep
 
@@ -113,7 +115,7 @@ class Reference:
         """A window's ids [T], or an image's pixels [3, height, width]."""
         import torch
 
-        self._layers, self._routings = [], []
+        self._layers, self._margins = [], []
         # Dynamic and longrope positions keep state from call to call.
         for name, part in self._rotary.items():
             self.module.set_submodule(name, copy.deepcopy(part).to(self._dtype()))
@@ -161,11 +163,8 @@ class Reference:
         """Tokens whose experts are told apart: a near tie changes its token in the layer's output,
         and by attention all later ones in the layers above."""
         sure = np.ones(shape, bool)
-        for layer, logits, chosen in self._routings:
-            ordered = -np.sort(-logits.numpy(), axis=-1)
-            if chosen == ordered.shape[-1]:
-                continue
-            ties = np.flatnonzero(ordered[:, chosen - 1] - ordered[:, chosen] < NEAR_TIE)
+        for layer, margin in self._margins:
+            ties = np.flatnonzero(margin < NEAR_TIE)
             sure[layer + 1 :, ties] = False
             if len(ties):
                 sure[layer + 2 :, ties[0] :] = False

@@ -51,7 +51,7 @@ void read_qwen_experts(const Config& config, Architecture& facts) {
   facts.experts = {config.positive("num_experts", kMostCount),
                    config.positive("num_experts_per_tok", kMostCount),
                    config.positive("moe_intermediate_size")};
-  facts.experts.renormalises = config.flag("norm_topk_prob");
+  facts.experts.renormalises = config.flag_or("norm_topk_prob", true);
   const int64_t step = config.positive("decoder_sparse_step");
   for (int64_t layer = 0; layer < facts.layers; ++layer) {
     facts.experts.layers.push_back((layer + 1) % step == 0);

@@ -1,5 +1,5 @@
-// The language models of Qwen2-VL, Qwen2.5-VL and Qwen3-VL: Qwen2 and Qwen3 with positions along
-// three axes, which are one where there is only text.
+// The language models of Qwen2-VL, Qwen2.5-VL and Qwen3-VL: Qwen2, Qwen3 and Qwen3-MoE with
+// positions along three axes, which are one where there is only text.
 #include "checkpoint/decoder_facts.h"
 #include "checkpoint/family.h"
 
@@ -44,6 +44,27 @@ const ConfigKeys kQwen3VlKeys = {{{"vocab_size", "int", 151936},
                                   {"attention_dropout", "float|int", 0.0},
                                   {"pad_token_id", "int|None", nullptr}}};
 
+ConfigKeys qwen3_vl_moe_keys() {
+  auto keys = kQwen3VlKeys.but({{"hidden_size", "int", 2048},
+                                {"intermediate_size", "int", 5632},
+                                {"num_hidden_layers", "int", 24},
+                                {"num_attention_heads", "int", 16},
+                                {"num_key_value_heads", "int", 16},
+                                {"head_dim", "int|None", nullptr},
+                                {"tie_word_embeddings", "bool", true},
+                                {"decoder_sparse_step", "int", 1},
+                                {"moe_intermediate_size", "int", 1408},
+                                {"num_experts_per_tok", "int", 4},
+                                {"num_experts", "int", 60},
+                                {"output_router_logits", "bool", false},
+                                {"router_aux_loss_coef", "float", 0.001},
+                                {"mlp_only_layers", "list[int]|None", nullptr},
+                                {"bos_token_id", "int|None", nullptr},
+                                {"eos_token_id", "int|list[int]|None", nullptr}});
+  keys.aliases = {{"num_local_experts", "num_experts"}};
+  return keys;
+}
+
 RopeKeys rope_keys(double theta) {
   RopeKeys keys;
   keys.theta = theta;
@@ -66,6 +87,27 @@ Architecture read_qwen3_vl(const Config& config) {
   return facts;
 }
 
+Architecture read_qwen3_vl_moe(const Config& config) {
+  Architecture facts = read_qwen3_vl(config);
+  config.only("norm_topk_prob", true);  // published, and not read by transformers
+  read_qwen_experts(config, facts);
+  return facts;
+}
+
+std::vector<TensorRow> qwen3_vl_moe_rows(const Architecture& a) {
+  const std::string layer = "model.layers.{}.", mlp = layer + "mlp.";
+  TensorRows rows(a);
+  rows.embedding("model.embed_tokens").norm(layer + "input_layernorm", Weight::kAttentionNorm);
+  add_llama_attention(a, rows);
+  rows.norm(layer + "post_attention_layernorm", Weight::kMlpNorm)
+      .gate_up_down(mlp)
+      .router(mlp + "gate", false)
+      .stacked_experts(mlp + "experts.gate_up_proj", mlp + "experts.down_proj")
+      .norm("model.norm", Weight::kFinalNorm)
+      .head("lm_head");
+  return rows.list();
+}
+
 Family part(const char* type, Architecture (*read)(const Config&), const ConfigKeys& keys) {
   return {type, read, llama_rows, {}, "model.", "", keys};
 }
@@ -75,5 +117,11 @@ Family part(const char* type, Architecture (*read)(const Config&), const ConfigK
 Family qwen2_vl_text_family() { return part("qwen2_vl_text", read_qwen2_vl, kQwen2VlKeys); }
 Family qwen2_5_vl_text_family() { return part("qwen2_5_vl_text", read_qwen2_vl, kQwen2VlKeys); }
 Family qwen3_vl_text_family() { return part("qwen3_vl_text", read_qwen3_vl, kQwen3VlKeys); }
+
+Family qwen3_vl_moe_text_family() {
+  auto family = part("qwen3_vl_moe_text", read_qwen3_vl_moe, qwen3_vl_moe_keys());
+  family.rows = qwen3_vl_moe_rows;
+  return family;
+}
 
 }  // namespace actsweep

@@ -21,10 +21,11 @@ from .model import (
 from .parallel_blocks import PARALLEL_BLOCKS
 from .post_norms import POST_NORMS
 from .routed_experts import ROUTED_EXPERTS
+from .sigmoid_routers import SIGMOID_ROUTERS
 from .weights import blocks_of, decoder_of, make_random, save
 from .wrapped import WRAPPED
 
-MODELS = (*LLAMA_LIKE, *GPT_LIKE, *PARALLEL_BLOCKS, *POST_NORMS, *ROUTED_EXPERTS, *WRAPPED)
+MODELS = (*LLAMA_LIKE, *GPT_LIKE, *PARALLEL_BLOCKS, *POST_NORMS, *ROUTED_EXPERTS, *SIGMOID_ROUTERS, *WRAPPED)
 
 __all__ = [
     "BOUND_ID",

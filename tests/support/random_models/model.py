@@ -29,6 +29,8 @@ class RandomModel:
     is_old: bool = False  # config.json as transformers wrote it before version 5
     seed: int = 0
     is_flat: bool = False  # the language model's keys of config.json stand in no section
+    is_stacked: bool = False  # experts in one tensor, as transformers 5 keeps them
+    is_exchanged: bool = False  # experts' tensors with their last two axes exchanged
     names: Mapping[str, str] = field(default_factory=dict, hash=False)  # other beginnings of tensors' names
 
     @property

@@ -7,6 +7,7 @@ class of the module that owns it.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -35,17 +36,20 @@ from .model import (
 )
 
 DOWN_PROJECTIONS = (
-    "mlp.experts.down_proj", "mlp.shared_expert.down_proj", "mlp.down_proj", "mlp.c_proj",
+    "mlp.experts.down_proj", "mlp.shared_expert.down_proj", "mlp.shared_experts.down_proj",
+    "mlp.down_proj", "mlp.c_proj",
     "mlp.fc2", "fc2", "mlp.dense_4h_to_h", "ffn.down_proj", "mlp.Wo",
 )  # fmt: skip
 
 
 ENCODERS = ("bert", "roberta", "xlm-roberta", "modernbert", "eurobert")
+CORRECTION, SELECTION_BIAS = "e_score_correction_bias", 0.1
 
 
 def make_random(model: RandomModel) -> PreTrainedModel:
     """The module with its random weights, float32, before they are rounded for storage."""
-    config = AutoConfig.for_model(model.family, **model.config)
+    # transformers completes rotary parameters in place.
+    config = AutoConfig.for_model(model.family, **copy.deepcopy(dict(model.config)))
     module = auto_class(config).from_config(config)
     generator = torch.Generator().manual_seed(model.seed)
     with torch.no_grad():
@@ -53,6 +57,8 @@ def make_random(model: RandomModel) -> PreTrainedModel:
             mean, deviation = distribution(module, owner, name, weight)
             noise = torch.randn(weight.shape, generator=generator) * deviation
             weight.copy_(mean + noise if mean else noise)
+        for _, buffer in selection_biases(module):
+            buffer.copy_(torch.randn(buffer.shape, generator=generator) * SELECTION_BIAS)
         set_embeddings(module)
         set_outlier(module)
         if module.config.tie_word_embeddings and model.family not in ENCODERS:
@@ -79,11 +85,18 @@ def owned_parameters(module: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Par
                 yield owner, name, weight
 
 
+def selection_biases(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
+    """What routers add to the scores that they choose experts by; in most families a buffer."""
+    return [(name, buffer) for name, buffer in module.named_buffers() if name.endswith(CORRECTION)]
+
+
 def distribution(
     module: PreTrainedModel, owner: nn.Module, name: str, weight: nn.Parameter
 ) -> tuple[float, float]:
     """Mean and standard deviation of a parameter."""
     kind = type(owner).__name__
+    if name == CORRECTION:
+        return 0.0, SELECTION_BIAS
     if name.endswith("bias"):
         return 0.0, 0.5
     if name == "sinks":
@@ -198,10 +211,18 @@ def assert_nontrivial(module: nn.Module) -> None:
 
 def save(module: PreTrainedModel, model: RandomModel, directory: Path) -> Path:
     """Stores a module as the checkpoint of `model`; proves that it is sharded as asked."""
-    module.to(DTYPES[model.dtype]).save_pretrained(directory, max_shard_size=model.shard)
+    biases = [(name, bias.clone()) for name, bias in selection_biases(module)]
+    module.to(DTYPES[model.dtype])
+    for name, bias in biases:  # float32 in every publication
+        module.get_submodule(name.rpartition(".")[0]).register_buffer(CORRECTION, bias)
+    module.save_pretrained(
+        directory, max_shard_size=model.shard, save_original_format=not model.is_stacked
+    )
     is_sharded = (directory / "model.safetensors.index.json").exists()
     assert is_sharded == (model.shard != "50GB"), sorted(directory.iterdir())
     rename_tensors(directory, model.names)
+    if model.is_exchanged:
+        exchange_axes(directory)
     if model.is_flat:
         write_flat_config(directory / "config.json")
     if model.is_old:
@@ -226,6 +247,15 @@ def rename_tensors(directory: Path, names: Mapping[str, str]) -> None:
         content = json.loads(index.read_text())
         content["weight_map"] = {renamed(name): file for name, file in content["weight_map"].items()}
         index.write_text(json.dumps(content))
+
+
+def exchange_axes(directory: Path) -> None:
+    """As Qwen3-VL-MoE was published: [experts, in, out]."""
+    for path in directory.glob("*.safetensors"):
+        tensors = load_file(path)
+        for name, tensor in tensors.items():
+            tensors[name] = tensor.mT.contiguous() if ".experts." in name else tensor
+        save_file(tensors, path, {"format": "pt"})
 
 
 def write_flat_config(path: Path) -> None:

@@ -162,4 +162,25 @@ WRAPPED = (
         qwen(QWEN3_VL, 84, (7, 7), [2, 2, 2], head_dim=12),
         dtype="bfloat16",
     ),
+    RandomModel(
+        "qwen3_vl_moe-5over1-head24-2of6-tied",
+        "qwen3_vl_moe",
+        qwen(QWEN3_VL, 80, (5, 1), [4, 4, 4], head_dim=24, num_experts=6, num_experts_per_tok=2,
+             moe_intermediate_size=44) | TIED,
+        is_exchanged=True,
+    ),
+    RandomModel(
+        "qwen3_vl_moe-6over3-head20-3of5-middle-dense-sharded",
+        "qwen3_vl_moe",
+        qwen(QWEN3_VL, 84, (6, 3), [4, 3, 3], head_dim=20, num_experts=5, num_experts_per_tok=3,
+             moe_intermediate_size=37, mlp_only_layers=[1], attention_bias=True),
+        shard="100KB",
+    ),
+    RandomModel(
+        "qwen3_vl_moe-7over7-head12-4of9-bfloat16",
+        "qwen3_vl_moe",
+        qwen(QWEN3_VL, 84, (7, 7), [2, 2, 2], head_dim=12, num_experts=9, num_experts_per_tok=4,
+             moe_intermediate_size=28),
+        dtype="bfloat16",
+    ),
 )  # fmt: skip

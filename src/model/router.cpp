@@ -1,0 +1,49 @@
+#include "model/router.h"
+
+#include <ATen/ATen.h>
+
+#include <limits>
+
+#include "kernels/product.h"
+
+namespace actsweep {
+namespace {
+
+/// [n, E] float32.
+at::Tensor scores_of(const Architecture& a, const StageWeights& weights, const at::Tensor& rows) {
+  const auto& facts = a.experts.router;
+  const auto dtype = facts.is_float32 ? at::kFloat : rows.scalar_type();
+  auto logits = at::empty({rows.size(0), a.experts.count}, rows.options().dtype(dtype));
+  project(rows.to(dtype), weights[Weight::kRouter].to(dtype), weights[Weight::kRouterBias], logits);
+  const auto wide = logits.to(at::kFloat);
+  return facts.score == RouterScore::kSigmoid ? at::sigmoid(wide) : at::softmax(wide, 1);
+}
+
+/// choice [n, E], with -inf for the experts of groups that a row does not choose.
+at::Tensor of_chosen_groups(const RouterFacts& facts, const at::Tensor& choice) {
+  const auto grouped = choice.unflatten(1, {facts.groups, -1});
+  const auto score = facts.group_score == GroupScore::kBest
+                         ? grouped.amax(2)
+                         : std::get<0>(at::topk(grouped, 2, 2)).sum(2);
+  const auto chosen = std::get<1>(at::topk(score, facts.chosen_groups, 1));
+  const auto is_left_out = at::ones_like(score, at::kBool).scatter_(1, chosen, 0).unsqueeze(2);
+  return grouped.masked_fill(is_left_out, -std::numeric_limits<float>::infinity()).flatten(1);
+}
+
+}  // namespace
+
+Routing route(const Architecture& a, const StageWeights& weights, const at::Tensor& rows) {
+  const auto& facts = a.experts.router;
+  const auto scores = scores_of(a, weights, rows);
+  auto choice = scores;
+  if (weights.has(Weight::kRouterCorrection)) choice = choice + weights[Weight::kRouterCorrection];
+  if (facts.chosen_groups < facts.groups) choice = of_chosen_groups(facts, choice);
+  const auto expert = std::get<1>(at::topk(choice, a.experts.chosen, 1));
+  auto weight = scores.gather(1, expert);
+  if (a.experts.renormalises) {
+    weight = weight / (weight.sum(1, /*keepdim=*/true) + facts.epsilon).clamp_min(facts.least_sum);
+  }
+  return {expert, facts.scale == 1 ? weight : weight * facts.scale};
+}
+
+}  // namespace actsweep
