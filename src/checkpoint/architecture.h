@@ -104,6 +104,15 @@ struct ExpertFacts {
   std::vector<bool> layers = {};  // [L] whether a layer has them; dense where not
 };
 
+/// Queries, keys and values by way of narrow latents (arXiv 2405.04434).
+struct LatentFacts {
+  int64_t key_value = 0;  // channels of the latent of keys and values; 0: the model has none
+  int64_t query = 0;      // of the latent of queries; 0: queries are projected at once
+  int64_t rotated = 0;    // channels of a head that are rotated, its last; the key's are all heads'
+  bool has_bias = false;  // of the products that make latents
+  double epsilon = 1e-6;  // of their norms
+};
+
 /// How a Vision Transformer makes tokens of an image.
 struct ImageFacts {
   int64_t patch = 0;  // height and width of a patch in pixels; 0: the model reads text
@@ -123,6 +132,8 @@ struct Architecture {
   int64_t heads = 0;
   int64_t kv_heads = 0;
   int64_t head_width = 0;
+  int64_t value_width = 0;  // of a head; 0: as wide as queries and keys
+  LatentFacts latent;
   int64_t ffn_width = 0;
   int64_t vocabulary = 0;
   int64_t max_positions = 0;    // what the model was trained on; 0 where unknown
@@ -179,6 +190,8 @@ struct Architecture {
     const int64_t shared = experts.count > 0 ? experts.shared_width : 0;
     return has_dense ? std::max(ffn_width, shared) : shared;
   }
+  int64_t value_channels() const { return value_width > 0 ? value_width : head_width; }
+  int64_t widest_head() const { return std::max(head_width, value_width); }
   MixerKind mixer(int64_t layer) const {
     return mixer_of_layer.empty() ? MixerKind::kAttention : mixer_of_layer[layer];
   }

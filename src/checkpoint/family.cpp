@@ -38,6 +38,9 @@ const std::vector<Family>& families() {
                                            dots1_family(),
                                            minimax_m2_family(),
                                            ernie4_5_moe_family(),
+                                           deepseek_v2_family(),
+                                           deepseek_v3_family(),
+                                           glm4_moe_lite_family(),
                                            clip_vision_model_family(),
                                            clip_family(),
                                            vit_mae_family(),
@@ -55,10 +58,24 @@ const std::vector<Family>& text_families() {
   return list;
 }
 
+namespace {
+
+/// Types that are published with code of their own and are others by their mathematics.
+struct OtherName {
+  const char* model_type;
+  const char* family;
+};
+constexpr OtherName kOtherNames[] = {{"kimi_k2", "deepseek_v3"}};
+
+}  // namespace
+
 std::string families_markdown() {
   std::string table = "| `model_type` | what it brings |\n|---|---|\n";
   for (const auto& family : families()) {
     table += fmt::format("| `{}` | {} |\n", family.model_type, family.brings);
+  }
+  for (const auto& other : kOtherNames) {
+    table += fmt::format("| `{}` | `{}` under another name |\n", other.model_type, other.family);
   }
   for (const auto& wrapper : wrappers()) {
     table += fmt::format(
@@ -93,7 +110,10 @@ void refuse_other_masks(const Config& config) {
 }  // namespace
 
 const Family& family_of(const Config& config) {
-  const auto type = config.text("model_type");
+  auto type = config.text("model_type");
+  for (const auto& other : kOtherNames) {
+    if (type == other.model_type) type = other.family;
+  }
   std::string known;
   for (const auto& family : families()) {
     if (type == family.model_type) return family;

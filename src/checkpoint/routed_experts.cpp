@@ -19,7 +19,7 @@ void read_routed_experts(const Config& config, Architecture& facts) {
   if (facts.experts.shared_width > kMostSize) {
     config.refuse("n_shared_experts", "at most 2147483647 neurons of shared experts");
   }
-  check_experts(config, facts, R"("n_routed_experts")");
+  check_experts(config, facts, R"("n_routed_experts" or "num_local_experts")");
 }
 
 void read_first_dense_layers(const Config& config, Architecture& facts) {
@@ -38,8 +38,8 @@ void read_expert_groups(const Config& config, Architecture& facts) {
   const int64_t count = facts.experts.count, size = count / router.groups;
   const int64_t least = router.group_score == GroupScore::kBestTwo ? 2 : 1;
   if (count % router.groups != 0 || size < least) {
-    config.refuse("n_group", fmt::format("a divisor of the {} experts (\"n_routed_experts\") that "
-                                         "leaves groups of at least {}",
+    config.refuse("n_group", fmt::format("a divisor of the {} experts (\"n_routed_experts\" or "
+                                         "\"num_local_experts\") that leaves groups of at least {}",
                                          count, least));
   }
   if (router.chosen_groups > router.groups) {
@@ -52,24 +52,19 @@ void read_expert_groups(const Config& config, Architecture& facts) {
   }
 }
 
-namespace {
-
-/// With a larger factor the streams would overflow float32 after a few layers.
-void read_factor(const Config& config, RouterFacts& router) {
-  constexpr double kMost = 1000;
+void read_router_factor(const Config& config, Architecture& facts) {
+  constexpr double kMost = 1000;  // with a larger factor the streams would overflow float32
   const char* key = "routed_scaling_factor";
-  router.scale = config.number(key);
-  if (std::abs(router.scale) > kMost) config.refuse(key, "a factor of at most 1000");
+  facts.experts.router.scale = config.number(key);
+  if (std::abs(facts.experts.router.scale) > kMost) config.refuse(key, "a factor of at most 1000");
 }
-
-}  // namespace
 
 void read_sigmoid_router(const Config& config, Architecture& facts) {
   auto& router = facts.experts.router;
   router.score = RouterScore::kSigmoid;
   router.is_float32 = true;
   router.epsilon = 1e-20;
-  read_factor(config, router);
+  read_router_factor(config, facts);
   facts.experts.renormalises = config.flag("norm_topk_prob");
   read_expert_groups(config, facts);
   check_published_router(config);
@@ -89,11 +84,13 @@ void check_published_router(const Config& config) {
   config.only("moe_layer_freq", 1);
 }
 
-void add_routed_mlp(const std::string& prefix, const Architecture& a, TensorRows& rows) {
-  rows.gate_up_down(prefix)
-      .router(prefix + "gate", false)
-      .router_correction(prefix + "gate.e_score_correction_bias", {a.experts.count})
-      .experts(prefix + "experts.{e}.", "gate_proj", "up_proj", "down_proj")
+void add_routed_mlp(const std::string& prefix, const Architecture& a, TensorRows& rows,
+                    bool has_correction) {
+  rows.gate_up_down(prefix).router(prefix + "gate", false);
+  if (has_correction) {
+    rows.router_correction(prefix + "gate.e_score_correction_bias", {a.experts.count});
+  }
+  rows.experts(prefix + "experts.{e}.", "gate_proj", "up_proj", "down_proj")
       .shared_expert(prefix + "shared_experts.");
 }
 

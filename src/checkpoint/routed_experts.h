@@ -24,6 +24,9 @@ void read_expert_groups(const Config& config, Architecture& facts);
 /// The router itself: sigmoid, `norm_topk_prob`, `routed_scaling_factor`, groups.
 void read_sigmoid_router(const Config& config, Architecture& facts);
 
+/// The factor on the weights, `routed_scaling_factor`.
+void read_router_factor(const Config& config, Architecture& facts);
+
 /// Layers behind the last for the tokens after the next: `num_nextn_predict_layers`, or under
 /// transformers' name `num_mtp_layers`.
 void read_prediction_layers(const Config& config, Architecture& facts);
@@ -33,8 +36,9 @@ void read_prediction_layers(const Config& config, Architecture& facts);
 void check_published_router(const Config& config);
 
 /// The MLP of a layer under `prefix` ("model.layers.{}.mlp."): dense, or a router with a selection
-/// bias, experts and shared experts.
-void add_routed_mlp(const std::string& prefix, const Architecture& architecture, TensorRows& rows);
+/// bias where it has one, experts and shared experts.
+void add_routed_mlp(const std::string& prefix, const Architecture& architecture, TensorRows& rows,
+                    bool has_correction = true);
 
 /// Llama's attention and norms around it.
 std::vector<TensorRow> routed_llama_rows(const Architecture& architecture);

@@ -140,8 +140,8 @@ TensorRows& TensorRows::extra_key_value(const std::string& key, const std::strin
 
 TensorRows& TensorRows::attention_output(const std::string& name) {
   product(name, Weight::kAttentionOutput, 0, Cut::kQueryHeads, 1,
-          {a_.channels, a_.heads * a_.head_width})
-      .unit = a_.head_width;
+          {a_.channels, a_.heads * a_.value_channels()})
+      .unit = a_.value_channels();
   if (a_.has_output_bias) {
     vector(name + ".bias", Weight::kAttentionOutputBias, 0, Cut::kNone, a_.channels);
   }

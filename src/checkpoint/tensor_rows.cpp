@@ -8,6 +8,8 @@ bool stays_float32(Weight weight) {
   switch (weight) {
     case Weight::kAttentionNorm:
     case Weight::kAttentionNormBias:
+    case Weight::kQueryLatentNorm:
+    case Weight::kKeyValueLatentNorm:
     case Weight::kQueryNorm:
     case Weight::kQueryNormBias:
     case Weight::kKeyNorm:

@@ -22,7 +22,15 @@ enum class Weight {
   kAttentionNormBias,
   kQkv,        // [(Hq + 2 Hkv) D, C]: part 0 query, 1 key, 2 value
   kQkvBias,    // [(Hq + 2 Hkv) D]
-  kQueryNorm,  // [D], [Hq, D] or [Hq D]
+  kQueryDown,  // [query latent, C], whole on every rank; so are its bias and norm
+  kQueryDownBias,
+  kQueryLatentNorm,
+  kLatentQuery,   // [Hq D, query latent or C]
+  kKeyValueDown,  // [key/value latent + rotated channels, C], whole on every rank; so are its
+  kKeyValueDownBias,
+  kKeyValueLatentNorm,  // [key/value latent]
+  kLatentKeyValue,      // [Hkv (D - rotated + value width), key/value latent]: by head key, value
+  kQueryNorm,           // [D], [Hq, D] or [Hq D]
   kQueryNormBias,
   kKeyNorm,
   kKeyNormBias,
@@ -160,6 +168,10 @@ class TensorRows {
   TensorRows& norm_behind_first(const std::string& name, Weight weight);
   TensorRows& query_key_value(const std::string& prefix, const std::string& query,
                               const std::string& key, const std::string& value);
+  /// q_proj, or q_a_proj, its norm and q_b_proj.
+  TensorRows& latent_query(const std::string& prefix);
+  /// kv_a_proj_with_mqa, its norm and kv_b_proj.
+  TensorRows& latent_key_value(const std::string& prefix);
   TensorRows& fused_query_key_value(const std::string& name, FusedOrder order);
   /// Norms of queries and keys with one weight for all heads (`per_head` false) or one for each.
   TensorRows& query_key_norms(const std::string& query, const std::string& key, bool per_head,

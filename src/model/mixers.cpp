@@ -1,8 +1,18 @@
 #include "model/mixers.h"
 
 #include "model/attention_heads.h"
+#include "model/latent_heads.h"
 
 namespace actsweep {
+namespace {
+
+std::unique_ptr<Mixer> make_attention(const Architecture& a, const ModelShare& share,
+                                      const Group& group, int64_t positions, at::Device device) {
+  if (a.latent.key_value > 0) return std::make_unique<LatentHeads>(a, share, positions, device);
+  return std::make_unique<AttentionHeads>(a, share, group, positions, device);
+}
+
+}  // namespace
 
 Mixers::Mixers(const Architecture& architecture, const ModelShare& share, const Group& group,
                int64_t positions, at::Device device)
@@ -14,8 +24,7 @@ Mixers::Mixers(const Architecture& architecture, const ModelShare& share, const 
   };
   const auto place = [&](MixerKind kind) -> auto& { return by_kind_[static_cast<int>(kind)]; };
   if (has(MixerKind::kAttention)) {
-    place(MixerKind::kAttention) =
-        std::make_unique<AttentionHeads>(architecture, share, group, positions, device);
+    place(MixerKind::kAttention) = make_attention(architecture, share, group, positions, device);
   }
 }
 

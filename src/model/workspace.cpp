@@ -7,12 +7,27 @@
 namespace actsweep {
 
 WorkspaceWidths workspace_widths(const Architecture& a, const ModelShare& share) {
-  const int64_t query = share.query_heads.size() * a.head_width;
-  const int64_t key = share.key_heads.size() * a.head_width;
+  const int64_t query = share.query_heads.size() * a.widest_head();
+  const int64_t key = share.key_heads.size() * a.widest_head();
   const int64_t hidden = std::max(share.ffn.size(), share.shared_ffn.size());
   return {std::max(query + 2 * key, a.is_gated ? 2 * hidden : 0), query, hidden,
           a.is_parallel ? query + hidden : std::max(query, hidden)};
 }
+
+namespace {
+
+/// Elements of a row beside the buffers: latents, and heads in their own widths before they are
+/// placed.
+int64_t latent_width(const Architecture& a, const ModelShare& share) {
+  const auto& latent = a.latent;
+  if (latent.key_value == 0) return 0;
+  const int64_t keys = share.key_heads.size();
+  const int64_t queries = latent.query + share.query_heads.size() * a.head_width;
+  const int64_t made = keys * (a.head_width - latent.rotated + a.value_width);
+  return std::max(queries, 2 * latent.key_value + latent.rotated + made);
+}
+
+}  // namespace
 
 int64_t workspace_bytes(const Architecture& a, const ModelShare& share,
                         const WorkspaceShape& shape) {
@@ -21,6 +36,7 @@ int64_t workspace_bytes(const Architecture& a, const ModelShare& share,
   int64_t bytes = shape.gathered_rows() * (a.channels + widths.wide + widths.middle) * element;
   // On a GPU attention returns its output in a tensor of its own before it is placed.
   bytes += shape.gathered_rows() * widths.heads * element;
+  bytes += shape.gathered_rows() * latent_width(a, share) * element;
   if (shape.members > 1) {
     bytes += shape.owned_rows * a.channels * (element + 4);  // normed, sum
     bytes += shape.gathered_rows() * a.channels * element;   // pieces of the reduce-scatter

@@ -142,7 +142,7 @@ double layer_operations(const SweepFacts& facts, int64_t layer) {
 double mixer_operations(const Architecture& a, int64_t layer, double length) {
   const auto window = static_cast<double>(a.window[layer]);
   const double seen = window > 0 ? std::min(window, length / 2) : length / 2;
-  return 4 * seen * static_cast<double>(a.heads * a.head_width);
+  return 2 * seen * static_cast<double>(a.heads * (a.head_width + a.value_channels()));
 }
 
 }  // namespace

@@ -388,6 +388,24 @@ def test_more_layers_than_predict_later_tokens_are_refused(
     compatibility(KIND, what, "refused", error)
 
 
+def test_kimi_k2_is_deepseek_v3_under_another_name(
+    tmp_path: Path, compatibility: Compatibility
+) -> None:
+    """transformers has no class of its own for it."""
+    random_model = FIRST_OF_FAMILY["deepseek_v3"]
+    save_random(make_random(random_model), random_model, tmp_path / "model")
+    form = Form(tmp_path / "model", {})
+    corpus = make_corpus(tmp_path / "corpus.h5", 64, vocabulary=random_model.vocabulary)
+    job = write_job(
+        tmp_path / "job.toml", make_job(form.directory, corpus, tmp_path / "sweep.h5")
+    )
+    form.configure(model_type="kimi_k2")
+    run_well(job, 2)
+    form.configure(model_type="deepseek_v3")
+    assert_equal_to(load(form.directory), job, corpus)
+    compatibility(KIND, "`kimi_k2`, which is `deepseek_v3` under another name", "read")
+
+
 # --- a head is needed for the loss alone ---------------------------------------------------------
 
 

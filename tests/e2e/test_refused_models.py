@@ -14,8 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import make_corpus, make_job, refuse, run_well, write_job
+from running import make_corpus, make_job, refuse, run_well, said, write_job
 
+from support.compatibility import Compatibility
+from support.random_models import MODELS, make_random, save
+
+JOB_ERROR = 2
 MODEL_ERROR = 4
 WEIGHTS = "model.safetensors"
 KEYS = "model.layers.1.self_attn.k_proj.weight"  # [16, 48]
@@ -262,3 +266,25 @@ def test_undamaged_copy_is_no_error(broken: Path, job: Path) -> None:
     write_index(broken, {})
     Weights(broken / ONLY_SHARD).write()
     run_well(job, 2)
+
+
+OF_LATENT_HEADS = (
+    'statistics.sites=["query"]', 'statistics.sites=["key"]', 'statistics.sites=["value"]',
+    'statistics.sites=["attention_heads"]', 'capture.sites=["value"]', "capture.attention=true",
+    'statistics.attention=["position:0"]', "statistics.query_key=true",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("key", OF_LATENT_HEADS)
+def test_heads_of_latent_attention_are_not_measured(
+    key: str, tmp_path: Path, compatibility: Compatibility
+) -> None:
+    model = next(model for model in MODELS if model.family == "deepseek_v3")
+    directory = save(make_random(model), model, tmp_path / "model")
+    corpus = make_corpus(tmp_path / "corpus.h5", 64, vocabulary=model.vocabulary)
+    job = write_job(tmp_path / "job.toml", make_job(directory, corpus, tmp_path / "sweep.h5"))
+    error = said(refuse(job, JOB_ERROR, ranks=1, sets=["parallel.tensor=1", key]))
+    section, _, name = key.partition("=")[0].partition(".")
+    assert error.startswith(f"[{section}] {name}: "), error
+    assert "deepseek_v3 has latent attention, whose heads are not measured" in error
+    compatibility("Checkpoints", f"latent attention, and `{key}`", "refused", error)

@@ -26,6 +26,7 @@ PAIRS = {
     "olmo2": 8, "cohere": 8, "stablelm": 2, "starcoder2": 8, "gpt_oss": 8,
     "modernbert": 8, "eurobert": 8,
     "glm4_moe": 4, "dots1": 8, "minimax_m2": 8, "ernie4_5_moe": 8,
+    "deepseek_v2": 4, "deepseek_v3": 4, "glm4_moe_lite": 4,
 }  # fmt: skip
 FAMILIES = (*PAIRS, "gpt2", "gpt_bigcode", "opt", "mpt", "bert", "roberta", "xlm-roberta", *VISION)
 

@@ -32,7 +32,7 @@ FAMILIES = (
     "mixtral", "qwen2_moe", "qwen3_moe", "gemma", "gemma2", "gemma3_text", "olmo2", "cohere",
     "stablelm", "starcoder2", "gpt_bigcode", "gpt_oss", "gemma3", "llava", "mistral3",
     "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "glm4_moe",
-    "dots1", "minimax_m2", "ernie4_5_moe",
+    "dots1", "minimax_m2", "ernie4_5_moe", "deepseek_v2", "deepseek_v3", "glm4_moe_lite",
 )  # fmt: skip
 CASES = list_cases()
 FLOAT_CASES = [pytest.param(case, id=case.name) for case in CASES if case.mode != "bfloat16"]

@@ -51,6 +51,7 @@ ACTIVATIONS = {
         "gpt_neox", "phi", "phi3", "llama", "mistral", "qwen2", "qwen3", "mixtral", "qwen2_moe",
         "qwen3_moe", "gemma", "olmo2", "cohere", "stablelm", "starcoder2",
         "glm4_moe", "dots1", "minimax_m2", "ernie4_5_moe",
+        "deepseek_v2", "deepseek_v3", "glm4_moe_lite",
         "clip_vision_model", "vit", "vit_mae", "dinov2", "dinov2_with_registers",
         "siglip_vision_model", "bert", "roberta", "xlm-roberta", "eurobert",
     ),
@@ -59,7 +60,8 @@ ACTIVATIONS = {
 ROTARY = (
     "gpt_neox", "falcon", "phi", "phi3", "llama", "mistral", "qwen2", "qwen3", "mixtral",
     "qwen2_moe", "qwen3_moe", "gemma", "gemma2", "olmo2", "cohere", "stablelm", "starcoder2",
-    "gpt_oss", "glm4_moe", "dots1", "minimax_m2", "ernie4_5_moe",
+    "gpt_oss", "glm4_moe", "dots1", "minimax_m2", "ernie4_5_moe", "deepseek_v2", "deepseek_v3",
+    "glm4_moe_lite",
 )  # fmt: skip
 SWITCHES = [
     *(Switch(f, key, "mish") for key, families in ACTIVATIONS.items() for f in families),
@@ -90,6 +92,16 @@ SWITCHES = [
             ("scoring_func", "softmax"), ("use_routing_bias", False), ("use_qk_norm", False),
             ("shared_intermediate_size", 64), ("qk_norm_type", "per_head"),
             ("attn_type_list", [1, 0, 1]),
+        )
+    ),
+    *(
+        Switch(family, key, value)
+        for family, key, value in (
+            ("deepseek_v2", "topk_method", "noaux_tc"), ("deepseek_v2", "norm_topk_prob", True),
+            ("deepseek_v2", "scoring_func", "sigmoid"), ("deepseek_v3", "scoring_func", "softmax"),
+            ("deepseek_v3", "head_dim", 20), ("deepseek_v3", "num_key_value_heads", 1),
+            ("deepseek_v2", "kv_lora_rank", 23), ("glm4_moe_lite", "partial_rotary_factor", 0.5),
+            ("glm4_moe_lite", "mlp_layer_types", ["dense", "moe", "sparse"]),
         )
     ),
     Switch("qwen3_vl_moe", "text_config.norm_topk_prob", False),

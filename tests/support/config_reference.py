@@ -263,9 +263,10 @@ class Reference:
         names = ("variance_epsilon", "eps")
         found = {
             float(getattr(part, name))
-            for part in self.encoder.modules()
+            for path, part in self.encoder.named_modules()
             for name in names
             if "Norm" in type(part).__name__ and hasattr(part, name)
+            if not path.endswith("_a_layernorm")  # of latents, whose epsilon is no key
         }
         (value,) = found
         return value

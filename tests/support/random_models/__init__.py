@@ -8,6 +8,7 @@ do not divide.
 from .encoders import ENCODERS
 from .exact import BOUND_ID, EXACT, INFINITE_ID, TIED_IDS, ZERO_ID, make_exact
 from .gpt_like import GPT_LIKE
+from .latent_attention import LATENT_ATTENTION
 from .llama_like import LLAMA_LIKE
 from .model import (
     DTYPES,
@@ -25,7 +26,9 @@ from .sigmoid_routers import SIGMOID_ROUTERS
 from .weights import blocks_of, decoder_of, make_random, save
 from .wrapped import WRAPPED
 
-MODELS = (*LLAMA_LIKE, *GPT_LIKE, *PARALLEL_BLOCKS, *POST_NORMS, *ROUTED_EXPERTS, *SIGMOID_ROUTERS, *WRAPPED)
+MODELS = (*LLAMA_LIKE, *GPT_LIKE, *PARALLEL_BLOCKS, *POST_NORMS, *ROUTED_EXPERTS, *SIGMOID_ROUTERS, *LATENT_ATTENTION,
+    *WRAPPED,
+)
 
 __all__ = [
     "BOUND_ID",

@@ -1,0 +1,46 @@
+// Latent attention (arXiv 2405.04434) up to its heads' outputs.
+//
+// Latents are computed whole on every rank; a rank's heads are made of them. Heads stand in the
+// buffer in one width, that of keys or of values, the narrower filled up with zeros; the rotated
+// channels of a query and a key come first, which leaves their product as it is.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "checkpoint/architecture.h"
+#include "kernels/attention.h"
+#include "kernels/ops.h"
+#include "kernels/rotary.h"
+#include "model/mixer.h"
+#include "weights/share.h"
+#include "weights/stage.h"
+
+namespace actsweep {
+
+class LatentHeads : public Mixer {
+ public:
+  /// All must outlive the heads. `positions`: of the longest window.
+  LatentHeads(const Architecture& architecture, const ModelShare& share, int64_t positions,
+              at::Device device);
+
+  int64_t wide_width() const override;
+  int64_t out_width() const override;
+
+  void run(const StageWeights& weights, const LayerView& view, const Sequences& sequences,
+           MixerRows& rows) override;
+
+ private:
+  at::Tensor latent(const at::Tensor& rows, const at::Tensor& weight, const at::Tensor& bias) const;
+  void normalise(const at::Tensor& weight, at::Tensor& latent) const;
+  void place_queries(const StageWeights& weights, const at::Tensor& rows, at::Tensor& qkv) const;
+  void place_keys_and_values(const StageWeights& weights, const at::Tensor& rows,
+                             at::Tensor& qkv) const;
+  void rotate(int64_t layer, const Sequences& sequences, at::Tensor& qkv);
+
+  const Architecture& a_;
+  const ModelShare& share_;
+  const RowOps& ops_;  // of the device
+  RotaryTables rotary_;
+};
+
+}  // namespace actsweep
