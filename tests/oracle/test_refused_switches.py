@@ -64,7 +64,7 @@ SWITCHES = [
     *(Switch(f, key, "mish") for key, families in ACTIVATIONS.items() for f in families),
     *(Switch(f, "rope_parameters.rope_type", "proportional") for f in ROTARY),
     *(
-        Switch(family, "quantization_config", {"quant_method": "mxfp4"})
+        Switch(family, "quantization_config.quant_method", "hqq")
         for family in ("gpt_oss", "llama", "gpt2", "vit", "clip")
     ),
     *(
@@ -124,7 +124,7 @@ def make_job(switch: Switch, folder: Path) -> Path:
     *outer, key = switch.key.split(".")
     place = config
     for name in outer:
-        place = place[name]
+        place = place.setdefault(name, {})
     place[key] = switch.value
     path.write_text(json.dumps(config))
     job = {
