@@ -35,6 +35,7 @@ Checkpoint::Checkpoint(const std::string& directory)
       family_(&family_of(model_.config)),
       architecture_(read_part(*family_, model_)),
       rows_(family_->rows(architecture_)),
+      quantisation_(directory_, config_),
       files_(open_checkpoint_files(directory_, config_)) {
   architecture_.name = checkpoint_name(directory_);
   drop_missing_head();
@@ -62,9 +63,17 @@ std::vector<std::string> Checkpoint::names_of(const std::string& name) const {
   return names;
 }
 
-/// The stored tensor of a row: under one of its names; under those of what it is tied to; under
-/// another name of the same tensor. None where the file has none of them.
-const StoredTensor* Checkpoint::find(const TensorRow& row, int64_t layer) const {
+/// Weights that products read may be packed; what is gathered from the map never is.
+Checkpoint::Found Checkpoint::find_under(const std::string& name, const TensorRow& row) const {
+  if (row.weight < Weight::kEmbedding) {
+    if (auto packed = quantisation_.find(files_.tensors, name, row)) return {nullptr, packed};
+  }
+  return {find_stored(name)};
+}
+
+/// The stored tensors of a row: under one of its names; under those of what it is tied to; under
+/// another name of the same tensor.
+Checkpoint::Found Checkpoint::find(const TensorRow& row, int64_t layer) const {
   auto names = names_of(tensor_name(row, layer));
   const auto own_names = names.size();
   if (!row.tied_to.empty()) {
@@ -72,17 +81,31 @@ const StoredTensor* Checkpoint::find(const TensorRow& row, int64_t layer) const 
     names.insert(names.end(), tied.begin(), tied.end());
   }
   for (const auto& name : names) {
-    if (const auto* stored = find_stored(name)) return stored;
+    if (auto found = find_under(name, row); found.is_stored()) return found;
   }
   for (size_t i = 0; i < own_names; ++i) {
     const auto alias = files_.aliases.find(names[i]);
-    if (alias != files_.aliases.end()) return find_stored(alias->second);
+    if (alias != files_.aliases.end()) return {find_stored(alias->second)};
   }
-  return nullptr;
+  return {};
 }
 
 const StoredTensor& Checkpoint::tensor(const TensorRow& row, int64_t layer) const {
   return *used_.at(tensor_name(row, layer));
+}
+
+const PackedWeight* Checkpoint::packed(const TensorRow& row, int64_t layer) const {
+  const auto found = packed_.find(tensor_name(row, layer));
+  return found == packed_.end() ? nullptr : &found->second;
+}
+
+int64_t Checkpoint::stored_bytes() const {
+  std::unordered_set<const StoredTensor*> counted;
+  int64_t bytes = 0;
+  for (const auto& [name, tensor] : used_) {
+    if (counted.insert(tensor).second) bytes += tensor->bytes;
+  }
+  return bytes;
 }
 
 void Checkpoint::drop_missing_head() {
@@ -90,7 +113,7 @@ void Checkpoint::drop_missing_head() {
     return row.weight == Weight::kHead || row.weight == Weight::kHeadBias;
   };
   for (const auto& row : rows_) {
-    if (is_head(row) && find(row, 0) != nullptr) return;
+    if (is_head(row) && find(row, 0).is_stored()) return;
   }
   const auto rest = std::stable_partition(rows_.begin(), rows_.end(), std::not_fn(is_head));
   missing_head_.assign(rest, rows_.end());
@@ -142,14 +165,25 @@ void Checkpoint::find_tensors() {
     for (int64_t layer = 0; layer < copies; ++layer) {
       if (row.is_per_layer() && !row.is_in(architecture_, layer)) continue;
       const auto name = tensor_name(row, layer);
-      const auto* tensor = find(row, layer);
-      require(tensor != nullptr, ErrorKind::kModel,
-              "{}: tensor {}: missing; {} expects it with shape {}", directory_, name,
-              config_.path(), shape_text(row.shape));
-      check(*tensor, name, row);
-      used_[name] = tensor;
+      if (packed_.contains(name)) continue;  // another row has another part of it
+      use(name, row, find(row, layer));
     }
   }
+}
+
+void Checkpoint::use(const std::string& name, const TensorRow& row, Found found) {
+  require(found.is_stored(), ErrorKind::kModel,
+          "{}: tensor {}: missing; {} expects it with shape {}", directory_, name, config_.path(),
+          shape_text(row.shape));
+  if (!found.packed) {
+    check(*found.tensor, name, row);
+    used_[name] = found.tensor;
+    return;
+  }
+  for (const auto& [last_words, tensor] : found.packed->parts) {
+    used_[fmt::format("{} {}", name, last_words)] = tensor;
+  }
+  packed_.emplace(name, *std::move(found.packed));
 }
 
 void Checkpoint::check(const StoredTensor& tensor, const std::string& name,
@@ -176,12 +210,13 @@ void Checkpoint::judge_unused() {
   std::vector<std::string> buffers, expected, strangers;
   for (const auto& [name, tensor] : files_.tensors) {
     if (used.contains(&tensor)) continue;
-    const auto verdict = judge(unused, name);
+    const bool is_beside = quantisation_.is_left_over(name, tensor);
+    const auto verdict = is_beside ? Unused::kExpected : judge(unused, name);
     require(verdict != Unused::kWeight, ErrorKind::kModel,
             "{}: tensor {}: not used by a model of type \"{}\" with {} layers as {} describes it; "
-            "found it with shape {}",
+            "found it with shape {}{}",
             tensor.file->path(), name, architecture_.family, architecture_.layers, config_.path(),
-            shape_text(tensor.shape));
+            shape_text(tensor.shape), quantisation_.said());
     auto& list = verdict == Unused::kBuffer     ? buffers
                  : verdict == Unused::kExpected ? expected
                                                 : strangers;

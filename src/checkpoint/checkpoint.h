@@ -14,6 +14,7 @@
 
 #include "checkpoint/checkpoint_files.h"
 #include "checkpoint/family.h"
+#include "checkpoint/quantisation.h"
 #include "checkpoint/unused_tensors.h"
 #include "checkpoint/wrapper.h"
 
@@ -29,10 +30,17 @@ class Checkpoint {
   const Config& config() const { return config_; }
   const Architecture& architecture() const { return architecture_; }
   const std::vector<TensorRow>& rows() const { return rows_; }
-  /// The tensor of a row in a layer (0-based; ignored for rows that exist once).
+  /// How its weights are quantised, if they are.
+  const Quantisation& quantisation() const { return quantisation_; }
+  /// The tensor of a row in a layer (0-based; ignored for rows that exist once), which holds
+  /// numbers.
   const StoredTensor& tensor(const TensorRow& row, int64_t layer) const;
-  /// All tensors that are read, by the family's names for them. Two names may have one tensor.
+  /// The same of a row whose weight is packed; null where it is stored as numbers.
+  const PackedWeight* packed(const TensorRow& row, int64_t layer) const;
+  /// All tensors that are read, scales among them, by the family's names. Two may have one tensor.
   const std::unordered_map<std::string, const StoredTensor*>& used() const { return used_; }
+  /// Bytes of these tensors in the files.
+  int64_t stored_bytes() const;
   /// Refuses (kModel) the loss of a checkpoint without the head that it needs.
   void require_head() const;
   /// What is to be said of stored tensors that are not read, one line each.
@@ -41,7 +49,16 @@ class Checkpoint {
   const std::vector<std::string>& notes() const { return notes_; }
 
  private:
-  const StoredTensor* find(const TensorRow& row, int64_t layer) const;
+  /// Where the values of a row are: in a tensor of numbers, or packed; or nowhere.
+  struct Found {
+    const StoredTensor* tensor = nullptr;
+    std::optional<PackedWeight> packed = {};
+    bool is_stored() const { return tensor != nullptr || packed; }
+  };
+
+  Found find(const TensorRow& row, int64_t layer) const;
+  Found find_under(const std::string& name, const TensorRow& row) const;
+  void use(const std::string& name, const TensorRow& row, Found found);
   std::vector<std::string> names_of(const std::string& name) const;
   const StoredTensor* find_stored(const std::string& name) const;
   void drop_missing_head();
@@ -58,8 +75,10 @@ class Checkpoint {
   const Family* family_;
   Architecture architecture_;
   std::vector<TensorRow> rows_;
+  Quantisation quantisation_;
   CheckpointFiles files_;
   std::unordered_map<std::string, const StoredTensor*> used_;
+  std::unordered_map<std::string, PackedWeight> packed_;  // by the family's names of the weights
   std::vector<TensorRow> missing_head_;
   std::vector<std::string> notes_;
 };

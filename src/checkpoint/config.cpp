@@ -184,19 +184,6 @@ json with_special_floats(json value) {
   return value;
 }
 
-/// Weights stored otherwise than as numbers.
-void refuse_quantised(const Config& config) {
-  for (const char* key : {"quantization_config", "compression_config"}) {
-    if (!config.has(key)) continue;
-    const auto& value = config.values().at(key);
-    const auto method = value.is_object() ? value.value("quant_method", json()) : json();
-    fail(ErrorKind::kModel,
-         "{}: \"{}\": a quantised checkpoint{} is not supported; expected float32, bfloat16 or "
-         "float16 weights: those that it was made of, or what transformers' dequantize() saves",
-         config.path(), key, method.is_string() ? fmt::format(" ({})", found_text(method)) : "");
-  }
-}
-
 }  // namespace
 
 Config read_config(const std::string& directory) {
@@ -208,7 +195,6 @@ Config read_config_file(const std::string& path, const std::string& cure) {
   Config config(with_special_floats(read_json_file(path, ErrorKind::kModel, cure)), path);
   config.only("configuration_files", nullptr);
   config.only("per_layer_config", nullptr);
-  refuse_quantised(config);
   return config;
 }
 

@@ -35,6 +35,8 @@ std::string combine(const Checkpoint& checkpoint, const std::vector<FileRanges>&
   auto config = checkpoint.config().values();
   for (const char* key : {"_name_or_path", "transformers_version"}) config.erase(key);
   hash.add(std::string_view(config.dump()));
+  const auto& section = checkpoint.quantisation().beside_config();
+  if (!section.empty()) hash.add(std::string_view(section.dump()));
   const std::map<std::string, const StoredTensor*> by_name(checkpoint.used().begin(),
                                                            checkpoint.used().end());
   for (const auto& [name, tensor] : by_name) {

@@ -1,9 +1,10 @@
 // The fingerprint of a model: of everything in its checkpoint that can change a number.
 //
-// SHA-256 over config.json without paths and versions and, in the order of the family's names for
-// the tensors that are read, name, dtype, shape and the XXH3 digest of all bytes: independent of
-// shards, their order, and which of two tied tensors is stored. Digests are kept (digest_cache), so
-// that only new files are read. Refuses (kModel) files that cannot be read, or change meanwhile.
+// SHA-256 over config.json without paths and versions, the quantisation where a file beside it has
+// that, and, in the order of the family's names for the tensors that are read, name, dtype, shape
+// and the XXH3 digest of all bytes, of scales too: independent of shards, their order, and which of
+// two tied tensors is stored. Digests are kept (digest_cache), so that only new files are read.
+// Refuses (kModel) files that cannot be read, or change meanwhile.
 #pragma once
 
 #include <functional>

@@ -55,6 +55,9 @@ std::string header(const H5File& file) {
   text += fmt::format("  model       {} ({}), {} layers, {} channels\n",
                       root_text(file, "model_name"), root_text(file, "model_family"),
                       root_text(file, "num_layers"), root_text(file, "hidden_size"));
+  if (file.has_attribute("quantisation")) {
+    text += fmt::format("  weights     widened from {}\n", root_text(file, "quantisation"));
+  }
   text +=
       fmt::format("  corpus      {} tokens in {} sequences\n", token_count(file),
                   extents.contains(Axis::kSequence) ? grouped(extents.at(Axis::kSequence)) : "?");

@@ -29,6 +29,9 @@ struct SweepFacts {
   SegmentPlan segments;
   /// Whether products are taken of widened pieces: kernels/product_widened.h.
   bool widens_products = false;
+  /// How weights are quantised in the checkpoint, and the bytes of all there; empty: they are not.
+  std::string quantisation = {};
+  int64_t stored_bytes = 0;
   /// Whether attention is measured in padded groups of sequences, as on a GPU.
   bool pads_groups = false;
 };

@@ -200,6 +200,10 @@ std::string layout_table(const SweepFacts& facts, const Machine& machine,
                   layout.block_windows * length, facts.segments.windows_per_microbatch * length));
   text += row("weights", fmt::format("{} a rank, {}", bytes_text(layout.memory.weights),
                                      name_of(job.parallel.weights)));
+  if (!facts.quantisation.empty()) {
+    text +=
+        row("stored", fmt::format("{}, {}", bytes_text(facts.stored_bytes), facts.quantisation));
+  }
   if (facts.widens_products) {
     text += row("products", fmt::format("in float32, of widened {}: this CPU has no instructions "
                                         "for products of {}",

@@ -117,6 +117,8 @@ std::vector<Attribute> root_attributes(const SweepInputs& inputs, const SweepLay
       {"libraries", libraries.dump()}};
   const auto commit = snapshot_of(inputs.checkpoint.directory()).commit;
   if (!commit.empty()) attributes.push_back({"model_revision", commit});
+  const auto& quantisation = inputs.checkpoint.quantisation().text();
+  if (!quantisation.empty()) attributes.push_back({"quantisation", quantisation});
   for (auto& attribute : intervention_attributes(job)) attributes.push_back(std::move(attribute));
   return attributes;
 }

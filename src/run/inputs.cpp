@@ -177,9 +177,15 @@ std::vector<std::string> SweepInputs::warnings() const {
 }
 
 SweepFacts SweepInputs::facts() const {
-  return {job,      checkpoint.architecture(), checkpoint.rows(),
-          datasets, windows.tokens(),          windows.windows(),
-          segments};
+  return {.job = job,
+          .architecture = checkpoint.architecture(),
+          .rows = checkpoint.rows(),
+          .datasets = datasets,
+          .tokens = windows.tokens(),
+          .sequences = windows.windows(),
+          .segments = segments,
+          .quantisation = checkpoint.quantisation().text(),
+          .stored_bytes = checkpoint.stored_bytes()};
 }
 
 nlohmann::json SweepInputs::identity(int64_t threads) const {

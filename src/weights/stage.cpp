@@ -2,9 +2,8 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-
 #include "base/error.h"
+#include "weights/part_values.h"
 
 namespace actsweep {
 namespace {
@@ -116,69 +115,12 @@ StageWeights::StageWeights(const StageLayout& layout, const at::Tensor& buffer) 
   }
 }
 
-namespace {
-
-/// The part of a stored tensor that a row names, whole, in the weight's order of axes.
-at::Tensor whole_part(const TensorRow& row, const StoredTensor& stored) {
-  auto tensor = mapped_tensor(stored);
-  if (row.is_stacked) tensor = tensor.select(0, row.only_unit);
-  if (tensor.dim() == 0) tensor = tensor.view({1});
-  return row.is_transposed ? tensor.t() : tensor;
-}
-
-/// Asks for the pages of a part: rows that are cut out of the middle whole; columns need all rows.
-void read_ahead(const PartPlace& part, const StoredTensor& stored) {
-  if (stored.shape.empty() || stored.shape[0] == 0) return;
-  const int64_t slice_bytes = stored.bytes / stored.shape[0];
-  const auto& row = part.row;
-  if (row.is_stacked) {
-    stored.file->read_ahead(stored.offset + row.only_unit * slice_bytes, slice_bytes);
-    return;
-  }
-  const bool is_one_run = row.cut_axis == 0 && !row.is_transposed && row.order.group_stride == 1;
-  if (!is_one_run) return stored.file->read_ahead(stored.offset, stored.bytes);
-  const int64_t first = row.order.place(part.units.begin) * row.unit;
-  stored.file->read_ahead(stored.offset + first * slice_bytes,
-                          part.units.size() * row.unit * slice_bytes);
-}
-
-/// Copies the units of a part to where they stand in the weight.
-void copy_units(const PartPlace& part, const StoredTensor& stored, const at::Tensor& weight) {
-  if (part.units.size() == 0) return;
-  const auto& row = part.row;
-  const auto source = whole_part(row, stored).unflatten(row.cut_axis, {-1, row.unit});
-  const int64_t length = part.units.size() * row.unit;
-  const auto target = (row.cut_axis == 0 ? weight.narrow(0, part.first_row, length) : weight)
-                          .unflatten(row.cut_axis, {-1, row.unit});
-  // Units stand at equal distances, or in groups: one copy, or one for each group's run.
-  const int64_t per_copy = row.order.per_group == 1 ? part.units.size() : row.order.per_group;
-  for (int64_t unit = part.units.begin; unit < part.units.end;) {
-    const int64_t run = std::min(part.units.end - unit,
-                                 row.order.per_group == 1 ? per_copy : per_copy - unit % per_copy);
-    const int64_t step = row.order.per_group == 1 ? row.order.group_stride : 1;
-    const int64_t first = row.order.place(unit);
-    target.narrow(row.cut_axis, unit - part.units.begin, run)
-        .copy_(source.slice(row.cut_axis, first, first + (run - 1) * step + 1, step));
-    unit += run;
-  }
-}
-
-}  // namespace
-
 void load_stage(const Checkpoint& checkpoint, const StageLayout& layout, int64_t layer,
                 at::Tensor& buffer) {
   const StageWeights weights(layout, buffer);
+  for (const auto& part : layout.parts()) read_part_ahead(checkpoint, part, layer);
   for (const auto& part : layout.parts()) {
-    const bool is_read = part.units.size() > 0 && !part.row.constant;
-    if (is_read) read_ahead(part, checkpoint.tensor(part.row, layer));
-  }
-  for (const auto& part : layout.parts()) {
-    const auto& weight = weights[part.row.weight];
-    if (part.row.constant) {
-      weight.narrow(0, part.first_row, part.units.size() * part.row.unit).fill_(*part.row.constant);
-    } else {
-      copy_units(part, checkpoint.tensor(part.row, layer), weight);
-    }
+    load_part(checkpoint, part, layer, weights[part.row.weight]);
   }
 }
 

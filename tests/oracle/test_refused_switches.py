@@ -75,7 +75,7 @@ SWITCHES = [
     *(Switch(f, "rope_parameters.rope_type", "proportional") for f in ROTARY),
     Switch("olmo3", "rope_parameters.full_attention.rope_type", "proportional"),
     *(
-        Switch(family, "quantization_config", {"quant_method": "mxfp4"})
+        Switch(family, "quantization_config.quant_method", "hqq")
         for family in ("gpt_oss", "llama", "gpt2", "vit", "clip")
     ),
     *(
@@ -183,7 +183,7 @@ def make_job(switch: Switch, folder: Path) -> Path:
     *outer, key = switch.key.split(".")
     place = config
     for name in outer:
-        place = place[name]
+        place = place.setdefault(name, {})
     place[key] = switch.value
     path.write_text(json.dumps(config))
     job = {

@@ -116,10 +116,14 @@ class Expected:
 
 def make_expected(model: RandomModel, folder: Path) -> Expected:
     """Stores the checkpoint and the token file; asks transformers."""
-    torch.set_num_threads(1)
-    number = MODELS.index(model)
-    cut = CUTS[number % len(CUTS)]
     directory = save(make_random(model), model, folder / "model")
+    return expected_of(model, MODELS.index(model), directory, folder)
+
+
+def expected_of(model: RandomModel, number: int, directory: Path, folder: Path) -> Expected:
+    """The same of a checkpoint that is stored; `number` chooses tokens and windows."""
+    torch.set_num_threads(1)
+    cut = CUTS[number % len(CUTS)]
     corpus = random_corpus(model.vocabulary, DOCUMENT_LENGTHS, seed=number, often=OFTEN)
     lengths = PROMPT_LENGTHS | HALF_PROMPTS
     texts = random_corpus(model.vocabulary, list(lengths.values()), seed=100 + number, often=OFTEN)
