@@ -15,6 +15,7 @@ ConfigKeys mistral_keys();
 ConfigKeys qwen2_keys();
 ConfigKeys qwen2_moe_keys();
 ConfigKeys cohere_keys();
+ConfigKeys qwen3_next_keys();
 ConfigKeys gemma_keys();
 ConfigKeys gptj_keys();
 ConfigKeys gemma2_keys();

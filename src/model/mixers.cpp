@@ -1,6 +1,7 @@
 #include "model/mixers.h"
 
 #include "model/attention_heads.h"
+#include "model/delta_heads.h"
 #include "model/latent_heads.h"
 
 namespace actsweep {
@@ -27,6 +28,9 @@ Mixers::Mixers(const Architecture& architecture, const ModelShare& share, const 
   const auto place = [&](MixerKind kind) -> auto& { return by_kind_[static_cast<int>(kind)]; };
   if (has(MixerKind::kAttention)) {
     place(MixerKind::kAttention) = make_attention(architecture, share, group, options);
+  }
+  if (has(MixerKind::kDelta)) {
+    place(MixerKind::kDelta) = std::make_unique<DeltaHeads>(architecture, share, options.device);
   }
 }
 

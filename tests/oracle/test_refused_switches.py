@@ -53,6 +53,7 @@ ACTIVATIONS = {
         "glm4_moe", "dots1", "minimax_m2", "ernie4_5_moe",
         "deepseek_v2", "deepseek_v3", "glm4_moe_lite",
         "olmo3", "smollm3", "seed_oss", "cohere2", "ministral3", "exaone4", "glm", "glm4", "ernie4_5",
+        "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text",
         "clip_vision_model", "vit", "vit_mae", "dinov2", "dinov2_with_registers",
         "siglip_vision_model", "bert", "roberta", "xlm-roberta", "eurobert",
         "granite", "nemotron", "arcee", "olmo", "olmoe", "apertus", "granitemoe",
@@ -69,6 +70,7 @@ ROTARY = (
     "smollm3", "seed_oss", "cohere2", "ministral3", "exaone4", "glm", "glm4", "ernie4_5",
     "granite", "nemotron", "arcee", "olmo", "olmoe", "apertus", "granitemoe", "granitemoeshared",
     "hunyuan_v1_dense",
+    "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text",
 )  # fmt: skip
 SWITCHES = [
     *(Switch(f, key, "mish") for key, families in ACTIVATIONS.items() for f in families),
@@ -82,6 +84,14 @@ SWITCHES = [
         Switch(family, "layer_types", ["chunked_attention"] * 4, "window")
         for family in (
             "qwen2", "qwen3", "gemma2", "gemma3_text", "olmo3", "smollm3", "cohere2", "exaone4",
+        )
+    ),
+    *(
+        Switch(family, key, value)
+        for family in ("qwen3_next", "qwen3_5_text", "qwen3_5_moe_text")
+        for key, value in (
+            ("layer_types", ["sliding_attention"] * 4), ("linear_num_value_heads", 7),
+            ("linear_key_head_dim", 0),
         )
     ),
     *(Switch(f, "use_bidirectional_attention", True) for f in ("gemma", "gemma2", "gemma3_text")),

@@ -8,6 +8,7 @@ do not divide.
 from .encoders import ENCODERS
 from .exact import BOUND_ID, EXACT, INFINITE_ID, TIED_IDS, ZERO_ID, make_exact
 from .gpt_like import GPT_LIKE
+from .hybrids import HYBRIDS
 from .latent_attention import LATENT_ATTENTION
 from .llama_like import LLAMA_LIKE
 from .model import (
@@ -41,6 +42,7 @@ MODELS = (
     *RECENT_DECODERS,
     *OPEN_GPTS,
     *ONE_FACT,
+    *HYBRIDS,
 )
 
 __all__ = [
