@@ -136,9 +136,9 @@ void Checkpoint::use_stacked_experts() {
   const auto first = std::find_if(rows_.begin(), rows_.end(),
                                   [](const TensorRow& row) { return row.cut == Cut::kExperts; });
   const bool has_experts = layer < static_cast<int64_t>(routed.size()) && first != rows_.end();
-  if (!has_experts || find(*first, layer) != nullptr) return;
+  if (!has_experts || find(*first, layer).is_stored()) return;
   auto stacked = with_stacked_experts(rows_, architecture_);
-  if (find(stacked[first - rows_.begin()], layer) != nullptr) rows_ = std::move(stacked);
+  if (find(stacked[first - rows_.begin()], layer).is_stored()) rows_ = std::move(stacked);
 }
 
 /// Goes by the order of axes that tensors are stored in, where both are known.
@@ -148,7 +148,7 @@ void Checkpoint::use_exchanged_axes() {
     auto exchanged = row.shape;
     std::swap(exchanged[exchanged.size() - 2], exchanged.back());
     for (int64_t layer = 0; layer < architecture_.layers; ++layer) {
-      const auto* stored = row.is_in(architecture_, layer) ? find(row, layer) : nullptr;
+      const auto* stored = row.is_in(architecture_, layer) ? find(row, layer).tensor : nullptr;
       if (stored == nullptr || stored->shape == row.shape) continue;
       if (stored->shape != exchanged) break;
       row.shape = exchanged;

@@ -52,7 +52,7 @@ fs::path folder_from(const char* variable) {
   return path;
 }
 
-fs::path cache_folder() {
+fs::path hub_folder() {
   for (const char* variable : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"}) {
     if (auto folder = folder_from(variable); !folder.empty()) return folder;
   }
@@ -82,7 +82,7 @@ struct Wanted {
   std::string name;
   std::string revision;
 
-  fs::path folder() const { return cache_folder() / folder_of_name(name); }
+  fs::path folder() const { return hub_folder() / folder_of_name(name); }
   std::string remedy() const {
     const auto option = revision == "main" ? "" : " --revision " + revision;
     return fmt::format("to fetch it, where there is a network: hf download {}{}", name, option);
@@ -107,12 +107,12 @@ Wanted parse(const std::string& path) {
 void require_model(const Wanted& wanted) {
   if (fs::is_directory(wanted.folder())) return;
   std::vector<std::string> models;
-  for (const auto& name : names_in(cache_folder())) {
+  for (const auto& name : names_in(hub_folder())) {
     if (name.starts_with(kStart)) models.push_back(name_of_folder(name));
   }
   fail(ErrorKind::kModel,
        "{}: expected a model of that name in the cache {}, found of models: {}; {}", wanted.path,
-       cache_folder().string(), listed(models), wanted.remedy());
+       hub_folder().string(), listed(models), wanted.remedy());
 }
 
 /// The commit of a revision: what its reference says, or the name of a snapshot.

@@ -14,14 +14,6 @@ UnitOrder place_of(FusedOrder order, const Architecture& a, int part) {
   return {part == 0 ? group : 1, group + 2, part == 0 ? 0 : group + part - 1};
 }
 
-/// Where the heads of query (part 0), key or value (2) stand in a fused tensor.
-UnitOrder place_of(FusedOrder order, const Architecture& a, int part) {
-  const int64_t group = a.heads / a.kv_heads, quarter = a.heads / 4;
-  if (order == FusedOrder::kParts) return {1, 1, part == 0 ? 0 : a.heads + (part - 1) * a.kv_heads};
-  if (order == FusedOrder::kQuarters) return {quarter, 3 * quarter, (3 - part) % 3 * quarter};
-  return {part == 0 ? group : 1, group + 2, part == 0 ? 0 : group + part - 1};
-}
-
 }  // namespace
 
 TensorRow& TensorRows::product(const std::string& name, Weight weight, int part, Cut cut,

@@ -11,7 +11,7 @@ namespace actsweep {
 namespace {
 
 int64_t tokens_per_image(const ImageFacts& image) {
-  return image.rows * image.columns + (image.has_class_token ? 1 : 0) + image.registers;
+  return image.rows * image.columns + image.class_tokens + image.registers;
 }
 
 /// The name of the file without its ending, where it is not called config.json; else its folder's.
