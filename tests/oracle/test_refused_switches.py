@@ -165,6 +165,8 @@ SWITCHES = [
     *(Switch(family, "num_channels", 4) for family in ("vit", "dinov2", "clip_vision_model")),
     *(Switch(family, "vision_config.num_channels", 1) for family in ("clip", "siglip", "aimv2")),
     Switch("granite", "logits_scaling", 0.0),
+    Switch("granite", "embedding_multiplier", 1001),
+    Switch("nemotron", "num_key_value_heads", None),
     Switch("granite", "attention_multiplier", -0.5),
     Switch("granitemoe", "num_experts_per_tok", 9),
     *(Switch(family, "clip_qkv", -1.0) for family in ("olmo", "olmoe")),

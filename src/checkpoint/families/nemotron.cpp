@@ -49,6 +49,7 @@ Architecture read_arcee(const Config& config) {
 }
 
 Architecture read_nemotron(const Config& config) {
+  config.positive("num_key_value_heads");  // transformers has no use for null here
   Architecture facts = read_sizes(config);
   facts.norm = {NormKind::kLayer, config.epsilon("norm_eps"), 1};
   facts.norm.has_bias = true;
