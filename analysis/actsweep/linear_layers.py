@@ -63,6 +63,11 @@ def _gpt2(gguf: str) -> Family:
     return Family(gguf, block, ("attn.c_attn",), ("attn.c_proj",), ("mlp.c_fc",), ("mlp.c_proj",))
 
 
+def _gptj(*attention_input: str) -> Family:
+    block = "transformer.h.{}."
+    return Family(None, block, attention_input, ("attn.out_proj",), ("mlp.fc_in",), ("mlp.fc_out",))
+
+
 SHARED = "mlp.shared_expert"
 MIXTRAL = "block_sparse_moe.experts.{}"
 EXPERT_PARTS = ("input", "hidden")  # of the gate and up projections, and of the down projection
@@ -76,7 +81,16 @@ FAMILIES = {
     "gemma2": Family("gemma2"),
     "gemma3_text": Family("gemma3"),
     "olmo2": Family("olmo2"),
+    "olmo3": Family("olmo2"),
+    "smollm3": Family("smollm3"),
+    "seed_oss": Family("seed_oss"),
+    "ministral3": Family("mistral3"),
+    "exaone4": Family("exaone4"),
+    "ernie4_5": Family("ernie4_5"),
+    "glm": Family("chatglm", mlp_input=("mlp.gate_up_proj",)),
+    "glm4": Family("glm4", mlp_input=("mlp.gate_up_proj",)),
     "cohere": Family("command-r"),
+    "cohere2": Family("cohere2"),
     "stablelm": Family("stablelm"),
     "starcoder2": Family("starcoder2", mlp_input=("mlp.c_fc",), mlp_hidden=("mlp.c_proj",)),
     "phi": Family(
@@ -89,6 +103,16 @@ FAMILIES = {
         None, "model.decoder.layers.{}.", ATTENTION, ("self_attn.out_proj",), ("fc1",), ("fc2",)
     ),
     "gpt2": _gpt2("gpt2"),
+    "gpt_neo": Family(
+        None,
+        "transformer.h.{}.",
+        tuple(f"attn.attention.{name}_proj" for name in "qkv"),
+        ("attn.attention.out_proj",),
+        ("mlp.c_fc",),
+        ("mlp.c_proj",),
+    ),
+    "gptj": _gptj("attn.q_proj", "attn.k_proj", "attn.v_proj"),
+    "codegen": _gptj("attn.qkv_proj"),
     "gpt_bigcode": _gpt2("starcoder"),
     "gpt_neox": Family(
         "gptneox",

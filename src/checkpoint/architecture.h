@@ -52,6 +52,8 @@ struct Rope {
   double attention_factor = 1;  // kYarn, kLongRope: multiplies cosines and sines
   std::vector<double> short_divisors = {};  // [width/2] kLongRope: up to original_length positions
   std::vector<double> long_divisors = {};   // [width/2] kLongRope: above
+  double query_growth = 0;   // queries are multiplied by 1 + this log(1 + floor(position / length))
+  double growth_length = 1;  // that length
 
   /// Whether the frequencies follow from the length of the sequence.
   bool follows_length() const {

@@ -32,6 +32,7 @@ const std::vector<Type>& types() {
       {"bool", "true or false", [](const json& x) { return x.is_boolean(); }},
       {"str", "a string", is_text},
       {"dict", "an object", [](const json& x) { return x.is_object(); }},
+      {"list", "a list", [](const json& x) { return x.is_array(); }},
       {"list[int]", "a list of whole numbers", [](const json& x) { return is_list(x, is_whole); }},
       {"list[str]", "a list of strings", [](const json& x) { return is_list(x, is_text); }},
       {"None", "null", [](const json& x) { return x.is_null(); }}};

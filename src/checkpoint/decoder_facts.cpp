@@ -117,6 +117,26 @@ std::vector<bool> read_sliding_layers(const Config& config, const Architecture& 
   return slides;
 }
 
+std::vector<bool> all_but_every(int64_t period, int64_t layers) {
+  std::vector<bool> found;
+  for (int64_t layer = 0; layer < layers; ++layer) found.push_back((layer + 1) % period != 0);
+  return found;
+}
+
+std::vector<bool> read_patterned_layers(const Config& config, const Architecture& facts,
+                                        int64_t period) {
+  auto slides = read_sliding_layers(config, facts);
+  const char* key = "sliding_window_pattern";
+  if (!slides.empty()) return slides;
+  return all_but_every(config.contains(key) ? config.positive(key) : period, facts.layers);
+}
+
+void rotate_layers(Architecture& facts, const std::vector<bool>& rotates) {
+  for (int64_t layer = 0; layer < facts.layers; ++layer) {
+    facts.rope_of_layer[layer] = rotates[layer] ? 0 : -1;
+  }
+}
+
 void use_sliding_window(const Config& config, Architecture& facts,
                         const std::vector<bool>& slides) {
   const int64_t window = config.positive("sliding_window");

@@ -14,9 +14,12 @@ ConfigKeys llama_keys();
 ConfigKeys mistral_keys();
 ConfigKeys qwen2_keys();
 ConfigKeys qwen2_moe_keys();
+ConfigKeys cohere_keys();
 ConfigKeys gemma_keys();
+ConfigKeys gptj_keys();
 ConfigKeys gemma2_keys();
 ConfigKeys bert_keys();
+ConfigKeys olmo2_keys();
 
 /// The keys of a family's sizes; empty where it has none.
 struct SizeKeys {
@@ -48,6 +51,16 @@ Activation read_activation(const Config& config, const std::string& key);
 
 /// By layer: true where `layer_types` says "sliding_attention"; empty where there is no such key.
 std::vector<bool> read_sliding_layers(const Config& config, const Architecture& facts);
+
+/// The same without a list: true but for every `period`-th layer.
+std::vector<bool> all_but_every(int64_t period, int64_t layers);
+
+/// By `layer_types`, else all but every n-th: n by `sliding_window_pattern`, else `period`.
+std::vector<bool> read_patterned_layers(const Config& config, const Architecture& facts,
+                                        int64_t period);
+
+/// Rotary positions, the first of the ropes, on some layers; none on the others.
+void rotate_layers(Architecture& facts, const std::vector<bool>& rotates);
 
 /// The window of the layers that slide; null is refused where one does.
 void use_sliding_window(const Config& config, Architecture& facts, const std::vector<bool>& slides);

@@ -42,6 +42,8 @@ Architecture read_architecture(const Family& family, const Config& config);
 
 /// What the families in the shape of Llama share: sizes, RMSNorm, rotary positions, the gated MLP.
 Architecture read_llama_facts(const Config& config, const RopeKeys& rope = {});
+/// The same without positions.
+Architecture read_llama_shape(const Config& config);
 
 /// The rows that they share: those of attention, with norms of queries and keys where the
 /// architecture has them; of the gated MLP; and all of them.
@@ -52,6 +54,14 @@ std::vector<TensorRow> llama_rows(const Architecture& architecture);
 Architecture read_gpt2_facts(const Config& config);
 void add_gpt2_layers(FusedOrder order, TensorRows& rows);
 
+/// What GPT-J and CodeGen share; their MLP, final norm and head.
+Architecture read_gptj_facts(const Config& config);
+void add_gptj_mlp(TensorRows& rows);
+
+/// What Cohere and Cohere 2 share; the base of rotary positions where none is given.
+Architecture read_cohere_facts(const Config& config, double theta);
+std::vector<TensorRow> cohere_rows(const Architecture& architecture);
+
 /// What Gemma, Gemma 2 and Gemma 3 share; what the last two share.
 void use_gemma_facts(const Config& config, Architecture& facts);
 Architecture read_gemma2_facts(const Config& config);
@@ -61,6 +71,9 @@ std::vector<TensorRow> gemma2_rows(const Architecture& architecture);
 Architecture read_bert_facts(const Config& config);
 std::vector<TensorRow> bert_rows(const Architecture& architecture, const std::string& model);
 
+/// What OLMo 2 and 3 and EXAONE 4 share.
+std::vector<TensorRow> olmo2_rows(const Architecture& architecture);
+
 /// What Qwen2-MoE and Qwen3-MoE share.
 void read_qwen_experts(const Config& config, Architecture& facts);
 std::vector<TensorRow> qwen_moe_rows(const Architecture& architecture);
@@ -68,24 +81,34 @@ std::vector<TensorRow> qwen_moe_rows(const Architecture& architecture);
 Family bert_family();
 Family clip_family();
 Family clip_vision_model_family();
+Family codegen_family();
 Family cohere_family();
+Family cohere2_family();
 Family dinov2_family();
 Family dinov2_with_registers_family();
+Family ernie4_5_family();
 Family eurobert_family();
+Family exaone4_family();
 Family falcon_family();
 Family gemma_family();
 Family gemma2_family();
 Family gemma3_text_family();
+Family glm_family();
+Family glm4_family();
 Family gpt2_family();
 Family gpt_bigcode_family();
+Family gpt_neo_family();
 Family gpt_neox_family();
 Family gpt_oss_family();
+Family gptj_family();
 Family llama_family();
+Family ministral3_family();
 Family mistral_family();
 Family mixtral_family();
 Family modernbert_family();
 Family mpt_family();
 Family olmo2_family();
+Family olmo3_family();
 Family opt_family();
 Family phi_family();
 Family phi3_family();
@@ -97,8 +120,10 @@ Family qwen2_5_vl_text_family();
 Family qwen3_moe_family();
 Family qwen3_vl_text_family();
 Family roberta_family();
+Family seed_oss_family();
 Family siglip_family();
 Family siglip_vision_model_family();
+Family smollm3_family();
 Family stablelm_family();
 Family starcoder2_family();
 Family vit_family();

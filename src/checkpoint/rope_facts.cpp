@@ -87,6 +87,16 @@ void read_scaling(const Config& section, const std::string& type, double longest
   }
 }
 
+/// The length of its own, or that which yarn, llama3 and longrope have by default.
+void read_growth(const Config& section, bool has_length, Rope& rope) {
+  const bool has_default = rope.original_length > 0 && rope.scaling != RopeScaling::kDynamic;
+  if (!has_length && !has_default) {
+    section.refuse("rope_type", fmt::format("\"{}\" beside it", kOriginal));
+  }
+  rope.query_growth = section.number("llama_4_scaling_beta");
+  rope.growth_length = section.above_zero(kOriginal);
+}
+
 /// The type, under its name of today or that of old files.
 std::string read_type(const Config& section, const RopeKeys& keys) {
   const char* key =
@@ -139,6 +149,7 @@ Rope read_rope_parameters(const Config& config, Config section, const Architectu
     if (value.is_discarded() || is_nothing) return;
     section.set(key, value, outer);
   };
+  const bool has_original = section.contains(kOriginal);
   set_default("rope_theta", keys.theta_key, keys.theta);
   set_default("partial_rotary_factor", keys.fraction_key,
               keys.rotates_part ? json(keys.fraction) : json(json::value_t::discarded));
@@ -148,6 +159,7 @@ Rope read_rope_parameters(const Config& config, Config section, const Architectu
   rope.theta = section.above_zero("rope_theta");
   rope.width = read_width(section, type, facts, keys);
   read_scaling(section, type, static_cast<double>(facts.max_positions), rope);
+  if (keys.grows_queries) read_growth(section, has_original, rope);
   return rope;
 }
 
@@ -162,8 +174,12 @@ void read_rope(const Config& config, Architecture& facts, const RopeKeys& keys) 
   for (const char* kind : {"full_attention", "sliding_attention"}) {
     if (section.contains(kind)) section.refuse(kind, "one set of parameters for all layers");
   }
-  // Beside the parameters it counts before theirs.
-  if (config.contains(kOriginal)) section.set(kOriginal, config.values().at(kOriginal), kOriginal);
+  // Beside the parameters it counts before theirs, where the type has such a length.
+  const auto type = read_type(section, keys);
+  const bool has_length = type == "llama3" || type == "yarn" || type == "longrope";
+  if (has_length && config.contains(kOriginal)) {
+    section.set(kOriginal, config.values().at(kOriginal), kOriginal);
+  }
   facts.ropes = {read_rope_parameters(config, section, facts, keys)};
   facts.rope_of_layer.assign(facts.layers, 0);
 }

@@ -18,11 +18,18 @@ struct RopeKeys {
   double fraction = 1;        // that part
   std::string fraction_key = "partial_rotary_factor";
   nlohmann::json parameters = {};  // where config.json has none
+  bool grows_queries = false;      // by "llama_4_scaling_beta"
   bool may_have_axes = false;  // the type "mrope": of images; text has the same position along all
 };
 
 /// One rope for all layers.
 void read_rope(const Config& config, Architecture& facts, const RopeKeys& keys = {});
+
+/// Two ropes: 0 of full layers, 1 of sliding ones, by sections of `rope_parameters`; `rope_scaling`
+/// is of full layers alone.
+void read_ropes_of_kinds(const Config& config, Architecture& facts, const RopeKeys& full,
+                         const RopeKeys& sliding);
+void use_ropes_of_kinds(Architecture& facts, const std::vector<bool>& slides);
 
 /// A rope from one set of parameters; `config` has the keys beside them.
 Rope read_rope_parameters(const Config& config, Config section, const Architecture& facts,

@@ -11,6 +11,14 @@ std::string numbered(std::string name, const std::string& hole, int64_t number) 
   return name.replace(name.find(hole), hole.size(), std::to_string(number));
 }
 
+/// Where the heads of query (part 0), key or value (2) stand in a fused tensor.
+UnitOrder place_of(FusedOrder order, const Architecture& a, int part) {
+  const int64_t group = a.heads / a.kv_heads, quarter = a.heads / 4;
+  if (order == FusedOrder::kParts) return {1, 1, part == 0 ? 0 : a.heads + (part - 1) * a.kv_heads};
+  if (order == FusedOrder::kQuarters) return {quarter, 3 * quarter, (3 - part) % 3 * quarter};
+  return {part == 0 ? group : 1, group + 2, part == 0 ? 0 : group + part - 1};
+}
+
 }  // namespace
 
 TensorRow& TensorRows::product(const std::string& name, Weight weight, int part, Cut cut,
@@ -94,15 +102,10 @@ TensorRows& TensorRows::query_key_value(const std::string& prefix, const std::st
 }
 
 TensorRows& TensorRows::fused_query_key_value(const std::string& name, FusedOrder order) {
-  const int64_t group = a_.heads / a_.kv_heads, all = a_.heads + 2 * a_.kv_heads;
+  const int64_t all = a_.heads + 2 * a_.kv_heads;
   for (int part = 0; part < 3; ++part) {
     const Cut cut = part == 0 ? Cut::kQueryHeads : Cut::kKeyHeads;
-    UnitOrder place;
-    if (order == FusedOrder::kParts) {
-      place.first = part == 0 ? 0 : a_.heads + (part - 1) * a_.kv_heads;
-    } else {
-      place = {part == 0 ? group : 1, group + 2, part == 0 ? 0 : group + part - 1};
-    }
+    const auto place = place_of(order, a_, part);
     auto& weight = product(name, Weight::kQkv, part, cut, 0, {all * a_.head_width, a_.channels});
     weight.unit = a_.head_width;
     weight.order = place;

@@ -129,6 +129,7 @@ std::string tensor_name(const TensorRow& row, int64_t layer);
 enum class FusedOrder {
   kParts,     // all queries, all keys, all values
   kKeyHeads,  // for each key/value head: its queries, its key, its value
+  kQuarters,  // four times a quarter of the queries, of the values, of the keys
 };
 
 /// Builds a family's rows from the names of its tensors; shapes follow from the architecture. A

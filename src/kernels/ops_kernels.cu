@@ -11,9 +11,9 @@ namespace {
 
 constexpr int kThreads = 256;
 
-/// `kLength` elements that are read and written together.
-template <typename T, int kLength>
-struct alignas(sizeof(T) * kLength) Pack {
+/// `kLength` elements, of which `kAligned` are read and written together.
+template <typename T, int kLength, int kAligned = kLength>
+struct alignas(sizeof(T) * kAligned) Pack {
   T value[kLength];
 };
 
@@ -179,7 +179,7 @@ __global__ void rotate_kernel(RotateCall call, Rows rows) {
   const auto cosine = *reinterpret_cast<const FloatPack*>(call.cos + position * call.half + pair);
   const auto sine = *reinterpret_cast<const FloatPack*>(call.sin + position * call.half + pair);
   if (call.is_interleaved) {
-    using TPack = Pack<T, 2 * kLength>;
+    using TPack = Pack<T, 2 * kLength, kLength == 1 ? 1 : 2 * kLength>;  // heads may be odd
     auto* pairs = reinterpret_cast<TPack*>(head + 2 * pair);
     TPack x = *pairs;
     for (int j = 0; j < kLength; ++j) {

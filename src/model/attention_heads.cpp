@@ -124,9 +124,20 @@ void AttentionHeads::normalise_all_heads(const StageWeights& weights, at::Tensor
       .copy_(part(queries, keys) * scale(1, a_.kv_heads) * weights[Weight::kKeyNorm]);
 }
 
+/// Multiplies queries by 1 + growth log(1 + floor(position / length)), which is 1 up to the length.
+void AttentionHeads::grow_queries(const Rope& rope, int64_t positions, at::Tensor& qkv) const {
+  if (rope.query_growth == 0 || static_cast<double>(positions) <= rope.growth_length) return;
+  const auto position = at::arange(positions, qkv.options().dtype(at::kFloat));
+  const auto factor = 1 + rope.query_growth * (1 + (position / rope.growth_length).floor()).log();
+  qkv.narrow(1, 0, share_.query_heads.size() * a_.head_width)
+      .unflatten(0, {-1, positions})
+      .mul_(factor.to(qkv.scalar_type()).unsqueeze(1));
+}
+
 void AttentionHeads::rotate(int64_t layer, const Sequences& sequences, at::Tensor& qkv) {
   const int rope = a_.rope_of_layer[layer];
   if (rope < 0) return;
+  grow_queries(a_.ropes[rope], sequences.positions, qkv);
   const RotaryHeads heads = {share_.query_heads.size() + share_.key_heads.size(), a_.head_width,
                              sequences.positions};
   if (!a_.ropes[rope].follows_length()) {

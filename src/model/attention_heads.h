@@ -37,6 +37,7 @@ class AttentionHeads : public Mixer {
   void normalise(const StageWeights& weights, at::Tensor& qkv) const;
   void normalise_all_heads(const StageWeights& weights, at::Tensor& qkv) const;
   void rotate(int64_t layer, const Sequences& sequences, at::Tensor& qkv);
+  void grow_queries(const Rope& rope, int64_t positions, at::Tensor& qkv) const;
   ScoreFacts scores_of(const StageWeights& weights, int64_t layer) const;
 
   const Architecture& a_;

@@ -21,6 +21,8 @@ json facts_of(const Rope& rope) {
   const auto beyond = static_cast<int64_t>(2 * rope.original_length) + 7;
   return {{"interleaved", rope.is_interleaved},
           {"attention_factor", rope.attention_factor},
+          {"query_growth", rope.query_growth},
+          {"growth_length", rope.growth_length},
           {"frequencies", rotary_frequencies(rope, 1)},
           {"beyond", beyond},
           {"frequencies_beyond", rotary_frequencies(rope, beyond)}};

@@ -25,8 +25,13 @@ PAIRS = {
     "mixtral": 8, "qwen2_moe": 8, "qwen3_moe": 12, "gemma": 12, "gemma2": 12, "gemma3_text": 12,
     "olmo2": 8, "cohere": 8, "stablelm": 2, "starcoder2": 8, "gpt_oss": 8,
     "modernbert": 8, "eurobert": 8,
+    "olmo3": 8, "smollm3": 8, "seed_oss": 12, "cohere2": 8, "ministral3": 8, "exaone4": 8, "glm": 6,
+    "glm4": 6, "ernie4_5": 12,
 }  # fmt: skip
-FAMILIES = (*PAIRS, "gpt2", "gpt_bigcode", "opt", "mpt", "bert", "roberta", "xlm-roberta", *VISION)
+FAMILIES = (
+    *PAIRS, "gpt2", "gpt_bigcode", "opt", "mpt", "bert", "roberta", "xlm-roberta", "gpt_neo", "gptj",
+    "codegen", *VISION,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,8 @@ FAMILIES = (
     "gpt2", "opt", "gpt_neox", "falcon", "mpt", "phi", "phi3", "llama", "mistral", "qwen2", "qwen3",
     "mixtral", "qwen2_moe", "qwen3_moe", "gemma", "gemma2", "gemma3_text", "olmo2", "cohere",
     "stablelm", "starcoder2", "gpt_bigcode", "gpt_oss", "gemma3", "llava", "mistral3",
-    "qwen2_vl", "qwen2_5_vl", "qwen3_vl",
+    "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "olmo3", "smollm3", "seed_oss",
+    "cohere2", "ministral3", "exaone4", "glm", "glm4", "ernie4_5", "gpt_neo", "gptj", "codegen",
 )  # fmt: skip
 CASES = list_cases()
 FLOAT_CASES = [pytest.param(case, id=case.name) for case in CASES if case.mode != "bfloat16"]

@@ -44,12 +44,13 @@ class Switch:
 
 
 ACTIVATIONS = {
-    "activation_function": ("gpt2", "opt", "gpt_bigcode"),
+    "activation_function": ("gpt2", "opt", "gpt_bigcode", "gpt_neo", "gptj", "codegen"),
     "activation": ("falcon",),
     "hidden_activation": ("gemma2", "gemma3_text", "modernbert"),
     "hidden_act": (
         "gpt_neox", "phi", "phi3", "llama", "mistral", "qwen2", "qwen3", "mixtral", "qwen2_moe",
         "qwen3_moe", "gemma", "olmo2", "cohere", "stablelm", "starcoder2",
+        "olmo3", "smollm3", "seed_oss", "cohere2", "ministral3", "exaone4", "glm", "glm4", "ernie4_5",
         "clip_vision_model", "vit", "vit_mae", "dinov2", "dinov2_with_registers",
         "siglip_vision_model", "bert", "roberta", "xlm-roberta", "eurobert",
     ),
@@ -58,24 +59,34 @@ ACTIVATIONS = {
 ROTARY = (
     "gpt_neox", "falcon", "phi", "phi3", "llama", "mistral", "qwen2", "qwen3", "mixtral",
     "qwen2_moe", "qwen3_moe", "gemma", "gemma2", "olmo2", "cohere", "stablelm", "starcoder2",
-    "gpt_oss",
+    "gpt_oss", "smollm3", "seed_oss", "cohere2", "ministral3", "exaone4", "glm", "glm4", "ernie4_5",
 )  # fmt: skip
 SWITCHES = [
     *(Switch(f, key, "mish") for key, families in ACTIVATIONS.items() for f in families),
     *(Switch(f, "rope_parameters.rope_type", "proportional") for f in ROTARY),
+    Switch("olmo3", "rope_parameters.full_attention.rope_type", "proportional"),
     *(
         Switch(family, "quantization_config", {"quant_method": "mxfp4"})
         for family in ("gpt_oss", "llama", "gpt2", "vit", "clip")
     ),
     *(
         Switch(family, "layer_types", ["chunked_attention"] * 4, "window")
-        for family in ("qwen2", "qwen3", "gemma2", "gemma3_text")
+        for family in (
+            "qwen2", "qwen3", "gemma2", "gemma3_text", "olmo3", "smollm3", "cohere2", "exaone4",
+        )
     ),
     *(Switch(f, "use_bidirectional_attention", True) for f in ("gemma", "gemma2", "gemma3_text")),
     *(Switch(family, "add_cross_attention", True) for family in ("gpt2", "gpt_bigcode", "bert")),
     Switch("bert", "is_decoder", True),
     Switch("roberta", "pad_token_id", 300),
     Switch("modernbert", "layer_types", ["attention"] * 4),
+    Switch("smollm3", "no_rope_layers", [1, 0]),
+    Switch("ministral3", "layer_types", ["sliding_attention"] * 3),
+    Switch("ministral3", "rope_parameters.llama_4_scaling_beta", None),
+    Switch("gpt_neo", "attention_layers", ["global", "local"]),
+    Switch("gptj", "rotary_dim", 7),
+    Switch("gptj", "rotary_dim", 18),
+    Switch("codegen", "n_head", 6),
     Switch("gemma3_text", "attn_logit_softcapping", 3.0),
     Switch("falcon", "num_ln_in_parallel_attn", 2),
     Switch("falcon", "parallel_attn", False, "new-two-norms"),

@@ -117,7 +117,7 @@ class Comparison:
         assert mine["code"] == 4 and "\n" not in message, message
         assert "config.json: " in message and len(message) < 800, message
         # A type of rotary positions that a family does not have, or that lacks its own parameters.
-        keys = (*variant.keys, "rope_type", "type", "short_factor", "head_dim")
+        keys = (*variant.keys, "rope_type", "type", "short_factor", "head_dim", "llama_4_scaling_beta")
         assert any(f'{key}"' in message for key in keys), message
 
     def _add(

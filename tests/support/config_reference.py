@@ -30,8 +30,8 @@ SMALL = 3_000_000  # parameters: of larger modules the facts alone are compared
 IDS = np.array([3, 17, 29, 6, 41, 5, 23, 11, 37, 2, 19, 31] * 4)[:40]
 MOST_COUNT = 1000  # of layers and heads: transformers makes an object for each
 COUNTS = (
-    "num_hidden_layers", "n_layer", "n_layers", "num_attention_heads", "n_head", "n_heads",
-    "decoder_num_hidden_layers", "num_register_tokens",
+    "num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_attention_heads", "n_head", "n_heads",
+    "num_heads", "decoder_num_hidden_layers", "num_register_tokens",
 )  # fmt: skip
 MASKED_HEADS = {"cls", "lm_head", "head", "decoder"}  # which predict masked tokens
 SILENT = {"pooler", "mask_token", "head", "decoder", "text_model", "logit_scale", "logit_bias"}
@@ -109,7 +109,7 @@ class Reference:
     def ids(self) -> np.ndarray:
         """int64 [T]: within the vocabulary, and not more than there are positions."""
         length = len(IDS)
-        if self.family in ("gpt2", "gpt_bigcode", "opt", "bert"):
+        if self.family in ("gpt2", "gpt_bigcode", "opt", "bert", "gpt_neo", "gptj", "codegen"):
             length = min(length, self.config.max_position_embeddings)
         if self.family in ("roberta", "xlm-roberta"):
             length = min(length, self.config.max_position_embeddings - self.config.pad_token_id - 1)
@@ -257,13 +257,28 @@ class Reference:
         return value
 
     def _windows(self) -> list[int]:
-        if self.family in ("mistral", "mixtral", "phi3", "starcoder2"):
+        if self.family in ("mistral", "ministral3", "mixtral", "phi3", "starcoder2"):
             return [self.config.sliding_window or 0] * len(self.blocks)
+        if self.family == "gpt_neo":
+            kinds = [block.attn.attention_type for block in self.blocks]
+            return [self.config.window_size if kind == "local" else 0 for kind in kinds]
         inner = [getattr(block, "self_attn", getattr(block, "attn", None)) for block in self.blocks]
-        return [getattr(part, "sliding_window", None) or 0 for part in inner]
+        slides = [getattr(part, "is_sliding", True) for part in inner]  # else EXAONE 4 keeps the key
+        found = [getattr(part, "sliding_window", None) or 0 for part in inner]
+        return [window if is_it else 0 for window, is_it in zip(found, slides, strict=True)]
+
+    def _table_of_rope(self, found: list[Mapping[str, Any]]) -> None:
+        """The sines of position 1 in the table that GPT-J makes."""
+        (rope,) = found
+        table = self.blocks[0].attn.embed_positions
+        sines = np.sin(rope["frequencies"])
+        if len(table) > 1 and not table.is_meta:
+            np.testing.assert_allclose(sines, table[1, : len(sines)].numpy(), rtol=1e-5)
 
     def ropes(self, found: list[Mapping[str, Any]]) -> None:
         """Holds ropes of config_facts against transformers' own functions."""
+        if self.family in ("gptj", "codegen"):
+            return self._table_of_rope(found)
         rotary = getattr(self.encoder, "rotary_emb", None)
         if rotary is None or getattr(self.config, "alibi", False):
             assert not found

@@ -94,6 +94,8 @@ def type_names(annotation: Any) -> list[str]:
         return ["str"]
     if origin in (list, tuple):
         return [f"list[{type_names(inner[0])[0]}]"]
+    if annotation in (list, tuple):
+        return ["list"]
     return [annotation.__name__] if annotation in (int, float, bool, str) else ["dict"]
 
 
@@ -170,6 +172,17 @@ EXTRA_KEYS: dict[str, tuple[Any, ...]] = {
     "use_sliding_window": (True, None),
     "sliding_window_pattern": (2, None, 0, "x"),
     "_sliding_window_pattern": (2,),
+    "attention_types": (
+        [[["local"], 3], [["global"], 1]], [[["local", "global", "global", "local"], 1]],
+        [[["global"], 3]], [[["global"], -1], [["local"], 4]], [[[], 9], [["local"], 4]], [["local", 4]],
+        [[["other"], 4]], [[["global"], 2.0]], [[["global"]]], [{"local": 4}], ["local"], [[["local"], 4, 5]],
+    ),
+    "attention_layers": (
+        ["local", "global", "global", "global"], ["local"], None, "text",
+        ["local", "other", "local", "local"],
+    ),
+    "rotary_dim": (4, 6, 16, 18),
+    "no_rope_layers": ([1, 0, 1, 1, 0], [1, 0], [0, 0, 0, 0]),
     "n_embed": (None, 40, "x"),
     "hidden_activation": ("relu", None),
     "hidden_act": ("relu",),
@@ -195,8 +208,8 @@ def part_variants(base: dict[str, Any]) -> Iterator[Variant]:
         )  # fmt: skip
 
 
-EACH_PARAMETER = ("llama", "phi3", "gemma3_text")
-OWN_ROPES = ("llama", "gpt_neox", "phi", "phi3", "gemma3_text", "gpt_oss")
+EACH_PARAMETER = ("llama", "phi3", "gemma3_text", "ministral3")
+OWN_ROPES = ("llama", "gpt_neox", "phi", "phi3", "gemma3_text", "gpt_oss", "olmo3", "ministral3", "glm")
 # Rotary positions: keys beside the parameters in one or another family, and their values.
 BESIDE: dict[str, tuple[Any, ...]] = {
     "rope_theta": (ABSENT, 500.0, 500, None, "text", -500.0, 0, math.nan, math.inf, 1e30, [500.0]),
@@ -220,8 +233,8 @@ OPTIONAL = {
 }
 
 
-def rope_types(pairs: int) -> dict[str, dict[str, Any]]:
-    """One object of parameters for each type that there is."""
+def rope_types(family: str, pairs: int) -> dict[str, dict[str, Any]]:
+    """One object of parameters for each type that there is, with what the family asks for beside."""
     found = {
         "linear": LINEAR_ROPE,
         "dynamic": DYNAMIC_ROPE | {"factor": 2.0},
@@ -230,6 +243,9 @@ def rope_types(pairs: int) -> dict[str, dict[str, Any]]:
         "longrope": longrope(pairs, 32),
         "default": {"rope_type": "default", "rope_theta": 500.0},
     }
+    if family == "ministral3":
+        growth = {"llama_4_scaling_beta": 0.3, "original_max_position_embeddings": 16}
+        found = {name: growth | parameters for name, parameters in found.items()}
     return copy.deepcopy(found)
 
 
@@ -242,7 +258,7 @@ def rope_variants(family: str, pairs: int) -> Iterator[Variant]:
     for key, values in BESIDE.items():
         for value in values:
             yield Variant(f"{key}={label(value)}", set_key(base, key, value), (key,))
-    for name, whole in rope_types(pairs).items():
+    for name, whole in rope_types(family, pairs).items():
         config = base | {"max_position_embeddings": 64}
         for place in ("rope_parameters", "rope_scaling"):
             yield from parameter_variants(config, place, name, whole, is_each)
@@ -260,8 +276,8 @@ def rope_variants(family: str, pairs: int) -> Iterator[Variant]:
                 f"rope_scaling.{key}={label(kind)}", config,
                 (key, "rope_type", "type", "original_max_position_embeddings"),
             )  # fmt: skip
-    if family in ("gemma3_text", "gemma2", "llama"):
-        yield from kind_variants(base, pairs)
+    if family in ("gemma3_text", "gemma2", "llama", "olmo3"):
+        yield from kind_variants(family, base, pairs)
 
 
 def parameter_variants(
@@ -316,10 +332,10 @@ def doubled_variants(
         yield Variant(f"{name}-longest={label(length)}", config, ("max_position_embeddings",))
 
 
-def kind_variants(base: dict[str, Any], pairs: int) -> Iterator[Variant]:
+def kind_variants(family: str, base: dict[str, Any], pairs: int) -> Iterator[Variant]:
     """Parameters for each kind of layers, as Gemma 3 has them."""
     theta = {"rope_type": "default", "rope_theta": 700.0}
-    for name, whole in rope_types(pairs).items():
+    for name, whole in rope_types(family, pairs).items():
         old = {("type" if key == "rope_type" else key): value for key, value in whole.items()}
         for kinds in (
             {"full_attention": whole}, {"sliding_attention": whole}, {"full_attention": old},

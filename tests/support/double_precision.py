@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
+from transformers.models.codegen.modeling_codegen import CodeGenAttention
+from transformers.models.gptj.modeling_gptj import GPTJAttention, create_sinusoidal_positions
 
 
 def widened(value: Any) -> Any:
@@ -36,6 +38,10 @@ def prepare_for_double(module: nn.Module) -> None:
     for part in module.modules():  # GPT-2's switch takes float32 for granted
         if getattr(part, "reorder_and_upcast_attn", False):
             part.reorder_and_upcast_attn = False
+        if isinstance(part, (GPTJAttention, CodeGenAttention)):  # their tables of sines and cosines
+            with InDouble():
+                part.embed_positions = create_sinusoidal_positions(part.max_positions, part.pos_embd_dim)
+            assert part.embed_positions.dtype == torch.float64
     for parent in list(module.modules()):
         for name, child in list(parent.named_children()):
             if any(key.endswith("inv_freq") for key, _ in child.named_buffers(recurse=False)):

@@ -5,31 +5,32 @@
 #include "checkpoint/rope_facts.h"
 
 namespace actsweep {
-namespace {
 
-const ConfigKeys kCohereKeys = {{{"vocab_size", "int", 256000},
-                                 {"hidden_size", "int", 8192},
-                                 {"intermediate_size", "int", 22528},
-                                 {"logit_scale", "float|None", 0.0625},
-                                 {"num_hidden_layers", "int", 40},
-                                 {"num_attention_heads", "int", 64},
-                                 {"num_key_value_heads", "int|None", nullptr},
-                                 {"hidden_act", "str", "silu"},
-                                 {"max_position_embeddings", "int", 8192},
-                                 {"initializer_range", "float", 0.02},
-                                 {"layer_norm_eps", "float|None", 1e-05},
-                                 {"use_cache", "bool", true},
-                                 {"pad_token_id", "int|None", 0},
-                                 {"bos_token_id", "int|None", 5},
-                                 {"eos_token_id", "int|list[int]|None", 255001},
-                                 {"tie_word_embeddings", "bool", true},
-                                 {"rope_parameters", "dict|None", nullptr},
-                                 {"attention_bias", "bool", false},
-                                 {"attention_dropout", "float|int|None", 0.0},
-                                 {"use_qk_norm", "bool|None", false},
-                                 {"head_dim", "int"}}};
+ConfigKeys cohere_keys() {
+  return {{{"vocab_size", "int", 256000},
+           {"hidden_size", "int", 8192},
+           {"intermediate_size", "int", 22528},
+           {"logit_scale", "float|None", 0.0625},
+           {"num_hidden_layers", "int", 40},
+           {"num_attention_heads", "int", 64},
+           {"num_key_value_heads", "int|None", nullptr},
+           {"hidden_act", "str", "silu"},
+           {"max_position_embeddings", "int", 8192},
+           {"initializer_range", "float", 0.02},
+           {"layer_norm_eps", "float|None", 1e-05},
+           {"use_cache", "bool", true},
+           {"pad_token_id", "int|None", 0},
+           {"bos_token_id", "int|None", 5},
+           {"eos_token_id", "int|list[int]|None", 255001},
+           {"tie_word_embeddings", "bool", true},
+           {"rope_parameters", "dict|None", nullptr},
+           {"attention_bias", "bool", false},
+           {"attention_dropout", "float|int|None", 0.0},
+           {"use_qk_norm", "bool|None", false},
+           {"head_dim", "int"}}};
+}
 
-Architecture read_cohere(const Config& config) {
+Architecture read_cohere_facts(const Config& config, double theta) {
   Architecture facts = read_sizes(config);
   facts.norm = {NormKind::kLayer, config.epsilon("layer_norm_eps")};
   facts.is_parallel = true;
@@ -38,16 +39,25 @@ Architecture read_cohere(const Config& config) {
   facts.has_qkv_bias = facts.has_output_bias = config.flag("attention_bias");
   facts.ties_embeddings = config.flag("tie_word_embeddings");
   facts.logit_scale = config.number("logit_scale");
-  if (config.flag("use_qk_norm")) {
-    facts.query_key_norm = QueryKeyNorm::kEachHead;
-    facts.query_key_norm_kind = NormKind::kLayer;
-  }
   RopeKeys keys;
-  keys.theta = 500000;
+  keys.theta = theta;
   read_rope(config, facts, keys);
   facts.ropes.front().is_interleaved = true;
   return facts;
 }
+
+namespace {
+
+Architecture read_cohere(const Config& config) {
+  Architecture facts = read_cohere_facts(config, 500000);
+  if (config.flag("use_qk_norm")) {
+    facts.query_key_norm = QueryKeyNorm::kEachHead;
+    facts.query_key_norm_kind = NormKind::kLayer;
+  }
+  return facts;
+}
+
+}  // namespace
 
 std::vector<TensorRow> cohere_rows(const Architecture& a) {
   const std::string layer = "model.layers.{}.", attention = layer + "self_attn.";
@@ -65,8 +75,6 @@ std::vector<TensorRow> cohere_rows(const Architecture& a) {
   return rows.list();
 }
 
-}  // namespace
-
 Family cohere_family() {
   return {"cohere",
           read_cohere,
@@ -76,7 +84,7 @@ Family cohere_family() {
           "LayerNorm without biases; parallel block under one norm; rotary positions on "
           "neighbouring channels; query/key norms by `use_qk_norm`; gated SiLU; scaled "
           "logits",
-          kCohereKeys};
+          cohere_keys()};
 }
 
 }  // namespace actsweep

@@ -41,11 +41,16 @@ ConfigKeys llama_keys() {
            {"head_dim", "int|None", nullptr}}};
 }
 
-Architecture read_llama_facts(const Config& config, const RopeKeys& rope) {
+Architecture read_llama_shape(const Config& config) {
   Architecture facts = read_sizes(config);
   facts.norm.epsilon = config.epsilon("rms_norm_eps");
   facts.activation = read_activation(config, "hidden_act");
   facts.ties_embeddings = config.flag("tie_word_embeddings");
+  return facts;
+}
+
+Architecture read_llama_facts(const Config& config, const RopeKeys& rope) {
+  Architecture facts = read_llama_shape(config);
   read_rope(config, facts, rope);
   return facts;
 }

@@ -4,7 +4,6 @@
 #include "checkpoint/family.h"
 
 namespace actsweep {
-namespace {
 
 ConfigKeys olmo2_keys() {
   return llama_keys().but({{"vocab_size", "int", 50304},
@@ -17,12 +16,16 @@ ConfigKeys olmo2_keys() {
                           {"pretraining_tp", "mlp_bias"});
 }
 
+namespace {
+
 Architecture read_olmo2(const Config& config) {
   Architecture facts = read_llama_facts(config);
   facts.has_qkv_bias = facts.has_output_bias = config.flag("attention_bias");
   facts.query_key_norm = QueryKeyNorm::kAllHeads;
   return facts;
 }
+
+}  // namespace
 
 std::vector<TensorRow> olmo2_rows(const Architecture& a) {
   const std::string layer = "model.layers.{}.";
@@ -36,8 +39,6 @@ std::vector<TensorRow> olmo2_rows(const Architecture& a) {
       .head("lm_head");
   return rows.list();
 }
-
-}  // namespace
 
 Family olmo2_family() {
   return {"olmo2",

@@ -18,13 +18,24 @@ from .model import (
     SMALL_POSITIONS,
     RandomModel,
 )
+from .open_gpts import OPEN_GPTS
 from .parallel_blocks import PARALLEL_BLOCKS
 from .post_norms import POST_NORMS
+from .recent_decoders import RECENT_DECODERS
 from .routed_experts import ROUTED_EXPERTS
 from .weights import blocks_of, decoder_of, make_random, save
 from .wrapped import WRAPPED
 
-MODELS = (*LLAMA_LIKE, *GPT_LIKE, *PARALLEL_BLOCKS, *POST_NORMS, *ROUTED_EXPERTS, *WRAPPED)
+MODELS = (
+    *LLAMA_LIKE,
+    *GPT_LIKE,
+    *PARALLEL_BLOCKS,
+    *POST_NORMS,
+    *ROUTED_EXPERTS,
+    *WRAPPED,
+    *RECENT_DECODERS,
+    *OPEN_GPTS,
+)
 
 __all__ = [
     "BOUND_ID",

@@ -42,12 +42,12 @@ class RandomModel:
 
     @property
     def heads(self) -> int:
-        keys = ("num_attention_heads", "n_head", "n_heads")
+        keys = ("num_attention_heads", "n_head", "n_heads", "num_heads")
         return next(self.text[key] for key in keys if key in self.text)
 
     @property
     def window(self) -> int | None:
-        return self.text.get("sliding_window")
+        return self.text.get("sliding_window", self.text.get("window_size"))
 
 
 def sizes(
@@ -101,6 +101,7 @@ YARN_ROPE = {
     "factor": 4.0,
     "original_max_position_embeddings": 32,
 }
+GROWING_ROPE = YARN_ROPE | {"mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.3}
 
 
 def longrope(pairs: int, original: int | None = None, **more: Any) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from .model import (
 
 DOWN_PROJECTIONS = (
     "mlp.experts.down_proj", "mlp.shared_expert.down_proj", "mlp.down_proj", "mlp.c_proj",
-    "mlp.fc2", "fc2", "mlp.dense_4h_to_h", "ffn.down_proj", "mlp.Wo",
+    "mlp.fc2", "fc2", "mlp.fc_out", "mlp.dense_4h_to_h", "ffn.down_proj", "mlp.Wo",
 )  # fmt: skip
 
 

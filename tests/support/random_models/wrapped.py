@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .model import LINEAR_ROPE, LLAMA3_ROPE, RandomModel, sizes
+from .model import GROWING_ROPE, LINEAR_ROPE, LLAMA3_ROPE, RandomModel, sizes
 
 NEW_NAMES = {"language_model.model.": "model.language_model.", "language_model.lm_head.": "lm_head.",
              "vision_tower.": "model.vision_tower.",
@@ -161,5 +161,13 @@ WRAPPED = (
         "qwen3_vl",
         qwen(QWEN3_VL, 84, (7, 7), [2, 2, 2], head_dim=12),
         dtype="bfloat16",
+    ),
+    RandomModel(
+        "mistral3-ministral3-5over1-growing-from-20-bfloat16",
+        "mistral3",
+        wrapped("ministral3", PIXTRAL, sizes(80, 3, (5, 1), 127, 251, head_dim=16,
+                                             rope_parameters=GROWING_ROPE), tie_word_embeddings=False),
+        dtype="bfloat16",
+        names=NEW_NAMES,
     ),
 )  # fmt: skip

@@ -42,8 +42,12 @@ Architecture with_experts() {
 }
 
 std::string text(const Architecture& a, FusedOrder order) {
-  return fmt::format("{} heads over {}, {}", a.heads, a.kv_heads,
-                     order == FusedOrder::kParts ? "by parts" : "by key heads");
+  return fmt::format("{} heads over {}, order {}", a.heads, a.kv_heads, static_cast<int>(order));
+}
+
+std::vector<Architecture> layouts_of(FusedOrder order) {
+  if (order == FusedOrder::kQuarters) return {with_heads(8, 8), with_heads(12, 12)};
+  return head_layouts();
 }
 
 /// What stands where in a fused tensor, unit by unit: (part, unit of the part).
@@ -53,6 +57,14 @@ std::vector<std::pair<int, int64_t>> stored_units(const Architecture& a, FusedOr
     for (int64_t i = 0; i < a.heads; ++i) units.emplace_back(0, i);
     for (int part : {1, 2}) {
       for (int64_t i = 0; i < a.kv_heads; ++i) units.emplace_back(part, i);
+    }
+    return units;
+  }
+  if (order == FusedOrder::kQuarters) {
+    for (int64_t first = 0; first < a.heads; first += a.heads / 4) {
+      for (int part : {0, 2, 1}) {
+        for (int64_t i = 0; i < a.heads / 4; ++i) units.emplace_back(part, first + i);
+      }
     }
     return units;
   }
@@ -66,8 +78,8 @@ std::vector<std::pair<int, int64_t>> stored_units(const Architecture& a, FusedOr
 }
 
 TEST(FusedRows, PlaceEachHeadWhereTheOrderStoresIt) {
-  for (const auto order : {FusedOrder::kParts, FusedOrder::kKeyHeads}) {
-    for (auto a : head_layouts()) {
+  for (const auto order : {FusedOrder::kParts, FusedOrder::kKeyHeads, FusedOrder::kQuarters}) {
+    for (auto a : layouts_of(order)) {
       SCOPED_TRACE(text(a, order));
       a.has_qkv_bias = true;
       TensorRows rows(a);

@@ -133,7 +133,7 @@ TEST_P(Ops, NormsOfHeadsEqualAtenAndKeepOtherHeads) {
 TEST_P(Ops, RotationEqualsAtenAndKeepsWhatItDoesNotRotate) {
   for (const bool is_interleaved : {false, true}) {
     for (const auto& [width, rotated] :
-         {std::pair<int64_t, int64_t>{10, 6}, {10, 10}, {16, 8}, {16, 16}}) {
+         {std::pair<int64_t, int64_t>{10, 6}, {10, 10}, {11, 6}, {16, 8}, {16, 16}}) {
       Architecture a;
       a.ropes = {{.width = rotated, .is_interleaved = is_interleaved}};
       RotaryTables tables(a, 4, test_device());
