@@ -16,7 +16,7 @@ from PIL import Image
 
 from preparation.errors import CORPUS, PreparationError
 from preparation.image_decoding import LARGEST_PIXELS, decode
-from preparation.image_settings import Settings
+from preparation.image_settings import RESCALES_FIRST, Settings
 
 
 @dataclass(frozen=True)
@@ -45,24 +45,41 @@ def process(path: Path, settings: Settings) -> ProcessedImage:
 
 
 def _pixels_of(path: Path, image: Image.Image, settings: Settings) -> np.ndarray:
+    rescales_first = settings.get(RESCALES_FIRST, False)
+    pixels = np.asarray(image)  # [height, width, 3] uint8
+    if rescales_first:
+        pixels = _rescaled(pixels, settings)
     if settings["do_resize"]:
         height, width = _resized_size(image, settings["size"])
         if height * width > LARGEST_PIXELS:
             raise PreparationError(
                 CORPUS, f"{path}: {image.width} × {image.height} would grow to {width} × {height}"
             )
-        image = image.resize((width, height), resample=settings["resample"])
-    pixels = np.asarray(image)  # [height, width, 3] uint8
+        pixels = _resized(pixels, (width, height), settings["resample"])
     if settings["do_center_crop"]:
         pixels = _center_crop(pixels, **settings["crop_size"])
-    if settings["do_rescale"]:
-        pixels = (pixels.astype(np.float64) * settings["rescale_factor"]).astype(np.float32)
-    pixels = pixels.astype(np.float32, copy=False)
+    if not rescales_first:
+        pixels = _rescaled(pixels, settings)
     if settings["do_normalize"]:
         mean = np.array(settings["image_mean"], dtype=np.float32)
         std = np.array(settings["image_std"], dtype=np.float32)
         pixels = (pixels - mean) / std
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _rescaled(pixels: np.ndarray, settings: Settings) -> np.ndarray:
+    """As float32."""
+    if settings["do_rescale"]:
+        pixels = pixels.astype(np.float64) * settings["rescale_factor"]
+    return pixels.astype(np.float32, copy=False)
+
+
+def _resized(pixels: np.ndarray, size: tuple[int, int], resample: int) -> np.ndarray:
+    """[height, width, 3]; of floating-point pixels each channel is an image of its own."""
+    if pixels.dtype == np.uint8:
+        return np.asarray(Image.fromarray(pixels).resize(size, resample=resample))
+    channels = [Image.fromarray(pixels[:, :, channel]) for channel in range(3)]
+    return np.stack([np.asarray(each.resize(size, resample=resample)) for each in channels], axis=2)
 
 
 def _resized_size(image: Image.Image, size: dict[str, int]) -> tuple[int, int]:

@@ -27,8 +27,11 @@ OPENAI_CLIP = {
     "image_mean": [0.48145466, 0.4578275, 0.40821073],
     "image_std": [0.26862954, 0.26130258, 0.27577711],
 }
+IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
 HALVES = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
 SQUARE = {"height": 224, "width": 224}
+RESCALES_FIRST = "rescales_before_resizing"  # of floating-point pixels; no file has this key
+SMOOTH = (Image.Resampling.BILINEAR.value, Image.Resampling.BICUBIC.value)  # filters of such pixels
 COMMON: Settings = {
     "do_resize": True,
     "do_center_crop": False,
@@ -45,6 +48,16 @@ CROPPED |= {"do_center_crop": True, "crop_size": SQUARE}
 PROCESSORS: dict[str, Settings] = {
     "BitImageProcessor": CROPPED,
     "CLIPImageProcessor": CROPPED,
+    "DeiTImageProcessor": (
+        CROPPED | HALVES | {"size": {"height": 256, "width": 256}, "crop_size": SQUARE}
+    ),
+    "DINOv3ViTImageProcessor": (
+        COMMON | IMAGENET | {"size": SQUARE, "resample": Image.Resampling.BILINEAR.value}
+    ) | {RESCALES_FIRST: True},
+    "Gemma3ImageProcessor": (
+        COMMON | HALVES | {"size": SQUARE, "resample": Image.Resampling.BILINEAR.value}
+    ),
+    "LlavaImageProcessor": CROPPED,
     "SiglipImageProcessor": (
         COMMON | HALVES | {"size": SQUARE, "resample": Image.Resampling.BICUBIC.value}
     ),
@@ -52,17 +65,29 @@ PROCESSORS: dict[str, Settings] = {
         COMMON | HALVES | {"size": SQUARE, "resample": Image.Resampling.BILINEAR.value}
     ),
 }
-SQUARE_BY_NUMBER = ("ViTImageProcessor",)  # where "size": 224 means 224 × 224, unless it is said
+# Where "size": 224 means 224 × 224, unless it is said.
+SQUARE_BY_NUMBER = (
+    "DeiTImageProcessor", "DINOv3ViTImageProcessor", "Gemma3ImageProcessor", "ViTImageProcessor",
+)  # fmt: skip
 # What transformers takes where no file names a processor, by config.json's model_type.
 BY_MODEL_TYPE = {
+    "aimv2": "CLIPImageProcessor",
+    "aimv2_vision_model": "CLIPImageProcessor",
     "clip": "CLIPImageProcessor",
+    "deit": "DeiTImageProcessor",
     "dinov2": "BitImageProcessor",
+    "dinov3_vit": "DINOv3ViTImageProcessor",
+    "gemma3": "Gemma3ImageProcessor",
+    "ijepa": "ViTImageProcessor",
+    "llava": "LlavaImageProcessor",
     "siglip": "SiglipImageProcessor",
     "vit": "ViTImageProcessor",
     "vit_mae": "ViTImageProcessor",
+    "vit_msn": "ViTImageProcessor",
 }
 
-# Keys of preprocessor_config.json that say nothing about pixels; images are always made RGB.
+# Keys of preprocessor_config.json that say nothing about pixels, or nothing without another one that
+# is not known here (do_pan_and_scan); images are always made RGB.
 WITHOUT_EFFECT = (
     "_processor_class",
     "_valid_processor_keys",
@@ -73,7 +98,11 @@ WITHOUT_EFFECT = (
     "do_convert_rgb",
     "feature_extractor_type",
     "image_processor_type",
+    "image_seq_length",
     "input_data_format",
+    "pan_and_scan_max_num_crops",
+    "pan_and_scan_min_crop_size",
+    "pan_and_scan_min_ratio_to_activate",
     "processor_class",
     "return_tensors",
     "use_fast",
@@ -87,7 +116,7 @@ def load_settings(directory: Path) -> Settings:
     name = _type_of(path, stored)
     settings = dict(PROCESSORS[name])
     for key, value in stored.items():
-        if key in settings:
+        if key in settings and key != RESCALES_FIRST:
             settings[key] = value
         elif key not in WITHOUT_EFFECT and value not in (None, False):
             raise _refuse(path, f"the setting {key} ({shortened(value)}) is not known here")
@@ -212,6 +241,8 @@ def _check_numbers(path: Path, settings: Settings) -> None:
     resample = settings["resample"]
     if settings["do_resize"] and (type(resample) is not int or resample not in filters):
         raise _refuse(path, f"resample {shortened(resample)} is not a filter of PIL")
+    if settings["do_resize"] and RESCALES_FIRST in settings and resample not in SMOOTH:
+        raise _refuse(path, f"resample is {resample}, expected 2 (bilinear) or 3 (bicubic)")
     factor = settings["rescale_factor"]
     if settings["do_rescale"] and not _is_number(factor):
         raise _refuse(path, f"rescale_factor is {shortened(factor)}, expected a number")

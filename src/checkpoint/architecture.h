@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -40,6 +41,8 @@ enum class RopeScaling { kNone, kLinear, kLlama3, kDynamic, kYarn, kLongRope };
 struct Rope {
   int64_t width = 0;            // channels of a head that are rotated, its first ones
   bool is_interleaved = false;  // channel 2i pairs with 2i + 1; else i with i + width / 2
+  bool is_of_patches = false;   // half of the pairs rotate by a patch's row, half by its column,
+                                // each from -1 to 1 across the image; other tokens do not rotate
   double theta = 10000;
   RopeScaling scaling = RopeScaling::kNone;
   double factor = 1;            // all but kNone and kLongRope
@@ -82,12 +85,22 @@ struct ExpertFacts {
   std::vector<bool> layers = {};  // [L] whether a layer has them; dense where not
 };
 
+/// What is added to a patch for its place in the image.
+enum class PatchPositions {
+  kNone,
+  kLearned,  // a row of a table, interpolated to another grid
+  kFixed,    // a row of a table; there is no other grid
+  kWaves     // sines and cosines of column and row (AIMv2, arXiv 2411.14402)
+};
+
 /// How a Vision Transformer makes tokens of an image.
 struct ImageFacts {
   int64_t patch = 0;  // height and width of a patch in pixels; 0: the model reads text
   int64_t rows = 0;   // of the grid of patches that learned positions were made for
   int64_t columns = 0;
-  bool has_class_token = true;
+  PatchPositions positions = PatchPositions::kLearned;
+  bool norms_patches = false;  // the norm before the first layer comes before positions
+  int64_t class_tokens = 1;    // before the registers; DeiT's second one distils a teacher
   int64_t registers = 0;
   bool has_patch_bias = true;
   bool antialiases = false;  // where positions are interpolated to another grid
@@ -121,8 +134,9 @@ struct Architecture {
   Alibi alibi = Alibi::kNone;
 
   bool has_qkv_bias = false;
-  bool has_output_bias = false;  // of the attention output projection
-  double attention_scale = 0;    // of scores; 0: 1 / sqrt(D)
+  std::array<bool, 3> qkv_bias_parts = {true, true, true};  // of query, key, value; the rest is 0
+  bool has_output_bias = false;                             // of the attention output projection
+  double attention_scale = 0;                               // of scores; 0: 1 / sqrt(D)
   bool divides_scale_by_layer = false;
   bool has_extra_key = false;   // each head has one more key and value, which every query sees
   bool has_sink_token = false;  // a learned vector without a position begins each sequence

@@ -52,6 +52,13 @@ int64_t Config::positive_or(const std::string& key, int64_t fallback, int64_t mo
   return has(key) ? positive(key, most) : fallback;
 }
 
+int64_t Config::count(const std::string& key) const {
+  const char* expected = "0 or a positive integer";
+  const auto& value = at(key, expected);
+  if (!value.is_number_integer() || value < 0) refuse(key, expected);
+  return value == 0 ? 0 : positive(key, kMostCount);
+}
+
 double Config::number(const std::string& key) const {
   const char* expected = "a finite number";
   const auto& value = at(key, expected);

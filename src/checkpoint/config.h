@@ -54,6 +54,8 @@ class Config {
   bool has(const std::string& key) const;
   int64_t positive(const std::string& key, int64_t most = kMostSize) const;
   int64_t positive_or(const std::string& key, int64_t fallback, int64_t most = kMostSize) const;
+  /// 0 or more, of what no model has many.
+  int64_t count(const std::string& key) const;
   /// Finite.
   double number(const std::string& key) const;
   double number_or(const std::string& key, double fallback) const;

@@ -37,9 +37,15 @@ const std::vector<Family>& families() {
                                            clip_vision_model_family(),
                                            clip_family(),
                                            vit_mae_family(),
+                                           vit_msn_family(),
                                            vit_family(),
+                                           deit_family(),
+                                           ijepa_family(),
                                            dinov2_family(),
                                            dinov2_with_registers_family(),
+                                           dinov3_vit_family(),
+                                           aimv2_vision_model_family(),
+                                           aimv2_family(),
                                            siglip_vision_model_family(),
                                            siglip_family()};
   return list;
@@ -67,6 +73,35 @@ std::string families_markdown() {
 }
 
 namespace {
+
+/// A vision model with mathematics that is not here, and what could be read in its place.
+struct Unread {
+  const char* model_type;
+  const char* expected;
+};
+
+constexpr const char* kNoPlaces =
+    "a model whose scores have no bias by the places of query and key, such as \"vit\"";
+constexpr const char* kNoWindows = "a model that sees an image whole and at one resolution";
+constexpr const char* kNoFrames = "a model of images, not of the frames of a video";
+constexpr Unread kUnread[] = {
+    {"beit", kNoPlaces},
+    {"siglip2", "\"siglip\", a SigLIP 2 of fixed size, not one of images of any size (NaFlex)"},
+    {"siglip2_vision_model",
+     "\"siglip_vision_model\", a SigLIP 2 of fixed size, not one of images of any size (NaFlex)"},
+    {"pixtral", "a model of images of one size"},
+    {"eva", "a type that transformers has"},
+    {"sam", kNoWindows},
+    {"sam_vision_model", kNoWindows},
+    {"sam2", kNoWindows},
+    {"videomae", kNoFrames},
+    {"vjepa2", kNoFrames}};
+
+void refuse_unread(const Config& config, const std::string& type) {
+  for (const auto& unread : kUnread) {
+    if (type == unread.model_type) config.refuse("model_type", unread.expected);
+  }
+}
 
 /// A model of several parts that is not known (checkpoint/wrapper.h has those that are).
 void refuse_parts(const Config& config, const std::string& type) {
@@ -98,6 +133,7 @@ const Family& family_of(const Config& config) {
   for (const auto& family : text_families()) {
     if (type == family.model_type) return family;
   }
+  refuse_unread(config, type);
   refuse_parts(config, type);
   config.refuse("model_type", "one of " + known);
 }

@@ -65,12 +65,16 @@ std::vector<TensorRow> bert_rows(const Architecture& architecture, const std::st
 void read_qwen_experts(const Config& config, Architecture& facts);
 std::vector<TensorRow> qwen_moe_rows(const Architecture& architecture);
 
+Family aimv2_family();
+Family aimv2_vision_model_family();
 Family bert_family();
 Family clip_family();
 Family clip_vision_model_family();
 Family cohere_family();
+Family deit_family();
 Family dinov2_family();
 Family dinov2_with_registers_family();
+Family dinov3_vit_family();
 Family eurobert_family();
 Family falcon_family();
 Family gemma_family();
@@ -80,6 +84,7 @@ Family gpt2_family();
 Family gpt_bigcode_family();
 Family gpt_neox_family();
 Family gpt_oss_family();
+Family ijepa_family();
 Family llama_family();
 Family mistral_family();
 Family mixtral_family();
@@ -103,6 +108,7 @@ Family stablelm_family();
 Family starcoder2_family();
 Family vit_family();
 Family vit_mae_family();
+Family vit_msn_family();
 Family xlm_roberta_family();
 
 }  // namespace actsweep

@@ -87,8 +87,9 @@ TensorRows& TensorRows::query_key_value(const std::string& prefix, const std::st
     product(prefix + *names[part], Weight::kQkv, part, cut, 0, {length, a_.channels}).unit =
         a_.head_width;
     if (!a_.has_qkv_bias) continue;
-    vector(prefix + *names[part] + ".bias", Weight::kQkvBias, part, cut, length).unit =
-        a_.head_width;
+    auto& bias = vector(prefix + *names[part] + ".bias", Weight::kQkvBias, part, cut, length);
+    bias.unit = a_.head_width;
+    bias.is_zero = !a_.qkv_bias_parts[part];
   }
   return *this;
 }

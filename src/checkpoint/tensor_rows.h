@@ -59,7 +59,7 @@ enum class Weight {
   kEmbeddingProjection,  // [C, embedding width]
   kPatches,              // [C, 3, patch, patch]
   kPatchBias,            // [C]
-  kClassToken,           // [C] elements
+  kClassToken,           // [C] elements: part 0 the first class token, 1 the second
   kRegisters,            // [registers, C] elements
   kSinkToken,            // [C] before the first token
   kEmbeddingNorm,        // [C] of the residual stream before the first layer
@@ -109,6 +109,7 @@ struct TensorRow {
   bool is_transposed = false;  // the checkpoint holds the last two axes exchanged
   int64_t only_unit = -1;      // the row belongs to this one unit of the cut, and is read whole
   bool is_stacked = false;     // the checkpoint's first axis counts units; the row is one of them
+  bool is_zero = false;        // no checkpoint holds it: the part of the weight is 0
   enum class Layers { kAll, kDense, kExperts, kBehindFirst, kAttention } layers = Layers::kAll;
 
   bool is_per_layer() const { return name.find("{}") != std::string::npos; }

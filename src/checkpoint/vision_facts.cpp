@@ -18,11 +18,11 @@ std::pair<int64_t, int64_t> read_sides(const Config& config, const std::string& 
 
 }  // namespace
 
-Architecture read_vision_sizes(const Config& config, const std::string& head_width) {
+Architecture read_vision_sizes(const Config& config, const VisionKeys& vision) {
   config.only("num_channels", 3);
   SizeKeys keys;
   keys.kv_heads = keys.positions = keys.vocabulary = "";
-  keys.head_width = head_width;
+  keys.head_width = vision.head_width;
   if (!config.has(keys.ffn_width)) keys.ffn_width = "";
   Architecture facts = read_sizes(config, keys);
   const auto [height, width] = read_sides(config, "image_size");
@@ -40,7 +40,7 @@ Architecture read_vision_sizes(const Config& config, const std::string& head_wid
   facts.is_causal = false;
   facts.position_rows = facts.image.rows * facts.image.columns + 1;
   facts.norm.kind = NormKind::kLayer;
-  facts.norm.epsilon = config.epsilon("layer_norm_eps");
+  facts.norm.epsilon = config.epsilon(vision.epsilon);
   facts.norm.has_bias = true;
   facts.is_gated = false;
   facts.activation = read_activation(config, "hidden_act");

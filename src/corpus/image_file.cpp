@@ -46,7 +46,7 @@ ImageFile::ImageFile(const std::string& path, const PatchLayout& layout) : layou
   }
 }
 
-/// "[CLS]", "[REG 1]", ..., "patch 0,0", ...: the vocabulary of the places in an image.
+/// "[CLS]", "[CLS 2]", "[REG 1]", ..., "patch 0,0", ...: the vocabulary of the places in an image.
 void ImageFile::name_tokens() {
   const auto add = [&](const std::string& name, uint8_t kind) {
     vocabulary_offset_.push_back(vocabulary_bytes_.size());
@@ -54,7 +54,9 @@ void ImageFile::name_tokens() {
     vocabulary_bytes_.insert(vocabulary_bytes_.end(), bytes, bytes + name.size());
     token_class_.push_back(kind);
   };
-  if (layout_.has_class_token) add("[CLS]", 0);
+  for (int64_t i = 1; i <= layout_.class_tokens; ++i) {
+    add(i == 1 ? "[CLS]" : fmt::format("[CLS {}]", i), 0);
+  }
   for (int64_t i = 1; i <= layout_.registers; ++i) add(fmt::format("[REG {}]", i), 1);
   for (int64_t row = 0; row < grid_rows(); ++row) {
     for (int64_t column = 0; column < grid_columns(); ++column) {

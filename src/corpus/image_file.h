@@ -13,13 +13,13 @@
 
 namespace actsweep {
 
-/// The tokens of one image: a class token or none, registers, the patches row by row.
+/// The tokens of one image: its class tokens, registers, the patches row by row.
 struct PatchLayout {
   int64_t patch = 1;  // height and width of a patch in pixels
-  bool has_class_token = true;
+  int64_t class_tokens = 1;
   int64_t registers = 0;
 
-  int64_t prefix() const { return (has_class_token ? 1 : 0) + registers; }
+  int64_t prefix() const { return class_tokens + registers; }
 };
 
 class ImageFile : public Corpus {
@@ -37,6 +37,8 @@ class ImageFile : public Corpus {
   /// The grid of whole patches; pixels behind the last ones belong to no token.
   int64_t grid_rows() const { return height_ / layout_.patch; }
   int64_t grid_columns() const { return width_ / layout_.patch; }
+  /// The place of the first patch among an image's tokens.
+  int64_t first_patch() const { return layout_.prefix(); }
   /// The patch of an id, counted row by row; -1 for class tokens and registers.
   int64_t patch_of(uint32_t id) const;
   /// [3, height, width] of one image.

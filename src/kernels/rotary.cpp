@@ -50,6 +50,23 @@ int64_t length_class(const Rope& rope, int64_t length) {
   return rope.scaling == RopeScaling::kDynamic ? length : 1;
 }
 
+/// Of the middle of a patch: from -1 at the first row or column's outer edge to 1 at the last's; 0
+/// where there is no patch.
+float patch_coordinate(const PatchGrid& grid, int64_t position, bool is_row) {
+  const int64_t patch = position - grid.first;
+  if (patch < 0) return 0;
+  const int64_t index = is_row ? patch / grid.columns : patch % grid.columns;
+  const auto length = static_cast<double>(is_row ? grid.rows : grid.columns);
+  return static_cast<float>(2 * ((static_cast<double>(index) + 0.5) / length) - 1);
+}
+
+/// By the pair's number among those of its axis; a whole turn from one edge to the middle.
+double patch_frequency(const Rope& rope, double pair) {
+  const double pairs_of_axis = static_cast<double>(rope.width) / 4;
+  const double number = std::fmod(pair, pairs_of_axis);
+  return 2 * std::numbers::pi * std::pow(rope.theta, -number / pairs_of_axis);
+}
+
 }  // namespace
 
 std::vector<double> rotary_frequencies(const Rope& rope, int64_t length) {
@@ -58,6 +75,10 @@ std::vector<double> rotary_frequencies(const Rope& rope, int64_t length) {
   std::vector<double> frequencies(rope.width / 2);
   for (size_t pair = 0; pair < frequencies.size(); ++pair) {
     const auto index = static_cast<double>(pair);
+    if (rope.is_of_patches) {
+      frequencies[pair] = patch_frequency(rope, index);
+      continue;
+    }
     double frequency = std::pow(base, -2.0 * index / static_cast<double>(rope.width));
     if (rope.scaling == RopeScaling::kLinear) frequency /= rope.factor;
     if (rope.scaling == RopeScaling::kLlama3) frequency = scale_llama3(rope, frequency);
@@ -70,8 +91,9 @@ std::vector<double> rotary_frequencies(const Rope& rope, int64_t length) {
   return frequencies;
 }
 
-RotaryTables::RotaryTables(const Architecture& architecture, int64_t positions, at::Device device)
-    : ropes_(architecture.ropes), positions_(positions), device_(device) {}
+RotaryTables::RotaryTables(const Architecture& architecture, int64_t positions, at::Device device,
+                           const PatchGrid& grid)
+    : ropes_(architecture.ropes), positions_(positions), device_(device), grid_(grid) {}
 
 const RotaryTable& RotaryTables::table(int rope_index, int64_t length) {
   const auto& rope = ropes_[rope_index];
@@ -87,7 +109,10 @@ const RotaryTable& RotaryTables::table(int rope_index, int64_t length) {
   for (int64_t position = 0; position < positions_; ++position) {
     for (int64_t pair = 0; pair < pairs; ++pair) {
       // The angle is rounded to float32, as every published implementation does.
-      const float angle = static_cast<float>(position) * static_cast<float>(frequencies[pair]);
+      const float place = rope.is_of_patches
+                              ? patch_coordinate(grid_, position, /*is_row=*/2 * pair < pairs)
+                              : static_cast<float>(position);
+      const float angle = place * static_cast<float>(frequencies[pair]);
       cos[position * pairs + pair] = std::cos(angle) * factor;
       sin[position * pairs + pair] = std::sin(angle) * factor;
     }

@@ -19,15 +19,15 @@ double scale_of(const Architecture& a, int64_t layer) {
 }  // namespace
 
 AttentionHeads::AttentionHeads(const Architecture& architecture, const ModelShare& share,
-                               const Group& group, int64_t positions, at::Device device)
+                               const Group& group, const MixerOptions& options)
     : a_(architecture),
       share_(share),
       group_(group),
-      ops_(row_ops_of(device)),
-      rotary_(architecture, positions, device),
-      key_bias_(
-          alibi_key_bias(architecture, share.query_heads, positions, scale_of(architecture, 0))) {
-  if (key_bias_.defined()) key_bias_ = key_bias_.to(device);
+      ops_(row_ops_of(options.device)),
+      rotary_(architecture, options.positions, options.device, options.grid),
+      key_bias_(alibi_key_bias(architecture, share.query_heads, options.positions,
+                               scale_of(architecture, 0))) {
+  if (key_bias_.defined()) key_bias_ = key_bias_.to(options.device);
 }
 
 int64_t AttentionHeads::wide_width() const {

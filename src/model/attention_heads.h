@@ -18,10 +18,9 @@ namespace actsweep {
 
 class AttentionHeads : public Mixer {
  public:
-  /// `group` is the model group; it and the others must outlive the heads. `positions`: of the
-  /// longest window.
+  /// `group` is the model group; it and the others must outlive the heads.
   AttentionHeads(const Architecture& architecture, const ModelShare& share, const Group& group,
-                 int64_t positions, at::Device device);
+                 const MixerOptions& options);
 
   /// Of the fused projection.
   int64_t wide_width() const override;

@@ -26,7 +26,7 @@ Forward::Forward(const Architecture& architecture, const Group& group, const Opt
       ops_(row_ops_of(options.device)),
       workspace_(architecture, share_, {options.owned_rows, group.size(), options.dtype},
                  options.device),
-      mixers_(architecture_, share_, group, options.positions, options.device) {
+      mixers_(architecture_, share_, group, {options.positions, options.grid, options.device}) {
   needs_lengths_ = architecture_.leaves_padding_open();
   for (const auto& rope : architecture_.ropes) needs_lengths_ |= rope.follows_length();
 }

@@ -25,6 +25,7 @@ class Forward {
     at::Device device = at::kCPU;
     int64_t owned_rows = 0;  // of the largest micro-batch
     int64_t positions = 0;   // of the longest window
+    PatchGrid grid = {};     // of its patches, where the model reads images
   };
 
   /// `group` is the model group; it must outlive the pass.

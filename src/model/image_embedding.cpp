@@ -20,35 +20,75 @@ at::Tensor interpolated(const at::Tensor& positions, const ImageFacts& facts, in
   return resized.permute({0, 2, 3, 1}).reshape({rows * columns, -1});
 }
 
+/// sin and cos of a patch's column, then of its row, a quarter of the channels each: [rows *
+/// columns, C].
+at::Tensor waves(int64_t rows, int64_t columns, int64_t channels) {
+  constexpr double kLongest = 10000;
+  const auto number = at::arange(channels / 4, at::kDouble) / static_cast<double>(channels / 4);
+  const auto frequency = at::pow(kLongest, -number);
+  const auto of = [&](int64_t length) {  // [length, C / 2]
+    const auto angle = at::outer(at::arange(length, at::kDouble), frequency);
+    return at::cat({angle.sin(), angle.cos()}, 1);
+  };
+  const auto column = of(columns).unsqueeze(0).expand({rows, -1, -1});
+  const auto row = of(rows).unsqueeze(1).expand({-1, columns, -1});
+  return at::cat({column, row}, 2).reshape({rows * columns, channels}).to(at::kFloat);
+}
+
+/// The tensors of a checkpoint as one weight, [rows, C] float32; of a weight that it lacks no rows.
+at::Tensor rows_of(const Checkpoint& checkpoint, Weight weight) {
+  const int64_t channels = checkpoint.architecture().channels;
+  std::vector<at::Tensor> parts = {at::empty({0, channels})};
+  for (const auto& row : checkpoint.rows()) {
+    if (row.weight != weight) continue;
+    parts.push_back(mapped_tensor(checkpoint.tensor(row, 0)).to(at::kFloat).view({-1, channels}));
+  }
+  return at::cat(parts);
+}
+
+/// The one row of a weight; undefined where the checkpoint has none.
+at::Tensor vector_of(const Checkpoint& checkpoint, Weight weight) {
+  const auto rows = rows_of(checkpoint, weight);
+  return rows.size(0) == 0 ? at::Tensor() : rows[0];
+}
+
+/// What all tokens of an image get for their places: [T, C], of which `tokens` are no patches.
+at::Tensor positions_of(const Checkpoint& checkpoint, int64_t tokens, int64_t rows,
+                        int64_t columns) {
+  const auto& a = checkpoint.architecture();
+  auto all = at::zeros({tokens + rows * columns, a.channels});
+  auto patches = all.narrow(0, tokens, rows * columns);
+  if (a.image.positions == PatchPositions::kWaves) patches.copy_(waves(rows, columns, a.channels));
+  const auto table = rows_of(checkpoint, Weight::kPositions);
+  if (table.size(0) == 0) return all;
+  all.narrow(0, 0, a.image.class_tokens).copy_(table.narrow(0, 0, a.image.class_tokens));
+  patches.copy_(interpolated(table.slice(0, a.image.class_tokens), a.image, rows, columns));
+  return all;
+}
+
 }  // namespace
 
 ImageEmbedding::ImageEmbedding(const Checkpoint& checkpoint, int64_t height, int64_t width)
     : height_(height), width_(width), patch_(checkpoint.architecture().image.patch) {
   const auto& a = checkpoint.architecture();
-  const auto& facts = a.image;
-  const auto weight_of = [&](Weight weight) {
-    for (const auto& row : checkpoint.rows()) {
-      if (row.weight == weight) return mapped_tensor(checkpoint.tensor(row, 0)).to(at::kFloat);
-    }
-    return at::Tensor();
-  };
   const int64_t rows = height / patch_, columns = width / patch_;
-  weight_ = weight_of(Weight::kPatches).view({a.channels, -1});
-  auto patches = at::zeros({rows * columns, a.channels});
-  if (facts.has_patch_bias) patches += weight_of(Weight::kPatchBias);
-  const auto positions = weight_of(Weight::kPositions).view({-1, a.channels});
-  const int64_t class_tokens = facts.has_class_token ? 1 : 0;
-  patches += interpolated(positions.slice(0, class_tokens), facts, rows, columns);
-  std::vector<at::Tensor> parts;
-  if (facts.has_class_token) {
-    parts.push_back(weight_of(Weight::kClassToken).view({1, -1}) + positions.narrow(0, 0, 1));
+  for (const auto& row : checkpoint.rows()) {
+    if (row.weight != Weight::kPatches) continue;
+    weight_ = mapped_tensor(checkpoint.tensor(row, 0)).to(at::kFloat).view({a.channels, -1});
   }
-  if (facts.registers > 0) parts.push_back(weight_of(Weight::kRegisters).view({-1, a.channels}));
-  parts.push_back(patches);
-  start_ = at::cat(parts);
+  auto patches = at::zeros({rows * columns, a.channels});
+  if (a.image.has_patch_bias) patches += vector_of(checkpoint, Weight::kPatchBias);
+  start_ = at::cat(
+      {rows_of(checkpoint, Weight::kClassToken), rows_of(checkpoint, Weight::kRegisters), patches});
   prefix_ = start_.size(0) - rows * columns;
-  norm_ = {a.norm.kind, weight_of(Weight::kEmbeddingNorm), weight_of(Weight::kEmbeddingNormBias),
-           a.norm.epsilon, 0};
+  const auto positions = positions_of(checkpoint, prefix_, rows, columns);
+  if (a.image.norms_patches) {
+    behind_ = positions;
+  } else {
+    start_ += positions;
+  }
+  norm_ = {a.norm.kind, vector_of(checkpoint, Weight::kEmbeddingNorm),
+           vector_of(checkpoint, Weight::kEmbeddingNormBias), a.norm.epsilon, 0};
 }
 
 at::Tensor ImageEmbedding::embed_one(const float* pixels) const {
@@ -59,6 +99,7 @@ at::Tensor ImageEmbedding::embed_one(const float* pixels) const {
   auto out = start_.clone();
   out.slice(0, prefix_).addmm_(patches, weight_.t());
   if (norm_.weight.defined()) kCpuRowOps.normalise(out, norm_, out);
+  if (behind_.defined()) out += behind_;
   return out;
 }
 

@@ -1,6 +1,7 @@
 // The residual stream of a Vision Transformer before its first layer: patches through the patch
-// convolution, behind the class token and the registers, with learned positions, interpolated where
-// the grid is another than the checkpoint's; the norm that CLIP puts there.
+// convolution, behind the class tokens and the registers, with positions: learned ones are
+// interpolated where the grid is another than the checkpoint's, AIMv2's are waves. The norm that
+// CLIP puts there comes behind positions, AIMv2's before.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -28,7 +29,8 @@ class ImageEmbedding {
   int64_t width_;
   int64_t patch_;
   at::Tensor weight_;  // [C, 3 * patch * patch] float32
-  at::Tensor start_;   // [T, C]: class token, registers, patch bias, each with its position
+  at::Tensor start_;   // [T, C]: class tokens, registers, patch bias, each with its position
+  at::Tensor behind_;  // [T, C]: positions, where they come behind the norm; else undefined
   int64_t prefix_;     // rows before the patches
   Norm norm_;          // weight undefined where there is none
 };

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/rotary.h"
 #include "model/observer.h"
 #include "weights/stage.h"
 
@@ -24,6 +25,13 @@ struct MixerRows {
   const at::Tensor& in;  // [n, C]
   at::Tensor wide;       // [n, wide_width], for what the mixer projects
   at::Tensor out;        // [n, out_width]
+};
+
+/// What all mixers of a pass are made for.
+struct MixerOptions {
+  int64_t positions = 0;  // of the longest window
+  PatchGrid grid = {};    // of its patches, where the model reads images
+  at::Device device = at::kCPU;
 };
 
 class Mixer {

@@ -5,7 +5,7 @@
 namespace actsweep {
 
 Mixers::Mixers(const Architecture& architecture, const ModelShare& share, const Group& group,
-               int64_t positions, at::Device device)
+               const MixerOptions& options)
     : a_(architecture) {
   const auto has = [&](MixerKind kind) {
     bool is_there = false;
@@ -15,7 +15,7 @@ Mixers::Mixers(const Architecture& architecture, const ModelShare& share, const 
   const auto place = [&](MixerKind kind) -> auto& { return by_kind_[static_cast<int>(kind)]; };
   if (has(MixerKind::kAttention)) {
     place(MixerKind::kAttention) =
-        std::make_unique<AttentionHeads>(architecture, share, group, positions, device);
+        std::make_unique<AttentionHeads>(architecture, share, group, options);
   }
 }
 

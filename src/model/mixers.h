@@ -13,9 +13,9 @@ namespace actsweep {
 
 class Mixers {
  public:
-  /// All must outlive it; `group` is the model group. `positions`: of the longest window.
+  /// All but the options must outlive it; `group` is the model group.
   Mixers(const Architecture& architecture, const ModelShare& share, const Group& group,
-         int64_t positions, at::Device device);
+         const MixerOptions& options);
 
   Mixer& of(int64_t layer) const;
 

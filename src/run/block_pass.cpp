@@ -13,6 +13,12 @@
 namespace actsweep {
 namespace {
 
+/// Of the corpus' images; empty for text.
+PatchGrid grid_of(const SweepInputs& inputs) {
+  if (inputs.images == nullptr) return {};
+  return {inputs.images->first_patch(), inputs.images->grid_rows(), inputs.images->grid_columns()};
+}
+
 Forward::Options forward_options(const SweepInputs& inputs, const SweepLayout& layout,
                                  at::Device device) {
   int64_t rows =
@@ -22,7 +28,7 @@ Forward::Options forward_options(const SweepInputs& inputs, const SweepLayout& l
     rows = std::max(rows, static_cast<int64_t>(prompt.ids.size()));
     positions = std::max(positions, static_cast<int64_t>(prompt.ids.size()));
   }
-  return {scalar_type(inputs.job.model.dtype), device, rows, positions};
+  return {scalar_type(inputs.job.model.dtype), device, rows, positions, grid_of(inputs)};
 }
 
 bool is_streamed(const SweepInputs& inputs) {

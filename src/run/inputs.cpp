@@ -18,19 +18,21 @@ namespace {
 constexpr std::string_view kSinkName = "[SINK]";
 
 PatchLayout patch_layout(const ImageFacts& facts) {
-  return {facts.patch, facts.has_class_token, facts.registers};
+  return {facts.patch, facts.class_tokens, facts.registers};
 }
 
-/// transformers interpolates the positions of square grids alone.
+/// transformers interpolates the positions of square grids alone, and not those of every model.
 void check_grid(const ImageFile& images, const ImageFacts& facts) {
   const int64_t rows = images.grid_rows(), columns = images.grid_columns();
-  require(facts.rows == facts.columns || (rows == facts.rows && columns == facts.columns),
-          ErrorKind::kCorpus,
+  const bool is_fixed = facts.positions == PatchPositions::kFixed;
+  const bool is_square = facts.rows == facts.columns;
+  const bool fits_any = facts.positions == PatchPositions::kNone ||
+                        facts.positions == PatchPositions::kWaves || (is_square && !is_fixed);
+  require(fits_any || (rows == facts.rows && columns == facts.columns), ErrorKind::kCorpus,
           "{}: pixels: expected images of {} x {} patches of {} pixels, because the model's "
-          "positions form no square and cannot be interpolated, found {} x {} patches in {} x {} "
-          "pixels",
-          images.path(), facts.rows, facts.columns, facts.patch, rows, columns, images.height(),
-          images.width());
+          "positions {}cannot be interpolated, found {} x {} patches in {} x {} pixels",
+          images.path(), facts.rows, facts.columns, facts.patch,
+          is_square ? "" : "form no square and ", rows, columns, images.height(), images.width());
 }
 
 /// Opens the corpus as the model reads it; refuses what the job takes of it beyond the model's

@@ -167,10 +167,16 @@ void load_stage(const Checkpoint& checkpoint, const StageLayout& layout, int64_t
                 at::Tensor& buffer) {
   const StageWeights weights(layout, buffer);
   for (const auto& part : layout.parts()) {
-    if (part.units.size() > 0) read_ahead(part, checkpoint.tensor(part.row, layer));
+    const bool is_read = part.units.size() > 0 && !part.row.is_zero;
+    if (is_read) read_ahead(part, checkpoint.tensor(part.row, layer));
   }
   for (const auto& part : layout.parts()) {
-    copy_units(part, checkpoint.tensor(part.row, layer), weights[part.row.weight]);
+    const auto& weight = weights[part.row.weight];
+    if (part.row.is_zero) {
+      weight.narrow(0, part.first_row, part.units.size() * part.row.unit).zero_();
+    } else {
+      copy_units(part, checkpoint.tensor(part.row, layer), weight);
+    }
   }
 }
 

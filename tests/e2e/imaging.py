@@ -74,6 +74,32 @@ MODELS: dict[str, dict[str, Any]] = {
         | {"resample": 3, "rescale_factor": 0.00392156862745098, "size": {"height": 384, "width": 384}}
         | HALF
     ),
+    "siglip2": (  # google/siglip2-base-patch16-224
+        {"do_convert_rgb": None, "do_normalize": True, "do_rescale": True, "do_resize": True}
+        | {"image_processor_type": "SiglipImageProcessor", "processor_class": "SiglipProcessor"}
+        | {"resample": 2, "rescale_factor": 0.00392156862745098, "size": {"height": 224, "width": 224}}
+        | HALF
+    ),
+    "deit": (  # facebook/deit-base-distilled-patch16-224
+        {"feature_extractor_type": "DeiTFeatureExtractor", "size": 256, "crop_size": 224}
+        | {"do_resize": True, "do_center_crop": True, "do_normalize": True, "resample": 3}
+        | IMAGENET
+    ),
+    "deit_defaults": {"image_processor_type": "DeiTImageProcessor"},
+    "gemma3": (  # google/gemma-3-4b-it, smaller
+        {"do_convert_rgb": None, "do_normalize": True, "do_pan_and_scan": None, "do_rescale": True}
+        | {"image_processor_type": "Gemma3ImageProcessor", "image_seq_length": 256}
+        | {"pan_and_scan_max_num_crops": None, "pan_and_scan_min_crop_size": 256}
+        | {"pan_and_scan_min_ratio_to_activate": None, "processor_class": "Gemma3Processor"}
+        | {"resample": 2, "rescale_factor": 0.00392156862745098, "size": {"height": 196, "width": 196}}
+        | {"do_resize": True}
+        | HALF
+    ),
+    "llava": (
+        {"image_processor_type": "LlavaImageProcessor", "size": {"shortest_edge": 336}}
+        | {"do_center_crop": True, "crop_size": {"height": 336, "width": 336}, "do_pad": False}
+        | OPENAI
+    ),
     "clip_square_by_number": (
         {"image_processor_type": "CLIPImageProcessor", "size": 240, "default_to_square": True}
         | {"crop_size": [200, 180]}
@@ -85,6 +111,17 @@ MODELS: dict[str, dict[str, Any]] = {
     ),
     "without_normalize": {"image_processor_type": "ViTImageProcessor", "do_normalize": False},
 }
+
+
+# facebook/dinov3-vits16-pretrain-lvd1689m
+DINOV3: dict[str, Any] = (
+    {"crop_size": None, "data_format": "channels_first", "default_to_square": True, "device": None}
+    | {"disable_grouping": None, "do_center_crop": None, "do_convert_rgb": None, "do_normalize": True}
+    | {"do_rescale": True, "do_resize": True, "image_processor_type": "DINOv3ViTImageProcessorFast"}
+    | {"input_data_format": None, "resample": 2, "rescale_factor": 0.00392156862745098}
+    | {"return_tensors": None, "size": {"height": 224, "width": 224}}
+    | IMAGENET
+)
 
 
 def image_at(path: Path) -> Image.Image:

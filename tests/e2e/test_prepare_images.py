@@ -12,11 +12,21 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from transformers import AutoImageProcessor
 from transformers.image_utils import load_image
 
-from imaging import IN_ORDER, MODELS, PHOTO, image_at, make_photos, write_model
+from imaging import (
+    DINOV3,
+    IMAGENET,
+    IN_ORDER,
+    MODELS,
+    PHOTO,
+    image_at,
+    make_photos,
+    write_model,
+)
 from preparing import MIB, peak_memory_bytes, run_well
 from study_packages import folder_of
 from support.compatibility import Compatibility
@@ -50,6 +60,26 @@ def test_pixels_are_transformers(name: str, photos: Path, tmp_path: Path) -> Non
         assert file["pixels"].shape == expected.shape
         np.testing.assert_allclose(file["pixels"][:], expected, rtol=0, atol=1e-6)
         assert np.ptp(file["pixels"][1]) > 0.9
+
+
+@pytest.mark.parametrize("resample", [2, 3])
+def test_dinov3_resizes_pixels_that_are_rescaled(
+    resample: int, photos: Path, tmp_path: Path
+) -> None:
+    """Against the operators of torch that its processor calls, which needs torchvision itself."""
+    size = {"height": 224, "width": 208}
+    model = write_model(tmp_path / "model", DINOV3 | {"resample": resample, "size": size})
+    run_well("prepare_images.py", "--model", model, "--output", tmp_path / "i.h5", photos)
+    mean, std = (torch.tensor(IMAGENET[key])[:, None, None] for key in ("image_mean", "image_std"))
+    with h5py.File(tmp_path / "i.h5") as file:
+        for name, found in zip(IN_ORDER, file["pixels"][:], strict=True):
+            image = torch.from_numpy(np.asarray(image_at(photos / name).convert("RGB")).copy())
+            resized = torch.nn.functional.interpolate(
+                (image.permute(2, 0, 1).double() / 255)[None], size=tuple(size.values()),
+                mode={2: "bilinear", 3: "bicubic"}[resample], align_corners=False, antialias=True,
+            )  # fmt: skip
+            expected = (resized[0] - mean) / std
+            np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize("place", ["processor_config.json", "config.json"])

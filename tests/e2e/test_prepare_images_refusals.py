@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from imaging import MODELS, PHOTO, make_photos, write_model
+from imaging import DINOV3, MODELS, PHOTO, make_photos, write_model
 from preparing import DATA, assert_refused, run, run_well
 
 from support.watching import wait_for_end, wait_until
@@ -89,6 +89,12 @@ def test_images_of_different_sizes_are_refused(photos: Path, tmp_path: Path) -> 
         ({"size": True}, ["size is true"]),
         ({"size": {"shortest_edge": 10**6}}, ["size", "1000000", "16,384"]),
         ({"resample": None}, ["resample null"]),
+        (DINOV3 | {"resample": 1}, ["resample is 1", "2 (bilinear) or 3 (bicubic)"]),
+        (DINOV3 | {"rescales_before_resizing": 1}, ["rescales_before_resizing", "not known"]),
+        (
+            {"image_processor_type": "Gemma3ImageProcessor", "do_pan_and_scan": True},
+            ["do_pan_and_scan", "not known"],
+        ),
     ],
 )
 def test_unknown_settings_are_refused(

@@ -20,6 +20,7 @@ using nlohmann::json;
 json facts_of(const Rope& rope) {
   const auto beyond = static_cast<int64_t>(2 * rope.original_length) + 7;
   return {{"interleaved", rope.is_interleaved},
+          {"of_patches", rope.is_of_patches},
           {"attention_factor", rope.attention_factor},
           {"frequencies", rotary_frequencies(rope, 1)},
           {"beyond", beyond},
@@ -41,7 +42,9 @@ json facts_of(const ImageFacts& image) {
   return {{"patch", image.patch},
           {"rows", image.rows},
           {"columns", image.columns},
-          {"class_token", image.has_class_token},
+          {"positions", static_cast<int>(image.positions)},
+          {"norms_patches", image.norms_patches},
+          {"class_tokens", image.class_tokens},
           {"registers", image.registers},
           {"patch_bias", image.has_patch_bias},
           {"antialiases", image.antialiases}};
@@ -74,6 +77,7 @@ json facts_of(const Architecture& a) {
           {"rope_of_layer", a.rope_of_layer},
           {"alibi", static_cast<int>(a.alibi)},
           {"qkv_bias", a.has_qkv_bias},
+          {"qkv_bias_parts", a.qkv_bias_parts},
           {"output_bias", a.has_output_bias},
           {"attention_scale", a.attention_scale},
           {"divides_scale_by_layer", a.divides_scale_by_layer},
@@ -97,6 +101,7 @@ json facts_of(const Architecture& a) {
 json elements_of(const std::vector<TensorRow>& rows, const Architecture& a) {
   json elements = json::object();
   for (const auto& row : rows) {
+    if (row.is_zero) continue;
     int64_t count = 1;
     for (const auto length : row.shape) count *= length;
     int64_t copies = row.is_per_layer() ? 0 : 1;

@@ -55,7 +55,20 @@ READ = (
            TEXT[:-1] + ', "_name_or_path": "\\ud83d"}'),
     Oddity("tail", "white space around it", "\r\n\t " + TEXT + "\n\n"),
 )  # fmt: skip
+UNREAD = (  # vision models, and what the refusal says of them
+    ("beit", "a BEiT", "no bias by the places of query and key"),
+    ("siglip2", "a SigLIP 2 of any image size (NaFlex)", '"siglip", a SigLIP 2 of fixed size'),
+    ("sam", "a SAM", "sees an image whole and at one resolution"),
+    ("videomae", "a VideoMAE", "not of the frames of a video"),
+    ("vjepa2", "a V-JEPA 2", "not of the frames of a video"),
+    ("eva", "an EVA, which transformers does not have", "a type that transformers has"),
+)  # fmt: skip
 REFUSED = (
+    *(
+        Oddity(family, what, json.dumps({"model_type": family}),
+               (f'"model_type": expected {words}' if words[0] == '"' else words, f'found "{family}"'))
+        for family, what, words in UNREAD
+    ),
     Oddity("cut", "a file that was cut off", TEXT[:40], ("is not JSON: line 1, column 41",)),
     Oddity("comma", "a comma before the last bracket", TEXT[:-1] + ",}", ("is not JSON: line 1",)),
     Oddity("comment", "a comment", "{\n  // a model\n}", ("is not JSON: line 2, column 3",)),

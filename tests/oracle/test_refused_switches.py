@@ -52,8 +52,9 @@ ACTIVATIONS = {
         "qwen3_moe", "gemma", "olmo2", "cohere", "stablelm", "starcoder2",
         "clip_vision_model", "vit", "vit_mae", "dinov2", "dinov2_with_registers",
         "siglip_vision_model", "bert", "roberta", "xlm-roberta", "eurobert",
+        "vit_msn", "deit", "ijepa", "dinov3_vit", "aimv2_vision_model",
     ),
-    "vision_config.hidden_act": ("clip",),
+    "vision_config.hidden_act": ("clip", "siglip", "aimv2"),
 }  # fmt: skip
 ROTARY = (
     "gpt_neox", "falcon", "phi", "phi3", "llama", "mistral", "qwen2", "qwen3", "mixtral",
@@ -95,11 +96,18 @@ SWITCHES = [
         for key, value in (("image_size", [12, 108]), ("patch_size", [2, 8]))
         for family in (
             "clip_vision_model", "dinov2", "dinov2_with_registers", "siglip_vision_model",
+            "aimv2_vision_model",
         )
     ),
-    *(Switch(family, "patch_size", [2, 8]) for family in ("vit", "vit_mae")),
+    *(
+        Switch(family, "patch_size", [2, 8])
+        for family in ("vit", "vit_mae", "vit_msn", "deit", "ijepa", "dinov3_vit")
+    ),
+    Switch("dinov3_vit", "num_attention_heads", 6),  # of 10 channels, which make no two axes
+    Switch("dinov3_vit", "num_register_tokens", -1),
+    Switch("aimv2_vision_model", "hidden_size", 77, "native"),
     *(Switch(family, "num_channels", 4) for family in ("vit", "dinov2", "clip_vision_model")),
-    Switch("clip", "vision_config.num_channels", 1),
+    *(Switch(family, "vision_config.num_channels", 1) for family in ("clip", "siglip", "aimv2")),
 ]  # fmt: skip
 CASES = [pytest.param(switch, id=switch.name) for switch in SWITCHES]
 

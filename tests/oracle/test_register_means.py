@@ -1,6 +1,6 @@
 """Register means, and Fix-Reg-Mean: registers overwritten by their means at every block's input.
 
-Against transformers on a random DINOv2 with registers, at m = 1, 2, 3.
+Against transformers on a random DINOv2 with registers and a random DINOv3, at m = 1, 2, 3.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from support.bounds import Reference, assert_near, assert_rounds_as_transformers
 from support.image_files import random_images, write_image_file
 from support.interventions import REGISTER, Labels, Means, intervened
 from support.sweeps import Sweep, environment, read_datasets, to_toml
-from support.vision_models import MODELS, make_random, save
+from support.vision_models import MODELS, VisionModel, make_random, save
 from support.vision_oracle import VisionOracle
 from support.watching import run
 
-(MODEL,) = (m for m in MODELS if m.name == "dinov2_with_registers-5heads-4registers")
+NAMES = ("dinov2_with_registers-5heads-4registers", "dinov3_vit-5heads-4registers")
 IMAGES, LAYERS, REGISTERS = 7, 3, 4
 FIX = {"layer": "all", "channels": "all", "tokens": "registers", "action": "mean"}
 
@@ -30,6 +30,7 @@ FIX = {"layer": "all", "channels": "all", "tokens": "registers", "action": "mean
 @dataclass(frozen=True)
 class Inputs:
     folder: Path
+    described: VisionModel
     model: Path
     images: Path
     pixels: np.ndarray
@@ -56,20 +57,21 @@ class Inputs:
 
     @property
     def labels(self) -> Labels:
-        classes = np.full(MODEL.tokens, 2)
+        classes = np.full(self.described.tokens, 2)
         classes[:1], classes[1 : 1 + REGISTERS] = 0, REGISTER
         return Labels(classes)
 
 
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+@pytest.fixture(scope="module", params=NAMES)
+def inputs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("registers")
-    pixels = random_images(IMAGES, *MODEL.image, seed=3)
-    model = save(make_random(MODEL), MODEL, folder / "model")
+    described = next(model for model in MODELS if model.name == request.param)
+    pixels = random_images(IMAGES, *described.image, seed=3)
+    model = save(make_random(described), described, folder / "model")
     images = write_image_file(folder / "images.h5", pixels)
     oracles = VisionOracle(model, torch.float64), VisionOracle(model)
-    return Inputs(folder, model, images, pixels, oracles)
+    return Inputs(folder, described, model, images, pixels, oracles)
 
 
 def captured(datasets: dict[str, np.ndarray]) -> list[np.ndarray]:

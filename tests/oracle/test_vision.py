@@ -26,8 +26,9 @@ from support.vision_cases import ExpectedImages, make_expected_images
 from support.vision_models import MODELS, VisionModel
 
 FAMILIES = (
-    "clip_vision_model", "clip", "vit", "vit_mae", "dinov2", "dinov2_with_registers",
-    "siglip_vision_model",
+    "clip_vision_model", "clip", "vit", "vit_mae", "vit_msn", "deit", "ijepa", "dinov2",
+    "dinov2_with_registers", "dinov3_vit", "siglip_vision_model", "siglip", "aimv2_vision_model",
+    "aimv2",
 )  # fmt: skip
 CASES = list_cases(MODELS)
 FLOAT_CASES = [pytest.param(case, id=case.name) for case in CASES if case.mode != "bfloat16"]

@@ -16,7 +16,12 @@ from support.attention_reference import attention_references
 from support.bounds import assert_near
 from support.image_files import random_images, write_image_file
 from support.inner_oracle import ImageInnerOracle, InBoth, run_in_both
-from support.inner_references import assert_site, head_square_references
+from support.inner_references import (
+    assert_site,
+    head_square_references,
+    rows_of_site,
+    square_reference,
+)
 from support.sweeps import Sweep, read_datasets
 from support.vision_cases import label_classes
 from support.vision_models import MODELS, VisionModel, make_random, save
@@ -28,6 +33,10 @@ NAMES = (
     "dinov2-5heads",
     "dinov2_with_registers-7heads-1register-swiglu-unbiased-9x7of4x4",
     "siglip_vision_model-5heads-head",
+    "deit-5heads-pooler",
+    "dinov3_vit-7heads-gated-1register-8x10of7x7",
+    "dinov3_vit-5heads-4registers",
+    "aimv2_vision_model-5heads",
 )
 IMAGES = 3
 SITES = (
@@ -45,7 +54,9 @@ class Made:
 
     @property
     def sites(self) -> list[str]:
-        return [*SITES, "gate"] if "swiglu" in self.model.name else list(SITES)
+        is_gated = "gated" in self.model.name or "swiglu" in self.model.name
+        is_gated = is_gated or self.model.family == "aimv2_vision_model"
+        return [*SITES, "gate"] if is_gated else list(SITES)
 
     @property
     def sets(self) -> list[str]:
@@ -93,6 +104,12 @@ def test_inside_the_layers(m: int, made: Made, program: Path, tmp_path: Path) ->
     assert expected.keys() == written
     for path, reference in expected.items():
         assert_near(path, found[path], reference)
-    for site in ("query", "key"):  # no rotary positions
-        for path in (f"qk/{site}_square_sum", f"qk/rotated_{site}_square_sum"):
-            assert_near(path, found[path], head_square_references(made.inners, site))
+    for site in ("query", "key"):
+        path = f"qk/rotated_{site}_square_sum"
+        assert_near(path, found[path], head_square_references(made.inners, site))
+        path = f"qk/{site}_square_sum"
+        rows = (np.nan_to_num(rows_of_site(of, site)) for of in (made.inners.exact, made.inners.single))
+        squares = found[path].reshape(len(found[path]), -1)
+        assert_near(path, squares, square_reference(*rows, axis=1))
+        differs = not np.allclose(found[path], found[f"qk/rotated_{site}_square_sum"], rtol=1e-3)
+        assert differs == (made.model.family == "dinov3_vit")  # which alone rotates

@@ -56,6 +56,12 @@ VISION = {
     "vit_mae": Vision("ViTMAEModel"),
     "dinov2": Vision("Dinov2Model"),
     "dinov2_with_registers": Vision("Dinov2WithRegistersModel"),
+    "vit_msn": Vision("ViTMSNModel"),
+    "deit": Vision("DeiTModel", has_pooler_option=True),
+    "ijepa": Vision("IJepaModel"),
+    "dinov3_vit": Vision("DINOv3ViTModel"),
+    "aimv2": Vision("Aimv2Model"),
+    "aimv2_vision_model": Vision("Aimv2VisionModel"),
     "siglip": Vision("SiglipModel"),
     "siglip_vision_model": Vision("SiglipVisionModel"),
 }
@@ -264,6 +270,12 @@ class Reference:
 
     def ropes(self, found: list[Mapping[str, Any]]) -> None:
         """Holds ropes of config_facts against transformers' own functions."""
+        if self.family == "dinov3_vit":
+            (rope,) = found
+            made = type(self.encoder.rope_embeddings)(self.config)
+            of_axis = 2 * np.pi * made.inv_freq.numpy()
+            np.testing.assert_allclose(rope["frequencies"], np.tile(of_axis, 2), rtol=1e-5)
+            return
         rotary = getattr(self.encoder, "rotary_emb", None)
         if rotary is None or getattr(self.config, "alibi", False):
             assert not found

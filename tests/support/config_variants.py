@@ -20,9 +20,9 @@ from . import vision_models
 from .random_models import ENCODERS, MODELS
 from .random_models.model import DYNAMIC_ROPE, LINEAR_ROPE, LLAMA3_ROPE, YARN_ROPE, longrope
 
-SIGLIP_TEXT = {
-    "hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 3, "intermediate_size": 37,
-    "vocab_size": 53, "max_position_embeddings": 17,
+# Models with a text and a vision half: the type of what is read.
+HALVES = {
+    "clip": "clip_vision_model", "siglip": "siglip_vision_model", "aimv2": "aimv2_vision_model",
 }  # fmt: skip
 ABSENT = object()
 ANY_VALUES = (
@@ -35,7 +35,7 @@ IDLE = (
     "drop", "token_id", "initializer", "use_cache", "summary", "init_", "router", "decoder_hidden",
     "decoder_num", "decoder_inter",
     "mask_", "norm_pix", "projection_dim", "logit_scale_init", "pooler", "encoder_stride", "_out_",
-    "reshape_", "apply_", "layerscale", "_fp32", "upcast", "vision_use_head", "pretraining_tp",
+    "reshape_", "apply_", "layerscale", "_fp32", "upcast", "use_head", "pos_embed", "pretraining_tp",
     "embedding_fraction", "learned_pos_emb", "text_config", "classifier", "sparse_pred", "decoder_bias",
     "deterministic",
 )  # fmt: skip
@@ -56,9 +56,6 @@ class Variant:
 
 def base_config(family: str) -> dict[str, Any]:
     """The small config of a family."""
-    if family == "siglip":
-        half = base_config("siglip_vision_model")
-        return {"model_type": family, "vision_config": half, "text_config": SIGLIP_TEXT}
     models = (*MODELS, *ENCODERS, *vision_models.MODELS)
     model = next(model for model in models if model.family == family)
     return copy.deepcopy(dict(model.config)) | {"model_type": family}
@@ -66,7 +63,7 @@ def base_config(family: str) -> dict[str, Any]:
 
 def half_of(family: str) -> str:
     """The key of the object that is read: "" for the whole."""
-    return "vision_config" if family in ("clip", "siglip") else ""
+    return "vision_config" if family in HALVES else ""
 
 
 def class_of(family: str) -> type[PreTrainedConfig]:
@@ -118,7 +115,7 @@ def label(value: Any) -> str:
 def key_variants(family: str) -> Iterator[Variant]:
     """Each declared key, and each key that stands beside them in old or foreign files."""
     base, prefix = base_config(family), half_of(family)
-    cls = class_of({"clip": "clip_vision_model", "siglip": "siglip_vision_model"}.get(family, family))
+    cls = class_of(HALVES.get(family, family))
     place = f"{prefix}." if prefix else ""
     layers = (base[prefix] if prefix else base).get("num_hidden_layers", 3)
     yield Variant("as it is", base, ())

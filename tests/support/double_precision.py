@@ -6,12 +6,14 @@ what asks for float32 gets float64; rotary frequencies, which are made with the 
 
 from __future__ import annotations
 
+import inspect
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
+from transformers.models.dinov3_vit import modeling_dinov3_vit as dinov3
 
 
 def widened(value: Any) -> Any:
@@ -33,6 +35,8 @@ def in_precision_of(dtype: torch.dtype) -> AbstractContextManager:
 
 def prepare_for_double(module: nn.Module) -> None:
     """A model that was loaded in float64."""
+    # Its cache would hold what a module in float32 has asked for.
+    dinov3.get_patches_center_coordinates = inspect.unwrap(dinov3.get_patches_center_coordinates)
     for part in module.modules():  # GPT-2's switch takes float32 for granted
         if getattr(part, "reorder_and_upcast_attn", False):
             part.reorder_and_upcast_attn = False
@@ -40,7 +44,7 @@ def prepare_for_double(module: nn.Module) -> None:
         for name, child in list(parent.named_children()):
             if any(key.endswith("inv_freq") for key, _ in child.named_buffers(recurse=False)):
                 with InDouble():
-                    renewed = type(child)(child.config)
+                    renewed = type(child)(child.config).train(child.training)
                 assert all(buffer.dtype == torch.float64 for buffer in renewed.buffers())
                 setattr(parent, name, renewed)
 

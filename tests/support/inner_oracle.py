@@ -21,11 +21,12 @@ from .vision_oracle import VisionOracle
 # Where a family keeps the parts of a block: the first name that a block has.
 ATTENTION = ("self_attn", "attn", "attention")
 OUTPUT_PROJECTION = ("o_proj", "dense", "c_proj", "out_proj", "Wo")
-MLP = ("mlp",)
+MLP = ("mlp", "ffn")
 DOWN_PROJECTION = ("down_proj", "fc2", "c_proj", "Wo")
 FUSED_PROJECTION = ("c_attn", "Wqkv")
 UP_PROJECTION = ("up_proj", "fc1", "c_fc")
-FINAL_NORM = ("norm", "final_layernorm", "ln_f", "layernorm", "post_layernorm", "final_norm")
+FINAL_NORM = ("norm", "final_layernorm", "ln_f", "layernorm", "post_layernorm", "final_norm",
+              "rms_norm")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class ExpectedImages:
     def labels(self) -> dict[str, np.ndarray]:
         """The columns of /tokens that one image has: [T] each."""
         rows, columns = self.model.grid
-        outside = np.full(self.model.has_class_token + self.model.registers, NO_PATCH)
+        outside = np.full(self.model.class_tokens + self.model.registers, NO_PATCH)
         row, column = np.indices((rows, columns)).astype(np.uint32)
         count = self.model.tokens
         return {
@@ -81,7 +81,7 @@ class ExpectedImages:
 def label_classes(model: VisionModel) -> np.ndarray:
     """uint8 [T]: the kind of each token of an image."""
     rows, columns = model.grid
-    prefix = [CLASS_TOKEN] * model.has_class_token + [REGISTER] * model.registers
+    prefix = [CLASS_TOKEN] * model.class_tokens + [REGISTER] * model.registers
     return np.array(prefix + [PATCH] * (rows * columns), np.uint8)
 
 

@@ -16,7 +16,9 @@ import transformers
 from .double_precision import in_precision_of, kept, prepare_for_double
 from .vision_models.weights import blocks_of, encoder_of
 
-ALWAYS_INTERPOLATES = ("dinov2", "dinov2_with_registers")
+WITHOUT_OPTION = (  # which always fit positions to the image, or never do
+    "dinov2", "dinov2_with_registers", "dinov3_vit", "aimv2_vision_model",
+)  # fmt: skip
 
 
 class VisionOracle:
@@ -60,7 +62,7 @@ class VisionOracle:
         """Pixels [3, height, width] -> [layers + 1, T, C], of a model in float64 in float64."""
         self._layers = []
         options: dict[str, object] = {}
-        if self._config.model_type not in ALWAYS_INTERPOLATES:
+        if self._config.model_type not in WITHOUT_OPTION:
             options["interpolate_pos_encoding"] = self._has_other_size(image.shape[1:])
         if self._config.model_type == "vit_mae":
             options["noise"] = torch.arange(self._count_patches(image.shape[1:]))[None].float()

@@ -34,7 +34,7 @@ const ConfigKeys kDinov2RegisterKeys = kDinov2Keys.but(
     {{"patch_size", "int|list[int]", 16}, {"num_register_tokens", "int", 4}}, {"use_mask_token"});
 
 Architecture read_dinov2(const Config& config) {
-  Architecture facts = read_vision_sizes(config, "head_dim");
+  Architecture facts = read_vision_sizes(config, {.head_width = "head_dim"});
   require_square_grid(config, facts);
   facts.has_qkv_bias = config.flag("qkv_bias");
   facts.ffn_width = facts.channels * config.positive("mlp_ratio", kMostCount);

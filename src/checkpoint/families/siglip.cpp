@@ -24,7 +24,7 @@ const ConfigKeys kSiglipVisionKeys = {{{"hidden_size", "int", 768},
 
 Architecture read_siglip_vision(const Config& config) {
   Architecture facts = read_vision_sizes(config);
-  facts.image.has_class_token = false;
+  facts.image.class_tokens = 0;
   facts.position_rows -= 1;
   require_single_sides(config);
   return facts;
@@ -61,9 +61,12 @@ Family siglip_vision_model_family() {
 }
 
 Family siglip_family() {
-  return {"siglip",    read_siglip,
-          siglip_rows, {"vision_model.head.*", "text_model.*", "logit_scale", "logit_bias"},
-          "",          "the vision half of a whole SigLIP, as `siglip_vision_model`",
+  return {"siglip",
+          read_siglip,
+          siglip_rows,
+          {"vision_model.head.*", "text_model.*", "logit_scale", "logit_bias", "classifier.*"},
+          "",
+          "the vision half of a whole SigLIP, as `siglip_vision_model`",
           kSiglipKeys};
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .model import VisionModel, dino_sizes, sizes
+from .newer import NEWER
 
 TEXT = {
     "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 37,
@@ -166,7 +167,7 @@ DINOV2 = (
 SIGLIP = (
     VisionModel(
         "siglip_vision_model-5heads-head", "siglip_vision_model", "SiglipVisionModel",
-        sizes(65, 3, 5, 131, 4, image_size=36), (36, 36),
+        sizes(65, 3, 5, 131, 4, image_size=36), (36, 36), class_tokens=0,
     ),
     VisionModel(
         "siglip_vision_model-7heads-gelu-4x11of6x6", "siglip_vision_model", "SiglipVisionModel",
@@ -174,17 +175,17 @@ SIGLIP = (
             77, 3, 7, 149, 5, image_size=30, vision_use_head=False, hidden_act="gelu",
             layer_norm_eps=1e-2,
         ),
-        (20, 55), shard="100KB",
+        (20, 55), class_tokens=0, shard="100KB",
     ),
     VisionModel(
         "siglip_vision_model-3heads-quick-9x9of5x5-bfloat16",
         "siglip_vision_model", "SiglipVisionModel",
-        sizes(75, 4, 3, 127, 6, image_size=30, hidden_act="quick_gelu"), (54, 54),
+        sizes(75, 4, 3, 127, 6, image_size=30, hidden_act="quick_gelu"), (54, 54), class_tokens=0,
         dtype="bfloat16",
     ),
     VisionModel(
         "siglip_vision_model-9heads-head-published", "siglip_vision_model", "SiglipVisionModel",
-        sizes(63, 2, 9, 113, 8, image_size=48), (48, 48), is_published=True,
+        sizes(63, 2, 9, 113, 8, image_size=48), (48, 48), class_tokens=0, is_published=True,
     ),
 )  # fmt: skip
 
@@ -192,11 +193,12 @@ SIGLIP = (
 CUT = (
     VisionModel(
         "siglip_vision_model-7heads-cut-9x9of4x4+3-published", "siglip_vision_model",
-        "SiglipVisionModel", sizes(77, 2, 7, 113, 4, image_size=39), (39, 39), is_published=True,
+        "SiglipVisionModel", sizes(77, 2, 7, 113, 4, image_size=39), (39, 39), class_tokens=0,
+        is_published=True,
     ),
     VisionModel(
         "siglip_vision_model-5heads-cut-6x8of5x5+3x2", "siglip_vision_model", "SiglipVisionModel",
-        sizes(65, 3, 5, 131, 4, image_size=23), (27, 34),
+        sizes(65, 3, 5, 131, 4, image_size=23), (27, 34), class_tokens=0,
     ),
     VisionModel(
         "clip_vision_model-3heads-cut-4x4of5x5+1", "clip_vision_model", "CLIPVisionModel",
@@ -221,4 +223,4 @@ CUT = (
     ),
 )  # fmt: skip
 
-MODELS = (*CLIP, *VIT, *VIT_MAE, *DINOV2, *SIGLIP, *CUT)
+MODELS = (*CLIP, *VIT, *VIT_MAE, *DINOV2, *SIGLIP, *CUT, *NEWER)

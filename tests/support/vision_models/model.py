@@ -18,6 +18,7 @@ class VisionModel:
     module: str  # class of transformers that is saved, with heads, decoders, a text half or bare
     config: Mapping[str, Any]
     image: tuple[int, int]  # height and width of the corpus' images, in pixels
+    class_tokens: int = 1
     registers: int = 0
     dtype: str = "float32"  # of the stored weights
     shard: str = "50GB"  # largest file
@@ -48,12 +49,8 @@ class VisionModel:
         return tuple(self.image) != pair(self.vision["image_size"])
 
     @property
-    def has_class_token(self) -> bool:
-        return self.family != "siglip_vision_model"
-
-    @property
     def tokens(self) -> int:
-        return self.has_class_token + self.registers + self.grid[0] * self.grid[1]
+        return self.class_tokens + self.registers + self.grid[0] * self.grid[1]
 
 
 def pair(sides: int | list[int] | tuple[int, int]) -> tuple[int, int]:

@@ -23,7 +23,7 @@ from ..random_models.weights import assert_nontrivial, owned_parameters
 from .model import SMALL_CLASS, VisionModel
 
 MASSIVE_PATCH = 1  # of the position table
-CLASS_TOKENS = ("cls_token", "class_embedding")
+CLASS_TOKENS = ("cls_token", "class_embedding", "distillation_token")
 SIZES = (
     "model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
     "mlp_ratio", "image_size", "patch_size",
@@ -43,9 +43,7 @@ def make_random(model: VisionModel) -> PreTrainedModel:
             mean, deviation = distribution(owner, name, weight, layer_scale)
             weight.copy_(mean + torch.randn(weight.shape, generator=generator) * deviation)
         set_massive(module, model)
-        feed_forward = blocks_of(module)[1].mlp
-        down = getattr(feed_forward, "fc2", None) or feed_forward.down_proj
-        down.weight[OUTLIER_CHANNEL] *= 100
+        down_of(blocks_of(module)[1]).weight[OUTLIER_CHANNEL] *= 100
     assert_nontrivial(module)
     return module
 
@@ -70,21 +68,28 @@ def distribution(
 
 def encoder_of(module: PreTrainedModel) -> nn.Module:
     """The module that owns the embeddings, the blocks and the final norm."""
+    if hasattr(module, "embeddings"):
+        return module
     return getattr(module, "vision_model", module.base_model)
 
 
 def blocks_of(module: PreTrainedModel) -> nn.ModuleList:
     encoder = encoder_of(module)
-    inner = getattr(encoder, "encoder", encoder)
+    inner = getattr(encoder, "encoder", getattr(encoder, "model", encoder))
     return inner.layer if hasattr(inner, "layer") else inner.layers
 
 
+def down_of(block: nn.Module) -> nn.Module:
+    """The last product of a block's MLP."""
+    feed_forward = getattr(block, "mlp", None) or block.ffn
+    return getattr(feed_forward, "fc2", None) or feed_forward.down_proj
+
+
 def set_massive(module: PreTrainedModel, model: VisionModel) -> None:
-    """The massive channel, before the first block."""
+    """The massive channel, before the first block; of patches without a table, behind the last."""
     encoder = encoder_of(module)
     embeddings = encoder.embeddings
-    table = getattr(embeddings, "position_embeddings", None)
-    table = embeddings.position_embedding.weight if table is None else table[0]
+    table = table_of(embeddings)
     classes = [getattr(embeddings, name) for name in CLASS_TOKENS if hasattr(embeddings, name)]
     if hasattr(encoder, "pre_layrnorm"):  # which leaves √C of 3000, and at other tokens little
         encoder.pre_layrnorm.weight[MASSIVE_CHANNEL] = 300
@@ -92,6 +97,8 @@ def set_massive(module: PreTrainedModel, model: VisionModel) -> None:
         table[:, MASSIVE_CHANNEL] *= 1e-3
     if classes and not model.has_small_class:
         classes[0][..., MASSIVE_CHANNEL] = 3000
+    elif table is None:
+        down_of(blocks_of(module)[-1]).weight[MASSIVE_CHANNEL] *= 3000
     else:
         table[len(classes) + MASSIVE_PATCH, MASSIVE_CHANNEL] = 3000
     if model.has_small_class:
@@ -101,6 +108,15 @@ def set_massive(module: PreTrainedModel, model: VisionModel) -> None:
         )
     if model.registers:
         embeddings.register_tokens[0, 0, MASSIVE_CHANNEL] = -3000
+
+
+def table_of(embeddings: nn.Module) -> torch.Tensor | None:
+    """Learned positions [positions, C]."""
+    table = getattr(embeddings, "position_embeddings", None)
+    if table is not None:
+        return table[0]
+    embedding = getattr(embeddings, "position_embedding", None)
+    return None if embedding is None else embedding.weight
 
 
 def save(module: PreTrainedModel, model: VisionModel, directory: Path) -> Path:
@@ -118,7 +134,7 @@ def save(module: PreTrainedModel, model: VisionModel, directory: Path) -> Path:
 def write_published_tensors(path: Path, model: VisionModel) -> None:
     """Names as published, where transformers 5 writes others; the buffers that version 4 wrote."""
     tensors = load_file(path)
-    if model.family == "siglip_vision_model":
+    if model.family in ("siglip_vision_model", "aimv2_vision_model"):
         tensors = {f"vision_model.{name}": tensor for name, tensor in tensors.items()}
     tensors = {
         name.replace("decoder.decoder_encoder.layer.", "decoder.decoder_layers."): tensor
@@ -141,9 +157,10 @@ def write_published_config(path: Path, model: VisionModel) -> None:
     for half in ("vision_config", "text_config"):
         if half in config:
             remove_defaults(config[half], defaults[half])
-            # OpenAI's have both, where transformers overlooks the former.
-            config[f"{half}_dict"] = config[half]
-            config[half] = config[half] | {"hidden_act": "relu"}
+            if model.family == "clip":
+                # OpenAI's have both, where transformers overlooks the former.
+                config[f"{half}_dict"] = config[half]
+                config[half] = config[half] | {"hidden_act": "relu"}
     path.write_text(json.dumps(config, indent=2))
 
 

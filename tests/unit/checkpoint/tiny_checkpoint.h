@@ -23,7 +23,7 @@ class TinyCheckpoint {
     const auto architecture = read_architecture(family_of(read), read);
     at::manual_seed(3);
     for (const auto& row : family_of(read).rows(architecture)) {
-      if (row.weight == Weight::kHead && !row.tied_to.empty()) continue;
+      if (row.is_zero || (row.weight == Weight::kHead && !row.tied_to.empty())) continue;
       const int64_t copies = row.is_per_layer() ? architecture.layers : 1;
       for (int64_t layer = 0; layer < copies; ++layer) {
         auto name = tensor_name(row, layer);

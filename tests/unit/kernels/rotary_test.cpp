@@ -108,6 +108,38 @@ TEST(RotaryTables, HoldCosinesAndSinesTimesTheAttentionFactor) {
   }
 }
 
+/// Coordinates and periods of DINOv3 (arXiv 2508.10104): centres of patches from -1 to 1, of each
+/// axis D / 4 periods from 1 up to the base.
+TEST(RotaryTables, TurnAPatchByItsRowAndColumnAndNoOtherToken) {
+  Rope rope;
+  rope.is_of_patches = true;
+  rope.width = 12;
+  rope.theta = 100;
+  Architecture a;
+  a.ropes = {rope};
+  RotaryTables tables(a, 2 + 4 * 5, at::kCPU, {.first = 2, .rows = 4, .columns = 5});
+  const auto& table = tables.table(0, 22);
+  ASSERT_EQ(table.cos.sizes(), at::IntArrayRef({22, 6}));
+  EXPECT_TRUE(table.cos.narrow(0, 0, 2).eq(1).all().item<bool>());
+  EXPECT_TRUE(table.sin.narrow(0, 0, 2).eq(0).all().item<bool>());
+  const double centres_of_rows[] = {-0.75, -0.25, 0.25, 0.75};
+  const double centres_of_columns[] = {-0.8, -0.4, 0, 0.4, 0.8};
+  for (int64_t row = 0; row < 4; ++row) {
+    for (int64_t column = 0; column < 5; ++column) {
+      for (int64_t period = 0; period < 3; ++period) {
+        const double turns = std::pow(100, -static_cast<double>(period) / 3);
+        const int64_t token = 2 + 5 * row + column;
+        for (const auto& [pair, centre] : {std::pair(period, centres_of_rows[row]),
+                                           std::pair(period + 3, centres_of_columns[column])}) {
+          const double angle = 2 * kPi * centre * turns;
+          EXPECT_NEAR(table.cos[token][pair].item<float>(), std::cos(angle), 2e-6);
+          EXPECT_NEAR(table.sin[token][pair].item<float>(), std::sin(angle), 2e-6);
+        }
+      }
+    }
+  }
+}
+
 /// Whether sequences of two lengths use one table; where they do not, whether it holds the same.
 enum class Sharing { kShared, kEqual, kDifferent };
 

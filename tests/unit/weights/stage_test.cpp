@@ -34,6 +34,16 @@ const json kGptOss = {
 const json kGpt2 = {{"model_type", "gpt2"}, {"n_layer", 2},     {"n_embd", 12}, {"n_head", 3},
                     {"n_positions", 16},    {"vocab_size", 11}, {"n_inner", 7}};
 
+/// Five heads of 4; biases of query and value alone.
+const json kDinov3 = {{"model_type", "dinov3_vit"},
+                      {"hidden_size", 20},
+                      {"num_hidden_layers", 2},
+                      {"num_attention_heads", 5},
+                      {"intermediate_size", 7},
+                      {"patch_size", 2},
+                      {"image_size", 4},
+                      {"num_register_tokens", 3}};
+
 /// All weights of a layer, or of the head, that a rank holds, loaded.
 struct Loaded {
   StageLayout layout;
@@ -100,6 +110,21 @@ TEST(LoadStage, TakesHeadsOutOfATensorThatIsFusedHeadByHead) {
     loaded.expect(Weight::kAttentionOutputBias, tiny[prefix + "attention.dense.bias"], "o bias");
     loaded.expect(Weight::kAttentionNorm, tiny[prefix + "input_layernorm.weight"], "norm");
     loaded.expect(Weight::kMlpNormBias, tiny[prefix + "post_attention_layernorm.bias"], "norm");
+  });
+}
+
+TEST(LoadStage, LeavesZerosForABiasThatKeysDoNotHave) {
+  const TinyCheckpoint tiny(kDinov3);
+  const Checkpoint checkpoint(tiny.path());
+  for_each_rank([&](int64_t parts, int64_t part, int64_t layer) {
+    const Loaded loaded(checkpoint, parts, part, layer);
+    const auto prefix = fmt::format("model.layer.{}.attention.", layer);
+    const auto bias = [&](const char* name) {
+      return cut(tiny[prefix + name].view({5, 4}), 0, parts, part).flatten();
+    };
+    const auto query = bias("q_proj.bias");
+    loaded.expect(Weight::kQkvBias, at::cat({query, at::zeros_like(query), bias("v_proj.bias")}),
+                  "qkv bias");
   });
 }
 
