@@ -24,8 +24,27 @@ struct NormFacts {
 };
 
 /// What lets the positions of a layer see each other.
-enum class MixerKind { kAttention };
-inline constexpr int kMixerKinds = static_cast<int>(MixerKind::kAttention) + 1;
+enum class MixerKind {
+  kAttention,  // softmax attention
+  kDelta,      // gated delta rule
+};
+inline constexpr int kMixerKinds = static_cast<int>(MixerKind::kDelta) + 1;
+
+/// The gated delta rule (arXiv 2412.06464) behind a short causal convolution. Value heads that
+/// share a key head stand next to each other.
+struct DeltaFacts {
+  int64_t key_heads = 0;
+  int64_t value_heads = 0;
+  int64_t key_width = 0;  // of queries and keys
+  int64_t value_width = 0;
+  int64_t taps = 0;  // of the convolution
+
+  int64_t values_per_key() const { return value_heads / key_heads; }
+  /// Of the values that share a key head.
+  int64_t value_channels() const { return values_per_key() * value_width; }
+  /// Of all queries, keys and values.
+  int64_t convolved_channels() const { return key_heads * (2 * key_width + value_channels()); }
+};
 
 /// Norms of queries and keys before rotation.
 enum class QueryKeyNorm {
@@ -113,6 +132,7 @@ struct Architecture {
   double embedding_scale = 1;
 
   std::vector<MixerKind> mixer_of_layer = {};  // [L]; empty: attention in all of them
+  DeltaFacts delta;                            // of the layers of that kind
   int64_t position_rows = 0;                   // of learned positions; 0: none
   int64_t position_offset = 0;                 // of the row for position 0
   int64_t token_types = 0;  // rows of learned vectors of segments, of which text has the first
@@ -122,6 +142,7 @@ struct Architecture {
 
   bool has_qkv_bias = false;
   bool has_output_bias = false;  // of the attention output projection
+  bool has_output_gate = false;  // heads' outputs are multiplied by a gate's sigmoid
   double attention_scale = 0;    // of scores; 0: 1 / sqrt(D)
   bool divides_scale_by_layer = false;
   bool has_extra_key = false;   // each head has one more key and value, which every query sees
@@ -158,6 +179,12 @@ struct Architecture {
     return mixer_of_layer.empty() ? MixerKind::kAttention : mixer_of_layer[layer];
   }
   bool has_attention(int64_t layer) const { return mixer(layer) == MixerKind::kAttention; }
+  /// In any layer.
+  bool has_attention() const {
+    bool is_there = false;
+    for (int64_t layer = 0; layer < layers; ++layer) is_there |= has_attention(layer);
+    return is_there;
+  }
   bool has_experts(int64_t layer) const { return experts.count > 0 && experts.layers[layer]; }
 };
 

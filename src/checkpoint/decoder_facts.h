@@ -14,6 +14,7 @@ ConfigKeys llama_keys();
 ConfigKeys mistral_keys();
 ConfigKeys qwen2_keys();
 ConfigKeys qwen2_moe_keys();
+ConfigKeys qwen3_next_keys();
 ConfigKeys gemma_keys();
 ConfigKeys gemma2_keys();
 ConfigKeys bert_keys();

@@ -7,6 +7,7 @@
 
 #include "checkpoint/architecture.h"
 #include "checkpoint/config.h"
+#include "checkpoint/decoder_facts.h"
 #include "checkpoint/rope_facts.h"
 #include "checkpoint/tensor_rows.h"
 
@@ -61,9 +62,15 @@ std::vector<TensorRow> gemma2_rows(const Architecture& architecture);
 Architecture read_bert_facts(const Config& config);
 std::vector<TensorRow> bert_rows(const Architecture& architecture, const std::string& model);
 
-/// What Qwen2-MoE and Qwen3-MoE share.
+/// What Qwen2-MoE and Qwen3-MoE share; the rows behind attention, which Qwen3-Next has too.
 void read_qwen_experts(const Config& config, Architecture& facts);
+void add_qwen_moe_rows(const Architecture& architecture, TensorRows& rows);
 std::vector<TensorRow> qwen_moe_rows(const Architecture& architecture);
+
+/// What Qwen3-Next and Qwen3.5 share: all but the MLP, and the delta rule's projections among the
+/// rows.
+Architecture read_qwen3_next_facts(const Config& config, const SizeKeys& sizes, RopeKeys rope);
+void add_qwen3_next_mixers(const Architecture& architecture, TensorRows& rows);
 
 Family bert_family();
 Family clip_family();
@@ -94,7 +101,10 @@ Family qwen2_moe_family();
 Family qwen3_family();
 Family qwen2_vl_text_family();
 Family qwen2_5_vl_text_family();
+Family qwen3_5_moe_text_family();
+Family qwen3_5_text_family();
 Family qwen3_moe_family();
+Family qwen3_next_family();
 Family qwen3_vl_text_family();
 Family roberta_family();
 Family siglip_family();

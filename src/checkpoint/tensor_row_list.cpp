@@ -83,14 +83,30 @@ TensorRows& TensorRows::query_key_value(const std::string& prefix, const std::st
   const std::string* names[] = {&query, &key, &value};
   for (int part = 0; part < 3; ++part) {
     const Cut cut = part == 0 ? Cut::kQueryHeads : Cut::kKeyHeads;
-    const int64_t length = (part == 0 ? a_.heads : a_.kv_heads) * a_.head_width;
-    product(prefix + *names[part], Weight::kQkv, part, cut, 0, {length, a_.channels}).unit =
-        a_.head_width;
+    const int64_t stored = part == 0 && a_.has_output_gate ? 2 : 1;  // query and gate
+    const int64_t length = stored * (part == 0 ? a_.heads : a_.kv_heads) * a_.head_width;
+    auto& weight =
+        product(prefix + *names[part], Weight::kQkv, part, cut, 0, {length, a_.channels});
+    weight.unit = a_.head_width;
+    weight.order.group_stride = stored;
     if (!a_.has_qkv_bias) continue;
-    vector(prefix + *names[part] + ".bias", Weight::kQkvBias, part, cut, length).unit =
-        a_.head_width;
+    auto& bias = vector(prefix + *names[part] + ".bias", Weight::kQkvBias, part, cut, length);
+    bias.unit = a_.head_width;
+    bias.order.group_stride = stored;
   }
+  if (a_.has_output_gate) output_gate(prefix + query);
   return *this;
+}
+
+void TensorRows::output_gate(const std::string& query) {
+  const int64_t length = 2 * a_.heads * a_.head_width;
+  auto& weight = product(query, Weight::kOutputGate, 0, Cut::kQueryHeads, 0, {length, a_.channels});
+  weight.unit = a_.head_width;
+  weight.order = {1, 2, 1};
+  if (!a_.has_qkv_bias) return;
+  auto& bias = vector(query + ".bias", Weight::kOutputGateBias, 0, Cut::kQueryHeads, length);
+  bias.unit = a_.head_width;
+  bias.order = {1, 2, 1};
 }
 
 TensorRows& TensorRows::fused_query_key_value(const std::string& name, FusedOrder order) {

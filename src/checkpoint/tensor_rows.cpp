@@ -16,6 +16,10 @@ bool stays_float32(Weight weight) {
     case Weight::kExtraKey:
     case Weight::kExtraValue:
     case Weight::kAttentionPostNorm:
+    case Weight::kDeltaConvolution:
+    case Weight::kDeltaDecay:
+    case Weight::kDeltaStepBias:
+    case Weight::kDeltaNorm:
     case Weight::kAttentionScale:
     case Weight::kMlpScale:
     case Weight::kMlpNorm:
@@ -69,6 +73,8 @@ bool TensorRow::is_in(const Architecture& architecture, int64_t layer) const {
       return layer > 0;
     case Layers::kAttention:
       return architecture.has_attention(layer);
+    case Layers::kDelta:
+      return architecture.mixer(layer) == MixerKind::kDelta;
   }
   return false;
 }

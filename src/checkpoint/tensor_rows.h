@@ -29,11 +29,20 @@ enum class Weight {
   kSinks,            // [Hq] a logit per head that takes part in the softmax
   kExtraKey,         // [Hq, D] a key of each head that every query sees
   kExtraValue,       // [Hq, D]
-  kAttentionOutput,  // [C, Hq D]
+  kOutputGate,       // [Hq D, C]: the heads' outputs are multiplied by its sigmoid
+  kOutputGateBias,   // [Hq D]
+  kAttentionOutput,  // [C, Hq D]; of the delta rule [C, its value heads' channels]
   kAttentionOutputBias,
   kAttentionPostNorm,  // [C] of the attention's output
   kAttentionScale,     // [C] the attention's output is multiplied by it (LayerScale)
-  kMlpNorm,            // [C]
+  /// Of the delta rule, by key heads: part 0 query, 1 key, 2 value, 3 gate, 4 write strength, 5
+  /// step.
+  kDeltaIn,           // [rows of all parts, C]
+  kDeltaConvolution,  // [rows of parts 0 to 2, 1, taps]
+  kDeltaDecay,        // [value heads] logarithms of rates
+  kDeltaStepBias,     // [value heads]
+  kDeltaNorm,         // [value width]
+  kMlpNorm,           // [C]
   kMlpNormBias,
   kGateUp,      // [2 F, C]: part 0 gate, 1 up; [F, C] where the MLP has no gate
   kGateUpBias,  // [2 F]
@@ -81,7 +90,8 @@ enum class Cut {
   kFeedForward,
   kSharedFeedForward,
   kExperts,
-  kVocabulary
+  kVocabulary,
+  kDeltaHeads  // key heads of the delta rule, with the value heads that share them
 };
 
 /// Where unit u of a part stands among the units of the stored axis: u / per_group * group_stride +
@@ -105,11 +115,13 @@ struct TensorRow {
   int cut_axis = 0;            // of the weight
   std::vector<int64_t> shape;  // in the checkpoint
   int64_t unit = 1;            // elements of the axis per unit of the cut: D for heads
+  int64_t per_cut = 1;         // units of the axis for each unit of the cut
   UnitOrder order = {};
   bool is_transposed = false;  // the checkpoint holds the last two axes exchanged
   int64_t only_unit = -1;      // the row belongs to this one unit of the cut, and is read whole
   bool is_stacked = false;     // the checkpoint's first axis counts units; the row is one of them
-  enum class Layers { kAll, kDense, kExperts, kBehindFirst, kAttention } layers = Layers::kAll;
+  enum class Layers { kAll, kDense, kExperts, kBehindFirst, kAttention, kDelta };
+  Layers layers = Layers::kAll;
 
   bool is_per_layer() const { return name.find("{}") != std::string::npos; }
   bool is_in(const Architecture& architecture, int64_t layer) const;
@@ -147,6 +159,8 @@ class TensorRows {
   TensorRows& norm(const std::string& name, Weight weight);
   /// One that every layer but the first has.
   TensorRows& norm_behind_first(const std::string& name, Weight weight);
+  /// Where the architecture has an output gate, the query's tensor holds each head's query and
+  /// gate.
   TensorRows& query_key_value(const std::string& prefix, const std::string& query,
                               const std::string& key, const std::string& value);
   TensorRows& fused_query_key_value(const std::string& name, FusedOrder order);
@@ -156,6 +170,12 @@ class TensorRows {
   TensorRows& sinks(const std::string& name);
   TensorRows& extra_key_value(const std::string& key, const std::string& value);
   TensorRows& attention_output(const std::string& name);
+  /// The delta rule's projections: in two tensors, which go key head by key head; or in four.
+  TensorRows& fused_delta_projections(const std::string& qkvz, const std::string& ba);
+  TensorRows& delta_projections(const std::string& qkv, const std::string& z, const std::string& b,
+                                const std::string& a);
+  /// What else it has: the convolution, A_log, dt_bias, the gated norm, the output projection.
+  TensorRows& delta_rule(const std::string& prefix);
   /// A norm per head and tensor: "{h}" in the names is the head's number.
   TensorRows& query_key_norms_by_head(const std::string& query, const std::string& key);
   /// gate_proj, up_proj and down_proj.
@@ -185,6 +205,10 @@ class TensorRows {
   TensorRow& product(const std::string& name, Weight weight, int part, Cut cut, int cut_axis,
                      std::vector<int64_t> shape);
   TensorRow& vector(const std::string& name, Weight weight, int part, Cut cut, int64_t length);
+  struct DeltaPart;
+  void delta_product(const std::string& name, int part, int64_t stored, const DeltaPart& place);
+  std::vector<DeltaPart> delta_channels() const;
+  void output_gate(const std::string& query);
   void gated_mlp(const std::string& prefix, Cut cut, int64_t width);
   void down(const std::string& name, Cut cut, int64_t width);
   /// Rows from `first` on belong to the layers with experts, or to those without.

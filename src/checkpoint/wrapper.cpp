@@ -38,7 +38,9 @@ const std::vector<Wrapper>& wrappers() {
       {"mistral3", "mistral", true, false, false, tower},
       {"qwen2_vl", "qwen2_vl_text", false, true, true, visual},
       {"qwen2_5_vl", "qwen2_5_vl_text", false, true, true, visual},
-      {"qwen3_vl", "qwen3_vl_text", false, false, false, visual}};
+      {"qwen3_vl", "qwen3_vl_text", false, false, false, visual},
+      {"qwen3_5", "qwen3_5_text", false, false, false, visual},
+      {"qwen3_5_moe", "qwen3_5_moe_text", false, false, false, visual}};
   return list;
 }
 

@@ -77,14 +77,23 @@ void AttentionHeads::run(const StageWeights& weights, const LayerView& view,
       share_.runs,
       a_.leaves_padding_open() ? sequences.length : std::vector<int64_t>()};
   AttentionSummary summary;
+  at::Tensor output_gate;
   if (queries > 0) {
     rotate(layer, sequences, qkv);
     attend(qkv, call, out, view.wants_attention() ? &summary : nullptr);
+    if (a_.has_output_gate) out.mul_(output_gate = gate(weights, rows));
   }
   view.show(Site::kAttentionHeads, out);
   if (view.wants_attention()) {
-    view.observer->see_attention({layer, qkv, call, summary, weights[Weight::kAttentionOutput]});
+    view.observer->see_attention(
+        {layer, qkv, call, summary, weights[Weight::kAttentionOutput], output_gate});
   }
+}
+
+at::Tensor AttentionHeads::gate(const StageWeights& weights, const MixerRows& rows) const {
+  auto gate = at::empty_like(rows.out);
+  project(rows.in, weights[Weight::kOutputGate], weights[Weight::kOutputGateBias], gate);
+  return gate.sigmoid_();
 }
 
 void AttentionHeads::normalise(const StageWeights& weights, at::Tensor& qkv) const {

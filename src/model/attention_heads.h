@@ -1,5 +1,5 @@
 // Softmax attention up to its heads' outputs: the fused projection, its clip and norms, positions,
-// attention.
+// attention, the gate of its output.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -36,6 +36,7 @@ class AttentionHeads : public Mixer {
   void show_unrotated(const LayerView& view, const at::Tensor& qkv) const;
   void normalise(const StageWeights& weights, at::Tensor& qkv) const;
   void normalise_all_heads(const StageWeights& weights, at::Tensor& qkv) const;
+  at::Tensor gate(const StageWeights& weights, const MixerRows& rows) const;
   void rotate(int64_t layer, const Sequences& sequences, at::Tensor& qkv);
   ScoreFacts scores_of(const StageWeights& weights, int64_t layer) const;
 

@@ -1,6 +1,7 @@
 #include "model/mixers.h"
 
 #include "model/attention_heads.h"
+#include "model/delta_heads.h"
 
 namespace actsweep {
 
@@ -16,6 +17,9 @@ Mixers::Mixers(const Architecture& architecture, const ModelShare& share, const 
   if (has(MixerKind::kAttention)) {
     place(MixerKind::kAttention) =
         std::make_unique<AttentionHeads>(architecture, share, group, positions, device);
+  }
+  if (has(MixerKind::kDelta)) {
+    place(MixerKind::kDelta) = std::make_unique<DeltaHeads>(architecture, share, device);
   }
 }
 

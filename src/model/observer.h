@@ -17,6 +17,7 @@ struct AttentionView {
   const AttentionCall& call;        // rows of all members, whole sequences
   const AttentionSummary& summary;  // empty where the rank has no heads
   const at::Tensor& output_weight;  // [C, query heads * D] of the output projection
+  at::Tensor gate = {};             // [n, query heads * D] behind its sigmoid, where there is one
 };
 
 /// What some routed experts of this rank give for the gathered rows that chose them. Of the i-th of

@@ -4,14 +4,19 @@
 
 #include <algorithm>
 
+#include "model/delta_heads.h"
+
 namespace actsweep {
 
 WorkspaceWidths workspace_widths(const Architecture& a, const ModelShare& share) {
   const int64_t query = share.query_heads.size() * a.head_width;
   const int64_t key = share.key_heads.size() * a.head_width;
   const int64_t hidden = std::max(share.ffn.size(), share.shared_ffn.size());
-  return {std::max(query + 2 * key, a.is_gated ? 2 * hidden : 0), query, hidden,
-          a.is_parallel ? query + hidden : std::max(query, hidden)};
+  const int64_t delta = share.delta_heads.size();
+  const int64_t heads = std::max(query, delta > 0 ? delta * a.delta.value_channels() : 0);
+  const int64_t mixed = std::max(query + 2 * key, delta_projection_width(a.delta, delta));
+  return {std::max(mixed, a.is_gated ? 2 * hidden : 0), heads, hidden,
+          a.is_parallel ? heads + hidden : std::max(heads, hidden)};
 }
 
 int64_t workspace_bytes(const Architecture& a, const ModelShare& share,
@@ -21,6 +26,7 @@ int64_t workspace_bytes(const Architecture& a, const ModelShare& share,
   int64_t bytes = shape.gathered_rows() * (a.channels + widths.wide + widths.middle) * element;
   // On a GPU attention returns its output in a tensor of its own before it is placed.
   bytes += shape.gathered_rows() * widths.heads * element;
+  if (a.has_output_gate) bytes += 2 * shape.gathered_rows() * widths.heads * element;
   if (shape.members > 1) {
     bytes += shape.owned_rows * a.channels * (element + 4);  // normed, sum
     bytes += shape.gathered_rows() * a.channels * element;   // pieces of the reduce-scatter

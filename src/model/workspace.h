@@ -22,8 +22,8 @@ struct WorkspaceShape {
 
 /// Elements per gathered row of the wide buffers.
 struct WorkspaceWidths {
-  int64_t wide = 0;    // max(query, key and value; gate and up)
-  int64_t heads = 0;   // the attention heads' outputs
+  int64_t wide = 0;    // max(what a mixer projects; gate and up)
+  int64_t heads = 0;   // the mixers' outputs
   int64_t hidden = 0;  // the MLP's neurons
   /// Of heads and hidden: one buffer holds both, at the same time where the block is parallel.
   int64_t middle = 0;

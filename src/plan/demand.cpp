@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "kernels/product_widened.h"
+#include "model/delta_heads.h"
 #include "model/expert_block.h"
 #include "model/loss.h"
 #include "model/workspace.h"
@@ -138,8 +139,12 @@ double layer_operations(const SweepFacts& facts, int64_t layer) {
 }
 
 /// Operations of one token beside its products in a layer of windows of `length` tokens: scores and
-/// sums of values.
+/// sums of values, or reading and writing of states.
 double mixer_operations(const Architecture& a, int64_t layer, double length) {
+  if (a.mixer(layer) == MixerKind::kDelta) {
+    const auto& d = a.delta;
+    return 6 * static_cast<double>(d.value_heads * d.key_width * d.value_width);
+  }
   const auto window = static_cast<double>(a.window[layer]);
   const double seen = window > 0 ? std::min(window, length / 2) : length / 2;
   return 4 * seen * static_cast<double>(a.heads * a.head_width);
@@ -218,6 +223,7 @@ MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t thr
   demand.residual = streams * owned_tokens * a.channels * 4;
   const WorkspaceShape shape = {owned_rows, members, scalar_type(facts.job.model.dtype)};
   demand.workspace = workspace_bytes(a, share, shape) + observed_bytes(facts, share, shape);
+  demand.workspace += delta_bytes(a, share, shape.gathered_rows(), length);
   if (facts.widens_products) demand.workspace += threads * kWidenedBytes;
   const bool is_streamed = facts.job.parallel.weights == WeightMode::kStreamed;
   demand.workspace +=

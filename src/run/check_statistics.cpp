@@ -1,6 +1,7 @@
 #include "run/check_statistics.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 
@@ -26,14 +27,30 @@ void check_sites(const Job& job, const Architecture& a, const std::vector<Tensor
     if (a.dense_width() == 0) refuse(site, "has no dense MLP");
     if (mixes_widths) refuse(site, "has dense MLPs of different widths");
   }
+  for (const Site site : {Site::kQuery, Site::kKey, Site::kValue, Site::kAttentionHeads}) {
+    if (!a.has_attention()) refuse(site, "has no layer with softmax attention");
+  }
   const bool has_final_norm = std::any_of(rows.begin(), rows.end(), [](const TensorRow& row) {
     return row.weight == Weight::kFinalNorm;
   });
   if (!has_final_norm) refuse(Site::kFinalNorm, "has no norm before a head");
 }
 
+/// What looks into softmax attention, for a model without.
+void check_without_attention(const Job& job, const Architecture& a) {
+  const auto& statistics = job.statistics;
+  for (const auto& [is_asked, key] : {std::pair(!statistics.attention.empty(), "attention"),
+                                      std::pair(statistics.query_key, "query_key")}) {
+    require(!is_asked, ErrorKind::kJob, "[statistics] {}: {} has no layer with softmax attention",
+            key, a.family);
+  }
+  require(!job.capture.attention, ErrorKind::kJob,
+          "[capture] attention = true: {} has no layer with softmax attention", a.family);
+}
+
 void check_attention(const Job& job, const Architecture& a) {
   const auto& statistics = job.statistics;
+  if (!a.has_attention()) check_without_attention(job, a);
   require(statistics.attention_from.has_value() == names(job, "from"), ErrorKind::kJob,
           "[statistics] attention_from goes with the set \"from\" of [statistics] attention: "
           "expected both or none");

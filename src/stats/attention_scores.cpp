@@ -101,6 +101,14 @@ at::Tensor GatheredHeads::values_of(const SequenceGroup& group) const {
       .to(at::kFloat);
 }
 
+at::Tensor GatheredHeads::gates_at(const SequenceGroup& group, const Queries& queries) const {
+  if (!view_.gate.defined()) return {};
+  return view_.gate.index_select(0, queries.row.view({-1}))
+      .view({group.count(), queries.count, count(), width()})
+      .transpose(1, 2)
+      .to(at::kFloat);
+}
+
 Queries all_queries(const AttentionShape& shape, const SequenceGroup& group) {
   return queries_from(shape, group, 0, at::zeros_like(group.lengths));
 }

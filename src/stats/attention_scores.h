@@ -11,6 +11,14 @@
 
 namespace actsweep {
 
+/// Queries of a group: those of the whole sequences, or of their second halves.
+struct Queries {
+  int64_t first = 0;    // of a sequence of the group's length
+  int64_t count = 0;    // q
+  at::Tensor position;  // [S', q] int64, in the sequence
+  at::Tensor row;       // [S', q] int64, of all gathered rows
+};
+
 /// This rank's heads of all gathered rows of one layer.
 class GatheredHeads {
  public:
@@ -25,6 +33,9 @@ class GatheredHeads {
   at::Tensor values_at(const SequenceGroup& group) const;
   /// Values of the sequences of a group: [S', key/value heads, n, D] float32.
   at::Tensor values_of(const SequenceGroup& group) const;
+  /// The gate of the heads' outputs at some queries of a group, [S', H, q, D] float32; undefined
+  /// where there is none.
+  at::Tensor gates_at(const SequenceGroup& group, const Queries& queries) const;
   /// [S, T, H, D] float32; on a CPU a sequence begins where a cache line does unless the rows
   /// themselves are float32.
   const at::Tensor& queries() const { return queries_; }
@@ -37,13 +48,6 @@ class GatheredHeads {
   at::Tensor key_of_;  // [H] int64: the key/value head that each query head reads
 };
 
-/// Queries of a group: those of the whole sequences, or of their second halves.
-struct Queries {
-  int64_t first = 0;    // of a sequence of the group's length
-  int64_t count = 0;    // q
-  at::Tensor position;  // [S', q] int64, in the sequence
-  at::Tensor row;       // [S', q] int64, of all gathered rows
-};
 Queries all_queries(const AttentionShape& shape, const SequenceGroup& group);
 Queries second_half(const AttentionShape& shape, const SequenceGroup& group);
 

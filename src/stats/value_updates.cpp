@@ -38,10 +38,11 @@ at::Tensor projected_values(const at::Tensor& value, const at::Tensor& weight) {
       .reshape({value.size(0), -1, channels});
 }
 
-/// Many keys are weighted before they are projected.
+/// Many keys are weighted before they are projected, and keys whose sum meets a gate [S', H, q, D].
 Updates updates_of_many(const at::Tensor& probability, const at::Tensor& value,
-                        const at::Tensor& weight) {
-  const auto updates = products_of(probability, value);  // [S', H, q, D]
+                        const at::Tensor& gate, const at::Tensor& weight) {
+  const auto sums = products_of(probability, value);  // [S', H, q, D]
+  const auto updates = gate.defined() ? sums * gate : sums;
   const auto exact = updates.to(at::kDouble);
   return {exact.sum(2), exact.square().sum({2, 3}), side_by_side(updates), weight.t()};
 }
@@ -131,8 +132,9 @@ void ValueUpdates::add_selection(const Selection& selection, at::Tensor& partial
     auto probability = scores_on(heads, group, queries).probability;
     probability.masked_fill_(is_counted.logical_not().view({group.count(), 1, -1, 1}), 0);
     const auto value = heads.values_at(group);
-    const auto updates = group.keys() > heads.width()
-                             ? updates_of_many(probability, value, selection.weight)
+    const auto gate = heads.gates_at(group, queries);
+    const auto updates = gate.defined() || group.keys() > heads.width()
+                             ? updates_of_many(probability, value, gate, selection.weight)
                              : updates_of_few(probability, value, selection.weight);
     project_updates(updates, group, queries, partial);
     sum.index_copy_(0, group.sequence, updates.sum);

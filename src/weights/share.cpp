@@ -34,6 +34,7 @@ ModelShare share_of(const Architecture& a, int64_t parts, int64_t index) {
   share.ffn = cut_evenly(a.ffn_width, parts, index);
   share.shared_ffn = cut_evenly(a.experts.shared_width, parts, index);
   share.experts = cut_evenly(a.experts.count, parts, index);
+  share.delta_heads = cut_evenly(a.delta.key_heads, parts, index);
   share.vocabulary = cut_evenly(a.vocabulary, parts, index);
   if (share.query_heads.size() == 0) return share;
   const int64_t group = a.heads / a.kv_heads;
@@ -61,6 +62,8 @@ Share cut_of(const ModelShare& share, Cut cut, int64_t all) {
       return share.experts;
     case Cut::kVocabulary:
       return share.vocabulary;
+    case Cut::kDeltaHeads:
+      return share.delta_heads;
   }
   return {};
 }
@@ -69,7 +72,7 @@ Share cut_of(const ModelShare& share, Cut cut, int64_t all) {
 
 Share units_of(const ModelShare& share, const TensorRow& row) {
   const auto held = cut_of(share, row.cut, row.all_units());
-  if (row.only_unit < 0) return held;
+  if (row.only_unit < 0) return {held.begin * row.per_cut, held.end * row.per_cut};
   const bool is_mine = held.begin <= row.only_unit && row.only_unit < held.end;
   return {0, is_mine ? row.all_units() : 0};
 }

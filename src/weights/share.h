@@ -39,6 +39,7 @@ struct ModelShare {
   Share ffn;
   Share shared_ffn;  // of the dense MLP beside experts
   Share experts;
+  Share delta_heads;  // key heads of the delta rule
   Share vocabulary;
   std::vector<HeadRun> runs;
 };

@@ -37,6 +37,14 @@ json facts_of(const ExpertFacts& experts) {
           {"layers", experts.layers}};
 }
 
+json facts_of(const DeltaFacts& delta) {
+  return {{"key_heads", delta.key_heads},
+          {"value_heads", delta.value_heads},
+          {"key_width", delta.key_width},
+          {"value_width", delta.value_width},
+          {"taps", delta.taps}};
+}
+
 json facts_of(const ImageFacts& image) {
   return {{"patch", image.patch},
           {"rows", image.rows},
@@ -50,6 +58,10 @@ json facts_of(const ImageFacts& image) {
 json facts_of(const Architecture& a) {
   auto ropes = json::array();
   for (const auto& rope : a.ropes) ropes.push_back(facts_of(rope));
+  std::vector<int> mixers;
+  for (int64_t layer = 0; layer < a.layers; ++layer) {
+    mixers.push_back(static_cast<int>(a.mixer(layer)));
+  }
   return {{"layers", a.layers},
           {"channels", a.channels},
           {"heads", a.heads},
@@ -72,9 +84,12 @@ json facts_of(const Architecture& a) {
           {"position_offset", a.position_offset},
           {"ropes", ropes},
           {"rope_of_layer", a.rope_of_layer},
+          {"mixers", mixers},
+          {"delta", facts_of(a.delta)},
           {"alibi", static_cast<int>(a.alibi)},
           {"qkv_bias", a.has_qkv_bias},
           {"output_bias", a.has_output_bias},
+          {"output_gate", a.has_output_gate},
           {"attention_scale", a.attention_scale},
           {"divides_scale_by_layer", a.divides_scale_by_layer},
           {"score_cap", a.score_cap},

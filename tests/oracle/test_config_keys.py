@@ -23,8 +23,9 @@ from support.config_variants import class_of, declared_keys, key_variants, rope_
 PAIRS = {
     "gpt_neox": 2, "falcon": 8, "phi": 4, "phi3": 8, "llama": 8, "mistral": 4, "qwen2": 8, "qwen3": 12,
     "mixtral": 8, "qwen2_moe": 8, "qwen3_moe": 12, "gemma": 12, "gemma2": 12, "gemma3_text": 12,
-    "olmo2": 8, "cohere": 8, "stablelm": 2, "starcoder2": 8, "gpt_oss": 8,
     "modernbert": 8, "eurobert": 8,
+    "olmo2": 8, "cohere": 8, "stablelm": 2, "starcoder2": 8, "gpt_oss": 8, "qwen3_next": 3,
+    "qwen3_5_text": 3, "qwen3_5_moe_text": 3,
 }  # fmt: skip
 FAMILIES = (*PAIRS, "gpt2", "gpt_bigcode", "opt", "mpt", "bert", "roberta", "xlm-roberta", *VISION)
 

@@ -31,7 +31,8 @@ FAMILIES = (
     "gpt2", "opt", "gpt_neox", "falcon", "mpt", "phi", "phi3", "llama", "mistral", "qwen2", "qwen3",
     "mixtral", "qwen2_moe", "qwen3_moe", "gemma", "gemma2", "gemma3_text", "olmo2", "cohere",
     "stablelm", "starcoder2", "gpt_bigcode", "gpt_oss", "gemma3", "llava", "mistral3",
-    "qwen2_vl", "qwen2_5_vl", "qwen3_vl",
+    "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "qwen3_5",
+    "qwen3_5_moe",
 )  # fmt: skip
 CASES = list_cases()
 FLOAT_CASES = [pytest.param(case, id=case.name) for case in CASES if case.mode != "bfloat16"]

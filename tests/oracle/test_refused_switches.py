@@ -49,7 +49,8 @@ ACTIVATIONS = {
     "hidden_activation": ("gemma2", "gemma3_text", "modernbert"),
     "hidden_act": (
         "gpt_neox", "phi", "phi3", "llama", "mistral", "qwen2", "qwen3", "mixtral", "qwen2_moe",
-        "qwen3_moe", "gemma", "olmo2", "cohere", "stablelm", "starcoder2",
+        "qwen3_moe", "gemma", "olmo2", "cohere", "stablelm", "starcoder2", "qwen3_next", "qwen3_5_text",
+        "qwen3_5_moe_text",
         "clip_vision_model", "vit", "vit_mae", "dinov2", "dinov2_with_registers",
         "siglip_vision_model", "bert", "roberta", "xlm-roberta", "eurobert",
     ),
@@ -58,7 +59,7 @@ ACTIVATIONS = {
 ROTARY = (
     "gpt_neox", "falcon", "phi", "phi3", "llama", "mistral", "qwen2", "qwen3", "mixtral",
     "qwen2_moe", "qwen3_moe", "gemma", "gemma2", "olmo2", "cohere", "stablelm", "starcoder2",
-    "gpt_oss",
+    "gpt_oss", "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text",
 )  # fmt: skip
 SWITCHES = [
     *(Switch(f, key, "mish") for key, families in ACTIVATIONS.items() for f in families),
@@ -70,6 +71,14 @@ SWITCHES = [
     *(
         Switch(family, "layer_types", ["chunked_attention"] * 4, "window")
         for family in ("qwen2", "qwen3", "gemma2", "gemma3_text")
+    ),
+    *(
+        Switch(family, key, value)
+        for family in ("qwen3_next", "qwen3_5_text", "qwen3_5_moe_text")
+        for key, value in (
+            ("layer_types", ["sliding_attention"] * 4), ("linear_num_value_heads", 7),
+            ("linear_key_head_dim", 0),
+        )
     ),
     *(Switch(f, "use_bidirectional_attention", True) for f in ("gemma", "gemma2", "gemma3_text")),
     *(Switch(family, "add_cross_attention", True) for family in ("gpt2", "gpt_bigcode", "bert")),

@@ -184,6 +184,8 @@ class AttentionReference:
         queries[: len(seen) // 2] = False
         probability = attention.probability[:, queries][:, :, keys]
         update = probability @ attention.head_values[:, keys]  # [H, queries, D]
+        if attention.gate is not None:
+            update = update * attention.gate[:, queries]
         flat = np.moveaxis(update, 0, 1).reshape(queries.sum(), attention.output_weight.shape[1])
         rows = flat @ attention.output_weight.T
         norms = np.linalg.norm(rows, axis=1)

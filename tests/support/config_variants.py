@@ -159,8 +159,9 @@ EXTRA_KEYS: dict[str, tuple[Any, ...]] = {
     "num_key_value_heads": (None, 1, 0),
     "num_experts": (None, 3, "x"),
     "num_local_experts": (None, 3),
+    "full_attention_interval": (2, None, 0, "x"),
     "layer_types": (
-        None, ("full_attention",), ("sliding_attention",), ("attention",), ("chunked_attention",),
+        None, ("linear_attention",), ("full_attention",), ("sliding_attention",), ("attention",), ("chunked_attention",),
         ("text",), [], ["full_attention"], "full_attention",
     ),
     "is_causal": (True, False, None, 0),

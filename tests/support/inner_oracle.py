@@ -21,6 +21,7 @@ from .vision_oracle import VisionOracle
 # Where a family keeps the parts of a block: the first name that a block has.
 ATTENTION = ("self_attn", "attn", "attention")
 OUTPUT_PROJECTION = ("o_proj", "dense", "c_proj", "out_proj", "Wo")
+OTHER_MIXER = ("linear_attn",)  # in the place of attention: only its input and output are sites
 MLP = ("mlp",)
 DOWN_PROJECTION = ("down_proj", "fc2", "c_proj", "Wo")
 FUSED_PROJECTION = ("c_attn", "Wqkv")
@@ -38,6 +39,7 @@ class LayerAttention:
     probability: np.ndarray  # [H, n, n], without a sink's column
     logit: np.ndarray  # [H, n, n], scaled and capped; hidden keys too
     output_weight: np.ndarray  # [C, H * D]
+    gate: np.ndarray | None = None  # [H, n, D]: the heads' outputs are multiplied by it
 
     @property
     def head_values(self) -> np.ndarray:  # [H, n, D]
@@ -104,22 +106,38 @@ class InnerHooks:
 
     def _hook_attention(self, block: nn.Module) -> None:
         attention = part_of(block, ATTENTION)
-        projection = part_of(attention, OUTPUT_PROJECTION)
-        self._on_input(attention, "attention_input")
-        self._on_input(projection, "attention_heads")
+        mixer = attention or part_of(block, OTHER_MIXER)
+        projection = part_of(mixer, OUTPUT_PROJECTION)
+        self._on_input(mixer, "attention_input")
         self._on_output(projection, "attention_output")
+        if attention is None:
+            return
+        self._on_input(projection, "attention_heads")
         if fused := part_of(attention, FUSED_PROJECTION):
             channels = projection.weight.shape[0]
             fused.register_forward_hook(
                 lambda _module, _inputs, output: self._see_fused(output, channels)
             )
             return
+        attention.q_proj.register_forward_hook(self._keep_queries)
         for site, name in (("query", "q"), ("key", "k"), ("value", "v")):
             norm = part_of(attention, (f"{name}_norm", f"{name}_layernorm"))
             if norm is None:
                 self._on_output(getattr(attention, f"{name}_proj"), site)
             else:
                 self._on_normed_heads(norm, site)
+
+    def _keep_queries(self, _module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
+        self._queries = output
+
+    def _gate_of(self, module: nn.Module, query: torch.Tensor) -> np.ndarray | None:
+        """Of a module whose q_proj gives each head's query and its gate."""
+        heads, width = query.shape[1], query.shape[-1]
+        projection = getattr(module, "q_proj", None)
+        if projection is None or projection.out_features != 2 * heads * width:
+            return None
+        gates = self._queries[0].view(-1, heads, 2 * width)[..., width:].sigmoid()
+        return gates.transpose(0, 1).double().numpy()
 
     def _on_normed_heads(self, norm: nn.Module, site: str) -> None:
         """A norm's [1, n, heads, D] or [1, n, heads * D]; Phi's is [1, heads, n, D]."""
@@ -195,6 +213,7 @@ class InnerHooks:
                 LayerAttention(
                     *(x[0].double().numpy() for x in (query, key, value, weights, logit)),
                     output_weight=matrix.detach().double().numpy(),
+                    gate=self._gate_of(module, query),
                 )
             )
             return output, weights

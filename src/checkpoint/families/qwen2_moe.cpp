@@ -64,11 +64,8 @@ void read_qwen_experts(const Config& config, Architecture& facts) {
   check_experts(config, facts);
 }
 
-std::vector<TensorRow> qwen_moe_rows(const Architecture& a) {
+void add_qwen_moe_rows(const Architecture& a, TensorRows& rows) {
   const std::string layer = "model.layers.{}.", mlp = layer + "mlp.";
-  TensorRows rows(a);
-  rows.embedding("model.embed_tokens").norm(layer + "input_layernorm", Weight::kAttentionNorm);
-  add_llama_attention(a, rows);
   rows.norm(layer + "post_attention_layernorm", Weight::kMlpNorm)
       .gate_up_down(mlp)
       .router(mlp + "gate", false)
@@ -77,6 +74,14 @@ std::vector<TensorRow> qwen_moe_rows(const Architecture& a) {
     rows.shared_expert(mlp + "shared_expert.", mlp + "shared_expert_gate");
   }
   rows.norm("model.norm", Weight::kFinalNorm).head("lm_head");
+}
+
+std::vector<TensorRow> qwen_moe_rows(const Architecture& a) {
+  TensorRows rows(a);
+  rows.embedding("model.embed_tokens")
+      .norm("model.layers.{}.input_layernorm", Weight::kAttentionNorm);
+  add_llama_attention(a, rows);
+  add_qwen_moe_rows(a, rows);
   return rows.list();
 }
 

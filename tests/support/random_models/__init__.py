@@ -8,6 +8,7 @@ do not divide.
 from .encoders import ENCODERS
 from .exact import BOUND_ID, EXACT, INFINITE_ID, TIED_IDS, ZERO_ID, make_exact
 from .gpt_like import GPT_LIKE
+from .hybrids import HYBRIDS
 from .llama_like import LLAMA_LIKE
 from .model import (
     DTYPES,
@@ -24,7 +25,7 @@ from .routed_experts import ROUTED_EXPERTS
 from .weights import blocks_of, decoder_of, make_random, save
 from .wrapped import WRAPPED
 
-MODELS = (*LLAMA_LIKE, *GPT_LIKE, *PARALLEL_BLOCKS, *POST_NORMS, *ROUTED_EXPERTS, *WRAPPED)
+MODELS = (*LLAMA_LIKE, *GPT_LIKE, *PARALLEL_BLOCKS, *POST_NORMS, *ROUTED_EXPERTS, *WRAPPED, *HYBRIDS)
 
 __all__ = [
     "BOUND_ID",

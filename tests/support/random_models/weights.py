@@ -88,6 +88,8 @@ def distribution(
         return 0.0, 0.5
     if name == "sinks":
         return 0.0, 1.0
+    if name == "A_log":
+        return -3.0, 1.5
     if isinstance(owner, nn.Embedding):
         is_token = owner is module.get_input_embeddings()
         return 0.0, 1 / embedding_scale(module) if is_token else 0.5
@@ -104,7 +106,8 @@ def distribution(
 
 def adds_one(norm: nn.Module) -> bool:
     """Whether a norm multiplies by 1 + its weight."""
-    return "Gemma" in type(norm).__name__
+    kind = type(norm).__name__
+    return "Gemma" in kind or kind in ("Qwen3NextRMSNorm", "Qwen3_5RMSNorm", "Qwen3_5MoeRMSNorm")
 
 
 def embedding_scale(module: PreTrainedModel) -> float:

@@ -289,5 +289,58 @@ TEST(HeadRows, OfATiedPairEitherStandsForTheOther) {
   }
 }
 
+Architecture with_delta_rule() {
+  auto a = with_heads(2, 1);
+  a.delta = {3, 6, 4, 6, 4};
+  return a;
+}
+
+/// Rows of a tensor, by its name.
+std::map<std::string, std::vector<TensorRow>> by_name(const std::vector<TensorRow>& rows) {
+  std::map<std::string, std::vector<TensorRow>> found;
+  for (const auto& row : rows) found[row.name].push_back(row);
+  return found;
+}
+
+TEST(DeltaRows, EachElementIsReadOnceByTheRankOfItsKeyHead) {
+  const auto a = with_delta_rule();
+  TensorRows rows(a);
+  rows.fused_delta_projections("{}.qkvz", "{}.ba").delta_rule("{}.");
+  TensorRows apart(a);
+  apart.delta_projections("{}.qkv", "{}.z", "{}.b", "{}.a");
+  for (const auto* list : {&rows, &apart}) {
+    for (const auto& [name, of_tensor] : by_name(list->list())) {
+      if (of_tensor.front().cut == Cut::kNone) continue;  // the norm, whole on every rank
+      for (int64_t parts = 1; parts <= kMostParts; ++parts) {
+        const auto readers = readers_of(a, of_tensor, parts);
+        const auto units = static_cast<int64_t>(readers.size());
+        const bool is_by_heads = name == "{}.qkvz.weight" || name == "{}.ba.weight";
+        for (int64_t unit = 0; unit < units; ++unit) {
+          ASSERT_EQ(readers[unit].size(), 1u) << name << " " << unit << " of " << parts;
+          if (!is_by_heads) continue;
+          const auto share = share_of(a, parts, *readers[unit].begin()).delta_heads;
+          const int64_t head = unit * a.delta.key_heads / units;
+          EXPECT_TRUE(share.begin <= head && head < share.end) << name << " " << unit;
+        }
+      }
+    }
+  }
+}
+
+TEST(GatedAttentionRows, AlternateBetweenEachHeadsQueryAndItsGate) {
+  auto a = with_heads(6, 2);
+  a.has_output_gate = a.has_qkv_bias = true;
+  TensorRows rows(a);
+  rows.query_key_value("{}.", "q", "k", "v");
+  for (const auto& row : rows.list()) {
+    const bool is_gate = row.weight == Weight::kOutputGate || row.weight == Weight::kOutputGateBias;
+    if (!row.name.starts_with("{}.q.")) continue;
+    EXPECT_EQ(row.shape[0], 2 * a.heads * a.head_width) << row.name;
+    for (int64_t head = 0; head < a.heads; ++head) {
+      EXPECT_EQ(row.order.place(head), 2 * head + (is_gate ? 1 : 0)) << row.name;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace actsweep

@@ -1,0 +1,223 @@
+"""Models of which some layers have another mixer than attention: there queries, keys, values and heads
+are absent, and what is measured of attention is 0; elsewhere all of it equals what transformers
+computes, behind the gate of the heads' outputs too.
+
+Tensors of transformers come from hooks (support/inner_oracle), statistics of them from numpy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoConfig
+
+from support.attention_reference import KeySet, attention_references, class_first
+from support.bounds import Reference, assert_near
+from support.compatibility import Compatibility
+from support.family_sweeps import run_jobs
+from support.inner_oracle import InBoth, Inner, InnerOracle, run_in_both
+from support.inner_references import assert_site, head_square_references
+from support.random_models import MASSIVE_IDS, MODELS, SMALL_ID, RandomModel, make_random, save
+from support.sweeps import read_datasets, to_toml
+from support.token_files import Cut, Window, random_corpus, write_token_file
+
+RANKS = (1, 3)
+NAMES = (
+    "qwen3_next-5over1-head24-delta3over6-2of6",
+    "qwen3_5_text-3over3-delta2over6-linear-bfloat16",
+)
+CUT = Cut(80, "per_document")
+LENGTHS = (80, 33, 70, 5, 80, 2, 64)
+SETS = ("position:0", "class:delimiter:first", "class:other:first")
+OF_ATTENTION = ("query", "key", "value", "attention_heads")
+OF_ALL = ("attention_input", "attention_output", "mlp_input", "mlp_output")
+PROMPT = 37  # tokens of the captured prompt
+
+
+@dataclass(frozen=True)
+class Made:
+    """A model and what transformers computes of each window."""
+
+    model: RandomModel
+    directory: Path
+    windows: list[Window]
+    inners: InBoth
+    prompt: InBoth
+
+    @property
+    def layers(self) -> list[int]:
+        """Those with attention, in the numbers of the file."""
+        kinds = AutoConfig.from_pretrained(self.directory).layer_types
+        return [layer + 1 for layer, kind in enumerate(kinds) if kind == "full_attention"]
+
+    def job(self, m: int, output: Path) -> dict[str, dict[str, Any]]:
+        sites = ["residual", *OF_ATTENTION, *OF_ALL]
+        return {
+            "model": {"path": str(self.directory), "dtype": "float32"},
+            "corpus": {"path": str(self.directory / "corpus.h5"), **CUT.job_keys()},
+            "parallel": {"tensor": m, "threads": 1, "microbatch_tokens": 240},
+            "statistics": {"sites": sites, "attention": list(SETS), "value_updates": True,
+                           "query_key": True},
+            "capture": {"prompts": ["prompt"], "attention": True, "sites": sites},
+            "output": {"path": str(output)},
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sweeps:
+    made: dict[str, Made]
+    datasets: dict[tuple[str, int], dict[str, np.ndarray]]
+
+
+def make(name: str, folder: Path) -> Made:
+    model = next(model for model in MODELS if model.name == name)
+    directory = save(make_random(model), model, folder)
+    corpus = random_corpus(model.vocabulary, LENGTHS, seed=7, often=(*MASSIVE_IDS, SMALL_ID))
+    prompt = random_corpus(model.vocabulary, [PROMPT], seed=8).documents[0]
+    windows = corpus.windows(CUT)
+    write_token_file(folder / "corpus.h5", corpus, {"prompt": prompt})
+    inners, captured = (
+        run_in_both(lambda patch, dtype: InnerOracle(directory, patch, dtype), of)
+        for of in ([window.ids for window in windows], [prompt])
+    )
+    return Made(model, directory, windows, inners, captured)
+
+
+@pytest.fixture(scope="module")
+def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweeps]:
+    folder = tmp_path_factory.mktemp("hybrids")
+    torch.set_num_threads(1)
+    made = {name: make(name, folder / name) for name in NAMES}
+    datasets = {}
+    for m in RANKS:
+        jobs = {name: folder / f"{name}-m{m}.toml" for name in NAMES}
+        for name, path in jobs.items():
+            path.write_text(to_toml(made[name].job(m, path.with_suffix(".h5"))))
+        messages = run_jobs(list(jobs.values()), m, folder / "sweeps.log")
+        for name, path in jobs.items():
+            assert not messages[path], messages[path]
+            datasets[name, m] = read_datasets(path.with_suffix(".h5"))
+    yield Sweeps(made, datasets)
+
+
+def is_of_attention(path: str) -> bool:
+    return path.startswith(("attention/", "value_update/", "qk/", *(f"{s}/" for s in OF_ATTENTION)))
+
+
+@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_layers_without_attention_have_none_of_it(name: str, m: int, sweeps: Sweeps) -> None:
+    made, datasets = sweeps.made[name], sweeps.datasets[name, m]
+    others = [i for i in range(len(datasets["residual/count"])) if i not in made.layers]
+    assert len(others) > 1
+    paths = [path for path in datasets if is_of_attention(path)]
+    assert len(paths) > 70
+    for path in paths:
+        if path.endswith(("top_channel", "top_position")):  # of values that are NaN
+            continue
+        values = datasets[path][others]
+        is_row = path.split("/")[1].startswith(("token_", "sequence_")) and values.dtype.kind == "f"
+        assert np.isnan(values).all() if is_row else (values == 0).all(), path
+    for site in (*OF_ATTENTION, "attention", "attention_logit"):
+        assert np.isnan(datasets[f"capture/prompt/{site}"][others]).all(), site
+
+
+@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_sites(name: str, m: int, sweeps: Sweeps) -> None:
+    """Of attention where it is; the mixer's input and output in every layer."""
+    made, datasets = sweeps.made[name], sweeps.datasets[name, m]
+    classes = [window.classes for window in made.windows]
+    here = of_layers(datasets, made.layers)
+    for site in OF_ATTENTION:
+        assert_site(here, site, made.inners, classes)
+    for site in OF_ALL:
+        assert_site(datasets, site, made.inners, classes)
+
+
+@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_attention_and_value_updates(name: str, m: int, sweeps: Sweeps) -> None:
+    made = sweeps.made[name]
+    here = of_layers(sweeps.datasets[name, m], made.layers)
+    sets: list[KeySet] = [
+        lambda _window, _layer: [0],
+        *(class_first(made.windows, name) for name in ("delimiter", "other")),
+    ]
+    inners = with_outputs_of_attention(made)
+    expected = attention_references(inners, sets, [None] * len(made.layers))
+    assert expected.keys() == {p for p in here if p.startswith(("attention/", "value_update/"))}
+    for path, values in expected.items():
+        assert_near(path, here[path], values)
+    for site in ("query", "key"):
+        path = f"qk/rotated_{site}_square_sum"
+        assert_near(path, here[path], head_square_references(made.inners, site))
+
+
+@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_captured_attention(name: str, m: int, sweeps: Sweeps) -> None:
+    made = sweeps.made[name]
+    found = sweeps.datasets[name, m]["capture/prompt/attention"]
+    (exact,), (single,) = made.prompt.exact, made.prompt.single
+    for layer, pair in zip(made.layers, zip(exact.attention, single.attention, strict=True), strict=True):
+        theirs, rounded = (attention.probability[None] for attention in pair)
+        error = np.abs(rounded - theirs)
+        assert_near("probability", found[None, layer], Reference(theirs, error, theirs))
+
+
+def of_layers(datasets: dict[str, np.ndarray], layers: list[int]) -> dict[str, np.ndarray]:
+    """What is of attention, in the embedding's layer and in those with attention."""
+    return {path: x[[0, *layers]] for path, x in datasets.items() if is_of_attention(path)}
+
+
+def with_outputs_of_attention(made: Made) -> InBoth:
+    """The attention output of the layers with attention alone."""
+
+    def kept(inner: Inner) -> Inner:
+        outputs = inner.sites["attention_output"]
+        return replace(inner, sites={"attention_output": [outputs[layer - 1] for layer in made.layers]})
+
+    exact, single = ([kept(inner) for inner in of] for of in (made.inners.exact, made.inners.single))
+    return InBoth(exact, single)
+
+
+LOOKS_INTO_ATTENTION = {
+    "statistics.sites": ["query"],
+    "statistics.attention": ["position:0"],
+    "statistics.query_key": True,
+    "capture.attention": True,
+}
+
+
+def test_without_any_attention_what_looks_into_it_is_refused(
+    tmp_path: Path, compatibility: Compatibility
+) -> None:
+    model = next(model for model in MODELS if model.name == NAMES[0])
+    config = {**model.config, "layer_types": ["linear_attention"] * 4}
+    directory = save(make_random(replace(model, config=config)), model, tmp_path / "model")
+    corpus = random_corpus(model.vocabulary, [40])
+    path = write_token_file(tmp_path / "corpus.h5", corpus, {"p": corpus.documents[0]})
+    for key, value in LOOKS_INTO_ATTENTION.items():
+        job: dict[str, dict[str, Any]] = {
+            "model": {"path": str(directory)},
+            "corpus": {"path": str(path), "sequence_length": 20},
+            "parallel": {"threads": 1},
+            "capture": {"prompts": ["p"]},
+            "output": {"path": str(tmp_path / f"{key}.h5")},
+        }
+        section, name = key.split(".")
+        job.setdefault(section, {})[name] = value
+        job_path = tmp_path / f"{key}.toml"
+        job_path.write_text(to_toml(job))
+        message = run_jobs([job_path], 1, tmp_path / "sweeps.log")[job_path]
+        assert "qwen3_next has no layer with softmax attention" in message
+        what = f"a model without softmax attention: `[{section}] {name} = {json.dumps(value)}`"
+        compatibility("Jobs and launches", what, "refused", message)
