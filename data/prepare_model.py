@@ -4,7 +4,8 @@
     prepare_model.py gguf FILE.gguf OUT_DIR [--dtype float32|bfloat16]
     prepare_model.py onnx FILE.onnx OUT_DIR [--dtype ...]
     prepare_model.py massive_activations CKPT.pt OUT_DIR --variant VARIANT [--dtype ...]
-    prepare_model.py random CONFIG.json OUT_DIR [--dtype ...] [--shard-bytes N] [--seed N]
+    prepare_model.py random CONFIG.json OUT_DIR [--dtype ...|float16] [--shard-bytes N] [--seed N]
+        [--shrink] [--massive CHANNEL [--massive-token ID] [--massive-magnitude X]]
 
 Exit codes: 0 done, 2 bad command line, 4 a file that cannot be converted, 6 output.
 """
@@ -37,21 +38,37 @@ def parse_command_line() -> argparse.Namespace:
     trained.add_argument("--variant", choices=("default", "kv_bias", "sink_token"), required=True)
 
     random = commands.add_parser("random", help="initialise randomly, of any size")
-    random.add_argument(
-        "config", type=Path, help="CONFIG.json of a llama, mistral, mixtral or qwen2 model"
-    )
-    random.add_argument(
+    random.add_argument("config", type=Path, help="CONFIG.json of any model that actsweep reads")
+    add_random_options(random)
+
+    for command in (gguf, onnx, trained, random):
+        dtypes = ("float32", "bfloat16", *(("float16",) if command is random else ()))
+        command.add_argument("directory", type=Path, metavar="OUT_DIR")
+        command.add_argument("--dtype", choices=dtypes, default="float32")
+    return parser.parse_args()
+
+
+def add_random_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
         "--shard-bytes",
         type=positive_integer,
         default=5_000_000_000,
         help="largest file (default 5 GB)",
     )
-    random.add_argument("--seed", type=int, default=0)
-
-    for command in (gguf, onnx, trained, random):
-        command.add_argument("directory", type=Path, metavar="OUT_DIR")
-        command.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
-    return parser.parse_args()
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument(
+        "--shrink", action="store_true", help="a small model with the switches of the config.json"
+    )
+    command.add_argument(
+        "--massive", type=int, metavar="CHANNEL", help="plant a massive activation in a channel"
+    )
+    command.add_argument(
+        "--massive-token", type=int, metavar="ID", help="its token (default: bos_token_id)"
+    )
+    command.add_argument("--massive-magnitude", type=float, default=3000.0, metavar="X")
+    command.add_argument(
+        "--program", type=Path, help="the program actsweep (default: build/actsweep)"
+    )
 
 
 def import_onnx() -> ModuleType:
@@ -65,6 +82,23 @@ def import_onnx() -> ModuleType:
             MODEL, f"the Python package {error.name} is missing: scripts/bootstrap --study adds it"
         ) from None
     return onnx_checkpoint
+
+
+def create_randomly(arguments: argparse.Namespace) -> list[str]:
+    from preparation.needed_tensors import find_program
+    from preparation.random_checkpoint import Settings, create
+
+    settings = Settings(
+        arguments.dtype,
+        arguments.shard_bytes,
+        arguments.seed,
+        arguments.shrink,
+        arguments.massive,
+        arguments.massive_token,
+        arguments.massive_magnitude,
+    )
+    program = find_program(arguments.program)
+    return create(program, arguments.config, arguments.directory, settings)
 
 
 def main() -> None:
@@ -87,11 +121,7 @@ def main() -> None:
             arguments.file, directory, arguments.dtype, arguments.variant
         )
     else:
-        from preparation import random_checkpoint
-
-        files = random_checkpoint.create(
-            arguments.config, directory, arguments.dtype, arguments.shard_bytes, arguments.seed
-        )
+        files = create_randomly(arguments)
     weight_bytes = sum((directory / name).stat().st_size for name in files)
     print(f"{directory}: {len(files)} weight file(s), {weight_bytes:,} bytes, {arguments.dtype}")
 

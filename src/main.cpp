@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/version.h"
+#include "checkpoint/described_model.h"
 #include "checkpoint/family.h"
 #include "comm/agreement.h"
 #include "comm/device.h"
@@ -33,6 +34,7 @@ namespace {
 constexpr int kExitUsage = 2;
 constexpr int kExitInternal = 1;
 constexpr int kMostRows = 1'000'000;
+constexpr int64_t kMostPlannedTokens = 1'000'000'000'000;
 
 struct Arguments {
   std::string job;
@@ -101,12 +103,21 @@ int run_under_mpi(const Arguments& arguments, int* argc, char*** argv) {
   }
 }
 
+std::string plan(const Arguments& arguments) {
+  if (!arguments.file.empty()) {
+    return config_plan_table(arguments.file, load_overrides(arguments.overrides), arguments.plan);
+  }
+  require(!arguments.job.empty(), ErrorKind::kJob,
+          "plan: expected a job file, or --config with a config.json, found neither");
+  return plan_table(load_job(arguments.job, arguments.overrides), arguments.plan);
+}
+
 /// The commands that run alone.
 int run_alone(const CLI::App& app, const Arguments& arguments, int* argc, char*** argv) {
   start_log(0, 1);
   try {
     if (app.got_subcommand("plan")) {
-      fmt::print("{}", plan_table(load_job(arguments.job, arguments.overrides), arguments.plan));
+      fmt::print("{}", plan(arguments));
     } else if (app.got_subcommand("show")) {
       fmt::print("{}", show_file(arguments.file, arguments.top));
     } else if (app.got_subcommand("merge")) {
@@ -115,6 +126,8 @@ int run_alone(const CLI::App& app, const Arguments& arguments, int* argc, char**
       merge_files(arguments.parts, arguments.output);
     } else if (app.got_subcommand("keys")) {
       fmt::print("{}", describe_keys());
+    } else if (app.got_subcommand("tensors")) {
+      fmt::print("{}", describe_tensors(arguments.file));
     } else if (app.got_subcommand("models")) {
       fmt::print("{}", families_markdown());
     } else {
@@ -131,26 +144,39 @@ int run_alone(const CLI::App& app, const Arguments& arguments, int* argc, char**
   }
 }
 
-void add_job_options(CLI::App& command, Arguments& arguments) {
-  command.add_option("JOB", arguments.job, "the job file (TOML)")->required();
+CLI::Option* add_job_options(CLI::App& command, Arguments& arguments) {
+  auto* job = command.add_option("JOB", arguments.job, "the job file (TOML)");
   command
       .add_option("--set", arguments.overrides, "section.key=value, in place of the file's value")
       ->type_size(1)
       ->allow_extra_args(false);
+  return job;
+}
+
+void add_plan_options(CLI::App& plan, Arguments& arguments) {
+  auto* job = add_job_options(plan, arguments);
+  plan.add_option("--ranks", arguments.plan.ranks, "ranks of the run")
+      ->check(CLI::Range(int64_t{1}, kMostRanks))
+      ->required();
+  plan.add_option("--memory", arguments.plan.memory_gib, "GiB of memory per rank")
+      ->check(CLI::PositiveNumber);
+  auto* config =
+      plan.add_option("--config", arguments.file, "a config.json in place of a job and weights")
+          ->excludes(job);
+  plan.add_option("--tokens", arguments.plan.tokens, "tokens of a sweep of --config")
+      ->check(CLI::Range(int64_t{1}, kMostPlannedTokens))
+      ->needs(config)
+      ->capture_default_str();
 }
 
 void describe(CLI::App& app, Arguments& arguments) {
   app.require_subcommand(1);
   app.set_version_flag("--version", fmt::format("actsweep {} ({})", kVersion, kGitCommit));
   add_job_options(*app.add_subcommand("run", "run the sweep, alone or under mpirun or srun"),
-                  arguments);
-  auto* plan = app.add_subcommand("plan", "say what run would do: layout, memory, disk, time");
-  add_job_options(*plan, arguments);
-  plan->add_option("--ranks", arguments.plan.ranks, "ranks of the run")
-      ->check(CLI::Range(int64_t{1}, kMostRanks))
+                  arguments)
       ->required();
-  plan->add_option("--memory", arguments.plan.memory_gib, "GiB of memory per rank")
-      ->check(CLI::PositiveNumber);
+  add_plan_options(*app.add_subcommand("plan", "say what run would do: layout, memory, disk, time"),
+                   arguments);
   auto* show = app.add_subcommand("show", "print the findings of a sweep file as tables");
   show->add_option("FILE", arguments.file, "a finished sweep file")->required();
   show->add_option("--top", arguments.top, "rows of the table of channels")
@@ -159,6 +185,10 @@ void describe(CLI::App& app, Arguments& arguments) {
       app.add_subcommand("merge", "make one file of finished files over different corpora");
   merge->add_option("FILES", arguments.parts, "finished sweep files")->required();
   merge->add_option("-o,--output", arguments.output, "the file to write")->required();
+  auto* tensors =
+      app.add_subcommand("tensors", "list the tensors that a config.json asks for, as JSON lines");
+  tensors->add_option("CONFIG", arguments.file, "a config.json, or a directory with one")
+      ->required();
   app.add_subcommand("keys", "print the keys of a job file, as docs/job.md lists them");
   app.add_subcommand("models", "print the model families, as docs/models.md lists them");
   app.add_subcommand("schema",

@@ -23,8 +23,8 @@ import numpy as np
 from preparation.errors import OUTPUT, PreparationError
 from preparation.output_lock import held_folder
 
-ELEMENT_BYTES = {"float32": 4, "bfloat16": 2}
-SAFETENSORS_NAME = {"float32": "F32", "bfloat16": "BF16"}
+ELEMENT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+SAFETENSORS_NAME = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 DATA_ALIGNMENT_BYTES = 64
 
 
@@ -40,10 +40,12 @@ class Tensor:
 
 
 def to_bytes(values: np.ndarray, dtype: str) -> bytes:
-    """Little-endian bytes of float32 `values`; bfloat16 rounds to nearest, ties to even."""
+    """Little-endian bytes of float32 `values`, rounded to nearest, ties to even."""
     values = np.ascontiguousarray(values, dtype="<f4")
     if dtype == "float32":
         return values.tobytes()
+    if dtype == "float16":
+        return values.astype("<f2").tobytes()
     bits = values.view("<u4")
     rounded = (bits + np.uint32(0x7FFF) + ((bits >> 16) & 1)) >> 16
     quiet_nan = (bits >> 16) | 0x40  # the rounding above could carry a NaN into infinity

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+COMMAND_LINE = 2
 CORPUS = 3
 MODEL = 4
 OUTPUT = 6

@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "checkpoint/described_model.h"
 #include "checkpoint/hub_cache.h"
 
 namespace actsweep {
@@ -14,15 +15,6 @@ namespace {
 
 std::string counted(size_t count, const std::string& what) {
   return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
-}
-
-/// The facts of a model that stands alone, or of the language model among several parts.
-Architecture read_part(const Family& family, const LanguageModel& model) {
-  auto facts = read_architecture(family, model.config);
-  if (model.wrapper != nullptr && facts.reads_images()) {
-    model.config.refuse("model_type", "a language model");
-  }
-  return facts;
 }
 
 /// What old checkpoints call the weight or bias of a module "LayerNorm"; empty for other names.

@@ -193,11 +193,12 @@ void refuse_quantised(const Config& config) {
 }  // namespace
 
 Config read_config(const std::string& directory) {
-  const auto path = (std::filesystem::path(directory) / "config.json").string();
-  Config config(
-      with_special_floats(read_json_file(path, ErrorKind::kModel,
-                                         "[model] path names a Hugging Face checkpoint directory")),
-      path);
+  return read_config_file((std::filesystem::path(directory) / "config.json").string(),
+                          "[model] path names a Hugging Face checkpoint directory");
+}
+
+Config read_config_file(const std::string& path, const std::string& cure) {
+  Config config(with_special_floats(read_json_file(path, ErrorKind::kModel, cure)), path);
   config.only("configuration_files", nullptr);
   config.only("per_layer_config", nullptr);
   refuse_quantised(config);

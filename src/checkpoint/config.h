@@ -102,5 +102,7 @@ std::string found_text(const nlohmann::json& value);
 
 /// Reads `directory`/config.json.
 Config read_config(const std::string& directory);
+/// Reads a config.json of any name; `cure` is said where there is none.
+Config read_config_file(const std::string& path, const std::string& cure = "");
 
 }  // namespace actsweep

@@ -35,6 +35,24 @@ bool is_of_head(Weight weight) {
          weight == Weight::kHeadBias;
 }
 
+bool is_factor(Weight weight) {
+  switch (weight) {
+    case Weight::kAttentionNorm:
+    case Weight::kQueryNorm:
+    case Weight::kKeyNorm:
+    case Weight::kAttentionPostNorm:
+    case Weight::kAttentionScale:
+    case Weight::kMlpNorm:
+    case Weight::kMlpPostNorm:
+    case Weight::kMlpScale:
+    case Weight::kFinalNorm:
+    case Weight::kEmbeddingNorm:
+      return true;
+    default:
+      return false;
+  }
+}
+
 std::optional<Weight> bias_of(Weight norm) {
   switch (norm) {
     case Weight::kAttentionNorm:

@@ -70,6 +70,8 @@ inline constexpr int kWeights = static_cast<int>(Weight::kEmbeddingNormBias) + 1
 /// Norms and sinks stay float32 whatever the dtype of the products.
 bool stays_float32(Weight weight);
 bool is_of_head(Weight weight);
+/// True where the weight multiplies the channels of a row: norms and scales of branches.
+bool is_factor(Weight weight);
 /// The bias of a norm over the channels; empty for a norm of a branch's output, which has none.
 std::optional<Weight> bias_of(Weight norm);
 

@@ -59,9 +59,13 @@ LanguageModel language_model_of(const Config& config) {
   return {text, wrapper};
 }
 
+std::string name_of_part(const std::string& name) {
+  return name.starts_with(kModel) ? kModel + kPart + name.substr(kModel.size()) : name;
+}
+
 std::vector<std::string> stored_names(const std::string& name) {
   std::vector<std::string> names = {kPart + name};
-  if (name.starts_with(kModel)) names.push_back(kModel + kPart + name.substr(kModel.size()));
+  if (name.starts_with(kModel)) names.push_back(name_of_part(name));
   names.push_back(name);
   return names;
 }

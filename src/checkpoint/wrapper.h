@@ -34,6 +34,8 @@ struct LanguageModel {
 
 LanguageModel language_model_of(const Config& config);
 
+/// The name that transformers 5 gives a tensor of the language model.
+std::string name_of_part(const std::string& name);
 /// The names under which a tensor of the language model may be stored, its own last.
 std::vector<std::string> stored_names(const std::string& name);
 /// The language model's own name of a stored tensor.

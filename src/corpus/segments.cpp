@@ -49,13 +49,17 @@ std::vector<WindowRange> SegmentPlan::blocks(WindowRange range, int64_t block_wi
 }
 
 SegmentPlan plan_segments(const WindowPlan& windows, const Job& job, int64_t members) {
+  return plan_segments(windows.windows(), windows.tokens(), job, members);
+}
+
+SegmentPlan plan_segments(int64_t windows, int64_t tokens_in_all, const Job& job, int64_t members) {
   SegmentPlan plan;
-  plan.windows = windows.windows();
+  plan.windows = windows;
   const int64_t length = job.corpus.sequence_length;
   const int64_t wanted = job.parallel.microbatch_tokens / length;
   plan.windows_per_microbatch = std::max<int64_t>(1, wanted / members) * members;
   const int64_t tokens = job.output.segment_tokens.value_or(
-      std::clamp(windows.tokens() / kSegmentsAimedAt, kSmallestSegment, kLargestSegment));
+      std::clamp(tokens_in_all / kSegmentsAimedAt, kSmallestSegment, kLargestSegment));
   plan.windows_per_segment =
       round_up(std::max<int64_t>(1, tokens / length), plan.windows_per_microbatch);
   return plan;

@@ -36,6 +36,8 @@ struct SegmentPlan {
 /// `members` is the size of a model group. Default segment: tokens / 64, at least 16 Ki, at most 1
 /// Mi.
 SegmentPlan plan_segments(const WindowPlan& windows, const Job& job, int64_t members);
+/// The same of windows that are only counted.
+SegmentPlan plan_segments(int64_t windows, int64_t tokens_in_all, const Job& job, int64_t members);
 
 /// The windows of a micro-batch that rank `member` of `members` owns.
 WindowRange owned_windows(WindowRange microbatch, int64_t members, int64_t member);

@@ -135,6 +135,9 @@ struct Job {
 /// wins. Relative paths stay as written (they are relative to the working directory).
 Job load_job(const std::string& path, const std::vector<std::string>& overrides);
 
+/// The job of overrides alone, of which none is required: there is no file.
+Job load_overrides(const std::vector<std::string>& overrides);
+
 /// The job with every key that has a value, as TOML that load_job accepts.
 std::string to_toml(const Job& job);
 /// [[intervention]] tables, as in to_toml(job).

@@ -291,20 +291,15 @@ void apply(const GivenTable& table, const std::string& path, Job& job,
   }
 }
 
-}  // namespace
-
-Job load_job(const std::string& path, const std::vector<std::string>& overrides) {
-  Reading reading{.path = path};
-  read_file(reading);
-  for (const auto& text : overrides) read_override(text, reading);
-
+/// The job of what was read; refuses all mistakes at once.
+Job job_of(Reading& reading, bool is_whole) {
   Job job;
   auto& mistakes = reading.mistakes;
   for (const auto& key : job_keys()) {
     const auto given = reading.given.find(&key);
     if (given != reading.given.end()) {
       apply(key, given->second, job, mistakes);
-    } else if (key.is_required) {
+    } else if (key.is_required && is_whole) {
       mistakes.push_back(missing(key, reading));
     }
   }
@@ -315,6 +310,21 @@ Job load_job(const std::string& path, const std::vector<std::string>& overrides)
   for (const auto& mistake : mistakes) messages.push_back(mistake.message);
   require(messages.empty(), ErrorKind::kJob, "{}", fmt::join(messages, "\n"));
   return job;
+}
+
+}  // namespace
+
+Job load_job(const std::string& path, const std::vector<std::string>& overrides) {
+  Reading reading{.path = path};
+  read_file(reading);
+  for (const auto& text : overrides) read_override(text, reading);
+  return job_of(reading, true);
+}
+
+Job load_overrides(const std::vector<std::string>& overrides) {
+  Reading reading;
+  for (const auto& text : overrides) read_override(text, reading);
+  return job_of(reading, false);
 }
 
 }  // namespace actsweep

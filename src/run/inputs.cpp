@@ -65,19 +65,22 @@ std::optional<uint32_t> sink_id(const Architecture& a) {
   return static_cast<uint32_t>(a.vocabulary);
 }
 
-/// The job with what an image corpus settles: each window is one image.
-Job with_image_windows(Job job, const ImageFile* images) {
-  if (images == nullptr) return job;
+/// The job of a corpus, whose windows are images where it has images.
+Job with_windows_of(const Job& job, const ImageFile* images) {
+  return images == nullptr ? job : with_image_windows(job, images->tokens_per_image());
+}
+
+}  // namespace
+
+Job with_image_windows(Job job, int64_t tokens_per_image) {
   require(job.corpus.bos == BosPolicy::kNone, ErrorKind::kJob,
           "[corpus] bos = \"each_window\": images have no BOS; expected \"none\"");
   require(!job.statistics.loss, ErrorKind::kJob,
           "[statistics] loss = true: a model of images predicts no next token; expected false");
-  job.corpus.sequence_length = images->tokens_per_image();
+  job.corpus.sequence_length = tokens_per_image;
   job.corpus.windows = WindowPolicy::kPacked;
   return job;
 }
-
-}  // namespace
 
 SweepInputs::SweepInputs(const Job& wanted)
     : job(wanted),
@@ -85,7 +88,7 @@ SweepInputs::SweepInputs(const Job& wanted)
       opened_corpus(open_corpus(job, checkpoint)),
       corpus(*opened_corpus),
       images(std::dynamic_pointer_cast<const ImageFile>(opened_corpus)),
-      windows(corpus, (job = with_image_windows(job, images.get())).corpus,
+      windows(corpus, (job = with_windows_of(job, images.get())).corpus,
               sink_id(checkpoint.architecture())),
       segments(plan_segments(windows, job, job.parallel.tensor)),
       datasets(declare_datasets(job, {corpus.kind(), checkpoint.architecture().experts.count > 0,
@@ -110,20 +113,22 @@ void SweepInputs::set_model_fingerprint(const std::string& fingerprint) {
   check_sources(job, intervention_means, fingerprint);
 }
 
-/// Learned positions have an end.
-void SweepInputs::check_lengths() const {
-  const auto& a = checkpoint.architecture();
+void check_positions(const Architecture& a, int64_t longest, const std::string& model) {
   if (a.position_rows == 0 || a.reads_images()) return;
-  int64_t longest = job.corpus.sequence_length;
-  for (const auto& [name, prompt] : prompts) {
-    longest = std::max(longest, static_cast<int64_t>(prompt.ids.size()));
-  }
   if (a.has_sink_token) longest -= 1;  // which has no position
   require(
       longest + a.position_offset <= a.position_rows, ErrorKind::kModel,
       "{}: the model has learned positions up to {}: expected windows and prompts of at most as "
       "many tokens, found {}",
-      checkpoint.directory(), a.position_rows - a.position_offset, longest);
+      model, a.position_rows - a.position_offset, longest);
+}
+
+void SweepInputs::check_lengths() const {
+  int64_t longest = job.corpus.sequence_length;
+  for (const auto& [name, prompt] : prompts) {
+    longest = std::max(longest, static_cast<int64_t>(prompt.ids.size()));
+  }
+  check_positions(checkpoint.architecture(), longest, checkpoint.directory());
 }
 
 std::vector<std::byte> SweepInputs::vocabulary_bytes() const {

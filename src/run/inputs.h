@@ -22,6 +22,11 @@
 
 namespace actsweep {
 
+/// The job with what images settle: each window is one image.
+Job with_image_windows(Job job, int64_t tokens_per_image);
+/// Learned positions have an end: refuses (kModel) longer windows and prompts.
+void check_positions(const Architecture& architecture, int64_t longest, const std::string& model);
+
 struct SweepInputs {
   explicit SweepInputs(const Job& job);
   SweepInputs(const SweepInputs&) = delete;

@@ -10,6 +10,7 @@
 #include "kernels/product_instructions.h"
 #include "output/output_place.h"
 #include "plan/layout.h"
+#include "run/config_plan.h"
 #include "run/inputs.h"
 #include "run/machine.h"
 #include "weights/stage.h"
@@ -31,22 +32,14 @@ std::string unchecked_sources(const SweepInputs& inputs) {
   return "";
 }
 
-}  // namespace
-
-std::string plan_table(const Job& job, const PlanRequest& request) {
+void check_memory(const PlanRequest& request) {
   if (const auto& gib = request.memory_gib) {
     require(*gib > 0 && *gib <= kMostMemory_gib, ErrorKind::kJob,
             "--memory: expected GiB above 0, at most {}, found {}", kMostMemory_gib, *gib);
   }
-  const std::string output = resolve_output(job.output.path);
-  SweepInputs inputs(job);
-  auto warnings = inputs.warnings();
-  if (const auto known = known_fingerprint_of(inputs.checkpoint)) {
-    inputs.set_model_fingerprint(*known);
-  } else if (const auto unchecked = unchecked_sources(inputs); !unchecked.empty()) {
-    warnings.push_back(unchecked);
-  }
-  const auto device = choose_device(0);
+}
+
+Machine machine_for(const Job& job, const PlanRequest& request, at::Device device) {
   const int64_t cores = std::max(1u, std::thread::hardware_concurrency());
   Machine machine;
   machine.ranks = request.ranks;
@@ -56,14 +49,38 @@ std::string plan_table(const Job& job, const PlanRequest& request) {
                              ? static_cast<int64_t>(*request.memory_gib * (1ll << 30))
                              : memory_to_plan_bytes(device, request.ranks);
   machine.operations_per_s = measure_product_rate(job.model.dtype, device);
+  return machine;
+}
+
+std::string table_of(SweepFacts facts, const PlanRequest& request, const std::string& output) {
+  const auto device = choose_device(0);
+  auto machine = machine_for(facts.job, request, device);
   machine.free_disk_bytes = free_disk_bytes(output);
-  auto facts = inputs.facts();
-  facts.widens_products = widens_products(scalar_type(job.model.dtype), device);
-  facts.pads_groups = !device.is_cpu();
-  const auto layout = plan_layout(facts, machine);
-  auto table = layout_table(facts, machine, layout);
+  facts.widens_products = widens_products(scalar_type(facts.job.model.dtype), device);
+  return layout_table(facts, machine, plan_layout(facts, machine));
+}
+
+}  // namespace
+
+std::string plan_table(const Job& job, const PlanRequest& request) {
+  check_memory(request);
+  const std::string output = resolve_output(job.output.path);
+  SweepInputs inputs(job);
+  auto warnings = inputs.warnings();
+  if (const auto known = known_fingerprint_of(inputs.checkpoint)) {
+    inputs.set_model_fingerprint(*known);
+  } else if (const auto unchecked = unchecked_sources(inputs); !unchecked.empty()) {
+    warnings.push_back(unchecked);
+  }
+  auto table = table_of(inputs.facts(), request, output);
   for (const auto& warning : warnings) table += fmt::format("  {:<14}{}\n", "warning", warning);
   return table;
+}
+
+std::string config_plan_table(const std::string& config, const Job& job,
+                              const PlanRequest& request) {
+  check_memory(request);
+  return table_of(facts_of_config(config, job, request.tokens), request, ".");
 }
 
 Job schema_job() {

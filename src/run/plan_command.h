@@ -11,10 +11,15 @@ namespace actsweep {
 struct PlanRequest {
   int64_t ranks = 1;
   std::optional<double> memory_gib;  // per rank; this machine's share where not given
+  int64_t tokens = 1 << 20;          // where there is no corpus
 };
 
 /// The table of layout, bytes by purpose, disk and time; an Error where the job cannot fit.
 std::string plan_table(const Job& job, const PlanRequest& request);
+
+/// The same of a config.json alone: a sweep of the request's tokens by a job without a file.
+std::string config_plan_table(const std::string& config, const Job& job,
+                              const PlanRequest& request);
 
 /// A job that declares every dataset there is.
 Job schema_job();

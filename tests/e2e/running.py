@@ -65,6 +65,7 @@ def make_model(directory: Path, dtype: str = "float32", **config: Any) -> Path:
     path.write_text(json.dumps({**TINY, **config}))
     program = str(ROOT / "data" / "prepare_model.py")
     command = [sys.executable, program, "random", str(path), str(directory), "--dtype", dtype]
+    command += ["--program", str(PROGRAM)]
     subprocess.run(command, check=True, capture_output=True)
     return directory
 

@@ -35,9 +35,10 @@ def test_job_keys_are_those_of_the_program(program: Path) -> None:
     assert command_output(program, "keys") in (ROOT / "docs/job.md").read_text()
 
 
-def test_models_lists_the_families_of_the_program(program: Path) -> None:
-    table = command_output(program, "models")
-    assert (ROOT / "docs/models.md").read_text().endswith(f"<!-- generated -->\n\n{table}")
+def test_models_lists_the_families_of_the_program_and_released_models(program: Path) -> None:
+    tables = command_output(program, "models")
+    tables += command_output(Path(sys.executable), str(ROOT / "scripts/describe_models"), str(program))
+    assert (ROOT / "docs/models.md").read_text().endswith(f"<!-- generated -->\n\n{tables}")
 
 
 def test_contributing_says_how_long_functions_are() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from preparing import DATA, MIB, assert_refused, load_whole, peak_memory_bytes, 
 from preparation.checkpoint_writer import to_bytes
 from support.watching import wait_for_end, wait_until
 
+PROGRAM = Path(os.environ.get("ACTSWEEP_PROGRAM", DATA.parent / "build" / "actsweep"))
 TINY = {
     "vocab_size": 67,
     "hidden_size": 24,
@@ -29,15 +32,38 @@ TINY = {
 
 RANDOM_CONFIGS = {
     "llama": TINY | {"model_type": "llama"},
-    "llama_head_dim": TINY | {"model_type": "llama", "head_dim": 10},
     "llama_biases": TINY | {"model_type": "llama", "attention_bias": True, "mlp_bias": True},
-    "llama_tied": TINY | {"model_type": "llama", "tie_word_embeddings": True},
-    "mistral": TINY | {"model_type": "mistral", "sliding_window": 16},
     "mixtral": TINY
     | {"model_type": "mixtral", "num_local_experts": 5, "num_experts_per_tok": 2},
-    "qwen2": TINY | {"model_type": "qwen2"},
-    "qwen2_tied": TINY | {"model_type": "qwen2", "tie_word_embeddings": True},
+    "qwen2": TINY | {"model_type": "qwen2", "tie_word_embeddings": True},
 }
+# A model of 70B parameters, shortened to what a test needs of its config.json.
+LARGE_MOE = {
+    "model_type": "qwen3_moe",
+    "vocab_size": 151936,
+    "hidden_size": 4096,
+    "intermediate_size": 12288,
+    "num_hidden_layers": 94,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 4,
+    "head_dim": 128,
+    "num_experts": 128,
+    "num_experts_per_tok": 8,
+    "moe_intermediate_size": 1536,
+    "mlp_only_layers": [1, 90],
+    "bos_token_id": 151643,
+}
+NAMED = ("--program", PROGRAM)
+
+
+def make(*arguments: object) -> str:
+    return run_well("prepare_model.py", "random", *arguments, *NAMED)
+
+
+def refuse(code: int, *arguments: object, words: Sequence[str]) -> None:
+    """One line, and no directory."""
+    assert_refused(run("prepare_model.py", "random", *arguments, *NAMED), code, *words)
+    assert not Path(str(arguments[1])).exists()
 
 
 def write_config(path: Path, config: dict[str, object]) -> Path:
@@ -49,7 +75,7 @@ def write_config(path: Path, config: dict[str, object]) -> Path:
 @pytest.mark.parametrize("name", RANDOM_CONFIGS)
 def test_random_fits_transformers_exactly(name: str, dtype: str, tmp_path: Path) -> None:
     config = write_config(tmp_path / "config.json", RANDOM_CONFIGS[name])
-    run_well("prepare_model.py", "random", config, tmp_path / "model", "--dtype", dtype)
+    make(config, tmp_path / "model", "--dtype", dtype)
     model = load_whole(tmp_path / "model", getattr(torch, dtype))
     with torch.inference_mode():
         assert torch.isfinite(model(torch.tensor([[1, 2, 3]])).logits).all()
@@ -63,8 +89,8 @@ def test_random_fits_transformers_exactly(name: str, dtype: str, tmp_path: Path)
 
 def test_random_shards_hold_the_single_file(tmp_path: Path) -> None:
     config = write_config(tmp_path / "config.json", RANDOM_CONFIGS["qwen2"])
-    run_well("prepare_model.py", "random", config, tmp_path / "whole")
-    run_well("prepare_model.py", "random", config, tmp_path / "sharded", "--shard-bytes", 9000)
+    make(config, tmp_path / "whole")
+    make(config, tmp_path / "sharded", "--shard-bytes", 9000)
     index = json.loads((tmp_path / "sharded" / "model.safetensors.index.json").read_text())
     shards = sorted((tmp_path / "sharded").glob("*.safetensors"))
     assert len(shards) > 3
@@ -88,7 +114,7 @@ def test_random_shards_hold_the_single_file(tmp_path: Path) -> None:
 def test_random_is_the_seed_alone(tmp_path: Path) -> None:
     config = write_config(tmp_path / "config.json", RANDOM_CONFIGS["llama"])
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        run_well("prepare_model.py", "random", config, tmp_path / name, "--seed", seed)
+        make(config, tmp_path / name, "--seed", seed)
     files = [(tmp_path / name / "model.safetensors").read_bytes() for name in "abc"]
     assert files[0] == files[1] != files[2]
 
@@ -103,7 +129,7 @@ def test_random_rows_differ(tmp_path: Path) -> None:
     }
     changes |= {"num_attention_heads": 4, "intermediate_size": 8}
     config = write_config(tmp_path / "config.json", TINY | changes)
-    run_well("prepare_model.py", "random", config, tmp_path / "model")
+    make(config, tmp_path / "model")
     with safe_open(tmp_path / "model" / "model.safetensors", framework="np") as file:
         for name in ("model.embed_tokens.weight", "lm_head.weight"):
             assert len(np.unique(file.get_tensor(name), axis=0)) == 9200
@@ -112,32 +138,81 @@ def test_random_rows_differ(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"model_type": "gpt2"}, ["model_type", "gpt2", "llama, mistral, mixtral, qwen2"]),
-        ({"num_key_value_heads": None}, ["num_key_value_heads", "None", "positive integer"]),
-        ({"model_type": "mixtral"}, ["num_local_experts", "None", "positive integer"]),
-        ({"hidden_size": "24"}, ["hidden_size", "'24'", "positive integer"]),
+        ({"model_type": "t5"}, ["model_type", "t5", "one of"]),
+        ({"hidden_size": "24"}, ["hidden_size", '"24"', "a whole number"]),
+        ({"model_type": "gpt2", "add_cross_attention": True}, ["add_cross_attention", "false"]),
     ],
 )
-def test_random_config_that_does_not_fit_is_refused(
+def test_random_config_that_does_not_fit_is_refused_in_the_words_of_the_program(
     changes: dict[str, object], words: list[str], tmp_path: Path
 ) -> None:
     config = write_config(tmp_path / "config.json", RANDOM_CONFIGS["llama"] | changes)
-    assert_refused(
-        run("prepare_model.py", "random", config, tmp_path / "model"), 4, "config.json", *words
-    )
-    assert_refused(
-        run("prepare_model.py", "random", tmp_path / "none.json", tmp_path / "model"),
-        4,
-        "no such file",
-    )
+    refuse(4, config, tmp_path / "model", words=["config.json", *words])
+
+
+def test_random_without_a_config_or_a_program_is_refused(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    refuse(4, tmp_path / "none.json", model, words=["no such file"])
     (tmp_path / "bad.json").write_text("{")
-    assert_refused(
-        run("prepare_model.py", "random", tmp_path / "bad.json", tmp_path / "model"),
-        4,
-        "bad.json",
-        "JSON",
-    )
-    assert not list(tmp_path.glob("model*"))
+    refuse(4, tmp_path / "bad.json", model, words=["bad.json", "JSON"])
+    config = write_config(tmp_path / "config.json", RANDOM_CONFIGS["llama"])
+    nowhere = run("prepare_model.py", "random", config, model, "--program", tmp_path / "none")
+    assert_refused(nowhere, 2, "none", "expected the program actsweep")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--massive", 24), ["--massive", "channel", "below 24", "found 24"]),
+        (("--massive", 3), ["bos_token_id", "--massive-token"]),
+        (("--massive", 3, "--massive-token", 67), ["--massive-token", "below 67", "found 67"]),
+    ],
+)
+def test_massive_activation_outside_the_model_is_refused(
+    options: tuple[object, ...], words: list[str], tmp_path: Path
+) -> None:
+    config = RANDOM_CONFIGS["llama"] | {"bos_token_id": None}
+    path = write_config(tmp_path / "config.json", config)
+    refuse(2, path, tmp_path / "model", *options, words=words)
+
+
+def test_massive_activation_changes_one_element(tmp_path: Path) -> None:
+    """That of the token which begins sequences; across the chunks of the pool too."""
+    config = RANDOM_CONFIGS["llama"] | {"bos_token_id": 66}
+    path = write_config(tmp_path / "config.json", config)
+    make(path, tmp_path / "plain")
+    make(path, tmp_path / "massive", "--massive", 5, "--massive-magnitude", 777)
+    with (
+        safe_open(tmp_path / "plain" / "model.safetensors", framework="np") as plain,
+        safe_open(tmp_path / "massive" / "model.safetensors", framework="np") as massive,
+    ):
+        for name in plain.keys():
+            expected = plain.get_tensor(name)
+            if name == "model.embed_tokens.weight":
+                expected[66, 5] = 777
+            assert np.array_equal(massive.get_tensor(name), expected), name
+
+
+def test_shrunk_model_has_the_ratios_and_switches_of_the_large_one(tmp_path: Path) -> None:
+    config = write_config(tmp_path / "config.json", LARGE_MOE)
+    make(config, tmp_path / "model", "--shrink")
+    small = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert {key: small[key] for key in LARGE_MOE} == {
+        "model_type": "qwen3_moe",
+        "vocab_size": 1000,
+        "hidden_size": 64,  # half of the heads' width, as in the large one
+        "intermediate_size": 192,
+        "num_hidden_layers": 8,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "num_experts": 16,
+        "num_experts_per_tok": 8,
+        "moe_intermediate_size": 24,
+        "mlp_only_layers": [1],
+        "bos_token_id": 643,
+    }
+    load_whole(tmp_path / "model", torch.float32)
 
 
 LARGE = {"model_type": "llama", "vocab_size": 32000, "hidden_size": 2048, "intermediate_size": 5632}
@@ -154,6 +229,7 @@ def test_killed_run_leaves_no_directory(number: signal.Signals, tmp_path: Path) 
             "random",
             str(config),
             str(tmp_path / "model"),
+            *map(str, NAMED),
         ]
     )
     wait_until(lambda: list(tmp_path.glob("model.partial/*.safetensors")), process, [tmp_path])
@@ -163,7 +239,7 @@ def test_killed_run_leaves_no_directory(number: signal.Signals, tmp_path: Path) 
     assert not (tmp_path / "model").exists()
     assert (tmp_path / "model.partial").exists() is (number == signal.SIGKILL)
     small = write_config(tmp_path / "small.json", RANDOM_CONFIGS["llama"])
-    run_well("prepare_model.py", "random", small, tmp_path / "model")
+    make(small, tmp_path / "model")
     load_whole(tmp_path / "model", torch.float32)
     assert not (tmp_path / "model.partial").exists()
 
@@ -172,7 +248,7 @@ def test_killed_run_leaves_no_directory(number: signal.Signals, tmp_path: Path) 
 def test_random_of_2_gb_takes_under_500_mib(tmp_path: Path) -> None:
     config = write_config(tmp_path / "config.json", LARGE)
     options = ("--dtype", "bfloat16", "--shard-bytes", 1_000_000_000)
-    peak = peak_memory_bytes("prepare_model.py", "random", config, tmp_path / "model", *options)
+    peak = peak_memory_bytes("prepare_model.py", "random", config, tmp_path / "model", *options, *NAMED)
     assert peak < 500 * MIB
     shards = list((tmp_path / "model").glob("*.safetensors"))
     assert len(shards) == 3

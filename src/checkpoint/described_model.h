@@ -1,0 +1,51 @@
+// A model as its config.json alone describes it: what a forward pass needs to know of it, and the
+// tensors that it asks for. No weights are read, and none need be there.
+//
+// In: a config.json, or a directory with one. Out: facts and rows; the tensors by the names that
+// transformers gives them. Refuses (kModel) what a checkpoint with this config.json is refused for.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "checkpoint/family.h"
+#include "checkpoint/wrapper.h"
+
+namespace actsweep {
+
+/// The facts of a model that stands alone, or of the language model among several parts.
+Architecture read_part(const Family& family, const LanguageModel& model);
+
+struct DescribedModel {
+  explicit DescribedModel(const Config& config);
+
+  LanguageModel model;  // the part of it that is read, or all
+  const Family* family;
+  Architecture architecture;
+  std::vector<TensorRow> rows;
+};
+
+/// That of a config.json, or of a directory with one.
+DescribedModel describe_model(const std::string& path);
+
+/// A tensor that a config.json asks for.
+struct NeededTensor {
+  std::string name;
+  std::vector<int64_t> shape;
+  std::string kind;              // kind_of
+  double mean = 0;               // of its elements where nothing was learned
+  std::optional<int64_t> layer;  // 0-based
+};
+
+/// Each tensor once, a tied head not: embeddings, layer by layer, what stands behind the layers.
+std::vector<NeededTensor> needed_tensors(const DescribedModel& model);
+
+/// What a tensor is to those who make random ones. "norm" for all factors of channels behind the
+/// layers' input, "product" and "vector" for the rest there; before it each kind has its name.
+std::string kind_of(const TensorRow& row);
+
+/// `actsweep tensors`: a line of JSON with the facts, and one for each tensor.
+std::string describe_tensors(const std::string& path);
+
+}  // namespace actsweep
