@@ -23,6 +23,7 @@ from support.bounds import (
 )
 from support.family_cases import HALF_PROMPTS, Case, Expected, list_cases, make_expected
 from support.family_sweeps import FamilySweeps, selected_cases
+from support.measured_errors import record
 from support.random_models import MASSIVE_CHANNEL, MODELS, RandomModel
 from support.sweeps import read_attributes, read_datasets
 from support.transformers_oracle import Window, join
@@ -122,7 +123,7 @@ def compare_losses(path: Path, datasets: dict[str, np.ndarray], expected: Expect
     assert mine.shape == join(windows).rows.shape
     is_sure = np.repeat(sure, [len(window.rows) for window in windows])
     losses = join(window for window, holds in zip(windows, sure, strict=True) if holds)
-    assert_losses_round_as_transformers(mine[is_sure], losses)
+    record(path.stem, loss=assert_losses_round_as_transformers(mine[is_sure], losses))
     if all(sure):
         attributes = read_attributes(path)["loss/token_nll"]
         assert_perplexities_round_as_transformers(attributes, losses)

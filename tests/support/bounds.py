@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .measured_errors import record
+
 FLOOR = 1e-2  # of the layer's median of the channels' largest magnitudes
 
 # Two sums of the same terms in another order differ from the exact one by errors of one size, of which
@@ -91,6 +93,7 @@ def assert_rounds_as_transformers(
     mine, theirs = (largest_error(streams, exact, scale) for streams in (found, single))
     assert theirs.max() < SANE, theirs
     of_largest = mine / allowed_error(theirs)
+    record(name, stream=float(mine.max()), of_allowed=float(of_largest.max()))
     mine, theirs = (
         np.median(token_errors(streams, exact, scale), axis=1) for streams in (found, single)
     )
@@ -127,14 +130,16 @@ class Losses:
 
 def assert_losses_round_as_transformers(
     found: np.ndarray, losses: Losses, rows: np.ndarray | None = None
-) -> None:
-    """`rows`: in the file's order, where that is another; NaN where there is no loss."""
+) -> float:
+    """The largest error. `rows`: in the file's order, where that is another; NaN where there is no
+    loss."""
     exact = losses.rows if rows is None else rows
     assert found.shape == exact.shape
     np.testing.assert_array_equal(np.isnan(found), np.isnan(exact))
-    error = np.nanmax(np.abs(found.astype(np.float64) - exact))
+    error = float(np.nanmax(np.abs(found.astype(np.float64) - exact)))
     print(f"losses: largest error {error / losses.allowed:.3f} of what is allowed, {error:.1e} nats")
     assert error <= losses.allowed
+    return error
 
 
 def assert_perplexities_round_as_transformers(
