@@ -1,6 +1,7 @@
 // The facts of many config.json: `config_facts < DIRECTORIES` prints a line of JSON for each
 // directory: {"facts": …, "rows": {tensor: shape}} or {"error": …, "code": …}.
-// `config_facts keys` prints what each family declares of a config.json.
+// `config_facts keys` prints what each family declares of a config.json, and `config_facts wrappers`
+// what models of several parts have by default.
 #include <fmt/format.h>
 
 #include <iostream>
@@ -122,7 +123,9 @@ json read(const std::string& directory) {
 
 json declared() {
   auto list = json::array();
-  for (const auto& family : families()) {
+  auto all = families();
+  all.insert(all.end(), text_families().begin(), text_families().end());
+  for (const auto& family : all) {
     auto keys = json::array();
     for (const auto& key : family.keys.keys) {
       const bool has_fallback = !key.fallback.is_discarded();
@@ -136,6 +139,17 @@ json declared() {
   return list;
 }
 
+/// What models of several parts have where their config.json says nothing.
+json declared_wrappers() {
+  auto list = json::array();
+  for (const auto& wrapper : wrappers()) {
+    list.push_back({{"model_type", wrapper.model_type},
+                    {"text_type", wrapper.text_type},
+                    {"ties", wrapper.ties_embeddings}});
+  }
+  return list;
+}
+
 }  // namespace
 }  // namespace actsweep
 
@@ -143,6 +157,10 @@ int main(int argc, char** argv) {
   using namespace actsweep;
   if (argc > 1 && std::string(argv[1]) == "keys") {
     fmt::print("{}\n", declared().dump());
+    return 0;
+  }
+  if (argc > 1 && std::string(argv[1]) == "wrappers") {
+    fmt::print("{}\n", declared_wrappers().dump());
     return 0;
   }
   for (std::string directory; std::getline(std::cin, directory);) {

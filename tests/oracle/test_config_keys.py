@@ -28,24 +28,42 @@ PAIRS = {
 }  # fmt: skip
 FAMILIES = (*PAIRS, "gpt2", "gpt_bigcode", "opt", "mpt", "bert", "roberta", "xlm-roberta", *VISION)
 
+# Types of language models that only a model of several parts has, and the types of such models.
+PARTS = ("qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text")
+WRAPPERS = ("gemma3", "llava", "mistral3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl")
+
+
+def asked(what: str) -> list[dict[str, Any]]:
+    """What the program holds for declared."""
+    result = subprocess.run(
+        [str(facts_program()), what], capture_output=True, text=True, timeout=60, check=True
+    )
+    return json.loads(result.stdout)
+
 
 @pytest.fixture(scope="module")
 def declared() -> dict[str, dict[str, dict[str, Any]]]:
-    """By family and key: what the program holds for declared."""
-    result = subprocess.run(
-        [str(facts_program()), "keys"], capture_output=True, text=True, timeout=60, check=True
-    )
+    """By family and key."""
     return {
         family["model_type"]: {key["name"]: key for key in family["keys"]}
-        for family in json.loads(result.stdout)
+        for family in asked("keys")
     }
 
 
 def test_every_family_is_here(declared: dict[str, Any]) -> None:
-    assert set(declared) == set(FAMILIES)
+    assert set(declared) == {*FAMILIES, *PARTS}
+    assert {wrapper["model_type"] for wrapper in asked("wrappers")} == set(WRAPPERS)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+def test_wrappers_have_the_defaults_of_transformers() -> None:
+    """Of the tie of the head, and of the type of the language model."""
+    for wrapper in asked("wrappers"):
+        cls = class_of(wrapper["model_type"])
+        assert declared_keys(cls)["tie_word_embeddings"][1] == wrapper["ties"], wrapper
+        assert cls().get_text_config().model_type == wrapper["text_type"], wrapper
+
+
+@pytest.mark.parametrize("family", (*FAMILIES, *PARTS))
 def test_keys_types_and_defaults_are_those_of_transformers(
     family: str, declared: dict[str, dict[str, dict[str, Any]]]
 ) -> None:
