@@ -21,6 +21,7 @@ struct NormFacts {
   double weight_offset = 0;        // Gemma stores weights less 1
   bool is_after_addition = false;  // the layer's norms apply to the residual stream itself
   bool has_bias = false;
+  bool has_weight = true;  // else it is 1 everywhere, and no tensor
 };
 
 /// What lets the positions of a layer see each other.
@@ -62,14 +63,15 @@ struct Rope {
 };
 
 /// Attention with linear biases (arXiv 2108.12409), as the families round and scale them.
-enum class Alibi { kNone, kMpt, kFalcon };
+enum class Alibi { kNone, kPlain, kFalcon };
 
 enum class Activation {
   kSilu,
   kGelu,
   kGeluTanh,
   kRelu,
-  kQuickGelu  // x sigmoid(1.702 x)
+  kQuickGelu,   // x sigmoid(1.702 x)
+  kSquaredRelu  // max(x, 0)^2 (arXiv 2109.08668)
 };
 
 /// What a router makes of its logits.
@@ -146,6 +148,7 @@ struct Architecture {
   bool has_mlp_norm = true;  // a norm of the MLP's own before it; else a parallel block shares one
   bool ties_embeddings = false;
   double embedding_scale = 1;
+  double residual_scale = 1;  // what each branch adds is multiplied by it
 
   std::vector<MixerKind> mixer_of_layer = {};  // [L]; empty: attention in all of them
   int64_t position_rows = 0;                   // of learned positions; 0: none
@@ -165,10 +168,12 @@ struct Architecture {
   double qkv_clip = 0;          // above 0: query, key and value are clamped to +-clip
   QueryKeyNorm query_key_norm = QueryKeyNorm::kNone;
   NormKind query_key_norm_kind = NormKind::kRms;
-  std::vector<int64_t> window;  // [L] sliding window; 0: none
+  bool normalises_rotated = false;  // these norms stand behind the rotation
+  std::vector<int64_t> window;      // [L] sliding window; 0: none
 
   Activation activation = Activation::kSilu;
-  bool is_gated = true;  // activation(gate) * up, else activation(up)
+  bool has_xielu = false;  // in place of the activation: xIELU, by numbers of each layer's own
+  bool is_gated = true;    // activation(gate) * up, else activation(up)
   bool has_mlp_bias = false;
   ExpertFacts experts;
 

@@ -173,6 +173,7 @@ void Checkpoint::use_exchanged_axes() {
 
 void Checkpoint::find_tensors() {
   for (const auto& row : rows_) {
+    if (row.is_ones) continue;
     const int64_t copies = row.is_per_layer() ? architecture_.layers : 1;
     for (int64_t layer = 0; layer < copies; ++layer) {
       if (row.is_per_layer() && !row.is_in(architecture_, layer)) continue;

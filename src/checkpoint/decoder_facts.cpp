@@ -58,6 +58,13 @@ void read_heads(const Config& config, const SizeKeys& keys, Architecture& facts)
 
 }  // namespace
 
+Config with_old_channels(const Config& config) {
+  auto changed = config;
+  const char* old = "n_embed";
+  if (config.has(old)) changed.set("hidden_size", config.positive(old), old);
+  return changed;
+}
+
 void check_heads(const Config& config, const Architecture& facts, const std::string& key) {
   require(
       facts.kv_heads > 0 && facts.heads % facts.kv_heads == 0, ErrorKind::kModel,
@@ -95,10 +102,11 @@ Architecture read_sizes(const Config& config, const SizeKeys& keys) {
 
 Activation read_activation(const Config& config, const std::string& key) {
   const auto name = config.one_of(key, {"silu", "swish", "gelu", "gelu_new", "gelu_pytorch_tanh",
-                                        "gelu_fast", "relu", "quick_gelu"});
+                                        "gelu_fast", "relu", "quick_gelu", "relu2"});
   if (name == "silu" || name == "swish") return Activation::kSilu;
   if (name == "gelu") return Activation::kGelu;
   if (name == "quick_gelu") return Activation::kQuickGelu;
+  if (name == "relu2") return Activation::kSquaredRelu;
   return name == "relu" ? Activation::kRelu : Activation::kGeluTanh;
 }
 
@@ -177,8 +185,9 @@ void check_experts(const Config& config, const Architecture& facts, const std::s
           config.path(), chosen, facts.experts.count, count, facts.experts.chosen);
 }
 
-void read_experts_of_all_layers(const Config& config, Architecture& facts) {
-  facts.experts = {config.positive("num_local_experts", kMostCount),
+void read_experts_of_all_layers(const Config& config, Architecture& facts,
+                                const std::string& count) {
+  facts.experts = {config.positive(count, kMostCount),
                    config.positive("num_experts_per_tok", kMostCount), facts.ffn_width};
   facts.experts.renormalises = true;
   facts.experts.layers.assign(facts.layers, true);

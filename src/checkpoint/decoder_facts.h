@@ -36,6 +36,10 @@ struct SizeKeys {
 /// Sizes, with all layers unwindowed and without rotary positions.
 Architecture read_sizes(const Config& config, const SizeKeys& keys = {});
 
+/// The same config with the channels under the name that they have today: "n_embed" of old files
+/// counts unless it is null.
+Config with_old_channels(const Config& config);
+
 /// A refusal unless heads are a multiple of key/value heads, of which `key` says how many.
 void check_heads(const Config& config, const Architecture& facts, const std::string& key);
 
@@ -84,8 +88,9 @@ void check_experts(const Config& config, const Architecture& facts,
                    const std::string& count = R"("num_experts" or "num_local_experts")",
                    const std::string& chosen = "num_experts_per_tok");
 
-/// Experts in place of every layer's MLP, the weights of the chosen ones adding up to 1: those of
-/// Mixtral and gpt-oss.
-void read_experts_of_all_layers(const Config& config, Architecture& facts);
+/// Experts in place of every layer's MLP, as many as `count` says, the weights of the chosen ones
+/// adding up to 1: those of Mixtral and gpt-oss.
+void read_experts_of_all_layers(const Config& config, Architecture& facts,
+                                const std::string& count = "num_local_experts");
 
 }  // namespace actsweep

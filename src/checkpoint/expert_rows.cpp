@@ -130,6 +130,14 @@ TensorRows& TensorRows::shared_expert(const std::string& prefix, const std::stri
   return *this;
 }
 
+TensorRows& TensorRows::fused_shared_expert(const std::string& gate_up,
+                                            const std::string& down_name) {
+  const auto first = rows_.size();
+  fused_gated_mlp(gate_up, down_name, Cut::kSharedFeedForward, a_.experts.shared_width);
+  belong_to(TensorRow::Layers::kExperts, first);
+  return *this;
+}
+
 void TensorRows::belong_to(TensorRow::Layers layers, size_t first) {
   for (auto row = first; row < rows_.size(); ++row) rows_[row].layers = layers;
 }

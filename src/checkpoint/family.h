@@ -73,12 +73,21 @@ std::vector<TensorRow> bert_rows(const Architecture& architecture, const std::st
 
 /// What OLMo 2 and 3 and EXAONE 4 share.
 std::vector<TensorRow> olmo2_rows(const Architecture& architecture);
+/// What Granite and its families of experts share.
+ConfigKeys granite_keys();
+Architecture read_granite_facts(const Config& config);
 
 /// What Qwen2-MoE and Qwen3-MoE share.
 void read_qwen_experts(const Config& config, Architecture& facts);
 std::vector<TensorRow> qwen_moe_rows(const Architecture& architecture);
 
 Family bert_family();
+Family apertus_family();
+Family arcee_family();
+Family bloom_family();
+Family granitemoe_family();
+Family granitemoeshared_family();
+Family hunyuan_v1_dense_family();
 Family clip_family();
 Family clip_vision_model_family();
 Family codegen_family();
@@ -109,6 +118,7 @@ Family gpt_neo_family();
 Family gpt_neox_family();
 Family gpt_oss_family();
 Family gptj_family();
+Family granite_family();
 Family llama_family();
 Family minimax_m2_family();
 Family ministral3_family();
@@ -116,8 +126,11 @@ Family mistral_family();
 Family mixtral_family();
 Family modernbert_family();
 Family mpt_family();
+Family nemotron_family();
+Family olmo_family();
 Family olmo2_family();
 Family olmo3_family();
+Family olmoe_family();
 Family opt_family();
 Family phi_family();
 Family phi3_family();

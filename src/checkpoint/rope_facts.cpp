@@ -66,6 +66,19 @@ void read_longrope(const Config& section, double longest, Rope& rope) {
   rope.long_divisors = section.numbers("long_factor", pairs);
 }
 
+/// Whether it is "dynamic" in name only: its alpha stretches the base, whatever the length.
+bool has_alpha(const Config& section, const RopeKeys& keys) {
+  return keys.may_have_alpha && section.contains("alpha") &&
+         !is_falsy(section.values().at("alpha"));
+}
+
+void stretch_base(const Config& section, Rope& rope) {
+  if (rope.width <= 2) section.refuse("rope_type", "another one for heads of 2 channels");
+  const auto width = static_cast<double>(rope.width);
+  section.above_zero("factor");
+  rope.theta *= std::pow(section.above_zero("alpha"), width / (width - 2));
+}
+
 void read_scaling(const Config& section, const std::string& type, double longest, Rope& rope) {
   if (type == "linear") {
     rope.scaling = RopeScaling::kLinear;
@@ -158,7 +171,11 @@ Rope read_rope_parameters(const Config& config, Config section, const Architectu
   Rope rope;
   rope.theta = section.above_zero("rope_theta");
   rope.width = read_width(section, type, facts, keys);
-  read_scaling(section, type, static_cast<double>(facts.max_positions), rope);
+  if (type == "dynamic" && has_alpha(section, keys)) {
+    stretch_base(section, rope);
+  } else {
+    read_scaling(section, type, static_cast<double>(facts.max_positions), rope);
+  }
   if (keys.grows_queries) read_growth(section, has_original, rope);
   return rope;
 }

@@ -19,7 +19,8 @@ struct RopeKeys {
   std::string fraction_key = "partial_rotary_factor";
   nlohmann::json parameters = {};  // where config.json has none
   bool grows_queries = false;      // by "llama_4_scaling_beta"
-  bool may_have_axes = false;  // the type "mrope": of images; text has the same position along all
+  bool may_have_alpha = false;  // "dynamic" with a fixed alpha: the base times alpha^(D / (D - 2))
+  bool may_have_axes = false;   // the type "mrope": of images; text has the same position along all
 };
 
 /// One rope for all layers.

@@ -66,7 +66,7 @@ TensorRows& TensorRows::positions(const std::string& name) {
 }
 
 TensorRows& TensorRows::norm(const std::string& name, Weight weight) {
-  vector(name + ".weight", weight, 0, Cut::kNone, a_.channels);
+  vector(name + ".weight", weight, 0, Cut::kNone, a_.channels).is_ones = !a_.norm.has_weight;
   if (!a_.norm.has_bias) return *this;
   const auto bias = bias_of(weight);
   ensure(bias.has_value(), "norms of a branch's output have no bias");
@@ -185,16 +185,20 @@ TensorRows& TensorRows::gate_up_down(const std::string& prefix) {
   return *this;
 }
 
+void TensorRows::fused_gated_mlp(const std::string& gate_up, const std::string& down_name, Cut cut,
+                                 int64_t width) {
+  for (int part = 0; part < 2; ++part) {
+    product(gate_up, Weight::kGateUp, part, cut, 0, {2 * width, a_.channels}).order.first =
+        part * width;
+    if (!a_.has_mlp_bias) continue;
+    vector(gate_up + ".bias", Weight::kGateUpBias, part, cut, 2 * width).order.first = part * width;
+  }
+  down(down_name, cut, width);
+}
+
 TensorRows& TensorRows::fused_gate_up_down(const std::string& gate_up,
                                            const std::string& down_name) {
-  for (int part = 0; part < 2; ++part) {
-    product(gate_up, Weight::kGateUp, part, Cut::kFeedForward, 0, {2 * a_.ffn_width, a_.channels})
-        .order.first = part * a_.ffn_width;
-    if (!a_.has_mlp_bias) continue;
-    vector(gate_up + ".bias", Weight::kGateUpBias, part, Cut::kFeedForward, 2 * a_.ffn_width)
-        .order.first = part * a_.ffn_width;
-  }
-  down(down_name, Cut::kFeedForward, a_.ffn_width);
+  fused_gated_mlp(gate_up, down_name, Cut::kFeedForward, a_.ffn_width);
   return *this;
 }
 
@@ -224,8 +228,9 @@ TensorRows& TensorRows::head(const std::string& name) {
 }
 
 TensorRows& TensorRows::parameter(const std::string& name, Weight weight,
-                                  std::vector<int64_t> shape) {
-  rows_.push_back({.name = name, .weight = weight, .shape = std::move(shape), .layers = layers_});
+                                  std::vector<int64_t> shape, int part) {
+  rows_.push_back(
+      {.name = name, .weight = weight, .part = part, .shape = std::move(shape), .layers = layers_});
   return *this;
 }
 

@@ -24,6 +24,7 @@ bool stays_float32(Weight weight) {
     case Weight::kMlpNorm:
     case Weight::kMlpNormBias:
     case Weight::kMlpPostNorm:
+    case Weight::kXielu:
     case Weight::kFinalNorm:
     case Weight::kFinalNormBias:
       return true;
@@ -83,6 +84,7 @@ bool TensorRow::is_in(const Architecture& architecture, int64_t layer) const {
 std::vector<int64_t> TensorRow::whole_shape() const {
   auto own = shape;
   if (is_stacked) own.erase(own.begin());
+  if (own.empty()) own = {1};
   if (is_transposed) std::swap(own[0], own[1]);
   return own;
 }

@@ -55,6 +55,7 @@ enum class Weight {
   kExpertDown,        // [experts * C, F]
   kExpertDownBias,    // [experts * C]
   kSharedGate,        // [1, C]: the dense MLP beside experts is multiplied by its sigmoid
+  kXielu,             // [4] learned numbers of the activation, beta and epsilon
   kMlpPostNorm,       // [C] of the MLP's output
   kMlpScale,          // [C] the MLP's output is multiplied by it
   kFinalNorm,         // [C]
@@ -118,6 +119,7 @@ struct TensorRow {
   bool is_transposed = false;  // the checkpoint holds the last two axes exchanged
   int64_t only_unit = -1;      // the row belongs to this one unit of the cut, and is read whole
   bool is_stacked = false;     // the checkpoint's first axis counts units; the row is one of them
+  bool is_ones = false;        // no checkpoint holds it: 1 everywhere
   bool may_be_exchanged = false;  // the checkpoint may hold the last two axes exchanged
   bool is_float32 = false;        // the weight stays float32 in this family
   enum class Layers { kAll, kDense, kExperts, kBehindFirst, kAttention } layers = Layers::kAll;
@@ -163,7 +165,7 @@ class TensorRows {
   TensorRows& in_layers(TensorRow::Layers layers);
   TensorRows& embedding(const std::string& name);
   TensorRows& positions(const std::string& name);
-  /// A norm over the channels, with a bias where the norms have one.
+  /// A norm over the channels, with a weight and a bias where the norms have them.
   TensorRows& norm(const std::string& name, Weight weight);
   /// One that every layer but the first has.
   TensorRows& norm_behind_first(const std::string& name, Weight weight);
@@ -204,10 +206,13 @@ class TensorRows {
   TensorRows& shared_expert(const std::string& prefix);
   /// The same, and the gate that its output is multiplied by.
   TensorRows& shared_expert(const std::string& prefix, const std::string& gate);
+  /// The same without a gate, its gate and up projections in one tensor.
+  TensorRows& fused_shared_expert(const std::string& gate_up, const std::string& down);
   /// The unembedding; of a tied pair either stands for the other.
   TensorRows& head(const std::string& name);
-  /// The parameter `name` itself, whole on every rank.
-  TensorRows& parameter(const std::string& name, Weight weight, std::vector<int64_t> shape);
+  /// The parameter `name` itself, whole on every rank; a number has no axes.
+  TensorRows& parameter(const std::string& name, Weight weight, std::vector<int64_t> shape,
+                        int part = 0);
   /// The convolution that makes channels of patches.
   TensorRows& patches(const std::string& name);
   TensorRows& projections(const std::string& in, const std::string& out);
@@ -219,6 +224,7 @@ class TensorRows {
                      std::vector<int64_t> shape);
   TensorRow& vector(const std::string& name, Weight weight, int part, Cut cut, int64_t length);
   void gated_mlp(const std::string& prefix, Cut cut, int64_t width);
+  void fused_gated_mlp(const std::string& gate_up, const std::string& down, Cut cut, int64_t width);
   void down(const std::string& name, Cut cut, int64_t width);
   /// One expert's row of a tensor that holds all of them.
   TensorRow& stacked(const std::string& name, Weight weight, int64_t expert,

@@ -26,6 +26,8 @@ at::Tensor activated(const at::Tensor& x, Activation activation) {
       return at::relu(x);
     case Activation::kQuickGelu:
       return x * at::sigmoid(x * 1.702);
+    case Activation::kSquaredRelu:
+      return at::relu(x).square();
   }
   return x;
 }

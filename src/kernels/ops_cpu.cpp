@@ -49,7 +49,8 @@ ACTSWEEP_INLINE float activated(float x) {
   if constexpr (kActivation == Activation::kQuickGelu) {
     return x / (1.0f + exponential(-1.702f * x));
   }
-  return x > 0 ? x : (x == x ? 0.0f : x);
+  const float positive = x > 0 ? x : (x == x ? 0.0f : x);
+  return kActivation == Activation::kSquaredRelu ? positive * positive : positive;
 }
 
 template <typename From, typename To>
@@ -154,6 +155,8 @@ ACTSWEEP_INLINE void gate_by(Activation activation, const T* gate_up, int64_t wi
       return gate_row<Activation::kRelu>(gate_up, width, hidden);
     case Activation::kQuickGelu:
       return gate_row<Activation::kQuickGelu>(gate_up, width, hidden);
+    case Activation::kSquaredRelu:
+      return gate_row<Activation::kSquaredRelu>(gate_up, width, hidden);
   }
 }
 
@@ -170,6 +173,8 @@ ACTSWEEP_INLINE void activate_by(Activation activation, T* hidden, int64_t width
       return activate_row<Activation::kRelu>(hidden, width);
     case Activation::kQuickGelu:
       return activate_row<Activation::kQuickGelu>(hidden, width);
+    case Activation::kSquaredRelu:
+      return activate_row<Activation::kSquaredRelu>(hidden, width);
   }
 }
 

@@ -220,6 +220,8 @@ __device__ float apply(float x) {
     return x < 0 ? 0 : x;  // NaN stays
   } else if constexpr (kActivation == Activation::kQuickGelu) {
     return x / (1 + expf(-1.702f * x));
+  } else if constexpr (kActivation == Activation::kSquaredRelu) {
+    return x < 0 ? 0 : x * x;
   } else {
     constexpr float kScale = 0.7978845608028654f;  // sqrt(2 / pi)
     return 0.5f * x * (1 + tanhf(kScale * (x + 0.044715f * x * x * x)));
@@ -286,6 +288,8 @@ void activate(const ActivateCall& call, const Rows& in, const Rows& out, cudaStr
       return activate<T, Activation::kRelu>(call, in, out, stream);
     case Activation::kQuickGelu:
       return activate<T, Activation::kQuickGelu>(call, in, out, stream);
+    case Activation::kSquaredRelu:
+      return activate<T, Activation::kSquaredRelu>(call, in, out, stream);
   }
 }
 

@@ -46,13 +46,13 @@ void AttentionHeads::project_qkv(const StageWeights& weights, const at::Tensor& 
                                  at::Tensor& qkv) const {
   if (share_.query_heads.size() > 0) {
     project(rows, weights[Weight::kQkv], weights[Weight::kQkvBias], qkv);
-    if (a_.qkv_clip > 0) qkv.clamp_(-a_.qkv_clip, a_.qkv_clip);
   }
   if (a_.query_key_norm == QueryKeyNorm::kAllHeads) {
     normalise_all_heads(weights, qkv);
-  } else if (a_.query_key_norm == QueryKeyNorm::kEachHead && share_.query_heads.size() > 0) {
+  } else if (!a_.normalises_rotated) {
     normalise(weights, qkv);
   }
+  if (a_.qkv_clip > 0) qkv.clamp_(-a_.qkv_clip, a_.qkv_clip);
 }
 
 void AttentionHeads::show_unrotated(const LayerView& view, const at::Tensor& qkv) const {
@@ -79,6 +79,7 @@ void AttentionHeads::run(const StageWeights& weights, const LayerView& view,
   AttentionSummary summary;
   if (queries > 0) {
     rotate(layer, sequences, qkv);
+    if (a_.normalises_rotated) normalise(weights, qkv);
     attend(qkv, call, out, view.wants_attention() ? &summary : nullptr);
   }
   view.show(Site::kAttentionHeads, out);
@@ -89,6 +90,7 @@ void AttentionHeads::run(const StageWeights& weights, const LayerView& view,
 
 void AttentionHeads::normalise(const StageWeights& weights, at::Tensor& qkv) const {
   const int64_t queries = share_.query_heads.size(), keys = share_.key_heads.size();
+  if (a_.query_key_norm != QueryKeyNorm::kEachHead || queries == 0) return;
   const auto norm_of = [&](Weight weight, Weight bias) {
     return Norm{a_.query_key_norm_kind, weights[weight], weights[bias], a_.norm.epsilon,
                 a_.norm.weight_offset};

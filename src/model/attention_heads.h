@@ -1,4 +1,4 @@
-// Softmax attention up to its heads' outputs: the fused projection, its clip and norms, positions,
+// Softmax attention up to its heads' outputs: the fused projection, its norms and clip, positions,
 // attention.
 #pragma once
 

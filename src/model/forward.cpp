@@ -117,7 +117,7 @@ void Forward::serial_block(const StageWeights& weights, const LayerView& view,
   // At m = 1 the sum and the normed rows share a buffer: a row is read before it is overwritten.
   const bool is_plain = weights.has(Weight::kMlpNorm) && !weights.has(Weight::kAttentionPostNorm) &&
                         !weights.has(Weight::kAttentionScale) &&
-                        !architecture_.norm.is_after_addition;
+                        !architecture_.norm.is_after_addition && architecture_.residual_scale == 1;
   at::Tensor mlp_input;
   if (is_plain) {
     auto normed = workspace_.normed(rows);
@@ -134,6 +134,11 @@ void Forward::serial_block(const StageWeights& weights, const LayerView& view,
   project_mlp(weights, view, mlp_input, rows, experts);
 }
 
+void Forward::add_scaled(const at::Tensor& sum, at::Tensor& residual) const {
+  if (architecture_.residual_scale == 1) return ops_.add_rows(residual, sum);
+  residual.add_(sum, architecture_.residual_scale);
+}
+
 /// Adds the reduced output of a branch, with the norm or scale that the layer puts there.
 void Forward::add_branch(const StageWeights& weights, const Branch& branch, const at::Tensor& sum,
                          at::Tensor& residual) {
@@ -144,7 +149,7 @@ void Forward::add_branch(const StageWeights& weights, const Branch& branch, cons
     residual.addcmul_(sum, weights[branch.scale]);
     return;
   }
-  ops_.add_rows(residual, sum);
+  add_scaled(sum, residual);
   if (architecture_.norm.is_after_addition) {
     ops_.normalise(residual, norm_of(architecture_, weights, branch.norm), residual);
   }
@@ -169,7 +174,7 @@ void Forward::parallel_block(const StageWeights& weights, const LayerView& view,
   if (is_apart || norm == Weight::kMlpNorm) gathered = gather_input(weights, norm, residual);
   view.show(Site::kMlpInput, workspace_.normed(rows));
   project_mlp(weights, view, gathered, rows, experts);
-  if (is_apart) return ops_.add_rows(residual, attention);
+  if (is_apart) return add_scaled(attention, residual);
   auto partial = workspace_.partial(rows);
   add_project(heads_out, weights[Weight::kAttentionOutput], partial);
   const auto bias = bias_once(weights, Weight::kAttentionOutputBias);
@@ -181,7 +186,7 @@ void Forward::parallel_block(const StageWeights& weights, const LayerView& view,
 void Forward::end_layer(const StageWeights& weights, const LayerView& view, at::Tensor& residual) {
   const auto sum = reduce(residual.size(0));
   view.show(Site::kMlpOutput, sum);
-  if (architecture_.is_parallel) return ops_.add_rows(residual, sum);
+  if (architecture_.is_parallel) return add_scaled(sum, residual);
   add_branch(weights, {Weight::kMlpNorm, Weight::kMlpPostNorm, Weight::kMlpScale}, sum, residual);
 }
 

@@ -57,6 +57,8 @@ class Forward {
                    int64_t rows, ExpertRows& experts);
   at::Tensor reduce(int64_t rows);
   struct Branch;
+  /// residual += what a branch adds.
+  void add_scaled(const at::Tensor& sum, at::Tensor& residual) const;
   void add_branch(const StageWeights& weights, const Branch& branch, const at::Tensor& sum,
                   at::Tensor& residual);
   Sequences all_sequences(const Sequences& owned) const;

@@ -4,6 +4,7 @@
 
 #include "kernels/ops.h"
 #include "kernels/product.h"
+#include "kernels/xielu.h"
 
 namespace actsweep {
 
@@ -16,7 +17,9 @@ void mlp_hidden(const Architecture& a, const StageWeights& weights, const LayerV
   view.show(Site::kUp, a.is_gated ? wide.narrow(1, neurons, neurons) : hidden);
   const auto& ops = row_ops_of(rows.device());
   if (neurons > 0 && a.is_gated) ops.gate(wide, a.activation, hidden);
-  if (neurons > 0 && !a.is_gated) ops.activate(hidden, a.activation);
+  if (neurons > 0 && !a.is_gated) {
+    a.has_xielu ? xielu(weights[Weight::kXielu], hidden) : ops.activate(hidden, a.activation);
+  }
   if (neurons > 0 && weights.has(Weight::kSharedGate)) {
     auto gates = at::empty({rows.size(0), 1}, rows.options());
     project(rows, weights[Weight::kSharedGate], {}, gates);

@@ -122,12 +122,13 @@ namespace {
 at::Tensor whole_part(const TensorRow& row, const StoredTensor& stored) {
   auto tensor = mapped_tensor(stored);
   if (row.is_stacked) tensor = tensor.select(0, row.only_unit);
+  if (tensor.dim() == 0) tensor = tensor.view({1});
   return row.is_transposed ? tensor.t() : tensor;
 }
 
 /// Asks for the pages of a part: rows that are cut out of the middle whole; columns need all rows.
 void read_ahead(const PartPlace& part, const StoredTensor& stored) {
-  if (stored.shape[0] == 0) return;
+  if (stored.shape.empty() || stored.shape[0] == 0) return;
   const int64_t slice_bytes = stored.bytes / stored.shape[0];
   const auto& row = part.row;
   if (row.is_stacked) {
@@ -168,10 +169,16 @@ void load_stage(const Checkpoint& checkpoint, const StageLayout& layout, int64_t
                 at::Tensor& buffer) {
   const StageWeights weights(layout, buffer);
   for (const auto& part : layout.parts()) {
-    if (part.units.size() > 0) read_ahead(part, checkpoint.tensor(part.row, layer));
+    if (part.units.size() > 0 && !part.row.is_ones)
+      read_ahead(part, checkpoint.tensor(part.row, layer));
   }
   for (const auto& part : layout.parts()) {
-    copy_units(part, checkpoint.tensor(part.row, layer), weights[part.row.weight]);
+    const auto& weight = weights[part.row.weight];
+    if (part.row.is_ones) {
+      weight.fill_(1);
+    } else {
+      copy_units(part, checkpoint.tensor(part.row, layer), weight);
+    }
   }
 }
 

@@ -78,10 +78,12 @@ json facts_of(const Architecture& a) {
           {"norm_weight_offset", a.norm.weight_offset},
           {"norm_after_addition", a.norm.is_after_addition},
           {"norm_bias", a.norm.has_bias},
+          {"norm_weight", a.norm.has_weight},
           {"parallel", a.is_parallel},
           {"mlp_norm", a.has_mlp_norm},
           {"ties", a.ties_embeddings},
           {"embedding_scale", a.embedding_scale},
+          {"residual_scale", a.residual_scale},
           {"position_rows", a.position_rows},
           {"position_offset", a.position_offset},
           {"ropes", ropes},
@@ -99,8 +101,10 @@ json facts_of(const Architecture& a) {
           {"qkv_clip", a.qkv_clip},
           {"query_key_norm", static_cast<int>(a.query_key_norm)},
           {"query_key_norm_kind", static_cast<int>(a.query_key_norm_kind)},
+          {"normalises_rotated", a.normalises_rotated},
           {"window", a.window},
           {"activation", static_cast<int>(a.activation)},
+          {"xielu", a.has_xielu},
           {"gated", a.is_gated},
           {"mlp_bias", a.has_mlp_bias},
           {"experts", facts_of(a.experts)},
@@ -115,6 +119,7 @@ json facts_of(const Architecture& a) {
 json elements_of(const std::vector<TensorRow>& rows, const Architecture& a) {
   json elements = json::object();
   for (const auto& row : rows) {
+    if (row.is_ones) continue;
     int64_t count = 1;
     for (const auto length : row.shape) count *= length;
     int64_t copies = row.is_per_layer() ? 0 : 1;

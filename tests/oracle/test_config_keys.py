@@ -29,10 +29,12 @@ PAIRS = {
     "deepseek_v2": 4, "deepseek_v3": 4, "glm4_moe_lite": 4,
     "olmo3": 8, "smollm3": 8, "seed_oss": 12, "cohere2": 8, "ministral3": 8, "exaone4": 8, "glm": 6,
     "glm4": 6, "ernie4_5": 12,
+    "granite": 8, "nemotron": 4, "arcee": 8, "olmo": 8, "olmoe": 8, "apertus": 8,
+    "granitemoe": 8, "granitemoeshared": 8, "hunyuan_v1_dense": 12,
 }  # fmt: skip
 FAMILIES = (
     *PAIRS, "gpt2", "gpt_bigcode", "opt", "mpt", "bert", "roberta", "xlm-roberta", "gpt_neo", "gptj",
-    "codegen", *VISION,
+    "codegen", "bloom", *VISION,
 )  # fmt: skip
 
 

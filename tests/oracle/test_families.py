@@ -35,6 +35,8 @@ FAMILIES = (
     "dots1", "minimax_m2", "ernie4_5_moe", "deepseek_v2", "deepseek_v3", "glm4_moe_lite",
     "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "olmo3", "smollm3", "seed_oss",
     "cohere2", "ministral3", "exaone4", "glm", "glm4", "ernie4_5", "gpt_neo", "gptj", "codegen",
+    "granite", "nemotron", "arcee", "olmo", "olmoe", "bloom", "apertus", "granitemoe",
+    "granitemoeshared", "hunyuan_v1_dense",
 )  # fmt: skip
 CASES = list_cases()
 FLOAT_CASES = [pytest.param(case, id=case.name) for case in CASES if case.mode != "bfloat16"]

@@ -55,6 +55,8 @@ ACTIVATIONS = {
         "olmo3", "smollm3", "seed_oss", "cohere2", "ministral3", "exaone4", "glm", "glm4", "ernie4_5",
         "clip_vision_model", "vit", "vit_mae", "dinov2", "dinov2_with_registers",
         "siglip_vision_model", "bert", "roberta", "xlm-roberta", "eurobert",
+        "granite", "nemotron", "arcee", "olmo", "olmoe", "apertus", "granitemoe",
+        "granitemoeshared", "hunyuan_v1_dense",
     ),
     "vision_config.hidden_act": ("clip",),
 }  # fmt: skip
@@ -64,6 +66,8 @@ ROTARY = (
     "gpt_oss", "glm4_moe", "dots1", "minimax_m2", "ernie4_5_moe", "deepseek_v2", "deepseek_v3",
     "glm4_moe_lite",
     "gpt_oss", "smollm3", "seed_oss", "cohere2", "ministral3", "exaone4", "glm", "glm4", "ernie4_5",
+    "granite", "nemotron", "arcee", "olmo", "olmoe", "apertus", "granitemoe", "granitemoeshared",
+    "hunyuan_v1_dense",
 )  # fmt: skip
 SWITCHES = [
     *(Switch(f, key, "mish") for key, families in ACTIVATIONS.items() for f in families),
@@ -142,6 +146,13 @@ SWITCHES = [
     *(Switch(family, "patch_size", [2, 8]) for family in ("vit", "vit_mae")),
     *(Switch(family, "num_channels", 4) for family in ("vit", "dinov2", "clip_vision_model")),
     Switch("clip", "vision_config.num_channels", 1),
+    Switch("granite", "logits_scaling", 0.0),
+    Switch("granite", "embedding_multiplier", 1001),
+    Switch("nemotron", "num_key_value_heads", None),
+    Switch("granite", "attention_multiplier", -0.5),
+    Switch("granitemoe", "num_experts_per_tok", 9),
+    *(Switch(family, "clip_qkv", -1.0) for family in ("olmo", "olmoe")),
+    Switch("bloom", "apply_residual_connection_post_layernorm", True),
 ]  # fmt: skip
 CASES = [pytest.param(switch, id=switch.name) for switch in SWITCHES]
 

@@ -33,6 +33,7 @@ from .random_models.weights import (
     distribution,
     owned_parameters,
     selection_biases,
+    xielu_numbers,
 )
 
 SMALL = 3_000_000  # parameters: of larger modules the facts alone are compared
@@ -231,7 +232,9 @@ class Reference:
         embedding = None if is_vision else module.get_input_embeddings().weight  # maybe a head's too
         return sum(
             weight.numel()
-            for name, weight in (*module.named_parameters(), *selection_biases(module))
+            for name, weight in (
+                *module.named_parameters(), *selection_biases(module), *xielu_numbers(module),
+            )
             if weight is embedding or not self._silent & set(name.split("."))
         )
 
@@ -256,10 +259,12 @@ class Reference:
             found["ties"] = bool(config.tie_word_embeddings)
             found["window"] = self._windows()
             length = "max_seq_len" if self.family == "mpt" else "max_position_embeddings"
-            found["max_positions"] = getattr(config, length)
+            found["max_positions"] = getattr(config, length, 0)
         return found
 
     def _epsilon(self) -> float:
+        if self.family == "olmo":
+            return 1e-5  # a constant of its norms
         names = ("variance_epsilon", "eps")
         found = {
             float(getattr(part, name))

@@ -40,7 +40,7 @@ IDLE = (
     "deterministic",
 )  # fmt: skip
 BUSY = (("roberta", "pad_token_id"), ("xlm-roberta", "pad_token_id"))  # positions begin behind it
-TEXT_VALUES = ("gelu", "relu", "silu", "gelu_new", "quick_gelu", "mish")
+TEXT_VALUES = ("gelu", "relu", "silu", "gelu_new", "quick_gelu", "relu2", "mish")
 LIST_VALUES = ([0], [99], [1, "x"], ["full_attention"], [0.5])
 
 

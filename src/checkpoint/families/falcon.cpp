@@ -53,10 +53,7 @@ void read_generation(const Config& config, Architecture& facts) {
 }
 
 Architecture read_falcon(const Config& given) {
-  // An old name of the channels, which counts unless it is null.
-  auto values = given.values();
-  if (given.has("n_embed")) values["hidden_size"] = given.positive("n_embed");
-  const auto config = given.with_values(values);
+  const auto config = with_old_channels(given);
   SizeKeys keys;
   keys.kv_heads = keys.head_width = keys.ffn_width = "";
   Architecture facts = read_sizes(config, keys);

@@ -67,7 +67,7 @@ Architecture read_mpt(const Config& config) {
   facts.norm = {NormKind::kLayer, config.epsilon("layer_norm_epsilon")};
   facts.activation = Activation::kGelu;
   facts.is_gated = false;
-  facts.alibi = Alibi::kMpt;
+  facts.alibi = Alibi::kPlain;
   facts.attention_scale = attention.above_zero_or("softmax_scale", 0);
   facts.qkv_clip = attention.above_zero_or("clip_qkv", 0);
   facts.ties_embeddings = config.flag("tie_word_embeddings");

@@ -19,6 +19,7 @@ from .model import (
     SMALL_POSITIONS,
     RandomModel,
 )
+from .one_fact import ONE_FACT
 from .open_gpts import OPEN_GPTS
 from .parallel_blocks import PARALLEL_BLOCKS
 from .post_norms import POST_NORMS
@@ -39,6 +40,7 @@ MODELS = (
     *WRAPPED,
     *RECENT_DECODERS,
     *OPEN_GPTS,
+    *ONE_FACT,
 )
 
 __all__ = [

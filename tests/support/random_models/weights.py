@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from safetensors.torch import load_file, save_file
@@ -38,7 +39,7 @@ from .model import (
 DOWN_PROJECTIONS = (
     "mlp.experts.down_proj", "mlp.shared_expert.down_proj", "mlp.shared_experts.down_proj",
     "mlp.down_proj", "mlp.c_proj", "mlp.fc2", "fc2", "mlp.dense_4h_to_h", "ffn.down_proj", "mlp.Wo",
-    "mlp.fc_out",
+    "mlp.fc_out", "block_sparse_moe.experts.down_proj", "shared_mlp.output_linear",
 )  # fmt: skip
 
 
@@ -60,6 +61,7 @@ def make_random(model: RandomModel) -> PreTrainedModel:
         for _, buffer in selection_biases(module):
             buffer.copy_(torch.randn(buffer.shape, generator=generator) * SELECTION_BIAS)
         set_embeddings(module)
+        set_xielu(module)
         set_outlier(module)
         if module.config.tie_word_embeddings and model.family not in ENCODERS:
             shrink_logits(module)
@@ -90,6 +92,12 @@ def selection_biases(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
     return [(name, buffer) for name, buffer in module.named_buffers() if name.endswith(CORRECTION)]
 
 
+def xielu_numbers(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
+    """beta and epsilon of each xIELU: buffers that a checkpoint holds."""
+    names = (".act_fn.beta", ".act_fn.eps")
+    return [(name, buffer) for name, buffer in module.named_buffers() if name.endswith(names)]
+
+
 def distribution(
     module: PreTrainedModel, owner: nn.Module, name: str, weight: nn.Parameter
 ) -> tuple[float, float]:
@@ -117,7 +125,7 @@ def distribution(
 
 def adds_one(norm: nn.Module) -> bool:
     """Whether a norm multiplies by 1 + its weight."""
-    return "Gemma" in type(norm).__name__
+    return any(word in type(norm).__name__ for word in ("Gemma", "LayerNorm1P"))
 
 
 def embedding_scale(module: PreTrainedModel) -> float:
@@ -151,9 +159,19 @@ def set_embeddings(module: PreTrainedModel) -> None:
         if is_table and owner is not module.get_input_embeddings():
             offset = getattr(owner, "offset", getattr(tables, "padding_idx", -1) + 1)
             owner.weight[[offset + position for position in SMALL_POSITIONS]] *= 1e-3
+    norm = getattr(decoder, "word_embeddings_layernorm", None)
+    if norm is not None:  # of a massive row the norm leaves the root of the channels
+        embedding[np.setdiff1d(np.arange(len(embedding)), MASSIVE_IDS), MASSIVE_CHANNEL] *= 1e-3
+        norm.weight[MASSIVE_CHANNEL] = 300
     if getattr(decoder, "project_in", None) is not None:  # OPT: keep it in one channel
         decoder.project_in.weight[:, MASSIVE_CHANNEL] *= 1e-3
         decoder.project_in.weight[MASSIVE_CHANNEL, MASSIVE_CHANNEL] = 1.0
+
+
+def set_xielu(module: PreTrainedModel) -> None:
+    """beta and epsilon other than the module's own constants, and in each layer others."""
+    for number, (name, buffer) in enumerate(xielu_numbers(module)):
+        buffer.fill_((0.375 + 0.125 * number) if name.endswith("beta") else -0.0625)
 
 
 def set_outlier(module: PreTrainedModel) -> None:
@@ -192,11 +210,9 @@ def shrink_logits(module: PreTrainedModel) -> None:
         weight[MASSIVE_CHANNEL] *= 1e-3
         return
     norm = [child for child in decoder.children() if "Norm" in type(child).__name__][-1]
-    if adds_one(norm):
-        norm.weight[MASSIVE_CHANNEL] = -1 + 2**-8
-        return
-    norm.weight *= scale
-    norm.weight[MASSIVE_CHANNEL] = 1e-4
+    added = 1 if adds_one(norm) else 0
+    norm.weight.copy_((norm.weight + added) * scale - added)
+    norm.weight[MASSIVE_CHANNEL] = 2**-8 - 1 if added else 1e-4
     if getattr(norm, "bias", None) is not None:
         norm.bias *= scale
         norm.bias[MASSIVE_CHANNEL] = 1e-4

@@ -69,7 +69,7 @@ at::Tensor slopes_of(Share heads) {
 
 TEST(AlibiBias, OfMptIsSlopeTimesKeyForTheHeadsOfTheRank) {
   const Share heads = {3, 10};
-  const auto bias = alibi_key_bias(with_alibi(Alibi::kMpt), heads, 50, 0.25);
+  const auto bias = alibi_key_bias(with_alibi(Alibi::kPlain), heads, 50, 0.25);
   EXPECT_TRUE(at::allclose(bias, slopes_of(heads).unsqueeze(1) * at::arange(50), 1e-6, 0));
 }
 

@@ -22,8 +22,9 @@ TEST(RowOps, EachDeviceHasItsTable) {
   EXPECT_NE(&row_ops_of(at::Device(at::kCUDA, 0)), &kCpuRowOps);
 }
 
-constexpr Activation kActivations[] = {Activation::kSilu, Activation::kGelu, Activation::kGeluTanh,
-                                       Activation::kRelu, Activation::kQuickGelu};
+constexpr Activation kActivations[] = {Activation::kSilu,      Activation::kGelu,
+                                       Activation::kGeluTanh,  Activation::kRelu,
+                                       Activation::kQuickGelu, Activation::kSquaredRelu};
 
 class Ops : public testing::TestWithParam<at::ScalarType> {
  protected:
