@@ -195,7 +195,7 @@ struct Architecture {
   std::array<bool, 3> qkv_bias_parts = {true, true, true};  // of query, key, value; the rest is 0
   bool has_output_bias = false;                             // of the attention output projection
   bool has_output_gate = false;  // heads' outputs are multiplied by a gate's sigmoid
-  double attention_scale = 0;                               // of scores; 0: 1 / sqrt(D)
+  double attention_scale = 0;    // of scores; 0: 1 / sqrt(D)
   bool divides_scale_by_layer = false;
   bool has_extra_key = false;   // each head has one more key and value, which every query sees
   bool has_sink_token = false;  // a learned vector without a position begins each sequence

@@ -12,8 +12,8 @@ namespace {
 
 using nlohmann::json;
 
-/// Adds the tensor of a row in a layer, unless another row of the same tensor did, or it is a head
-/// that is the embedding.
+/// Adds the tensor of a row in a layer, unless no checkpoint holds it, another row of the same
+/// tensor did, or it is a head that is the embedding.
 class Listing {
  public:
   explicit Listing(const DescribedModel& model) : model_(model) {}
@@ -21,10 +21,8 @@ class Listing {
   void add(const TensorRow& row, std::optional<int64_t> layer) {
     const auto name = tensor_name(row, layer.value_or(0));
     const bool is_tied_head = row.weight == Weight::kHead && !row.tied_to.empty();
-    if (is_tied_head || !names_.insert(name).second) return;
-    const bool is_part = model_.model.wrapper != nullptr;
-    tensors_.push_back(
-        {is_part ? name_of_part(name) : name, row.shape, kind_of(row), mean_of(row), layer});
+    if (row.constant || is_tied_head || !names_.insert(name).second) return;
+    tensors_.push_back({saved_name(name), row.shape, kind_of(row), mean_of(row), layer});
   }
 
   void add_layers() {
@@ -39,10 +37,20 @@ class Listing {
   std::vector<NeededTensor> take() { return std::move(tensors_); }
 
  private:
+  /// As transformers saves it.
+  std::string saved_name(const std::string& name) const {
+    if (model_.model.wrapper != nullptr) return name_of_part(name);
+    const std::string& prefix = model_.family->prefix;
+    const bool is_bare = model_.family->is_saved_bare && name.starts_with(prefix);
+    return is_bare ? name.substr(prefix.size()) : name;
+  }
+
   double mean_of(const TensorRow& row) const {
     if (!is_factor(row.weight)) return 0;
-    const bool is_scale = row.weight == Weight::kAttentionScale || row.weight == Weight::kMlpScale;
-    return is_scale ? 1 : 1 - model_.architecture.norm.weight_offset;
+    const auto& weight = row.weight;
+    const bool is_plain = weight == Weight::kAttentionScale || weight == Weight::kMlpScale ||
+                          weight == Weight::kDeltaNorm;
+    return is_plain ? 1 : 1 - model_.architecture.norm.weight_offset;
   }
 
   const DescribedModel& model_;

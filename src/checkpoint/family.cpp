@@ -174,17 +174,15 @@ const Family& family_of(const Config& config) {
   for (const auto& other : kOtherNames) {
     if (type == other.model_type) type = other.family;
   }
-  std::string known;
   for (const auto& family : families()) {
     if (type == family.model_type) return family;
-    known += fmt::format("{}\"{}\"", known.empty() ? "" : ", ", family.model_type);
   }
   for (const auto& family : text_families()) {
     if (type == family.model_type) return family;
   }
   refuse_unread(config, type);
   refuse_parts(config, type);
-  config.refuse("model_type", "one of " + known);
+  config.refuse("model_type", "one of the types that \"actsweep models\" lists");
 }
 
 Architecture read_architecture(const Family& family, const Config& config) {

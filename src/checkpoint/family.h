@@ -25,6 +25,7 @@ struct Family {
   const char* brings = "";
   /// What the family's class in transformers declares of config.json.
   ConfigKeys keys = {};
+  bool is_saved_bare = false;  // transformers saves its tensors without the prefix
 };
 
 /// All families, in the order of the documentation.
@@ -35,7 +36,7 @@ const std::vector<Family>& text_families();
 /// The table of docs/models.md.
 std::string families_markdown();
 
-/// The family of a config; refuses (kModel) an unknown `model_type` and lists the known ones.
+/// The family of a config; refuses (kModel) an unknown `model_type`.
 const Family& family_of(const Config& config);
 
 /// What a family makes of a config, the keys that are missing by their defaults.

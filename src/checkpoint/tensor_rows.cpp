@@ -46,6 +46,9 @@ bool is_of_head(Weight weight) {
 bool is_factor(Weight weight) {
   switch (weight) {
     case Weight::kAttentionNorm:
+    case Weight::kQueryLatentNorm:
+    case Weight::kKeyValueLatentNorm:
+    case Weight::kDeltaNorm:
     case Weight::kQueryNorm:
     case Weight::kKeyNorm:
     case Weight::kAttentionPostNorm:

@@ -133,8 +133,8 @@ struct TensorRow {
   int64_t only_unit = -1;      // the row belongs to this one unit of the cut, and is read whole
   bool is_stacked = false;     // the checkpoint's first axis counts units; the row is one of them
   std::optional<float> constant = {};  // no checkpoint holds it: the part has this everywhere
-  bool may_be_exchanged = false;  // the checkpoint may hold the last two axes exchanged
-  bool is_float32 = false;        // the weight stays float32 in this family
+  bool may_be_exchanged = false;       // the checkpoint may hold the last two axes exchanged
+  bool is_float32 = false;             // the weight stays float32 in this family
   enum class Layers { kAll, kDense, kExperts, kBehindFirst, kAttention, kDelta };
   Layers layers = Layers::kAll;
 

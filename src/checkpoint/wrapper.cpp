@@ -21,7 +21,7 @@ const Wrapper* wrapper_of(const Config& config) {
 
 /// transformers ties the head by the key beside the sections, which old files have within them.
 void set_ties(const Wrapper& wrapper, const Config& config, Config& text) {
-  const bool is_written = config.has(kTies);
+  const bool is_written = config.contains(kTies);  // null is false
   const bool ties = is_written ? config.flag(kTies) : wrapper.ties_embeddings;
   if (wrapper.ties_as_text && text.flag_or(kTies, false)) return;
   text.set(kTies, ties, kTies);

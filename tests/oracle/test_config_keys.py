@@ -39,8 +39,11 @@ FAMILIES = (
 )  # fmt: skip
 
 # Types of language models that only a model of several parts has, and the types of such models.
-PARTS = ("qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text")
-WRAPPERS = ("gemma3", "llava", "mistral3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl")
+PARTS = ("qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text", "qwen3_vl_moe_text")
+WRAPPERS = (
+    "gemma3", "llava", "mistral3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5",
+    "qwen3_5_moe",
+)  # fmt: skip
 
 
 def asked(what: str) -> list[dict[str, Any]]:

@@ -47,6 +47,7 @@ CASES = [
     )
     for model in ALL
 ]
+OTHER_NAMES = {"kimi_k2"}  # DeepSeek-V3 under another name
 CHANNEL, TOKEN, MAGNITUDE = 9, 3, 3000.0
 PROJECTIONS = {"text_projection", "visual_projection"}
 DTYPES = ("float32", "bfloat16", "float16")
@@ -218,4 +219,4 @@ def test_every_family_is_here() -> None:
     """The types that the program lists, but for those that only a model of several parts holds."""
     tables = (ROOT / "docs/models.md").read_text().partition("## Families")[2]
     listed = set(re.findall(r"^\| `([\w-]+)` \|", tables, re.M)) - {"model_type"}
-    assert listed == {model.family for model in ALL}
+    assert listed - OTHER_NAMES == {model.family for model in ALL}

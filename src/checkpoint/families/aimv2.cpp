@@ -87,7 +87,8 @@ Family aimv2_vision_model_family() {
           "vision_model.",
           "RMSNorm before each branch and of the patches; no class token; learned positions, or "
           "sines and cosines in the native ones; attention without a mask; gated SiLU; no biases",
-          kAimv2VisionKeys};
+          kAimv2VisionKeys,
+          /*is_saved_bare=*/true};
 }
 
 Family aimv2_family() {

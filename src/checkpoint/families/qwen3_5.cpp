@@ -27,21 +27,14 @@ ConfigKeys qwen3_5_moe_keys() {
       {"intermediate_size", "decoder_sparse_step", "norm_topk_prob", "mlp_only_layers"});
 }
 
-/// Positions along three axes, which are one where there is only text.
-RopeKeys axes_of_text() {
-  RopeKeys keys;
-  keys.may_have_axes = true;
-  return keys;
-}
-
 Architecture read_qwen3_5(const Config& config) {
-  return read_qwen3_next_facts(config, {}, axes_of_text());
+  return read_qwen3_next_facts(config, {}, /*rope=*/{});
 }
 
 Architecture read_qwen3_5_moe(const Config& config) {
   SizeKeys sizes;
   sizes.ffn_width = "";
-  Architecture facts = read_qwen3_next_facts(config, sizes, axes_of_text());
+  Architecture facts = read_qwen3_next_facts(config, sizes, /*rope=*/{});
   facts.experts = {config.positive("num_experts", kMostCount),
                    config.positive("num_experts_per_tok", kMostCount),
                    config.positive("moe_intermediate_size")};

@@ -234,7 +234,7 @@ prompts = ["war", "peace!", 7, "war"]
       file.mistakes({"parallel.treads=2", "output.per_token=some"}),
       ElementsAre(
           "JOB:1: [model] path: missing, but required: checkpoint directory (config.json, "
-          "safetensors)",
+          "safetensors), or hf:NAME[@REVISION] of the local cache",
           "JOB:2: [model] dtype: expected one of \"float32\", \"bfloat16\", \"float16\", found a "
           "string (\"int8\")",
           "JOB:5: [corpus] sequence_lenght: unknown key; did you mean \"sequence_length\"?",
