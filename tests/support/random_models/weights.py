@@ -216,7 +216,8 @@ def shrink_logits(module: PreTrainedModel) -> None:
     norm = [child for child in decoder.children() if "Norm" in type(child).__name__][-1]
     added = 1 if adds_one(norm) else 0
     norm.weight.copy_((norm.weight + added) * scale - added)
-    norm.weight[MASSIVE_CHANNEL] = 2**-8 - 1 if added else 1e-4
+    smallest = 2**-8 if embedding_scale(module) > 1 else 2**-12  # a massive row is as much larger
+    norm.weight[MASSIVE_CHANNEL] = smallest - 1 if added else 1e-4
     if getattr(norm, "bias", None) is not None:
         norm.bias *= scale
         norm.bias[MASSIVE_CHANNEL] = 1e-4
