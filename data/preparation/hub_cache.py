@@ -18,16 +18,18 @@ def model_directory(given: Path) -> Path:
     text = str(given)
     if not text.startswith(SCHEME):
         return given
-    name, _, revision = text.removeprefix(SCHEME).partition("@")
+    name, at, revision = text.removeprefix(SCHEME).partition("@")
     # Takes a while, and most runs name a directory.
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
+    expected = f'{text}: expected "hf:ORG/MODEL" or "hf:ORG/MODEL@REVISION"'
+    if at and not revision:
+        raise PreparationError(MODEL, f"{expected}, found no revision behind @")
     try:
         return Path(snapshot_download(name, revision=revision or None, local_files_only=True))
     except HFValidationError as error:
-        message = f'{text}: expected "hf:ORG/MODEL" or "hf:ORG/MODEL@REVISION": {error}'
-        raise PreparationError(MODEL, one_line(message)) from error
+        raise PreparationError(MODEL, one_line(f"{expected}: {error}")) from error
     except LocalEntryNotFoundError as error:
         cache = Path(constants.HF_HUB_CACHE)
         found = ", ".join(sorted(map(name_of, cache.glob("models--*")))) or "none"

@@ -100,6 +100,12 @@ Architecture read_sizes(const Config& config, const SizeKeys& keys) {
   return facts;
 }
 
+void read_head_norms(const Config& config, Architecture& facts, const std::string& key) {
+  if (!config.flag(key)) return;
+  facts.query_key_norm = QueryKeyNorm::kEachHead;
+  facts.query_key_norm_kind = NormKind::kLayer;
+}
+
 Activation read_activation(const Config& config, const std::string& key) {
   const auto name = config.one_of(key, {"silu", "swish", "gelu", "gelu_new", "gelu_pytorch_tanh",
                                         "gelu_fast", "relu", "quick_gelu", "relu2"});

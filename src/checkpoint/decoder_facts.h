@@ -51,6 +51,9 @@ void check_channels_of_heads(const Config& config, const Architecture& facts);
 /// A refusal of a head width other than C / H, for families that have no other.
 void check_head_width(const Config& config, const Architecture& facts);
 
+/// LayerNorm on each head of query and key, where the flag says so.
+void read_head_norms(const Config& config, Architecture& facts, const std::string& key);
+
 /// An activation by the names that published configs use.
 Activation read_activation(const Config& config, const std::string& key);
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "checkpoint/hub_cache.h"
 
 namespace actsweep {
 namespace {
@@ -139,14 +140,17 @@ std::vector<NeededTensor> needed_tensors(const DescribedModel& model) {
   return listing.take();
 }
 
-DescribedModel describe_model(const std::string& path) {
+DescribedModel describe_model(const std::string& given) {
+  const auto path = model_directory(given);
   const bool is_directory = std::filesystem::is_directory(path);
   return DescribedModel(is_directory ? read_config(path) : read_config_file(path));
 }
 
 std::string describe_tensors(const std::string& path) {
   const auto model = describe_model(path);
-  auto text = facts_of(model.architecture).dump() + "\n";
+  auto facts = facts_of(model.architecture);
+  facts["path"] = model_directory(path);
+  auto text = facts.dump() + "\n";
   for (const auto& tensor : needed_tensors(model)) text += line_of(tensor).dump() + "\n";
   return text;
 }

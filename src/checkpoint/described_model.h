@@ -1,8 +1,9 @@
 // A model as its config.json alone describes it: what a forward pass needs to know of it, and the
 // tensors that it asks for. No weights are read, and none need be there.
 //
-// In: a config.json, or a directory with one. Out: facts and rows; the tensors by the names that
-// transformers gives them. Refuses (kModel) what a checkpoint with this config.json is refused for.
+// In: a config.json, or a directory or a cached model with one. Out: facts and rows; the tensors by
+// the names that transformers gives them. Refuses (kModel) what a checkpoint with this config.json
+// is refused for.
 #pragma once
 
 #include <optional>
@@ -26,7 +27,7 @@ struct DescribedModel {
   std::vector<TensorRow> rows;
 };
 
-/// That of a config.json, or of a directory with one.
+/// That of a config.json, of a directory with one, or of a model of the hub's cache ("hf:NAME").
 DescribedModel describe_model(const std::string& path);
 
 /// A tensor that a config.json asks for.

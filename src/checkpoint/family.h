@@ -48,9 +48,11 @@ Architecture read_llama_facts(const Config& config, const RopeKeys& rope = {});
 Architecture read_llama_shape(const Config& config);
 
 /// The rows that they share: those of attention, with norms of queries and keys where the
-/// architecture has them; of the gated MLP; and all of them.
+/// architecture has them; all of them, with the gated MLP or with another.
 void add_llama_attention(const Architecture& architecture, TensorRows& rows);
 std::vector<TensorRow> llama_rows(const Architecture& architecture);
+using AddMlp = void (*)(const Architecture& architecture, TensorRows& rows);
+std::vector<TensorRow> llama_rows_around(const Architecture& architecture, AddMlp add_mlp);
 
 /// What GPT-2 and GPT-BigCode share; their layers, final norm and head.
 Architecture read_gpt2_facts(const Config& config);

@@ -21,13 +21,13 @@ struct RopeKeys {
   bool grows_queries = false;      // by "llama_4_scaling_beta"
   bool may_have_alpha = false;  // "dynamic" with a fixed alpha: the base times alpha^(D / (D - 2))
   bool may_have_axes = false;   // the type "mrope": of images; text has the same position along all
+  bool is_scaled = true;  // where kinds of layers have their own: "rope_scaling" is of this one too
 };
 
 /// One rope for all layers.
 void read_rope(const Config& config, Architecture& facts, const RopeKeys& keys = {});
 
-/// Two ropes: 0 of full layers, 1 of sliding ones, by sections of `rope_parameters`; `rope_scaling`
-/// is of full layers alone.
+/// Two ropes: 0 of full layers, 1 of sliding ones, by sections of `rope_parameters`.
 void read_ropes_of_kinds(const Config& config, Architecture& facts, const RopeKeys& full,
                          const RopeKeys& sliding);
 void use_ropes_of_kinds(Architecture& facts, const std::vector<bool>& slides);

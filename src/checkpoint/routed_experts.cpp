@@ -95,14 +95,9 @@ void add_routed_mlp(const std::string& prefix, const Architecture& a, TensorRows
 }
 
 std::vector<TensorRow> routed_llama_rows(const Architecture& a) {
-  const std::string layer = "model.layers.{}.";
-  TensorRows rows(a);
-  rows.embedding("model.embed_tokens").norm(layer + "input_layernorm", Weight::kAttentionNorm);
-  add_llama_attention(a, rows);
-  rows.norm(layer + "post_attention_layernorm", Weight::kMlpNorm);
-  add_routed_mlp(layer + "mlp.", a, rows);
-  rows.norm("model.norm", Weight::kFinalNorm).head("lm_head");
-  return rows.list();
+  return llama_rows_around(a, [](const Architecture& facts, TensorRows& rows) {
+    add_routed_mlp("model.layers.{}.mlp.", facts, rows);
+  });
 }
 
 }  // namespace actsweep

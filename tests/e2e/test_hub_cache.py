@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +13,12 @@ from huggingface_hub import constants, try_to_load_from_cache
 from preparing import TEXT, assert_refused, write
 from preparing import run as prepare
 from preparing import run_well as prepare_well
-from running import make_job, run_alone, run_well, write_job
+from preparation.errors import PreparationError
+from preparation.hub_cache import model_directory
+from running import PROGRAM, make_job, run_alone, run_well, write_job
 
-from actsweep.verify.command import directory_of
-from actsweep.verify.program import ProgramFailed
+from actsweep.verify.program import ProgramFailed, find_program
+from actsweep.verify.program import model_directory as verified_directory
 
 SMOLLM2_DIRECTORY = Path(__file__).resolve().parents[2] / "models" / "smollm2-135m-instruct"
 MODEL_ERROR = 4
@@ -151,12 +154,35 @@ def test_data_and_verify_take_the_same_names(
         with h5py.File(output) as file:
             made.append((file.attrs["corpus_fingerprint"], file.attrs["tokenizer_fingerprint"]))
     assert len(set(made)) == 1
-    assert directory_of("hf:org/smol@main") == snapshot
+    program = find_program(Path(PROGRAM))
+    assert verified_directory(program, "hf:org/smol@main") == snapshot
     assert_refused(
         prepare("prepare_corpus.py", text, "--tokenizer", "hf:org/small", "--output", tmp_path / "x.h5"),
         MODEL_ERROR,
         "hf:org/small: expected a snapshot of it in the cache",
         "found of models: org/smol; to fetch it, where there is a network: hf download org/small",
     )
-    with pytest.raises(ProgramFailed, match="hf:org/small: "):
-        directory_of("hf:org/small")
+    with pytest.raises(ProgramFailed, match="hf:org/small: ") as failed:
+        verified_directory(program, "hf:org/small")
+    assert failed.value.code == MODEL_ERROR
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "org/tiny", "org/tiny@main", f"org/tiny@{COMMIT}", "org/tiny@v2", "org/tinny", "org/tiny@",
+        "", "/tiny", "org/../tiny", "a/b/c",
+    ],
+)  # fmt: skip
+def test_the_program_and_the_preparation_find_the_same(
+    name: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))  # read when imported
+    done = run_alone("tensors", f"hf:{name}")
+    found = json.loads(done.stdout.splitlines()[0])["path"] if done.returncode == 0 else done.returncode
+    try:
+        prepared: str | int = str(model_directory(Path(f"hf:{name}")))
+    except PreparationError as error:
+        prepared = error.exit_code
+    assert found == prepared, done.stdout + done.stderr

@@ -17,7 +17,8 @@ import torch
 
 from support.config_comparison import Comparison, facts_program
 from support.config_reference import VISION
-from support.config_variants import class_of, declared_keys, key_variants, rope_variants
+from support.config_variants import class_of, declared_keys, key_variants
+from support.rope_variants import rope_variants
 
 # Channels of a head that are rotated, in pairs; families without rotary positions have none.
 PAIRS = {

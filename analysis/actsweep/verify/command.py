@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from .agreement import Layer, compare_layers, loss_difference
-from .program import Job, ProgramFailed, find_program, read_job
+from .program import Job, ProgramFailed, find_program, model_directory, read_job
 from .reference import BAD_MODEL, Pass, Reference
 from .tokens import Finding, check_tokens
 from .windows import Measured, Window, measure_windows, read_images, read_windows
@@ -36,26 +36,13 @@ class Request:
     reference: Path | None = None  # a checkpoint for transformers in the place of the job's
 
 
-def directory_of(path: str) -> Path:
-    """Of a job's model, which may stand in the cache of Hugging Face ("hf:NAME@REVISION")."""
-    if not path.startswith("hf:"):
-        return Path(path)
-    from huggingface_hub import snapshot_download
-
-    name, _, revision = path.removeprefix("hf:").partition("@")
-    try:
-        return Path(snapshot_download(name, revision=revision or None, local_files_only=True))
-    except (OSError, ValueError) as error:
-        raise ProgramFailed(f"{path}: {error}".splitlines()[0], BAD_MODEL) from error
-
-
 def verify(request: Request) -> bool:
     """Prints the comparison; whether all keeps its bound."""
     _check_packages()
     program = find_program(request.program)
     job = read_job(program, request.job)
     _silence_transformers()
-    directory = request.reference or directory_of(job["model"]["path"])
+    directory = request.reference or model_directory(program, job["model"]["path"])
     corpus = Path(job["corpus"]["path"])
     with h5py.File(corpus) as file:
         is_text = "ids" in file

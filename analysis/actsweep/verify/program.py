@@ -54,6 +54,12 @@ def read_job(program: Path, path: Path) -> Job:
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
+def model_directory(program: Path, path: str) -> Path:
+    """Of a job's model, which may stand in the cache of Hugging Face ("hf:NAME@REVISION")."""
+    facts = _call(program, "tensors", path).splitlines()[0]
+    return Path(json.loads(facts)["path"])
+
+
 def sweep_job(program: Path, job: Job, folder: Path, name: str) -> Sweep:
     """Runs a job by one rank; its file lies in the folder."""
     output = folder / f"{name}.h5"
@@ -88,12 +94,13 @@ def _without(section: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in section.items() if key != name}
 
 
-def _call(program: Path, *arguments: object) -> None:
+def _call(program: Path, *arguments: object) -> str:
+    """What it writes."""
     command = [str(program), *map(str, arguments)]
     environment = {key: value for key, value in os.environ.items() if key not in TASK_VARIABLES}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode == 0:
-        return
+        return done.stdout
     # Without a stamp: of another program, or of the command line.
     errors = _errors(done.stderr)
     said = " ".join(done.stderr.split()) or "nothing"

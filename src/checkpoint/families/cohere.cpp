@@ -50,10 +50,7 @@ namespace {
 
 Architecture read_cohere(const Config& config) {
   Architecture facts = read_cohere_facts(config, 500000);
-  if (config.flag("use_qk_norm")) {
-    facts.query_key_norm = QueryKeyNorm::kEachHead;
-    facts.query_key_norm_kind = NormKind::kLayer;
-  }
+  read_head_norms(config, facts, "use_qk_norm");
   return facts;
 }
 

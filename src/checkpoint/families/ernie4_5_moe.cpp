@@ -74,19 +74,17 @@ Architecture read_ernie4_5_moe(const Config& config) {
   return facts;
 }
 
-std::vector<TensorRow> ernie4_5_moe_rows(const Architecture& a) {
-  const std::string layer = "model.layers.{}.", mlp = layer + "mlp.";
-  TensorRows rows(a);
-  rows.embedding("model.embed_tokens").norm(layer + "input_layernorm", Weight::kAttentionNorm);
-  add_llama_attention(a, rows);
-  rows.norm(layer + "post_attention_layernorm", Weight::kMlpNorm)
-      .gate_up_down(mlp)
+void add_ernie_mlp(const Architecture& a, TensorRows& rows) {
+  const std::string mlp = "model.layers.{}.mlp.";
+  rows.gate_up_down(mlp)
       .float32_router(mlp + "gate")
       .router_correction(mlp + "moe_statics.e_score_correction_bias", {1, a.experts.count})
       .experts(mlp + "experts.{e}.", "gate_proj", "up_proj", "down_proj");
   if (a.experts.shared_width > 0) rows.shared_expert(mlp + "shared_experts.");
-  rows.norm("model.norm", Weight::kFinalNorm).head("lm_head");
-  return rows.list();
+}
+
+std::vector<TensorRow> ernie4_5_moe_rows(const Architecture& a) {
+  return llama_rows_around(a, add_ernie_mlp);
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ Architecture read_gemma3_text(const Config& config) {
   full.theta = 1e6;
   sliding.theta = 1e4;
   sliding.theta_key = "rope_local_base_freq";
+  sliding.is_scaled = false;
   read_ropes_of_kinds(config, facts, full, sliding);
   use_ropes_of_kinds(facts, slides);
   return facts;

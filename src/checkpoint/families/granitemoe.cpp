@@ -31,19 +31,17 @@ Architecture read_granitemoeshared(const Config& config) {
   return facts;
 }
 
-std::vector<TensorRow> granitemoe_rows(const Architecture& a) {
+void add_granite_experts(const Architecture& a, TensorRows& rows) {
   const std::string layer = "model.layers.{}.", moe = layer + "block_sparse_moe.";
-  TensorRows rows(a);
-  rows.embedding("model.embed_tokens").norm(layer + "input_layernorm", Weight::kAttentionNorm);
-  add_llama_attention(a, rows);
-  rows.norm(layer + "post_attention_layernorm", Weight::kMlpNorm)
-      .router(moe + "router.layer", false)
+  rows.router(moe + "router.layer", false)
       .stacked_experts(moe + "input_linear.weight", moe + "output_linear.weight");
   if (a.experts.shared_width > 0) {
     rows.fused_shared_expert(layer + "shared_mlp.input_linear", layer + "shared_mlp.output_linear");
   }
-  rows.norm("model.norm", Weight::kFinalNorm).head("lm_head");
-  return rows.list();
+}
+
+std::vector<TensorRow> granitemoe_rows(const Architecture& a) {
+  return llama_rows_around(a, add_granite_experts);
 }
 
 }  // namespace

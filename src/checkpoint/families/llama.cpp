@@ -65,16 +65,20 @@ void add_llama_attention(const Architecture& a, TensorRows& rows) {
   rows.attention_output(attention + "o_proj");
 }
 
-std::vector<TensorRow> llama_rows(const Architecture& a) {
+std::vector<TensorRow> llama_rows_around(const Architecture& a, AddMlp add_mlp) {
   TensorRows rows(a);
   rows.embedding("model.embed_tokens")
       .norm("model.layers.{}.input_layernorm", Weight::kAttentionNorm);
   add_llama_attention(a, rows);
-  rows.norm("model.layers.{}.post_attention_layernorm", Weight::kMlpNorm)
-      .gate_up_down("model.layers.{}.mlp.")
-      .norm("model.norm", Weight::kFinalNorm)
-      .head("lm_head");
+  rows.norm("model.layers.{}.post_attention_layernorm", Weight::kMlpNorm);
+  add_mlp(a, rows);
+  rows.norm("model.norm", Weight::kFinalNorm).head("lm_head");
   return rows.list();
+}
+
+std::vector<TensorRow> llama_rows(const Architecture& a) {
+  return llama_rows_around(
+      a, [](const Architecture&, TensorRows& rows) { rows.gate_up_down("model.layers.{}.mlp."); });
 }
 
 Family llama_family() {

@@ -64,18 +64,15 @@ Architecture read_minimax_m2(const Config& config) {
   return facts;
 }
 
-std::vector<TensorRow> minimax_m2_rows(const Architecture& a) {
-  const std::string layer = "model.layers.{}.", moe = layer + "block_sparse_moe.";
-  TensorRows rows(a);
-  rows.embedding("model.embed_tokens").norm(layer + "input_layernorm", Weight::kAttentionNorm);
-  add_llama_attention(a, rows);
-  rows.norm(layer + "post_attention_layernorm", Weight::kMlpNorm)
-      .router(moe + "gate", false)
+void add_minimax_experts(const Architecture& a, TensorRows& rows) {
+  const std::string moe = "model.layers.{}.block_sparse_moe.";
+  rows.router(moe + "gate", false)
       .router_correction(moe + "e_score_correction_bias", {a.experts.count})
-      .experts(moe + "experts.{e}.", "w1", "w3", "w2")
-      .norm("model.norm", Weight::kFinalNorm)
-      .head("lm_head");
-  return rows.list();
+      .experts(moe + "experts.{e}.", "w1", "w3", "w2");
+}
+
+std::vector<TensorRow> minimax_m2_rows(const Architecture& a) {
+  return llama_rows_around(a, add_minimax_experts);
 }
 
 }  // namespace

@@ -33,16 +33,10 @@ Architecture read_mixtral(const Config& config) {
 }
 
 std::vector<TensorRow> mixtral_rows(const Architecture& a) {
-  const std::string layer = "model.layers.{}.", moe = layer + "block_sparse_moe.";
-  TensorRows rows(a);
-  rows.embedding("model.embed_tokens").norm(layer + "input_layernorm", Weight::kAttentionNorm);
-  add_llama_attention(a, rows);
-  rows.norm(layer + "post_attention_layernorm", Weight::kMlpNorm)
-      .router(moe + "gate", false)
-      .experts(moe + "experts.{e}.", "w1", "w3", "w2")
-      .norm("model.norm", Weight::kFinalNorm)
-      .head("lm_head");
-  return rows.list();
+  return llama_rows_around(a, [](const Architecture&, TensorRows& rows) {
+    const std::string moe = "model.layers.{}.block_sparse_moe.";
+    rows.router(moe + "gate", false).experts(moe + "experts.{e}.", "w1", "w3", "w2");
+  });
 }
 
 }  // namespace

@@ -56,26 +56,12 @@ std::vector<bool> read_local_layers(const Config& config, const Architecture& fa
   return slides;
 }
 
-/// The rope of a kind of layers; `rope_scaling` counts for both kinds.
-Rope read_kind(const Config& config, const Architecture& facts, const std::string& kind,
-               const RopeKeys& keys) {
-  const auto ropes = config.section("rope_parameters");
-  auto parameters = ropes.section(kind).values();
-  if (!ropes.has(kind)) parameters["rope_type"] = "default";
-  if (config.has("rope_scaling")) {
-    if (config.has("rope_parameters") && !ropes.has(kind)) {
-      ropes.refuse(kind, "an object, because \"rope_scaling\" is there too");
-    }
-    parameters.update(config.section("rope_scaling").values());
-  }
-  return read_rope_parameters(config, ropes.section(kind).with_values(parameters), facts, keys);
-}
-
 /// Parameters are those of a kind of layers, never of all.
 void check_kinds(const Config& config) {
   const auto ropes = config.section("rope_parameters");
   for (const auto& [key, value] : ropes.values().items()) {
-    if (key != "full_attention" && key != "sliding_attention") {
+    const bool is_kind = key == "full_attention" || key == "sliding_attention";
+    if (!is_kind || !value.is_object()) {
       config.refuse("rope_parameters",
                     "\"full_attention\" and \"sliding_attention\" alone, of an object each");
     }
@@ -90,11 +76,8 @@ void read_ropes(const Config& config, Architecture& facts, const std::vector<boo
   global.theta_key = "global_rope_theta";
   local.theta = 10'000;
   local.theta_key = "local_rope_theta";
-  facts.ropes = {read_kind(config, facts, "full_attention", global),
-                 read_kind(config, facts, "sliding_attention", local)};
-  for (int64_t layer = 0; layer < facts.layers; ++layer) {
-    facts.rope_of_layer[layer] = slides[layer] ? 1 : 0;
-  }
+  read_ropes_of_kinds(config, facts, global, local);
+  use_ropes_of_kinds(facts, slides);
 }
 
 Architecture read_modernbert(const Config& config) {

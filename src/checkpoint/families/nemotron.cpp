@@ -64,15 +64,10 @@ Architecture read_nemotron(const Config& config) {
 }
 
 std::vector<TensorRow> ungated_rows(const Architecture& a) {
-  const std::string layer = "model.layers.{}.";
-  TensorRows rows(a);
-  rows.embedding("model.embed_tokens").norm(layer + "input_layernorm", Weight::kAttentionNorm);
-  add_llama_attention(a, rows);
-  rows.norm(layer + "post_attention_layernorm", Weight::kMlpNorm)
-      .up_down(layer + "mlp.up_proj", layer + "mlp.down_proj")
-      .norm("model.norm", Weight::kFinalNorm)
-      .head("lm_head");
-  return rows.list();
+  return llama_rows_around(a, [](const Architecture&, TensorRows& rows) {
+    const std::string mlp = "model.layers.{}.mlp.";
+    rows.up_down(mlp + "up_proj", mlp + "down_proj");
+  });
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ Architecture read_olmo3(const Config& config) {
   RopeKeys full, sliding;
   full.theta = sliding.theta = 500000;
   sliding.theta_key = "";  // the key beside the parameters is the full layers' alone
+  sliding.is_scaled = false;
   read_ropes_of_kinds(config, facts, full, sliding);
   use_ropes_of_kinds(facts, slides);
   return facts;

@@ -38,10 +38,7 @@ Architecture read_phi(const Config& config) {
   facts.activation = read_activation(config, "hidden_act");
   facts.is_gated = false;
   facts.has_qkv_bias = facts.has_output_bias = facts.has_mlp_bias = facts.has_head_bias = true;
-  if (config.flag("qk_layernorm")) {
-    facts.query_key_norm = QueryKeyNorm::kEachHead;
-    facts.query_key_norm_kind = NormKind::kLayer;
-  }
+  read_head_norms(config, facts, "qk_layernorm");
   facts.ties_embeddings = config.flag("tie_word_embeddings");
   RopeKeys rope;
   rope.rotates_part = true;

@@ -94,18 +94,14 @@ Architecture read_qwen3_vl_moe(const Config& config) {
   return facts;
 }
 
+void add_vl_experts(const Architecture&, TensorRows& rows) {
+  const std::string mlp = "model.layers.{}.mlp.";
+  rows.gate_up_down(mlp).router(mlp + "gate", false);
+  rows.stacked_experts(mlp + "experts.gate_up_proj", mlp + "experts.down_proj");
+}
+
 std::vector<TensorRow> qwen3_vl_moe_rows(const Architecture& a) {
-  const std::string layer = "model.layers.{}.", mlp = layer + "mlp.";
-  TensorRows rows(a);
-  rows.embedding("model.embed_tokens").norm(layer + "input_layernorm", Weight::kAttentionNorm);
-  add_llama_attention(a, rows);
-  rows.norm(layer + "post_attention_layernorm", Weight::kMlpNorm)
-      .gate_up_down(mlp)
-      .router(mlp + "gate", false)
-      .stacked_experts(mlp + "experts.gate_up_proj", mlp + "experts.down_proj")
-      .norm("model.norm", Weight::kFinalNorm)
-      .head("lm_head");
-  return rows.list();
+  return llama_rows_around(a, add_vl_experts);
 }
 
 Family part(const char* type, Architecture (*read)(const Config&), const ConfigKeys& keys) {

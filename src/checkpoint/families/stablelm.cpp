@@ -37,10 +37,7 @@ Architecture read_stablelm(const Config& config) {
   facts.has_mlp_norm = !facts.is_parallel;
   facts.activation = read_activation(config, "hidden_act");
   facts.has_qkv_bias = config.flag("use_qkv_bias");
-  if (config.flag("qk_layernorm")) {
-    facts.query_key_norm = QueryKeyNorm::kEachHead;
-    facts.query_key_norm_kind = NormKind::kLayer;
-  }
+  read_head_norms(config, facts, "qk_layernorm");
   facts.ties_embeddings = config.flag("tie_word_embeddings");
   RopeKeys rope;
   rope.rotates_part = true;

@@ -45,15 +45,10 @@ Architecture read_starcoder2(const Config& config) {
 }
 
 std::vector<TensorRow> starcoder2_rows(const Architecture& a) {
-  const std::string layer = "model.layers.{}.";
-  TensorRows rows(a);
-  rows.embedding("model.embed_tokens").norm(layer + "input_layernorm", Weight::kAttentionNorm);
-  add_llama_attention(a, rows);
-  rows.norm(layer + "post_attention_layernorm", Weight::kMlpNorm)
-      .up_down(layer + "mlp.c_fc", layer + "mlp.c_proj")
-      .norm("model.norm", Weight::kFinalNorm)
-      .head("lm_head");
-  return rows.list();
+  return llama_rows_around(a, [](const Architecture&, TensorRows& rows) {
+    const std::string mlp = "model.layers.{}.mlp.";
+    rows.up_down(mlp + "c_fc", mlp + "c_proj");
+  });
 }
 
 }  // namespace

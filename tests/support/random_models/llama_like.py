@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from .model import DYNAMIC_ROPE, LINEAR_ROPE, LLAMA3_ROPE, YARN_ROPE, RandomModel, longrope, sizes
+from .model import (
+    DYNAMIC_ROPE,
+    LINEAR_ROPE,
+    LLAMA3_ROPE,
+    YARN_ROPE,
+    RandomModel,
+    five,
+    longrope,
+    old,
+    six,
+    sizes,
+)
 
 
 def phi3_sizes(
@@ -16,22 +27,14 @@ def phi3_sizes(
 
 # Head counts that 2, 3 and 4 do not divide, feed-forward and vocabulary sizes that none divides.
 LLAMA_LIKE = (
-    RandomModel(
-        "llama-5over1-tied", "llama", sizes(80, 3, (5, 1), 127, 251, tie_word_embeddings=True)
-    ),
+    five("llama-5over1-tied", tie_word_embeddings=True),
     RandomModel(
         "llama-7over7-biases-sharded",
         "llama",
         sizes(112, 3, (7, 7), 149, 263, attention_bias=True, mlp_bias=True),
         shard="100KB",
     ),
-    RandomModel(
-        "llama-6over2-head24-llama3-bfloat16",
-        "llama",
-        sizes(96, 3, (6, 2), 131, 257, head_dim=24, rope_parameters=LLAMA3_ROPE),
-        dtype="bfloat16",
-        is_old=True,
-    ),
+    old(six("llama-6over2-head24-llama3-bfloat16", head_dim=24, rope_parameters=LLAMA3_ROPE)),
     RandomModel(
         "llama-9over3-linear-float16-tied",
         "llama",
@@ -101,11 +104,7 @@ LLAMA_LIKE = (
         ),
         is_old=True,
     ),
-    RandomModel(
-        "qwen3-5over1-head24-tied",
-        "qwen3",
-        sizes(80, 3, (5, 1), 127, 251, head_dim=24, tie_word_embeddings=True),
-    ),
+    five("qwen3-5over1-head24-tied", head_dim=24, tie_word_embeddings=True),
     RandomModel(
         "qwen3-6over3-head20-biases-upper-window13",
         "qwen3",

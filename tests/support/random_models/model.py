@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -68,6 +68,34 @@ def sizes(
         "eos_token_id": 2,
         **more,
     }
+
+
+# Three shapes that many families share; the family is the first word of the name.
+
+
+def five(name: str, **config: Any) -> RandomModel:
+    """Five heads that share one key and value."""
+    return RandomModel(name, name.partition("-")[0], sizes(80, 3, (5, 1), 127, 251, **config))
+
+
+def six(name: str, **config: Any) -> RandomModel:
+    """Six heads, of which three share a key and a value."""
+    return RandomModel(name, name.partition("-")[0], sizes(96, 3, (6, 2), 131, 257, **config))
+
+
+def seven(name: str, **config: Any) -> RandomModel:
+    """Seven heads with keys and values of their own."""
+    return RandomModel(name, name.partition("-")[0], sizes(112, 3, (7, 7), 149, 263, **config))
+
+
+def half(model: RandomModel) -> RandomModel:
+    """The same, stored in bfloat16."""
+    return replace(model, dtype="bfloat16")
+
+
+def old(model: RandomModel) -> RandomModel:
+    """The same, stored in bfloat16 as before transformers 5."""
+    return replace(model, dtype="bfloat16", is_old=True)
 
 
 def gpt_sizes(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .model import LINEAR_ROPE, YARN_ROPE, RandomModel, sizes
+from .model import LINEAR_ROPE, YARN_ROPE, RandomModel, five, six, sizes
 
 
 def falcon_sizes(
@@ -81,9 +81,7 @@ PARALLEL_BLOCKS = (
         mpt_sizes(105, 7, 263, attn_config={"clip_qkv": 3.0}, layer_norm_epsilon=1e-6),
         dtype="bfloat16",
     ),
-    RandomModel(
-        "cohere-5over1-tied", "cohere", sizes(80, 3, (5, 1), 127, 251, logit_scale=0.25)
-    ),
+    five("cohere-5over1-tied", logit_scale=0.25),
     RandomModel(
         "cohere-6over3-normed-queries-biases",
         "cohere",
@@ -99,13 +97,9 @@ PARALLEL_BLOCKS = (
         dtype="bfloat16",
     ),
     RandomModel("stablelm-5over5-quarter-rotary", "stablelm", sizes(80, 3, (5, 5), 127, 251)),
-    RandomModel(
-        "stablelm-6over2-parallel-normed-queries-biases",
-        "stablelm",
-        sizes(
-            96, 3, (6, 2), 131, 257, use_parallel_residual=True, qk_layernorm=True,
-            use_qkv_bias=True,
-        ),
+    six(
+        "stablelm-6over2-parallel-normed-queries-biases", use_parallel_residual=True,
+        qk_layernorm=True, use_qkv_bias=True,
     ),
     RandomModel(
         "stablelm-7over1-serial-normed-queries-tied-bfloat16-old",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from .model import LINEAR_ROPE, LLAMA3_ROPE, RandomModel, sizes
+from .model import LINEAR_ROPE, LLAMA3_ROPE, RandomModel, five, half, six, sizes
 
 SLIDING, FULL = "sliding_attention", "full_attention"
 
 POST_NORMS = (
-    RandomModel(
-        "gemma-5over1-head24-tied", "gemma", sizes(80, 3, (5, 1), 127, 251, head_dim=24)
-    ),
+    five("gemma-5over1-head24-tied", head_dim=24),
     RandomModel(
         "gemma-3over3-head22-biases-untied-old",
         "gemma",
@@ -19,12 +17,10 @@ POST_NORMS = (
         ),
         is_old=True,
     ),
-    RandomModel(
-        "gemma-6over2-head20-linear-bfloat16",
-        "gemma",
-        sizes(96, 3, (6, 2), 131, 257, head_dim=20, rope_parameters=LINEAR_ROPE, rms_norm_eps=1e-5),
-        dtype="bfloat16",
-    ),
+    half(six(
+        "gemma-6over2-head20-linear-bfloat16", head_dim=20, rope_parameters=LINEAR_ROPE,
+        rms_norm_eps=1e-5,
+    )),
     RandomModel(
         "gemma2-4over2-head24-window16",
         "gemma2",
@@ -32,14 +28,10 @@ POST_NORMS = (
             84, 4, (4, 2), 131, 257, head_dim=24, query_pre_attn_scalar=24, sliding_window=16
         ),
     ),
-    RandomModel(
-        "gemma2-5over1-head18-tight-caps-biases",
-        "gemma2",
-        sizes(
-            80, 3, (5, 1), 127, 251, head_dim=18, query_pre_attn_scalar=40, sliding_window=13,
-            attn_logit_softcapping=2.0, final_logit_softcapping=5.0, attention_bias=True,
-            layer_types=[FULL, SLIDING, SLIDING],
-        ),
+    five(
+        "gemma2-5over1-head18-tight-caps-biases", head_dim=18, query_pre_attn_scalar=40,
+        sliding_window=13, attn_logit_softcapping=2.0, final_logit_softcapping=5.0,
+        attention_bias=True, layer_types=[FULL, SLIDING, SLIDING],
     ),
     RandomModel(
         "gemma2-3over3-head26-uncapped-untied-bfloat16-old",
@@ -51,13 +43,9 @@ POST_NORMS = (
         dtype="bfloat16",
         is_old=True,
     ),
-    RandomModel(
-        "gemma3_text-5over1-head24-window13",
-        "gemma3_text",
-        sizes(
-            80, 4, (5, 1), 127, 251, head_dim=24, query_pre_attn_scalar=24, sliding_window=13,
-            layer_types=[SLIDING, SLIDING, FULL, SLIDING],
-        ),
+    five(
+        "gemma3_text-5over1-head24-window13", num_hidden_layers=4, head_dim=24,
+        query_pre_attn_scalar=24, sliding_window=13, layer_types=[SLIDING, SLIDING, FULL, SLIDING],
     ),
     RandomModel(
         "gemma3_text-4over2-head20-linear-global-bfloat16-old",
@@ -83,11 +71,7 @@ POST_NORMS = (
         ),
     ),
     RandomModel("olmo2-5over5", "olmo2", sizes(80, 3, (5, 5), 127, 251)),
-    RandomModel(
-        "olmo2-6over2-biases-tied",
-        "olmo2",
-        sizes(96, 3, (6, 2), 131, 257, attention_bias=True, tie_word_embeddings=True),
-    ),
+    six("olmo2-6over2-biases-tied", attention_bias=True, tie_word_embeddings=True),
     RandomModel(
         "olmo2-7over1-scaled-rope-bfloat16-old",
         "olmo2",

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from .model import GROWING_ROPE, LINEAR_ROPE, LLAMA3_ROPE, YARN_ROPE, RandomModel, sizes
+from .model import (
+    GROWING_ROPE,
+    LINEAR_ROPE,
+    LLAMA3_ROPE,
+    YARN_ROPE,
+    RandomModel,
+    five,
+    old,
+    seven,
+    six,
+    sizes,
+)
 
 SLIDING, FULL = "sliding_attention", "full_attention"
 
@@ -32,34 +43,20 @@ RECENT_DECODERS = (
         ),
         dtype="bfloat16",
     ),
-    RandomModel("smollm3-5over1-tied", "smollm3", sizes(80, 4, (5, 1), 127, 251, pad_token_id=0)),
-    RandomModel(
-        "smollm3-6over2-window16-biases-untied",
-        "smollm3",
-        sizes(
-            96, 4, (6, 2), 131, 257, no_rope_layers=[0, 1, 1, 0], use_sliding_window=True,
-            sliding_window=16, attention_bias=True, mlp_bias=True, tie_word_embeddings=False,
-            pad_token_id=0,
-        ),
+    five("smollm3-5over1-tied", num_hidden_layers=4, pad_token_id=0),
+    six(
+        "smollm3-6over2-window16-biases-untied", num_hidden_layers=4, no_rope_layers=[0, 1, 1, 0],
+        use_sliding_window=True, sliding_window=16, attention_bias=True, mlp_bias=True,
+        tie_word_embeddings=False, pad_token_id=0,
     ),
-    RandomModel(
-        "smollm3-7over7-every-second-unrotated-yarn-bfloat16-old",
-        "smollm3",
-        sizes(
-            112, 3, (7, 7), 149, 263, no_rope_layer_interval=2, rope_parameters=YARN_ROPE,
-            rms_norm_eps=1e-5, pretraining_tp=2, pad_token_id=0,
-        ),
-        dtype="bfloat16",
-        is_old=True,
-    ),
-    RandomModel("seed_oss-5over1-head24", "seed_oss", sizes(80, 3, (5, 1), 127, 251, head_dim=24)),
-    RandomModel(
-        "seed_oss-6over2-output-and-mlp-biases-tied",
-        "seed_oss",
-        sizes(
-            96, 3, (6, 2), 131, 257, head_dim=None, attention_bias=False, attention_out_bias=True,
-            mlp_bias=True, tie_word_embeddings=True,
-        ),
+    old(seven(
+        "smollm3-7over7-every-second-unrotated-yarn-bfloat16-old", no_rope_layer_interval=2,
+        rope_parameters=YARN_ROPE, rms_norm_eps=1e-5, pretraining_tp=2, pad_token_id=0,
+    )),
+    five("seed_oss-5over1-head24", head_dim=24),
+    six(
+        "seed_oss-6over2-output-and-mlp-biases-tied", head_dim=None, attention_bias=False,
+        attention_out_bias=True, mlp_bias=True, tie_word_embeddings=True,
     ),
     RandomModel(
         "seed_oss-4over4-head22-linear-bfloat16-old",
@@ -68,11 +65,7 @@ RECENT_DECODERS = (
         dtype="bfloat16",
         is_old=True,
     ),
-    RandomModel(
-        "cohere2-5over1-window13-tied",
-        "cohere2",
-        sizes(80, 4, (5, 1), 127, 251, logit_scale=0.25, sliding_window=13),
-    ),
+    five("cohere2-5over1-window13-tied", num_hidden_layers=4, logit_scale=0.25, sliding_window=13),
     RandomModel(
         "cohere2-6over3-window16-biases-untied-old",
         "cohere2",
@@ -92,21 +85,17 @@ RECENT_DECODERS = (
         ),
         dtype="bfloat16",
     ),
-    RandomModel(
-        "ministral3-5over1-head16-growing-from-32",
-        "ministral3",
-        sizes(80, 3, (5, 1), 127, 251, head_dim=16, rope_parameters=GROWING_ROPE, pad_token_id=0),
+    five(
+        "ministral3-5over1-head16-growing-from-32", head_dim=16, rope_parameters=GROWING_ROPE,
+        pad_token_id=0,
     ),
-    RandomModel(
-        "ministral3-6over2-head20-window16-growing-from-7-tied",
-        "ministral3",
-        sizes(
-            96, 3, (6, 2), 131, 257, head_dim=20, sliding_window=16, tie_word_embeddings=True,
-            rope_parameters={
-                "rope_type": "default", "rope_theta": 20000.0, "llama_4_scaling_beta": 0.4,
-                "original_max_position_embeddings": 7,
-            },
-        ),
+    six(
+        "ministral3-6over2-head20-window16-growing-from-7-tied", head_dim=20, sliding_window=16,
+        tie_word_embeddings=True,
+        rope_parameters={
+            "rope_type": "default", "rope_theta": 20000.0, "llama_4_scaling_beta": 0.4,
+            "original_max_position_embeddings": 7,
+        },
     ),
     RandomModel(
         "ministral3-7over7-head18-growing-from-20-bfloat16-old",
@@ -120,30 +109,17 @@ RECENT_DECODERS = (
         dtype="bfloat16",
         is_old=True,
     ),
-    RandomModel(
-        "exaone4-5over1-window13", "exaone4", sizes(80, 4, (5, 1), 127, 251, sliding_window=13)
+    five("exaone4-5over1-window13", num_hidden_layers=4, sliding_window=13),
+    six(
+        "exaone4-6over2-without-window-llama3-tied", sliding_window=None,
+        sliding_window_pattern=None, layer_types=[FULL, FULL, FULL], rope_parameters=LLAMA3_ROPE,
+        tie_word_embeddings=True,
     ),
-    RandomModel(
-        "exaone4-6over2-without-window-llama3-tied",
-        "exaone4",
-        sizes(
-            96, 3, (6, 2), 131, 257, sliding_window=None, sliding_window_pattern=None,
-            layer_types=[FULL, FULL, FULL], rope_parameters=LLAMA3_ROPE, tie_word_embeddings=True,
-        ),
-    ),
-    RandomModel(
-        "exaone4-7over7-window16-every-second-full-yarn-bfloat16-old",
-        "exaone4",
-        sizes(
-            112, 3, (7, 7), 149, 263, sliding_window=16, sliding_window_pattern=2,
-            rope_parameters=YARN_ROPE, rms_norm_eps=1e-6,
-        ),
-        dtype="bfloat16",
-        is_old=True,
-    ),
-    RandomModel(
-        "glm-5over1-head24", "glm", sizes(80, 3, (5, 1), 127, 251, head_dim=24, pad_token_id=0)
-    ),
+    old(seven(
+        "exaone4-7over7-window16-every-second-full-yarn-bfloat16-old", sliding_window=16,
+        sliding_window_pattern=2, rope_parameters=YARN_ROPE, rms_norm_eps=1e-6,
+    )),
+    five("glm-5over1-head24", head_dim=24, pad_token_id=0),
     RandomModel(
         "glm-6over2-head20-unbiased-tied-old",
         "glm",
@@ -165,9 +141,7 @@ RECENT_DECODERS = (
         ),
         dtype="bfloat16",
     ),
-    RandomModel(
-        "glm4-5over1-head24", "glm4", sizes(80, 3, (5, 1), 127, 251, head_dim=24, pad_token_id=0)
-    ),
+    five("glm4-5over1-head24", head_dim=24, pad_token_id=0),
     RandomModel(
         "glm4-6over2-head20-unbiased-tied-old",
         "glm4",
@@ -189,16 +163,10 @@ RECENT_DECODERS = (
         ),
         dtype="bfloat16",
     ),
-    RandomModel(
-        "ernie4_5-5over1-head24-tied", "ernie4_5", sizes(80, 3, (5, 1), 127, 251, head_dim=24)
-    ),
-    RandomModel(
-        "ernie4_5-6over2-biases-untied",
-        "ernie4_5",
-        sizes(
-            96, 3, (6, 2), 131, 257, head_dim=None, use_bias=True, tie_word_embeddings=False,
-            rope_parameters={"rope_type": "default", "rope_theta": 20000.0},
-        ),
+    five("ernie4_5-5over1-head24-tied", head_dim=24),
+    six(
+        "ernie4_5-6over2-biases-untied", head_dim=None, use_bias=True, tie_word_embeddings=False,
+        rope_parameters={"rope_type": "default", "rope_theta": 20000.0},
     ),
     RandomModel(
         "ernie4_5-7over7-head18-linear-bfloat16-old",

@@ -6,16 +6,12 @@ oracle's eager ones do not.
 
 from __future__ import annotations
 
-from .model import LINEAR_ROPE, YARN_ROPE, RandomModel, sizes
+from .model import LINEAR_ROPE, YARN_ROPE, RandomModel, five, six, sizes
 
 SLIDING, FULL = "sliding_attention", "full_attention"
 
 ROUTED_EXPERTS = (
-    RandomModel(
-        "mixtral-5over1-2of5",
-        "mixtral",
-        sizes(80, 3, (5, 1), 44, 251, num_local_experts=5, num_experts_per_tok=2),
-    ),
+    five("mixtral-5over1-2of5", intermediate_size=44, num_local_experts=5, num_experts_per_tok=2),
     RandomModel(
         "mixtral-6over2-head20-1of4-window16",
         "mixtral",
@@ -34,13 +30,9 @@ ROUTED_EXPERTS = (
         dtype="bfloat16",
         is_old=True,
     ),
-    RandomModel(
-        "qwen2_moe-5over1-2of6",
-        "qwen2_moe",
-        sizes(
-            80, 3, (5, 1), 127, 251, num_experts=6, num_experts_per_tok=2,
-            moe_intermediate_size=44, shared_expert_intermediate_size=52,
-        ),
+    five(
+        "qwen2_moe-5over1-2of6", num_experts=6, num_experts_per_tok=2, moe_intermediate_size=44,
+        shared_expert_intermediate_size=52,
     ),
     RandomModel(
         "qwen2_moe-6over3-3of5-every-second-renormed-windows13-unbiased-old",
@@ -62,22 +54,14 @@ ROUTED_EXPERTS = (
         ),
         dtype="bfloat16",
     ),
-    RandomModel(
-        "qwen3_moe-5over1-head24-2of6",
-        "qwen3_moe",
-        sizes(
-            80, 3, (5, 1), 127, 251, head_dim=24, num_experts=6, num_experts_per_tok=2,
-            moe_intermediate_size=44,
-        ),
+    five(
+        "qwen3_moe-5over1-head24-2of6", head_dim=24, num_experts=6, num_experts_per_tok=2,
+        moe_intermediate_size=44,
     ),
-    RandomModel(
-        "qwen3_moe-6over2-3of5-middle-dense-renormed-window16",
-        "qwen3_moe",
-        sizes(
-            96, 3, (6, 2), 131, 257, num_experts=5, num_experts_per_tok=3, norm_topk_prob=True,
-            moe_intermediate_size=37, mlp_only_layers=[1], use_sliding_window=True,
-            sliding_window=16,
-        ),
+    six(
+        "qwen3_moe-6over2-3of5-middle-dense-renormed-window16", num_experts=5,
+        num_experts_per_tok=3, norm_topk_prob=True, moe_intermediate_size=37, mlp_only_layers=[1],
+        use_sliding_window=True, sliding_window=16,
     ),
     RandomModel(
         "qwen3_moe-7over7-4of9-every-second-biases-linear-bfloat16-old",

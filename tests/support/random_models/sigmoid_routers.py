@@ -4,16 +4,12 @@ MiniMax-M2, ERNIE.
 
 from __future__ import annotations
 
-from .model import LINEAR_ROPE, YARN_ROPE, RandomModel, sizes
+from .model import LINEAR_ROPE, YARN_ROPE, RandomModel, five, sizes
 
 SIGMOID_ROUTERS = (
-    RandomModel(
-        "glm4_moe-5over1-2of6-first-dense",
-        "glm4_moe",
-        sizes(
-            80, 3, (5, 1), 127, 251, n_routed_experts=6, num_experts_per_tok=2,
-            moe_intermediate_size=44, first_k_dense_replace=1, routed_scaling_factor=1.7,
-        ),
+    five(
+        "glm4_moe-5over1-2of6-first-dense", n_routed_experts=6, num_experts_per_tok=2,
+        moe_intermediate_size=44, first_k_dense_replace=1, routed_scaling_factor=1.7,
     ),
     RandomModel(
         "glm4_moe-6over3-head20-3of12-2of3groups-normed-biases-bfloat16",
@@ -37,14 +33,10 @@ SIGMOID_ROUTERS = (
         ),
         is_stacked=True,
     ),
-    RandomModel(
-        "dots1-5over1-2of6-first-dense",
-        "dots1",
-        sizes(
-            80, 3, (5, 1), 127, 251, n_routed_experts=6, num_experts_per_tok=2,
-            n_shared_experts=1, moe_intermediate_size=44, first_k_dense_replace=1,
-            routed_scaling_factor=2.5, norm_topk_prob=True, max_window_layers=3,
-        ),
+    five(
+        "dots1-5over1-2of6-first-dense", n_routed_experts=6, num_experts_per_tok=2,
+        n_shared_experts=1, moe_intermediate_size=44, first_k_dense_replace=1,
+        routed_scaling_factor=2.5, norm_topk_prob=True, max_window_layers=3,
     ),
     RandomModel(
         "dots1-6over2-head20-3of8-1of2groups-windows13-biases-stacked",
@@ -67,10 +59,9 @@ SIGMOID_ROUTERS = (
         ),
         dtype="bfloat16",
     ),
-    RandomModel(
-        "minimax_m2-5over1-head16-2of6",
-        "minimax_m2",
-        sizes(80, 3, (5, 1), 44, 251, head_dim=16, num_local_experts=6, num_experts_per_tok=2),
+    five(
+        "minimax_m2-5over1-head16-2of6", intermediate_size=44, head_dim=16, num_local_experts=6,
+        num_experts_per_tok=2,
     ),
     RandomModel(
         "minimax_m2-6over2-head20-3of8-rotary10",
@@ -89,13 +80,9 @@ SIGMOID_ROUTERS = (
         ),
         dtype="bfloat16",
     ),
-    RandomModel(
-        "ernie4_5_moe-5over1-2of6-untied",
-        "ernie4_5_moe",
-        sizes(
-            80, 3, (5, 1), 127, 251, moe_num_experts=6, moe_k=2, moe_intermediate_size=44,
-            moe_num_shared_experts=2, tie_word_embeddings=False,
-        ),
+    five(
+        "ernie4_5_moe-5over1-2of6-untied", moe_num_experts=6, moe_k=2, moe_intermediate_size=44,
+        moe_num_shared_experts=2, tie_word_embeddings=False,
     ),
     RandomModel(
         "ernie4_5_moe-6over3-head20-3of8-every-second-biases-least-sum",
