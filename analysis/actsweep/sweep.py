@@ -27,8 +27,8 @@ from .vocabulary import Vocabulary, token_text
 SCHEMA = "actsweep"
 SCHEMA_VERSION = 1
 SITES = (
-    "residual", "attention_input", "query", "key", "value", "attention_heads", "attention_output",
-    "mlp_input", "gate", "up", "mlp_hidden", "mlp_output", "final_norm",
+    "residual", "attention_input", "q_latent", "kv_latent", "query", "key", "value", "attention_heads",
+    "attention_output", "mlp_input", "gate", "up", "mlp_hidden", "mlp_output", "final_norm",
 )  # fmt: skip
 SITES_KEY = "[statistics] sites"
 # The job key that brings each group of a file.

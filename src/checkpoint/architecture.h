@@ -233,6 +233,7 @@ struct Architecture {
     return has_dense ? std::max(ffn_width, shared) : shared;
   }
   int64_t value_channels() const { return value_width > 0 ? value_width : head_width; }
+  bool has_value_width() const { return value_channels() != head_width; }
   int64_t widest_head() const { return std::max(head_width, value_width); }
   MixerKind mixer(int64_t layer) const {
     return mixer_of_layer.empty() ? MixerKind::kAttention : mixer_of_layer[layer];

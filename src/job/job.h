@@ -27,6 +27,8 @@ enum class ChannelChoice { kListed, kAll, kMedian, kRandom };
 enum class Site {
   kResidual,        // the embedding output and the output of each block
   kAttentionInput,  // input of the query, key and value projections
+  kQueryLatent,     // of latent attention: what queries are made of, before its norm
+  kKeyValueLatent,  // what keys and values are made of, before its norm
   kQuery,           // before rotary positions, as are keys
   kKey,
   kValue,

@@ -23,9 +23,10 @@ constexpr auto words_of(BosPolicy) { return std::array{"none", "each_window"}; }
 constexpr auto words_of(WeightMode) { return std::array{"resident", "streamed"}; }
 constexpr auto words_of(PerToken) { return std::array{"all", "massive", "none"}; }
 constexpr auto words_of(Site) {
-  return std::array{"residual",        "attention_input",  "query",     "key",  "value",
-                    "attention_heads", "attention_output", "mlp_input", "gate", "up",
-                    "mlp_hidden",      "mlp_output",       "final_norm"};
+  return std::array{
+      "residual",   "attention_input", "q_latent",         "kv_latent", "query", "key",
+      "value",      "attention_heads", "attention_output", "mlp_input", "gate",  "up",
+      "mlp_hidden", "mlp_output",      "final_norm"};
 }
 
 template <typename Enum>

@@ -86,8 +86,13 @@ void AttentionHeads::run(const StageWeights& weights, const LayerView& view,
   }
   view.show(Site::kAttentionHeads, out);
   if (view.wants_attention()) {
-    view.observer->see_attention(
-        {layer, qkv, call, summary, weights[Weight::kAttentionOutput], output_gate});
+    view.observer->see_attention({layer,
+                                  qkv,
+                                  call,
+                                  summary,
+                                  weights[Weight::kAttentionOutput],
+                                  {a_.head_width, a_.head_width},
+                                  output_gate});
   }
 }
 

@@ -5,6 +5,34 @@
 #include "kernels/product.h"
 
 namespace actsweep {
+namespace {
+
+/// rows [n, in] -> [n, out].
+at::Tensor product(const at::Tensor& rows, const at::Tensor& weight, const at::Tensor& bias) {
+  auto out = at::empty({rows.size(0), weight.size(0)}, rows.options());
+  project(rows, weight, bias, out);
+  return out;
+}
+
+/// Heads next to each other: [n, heads, width] -> [n, heads * width].
+at::Tensor side_by_side(const at::Tensor& heads) {
+  return heads.reshape({heads.size(0), heads.size(1) * heads.size(2)});
+}
+
+}  // namespace
+
+/// One layer and micro-batch.
+struct LatentHeads::Layer {
+  const StageWeights& weights;
+  const LayerView& view;
+  const at::Tensor& in;
+  at::Tensor qkv;
+
+  /// `heads` heads of the buffer, all as wide as the widest: [n, heads, width].
+  at::Tensor place(int64_t first, int64_t heads, int64_t width) const {
+    return qkv.narrow(1, first * width, heads * width).view({qkv.size(0), heads, width});
+  }
+};
 
 LatentHeads::LatentHeads(const Architecture& architecture, const ModelShare& share,
                          int64_t positions, at::Device device)
@@ -19,55 +47,84 @@ int64_t LatentHeads::wide_width() const {
 
 int64_t LatentHeads::out_width() const { return share_.query_heads.size() * a_.value_channels(); }
 
-/// rows [n, in] -> [n, out].
-at::Tensor LatentHeads::latent(const at::Tensor& rows, const at::Tensor& weight,
-                               const at::Tensor& bias) const {
-  auto out = at::empty({rows.size(0), weight.size(0)}, rows.options());
-  project(rows, weight, bias, out);
-  return out;
-}
-
 /// The first channels of a latent, as many as the norm has.
 void LatentHeads::normalise(const at::Tensor& weight, at::Tensor& latent) const {
   ops_.normalise_heads(latent, {0, 1, weight.size(0)},
                        {NormKind::kRms, weight, {}, a_.latent.epsilon, 0});
 }
 
-void LatentHeads::place_queries(const StageWeights& weights, const at::Tensor& rows,
-                                at::Tensor& qkv) const {
-  auto from = rows;
-  if (weights.has(Weight::kQueryDown)) {
-    from = latent(rows, weights[Weight::kQueryDown], weights[Weight::kQueryDownBias]);
-    normalise(weights[Weight::kQueryLatentNorm], from);
-  }
-  const int64_t queries = share_.query_heads.size(), rotated = a_.latent.rotated;
-  const int64_t plain = a_.head_width - rotated;
-  const auto made =
-      latent(from, weights[Weight::kLatentQuery], {}).view({-1, queries, a_.head_width});
-  const auto target =
-      qkv.narrow(1, 0, queries * a_.widest_head()).view({-1, queries, a_.widest_head()});
+/// What queries are made of, [n, latent or C]; undefined where the rank needs none.
+at::Tensor LatentHeads::query_latent(const Layer& layer) const {
+  const auto& weights = layer.weights;
+  if (!weights.has(Weight::kQueryDown)) return layer.in;
+  if (!has_heads() && !layer.view.wants(Site::kQueryLatent)) return {};
+  auto latent = product(layer.in, weights[Weight::kQueryDown], weights[Weight::kQueryDownBias]);
+  layer.view.show(Site::kQueryLatent, latent);
+  normalise(weights[Weight::kQueryLatentNorm], latent);
+  return latent;
+}
+
+/// What keys and values are made of, and behind it the rotated channels of all keys: [n, latent +
+/// rotated]; undefined where the rank needs none.
+at::Tensor LatentHeads::key_value_latent(const Layer& layer) const {
+  const auto& weights = layer.weights;
+  if (!has_heads() && !layer.view.wants(Site::kKeyValueLatent)) return {};
+  auto latent =
+      product(layer.in, weights[Weight::kKeyValueDown], weights[Weight::kKeyValueDownBias]);
+  layer.view.show(Site::kKeyValueLatent, latent.narrow(1, 0, a_.latent.key_value));
+  normalise(weights[Weight::kKeyValueLatentNorm], latent);
+  return latent;
+}
+
+/// This rank's heads of a latent: [n, heads, width]; none on a rank without.
+at::Tensor LatentHeads::make_heads(const Layer& layer, Weight weight, const at::Tensor& latent,
+                                   int64_t heads) const {
+  const int64_t rows = layer.in.size(0);
+  if (heads == 0) return at::empty({rows, 0, 1}, layer.in.options());
+  return product(latent, layer.weights[weight], {}).view({rows, heads, -1});
+}
+
+void LatentHeads::place_queries(const Layer& layer) const {
+  const auto latent = query_latent(layer);
+  const int64_t queries = share_.query_heads.size();
+  const auto made = make_heads(layer, Weight::kLatentQuery, latent, queries);
+  layer.view.show(Site::kQuery, side_by_side(made));
+  if (queries == 0) return;
+  const int64_t rotated = a_.latent.rotated, plain = a_.head_width - rotated;
+  const auto target = layer.place(0, queries, a_.widest_head());
   target.narrow(2, 0, rotated).copy_(made.narrow(2, plain, rotated));
   target.narrow(2, rotated, plain).copy_(made.narrow(2, 0, plain));
 }
 
-void LatentHeads::place_keys_and_values(const StageWeights& weights, const at::Tensor& rows,
-                                        at::Tensor& qkv) const {
-  auto down = latent(rows, weights[Weight::kKeyValueDown], weights[Weight::kKeyValueDownBias]);
-  normalise(weights[Weight::kKeyValueLatentNorm], down);
+void LatentHeads::place_keys_and_values(const Layer& layer) const {
+  const auto down = key_value_latent(layer);
   const int64_t keys = share_.key_heads.size(), widest = a_.widest_head();
+  if (keys == 0) return show_keys_and_values(layer, {}, {});
   const int64_t rotated = a_.latent.rotated, plain = a_.head_width - rotated;
   const auto shared = down.narrow(1, a_.latent.key_value, rotated).unsqueeze(1);  // by all heads
-  const auto from = down.narrow(1, 0, a_.latent.key_value).contiguous();
-  const auto made =
-      latent(from, weights[Weight::kLatentKeyValue], {}).view({-1, keys, plain + a_.value_width});
-  const auto place = [&](int64_t first) {
-    return qkv.narrow(1, first * widest, keys * widest).view({-1, keys, widest});
-  };
-  const auto key = place(share_.query_heads.size()),
-             value = place(share_.query_heads.size() + keys);
+  const auto made = make_heads(layer, Weight::kLatentKeyValue,
+                               down.narrow(1, 0, a_.latent.key_value).contiguous(), keys);
+  show_keys_and_values(layer, made, shared);
+  const auto key = layer.place(share_.query_heads.size(), keys, widest);
+  const auto value = layer.place(share_.query_heads.size() + keys, keys, widest);
   key.narrow(2, 0, rotated).copy_(shared.expand({-1, keys, -1}));
   key.narrow(2, rotated, plain).copy_(made.narrow(2, 0, plain));
   value.narrow(2, 0, a_.value_width).copy_(made.narrow(2, plain, a_.value_width));
+}
+
+/// made [n, heads, plain + value width], rotated [n, 1, rotated]; undefined on a rank without
+/// heads.
+void LatentHeads::show_keys_and_values(const Layer& layer, const at::Tensor& made,
+                                       const at::Tensor& rotated) const {
+  const int64_t plain = a_.head_width - a_.latent.rotated;
+  const auto show = [&](Site site, const auto& heads) {
+    if (!layer.view.wants(site)) return;
+    layer.view.show(site, made.defined() ? side_by_side(heads()) : layer.qkv);
+  };
+  show(Site::kKey, [&] {
+    return at::cat({made.narrow(2, 0, plain), rotated.expand({-1, made.size(1), -1})}, 2);
+  });
+  show(Site::kValue, [&] { return made.narrow(2, plain, a_.value_width); });
 }
 
 void LatentHeads::rotate(int64_t layer, const Sequences& sequences, at::Tensor& qkv) {
@@ -83,24 +140,44 @@ void LatentHeads::rotate(int64_t layer, const Sequences& sequences, at::Tensor& 
   }
 }
 
-void LatentHeads::run(const StageWeights& weights, const LayerView& view,
-                      const Sequences& sequences, MixerRows& rows) {
-  const int64_t queries = share_.query_heads.size(), widest = a_.widest_head();
-  if (queries == 0) return;
-  auto& qkv = rows.wide;
-  if (a_.head_width != a_.value_width) qkv.zero_();
-  place_queries(weights, rows.in, qkv);
-  place_keys_and_values(weights, rows.in, qkv);
-  rotate(view.layer, sequences, qkv);
-  const AttentionCall call = {{sequences.positions, queries, share_.key_heads.size(), widest,
-                               a_.window[view.layer], a_.is_causal},
-                              {a_.attention_scale},
-                              share_.runs};
-  if (a_.value_width == widest) return attend(qkv, call, rows.out);
+AttentionCall LatentHeads::call_of(int64_t layer, const Sequences& sequences) const {
+  return {{sequences.positions, share_.query_heads.size(), share_.key_heads.size(),
+           a_.widest_head(), a_.window[layer], a_.is_causal},
+          {a_.attention_scale},
+          share_.runs};
+}
+
+void LatentHeads::attend_heads(const AttentionCall& call, MixerRows& rows,
+                               AttentionSummary* summary) const {
+  const int64_t queries = call.shape.query_heads, widest = call.shape.width;
+  if (a_.value_width == widest) return attend(rows.wide, call, rows.out, summary);
   auto out = at::empty({rows.in.size(0), queries * widest}, rows.in.options());
-  attend(qkv, call, out);
+  attend(rows.wide, call, out, summary);
   rows.out.view({-1, queries, a_.value_width})
       .copy_(out.view({-1, queries, widest}).narrow(2, 0, a_.value_width));
+}
+
+void LatentHeads::run(const StageWeights& weights, const LayerView& view,
+                      const Sequences& sequences, MixerRows& rows) {
+  const auto call = call_of(view.layer, sequences);
+  AttentionSummary summary;
+  const Layer layer = {weights, view, rows.in, rows.wide};
+  if (a_.has_value_width()) rows.wide.zero_();
+  place_queries(layer);
+  place_keys_and_values(layer);
+  if (has_heads()) {
+    rotate(view.layer, sequences, rows.wide);
+    attend_heads(call, rows, view.wants_attention() ? &summary : nullptr);
+  }
+  view.show(Site::kAttentionHeads, rows.out);
+  if (view.wants_attention()) {
+    view.observer->see_attention({view.layer,
+                                  rows.wide,
+                                  call,
+                                  summary,
+                                  weights[Weight::kAttentionOutput],
+                                  {a_.head_width, a_.value_width, a_.latent.rotated}});
+  }
 }
 
 }  // namespace actsweep

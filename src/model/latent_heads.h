@@ -2,7 +2,8 @@
 //
 // Latents are computed whole on every rank; a rank's heads are made of them. Heads stand in the
 // buffer in one width, that of keys or of values, the narrower filled up with zeros; the rotated
-// channels of a query and a key come first, which leaves their product as it is.
+// channels of a query and a key come first, which leaves their product as it is. What is shown of
+// heads has the model's widths and order.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -30,12 +31,20 @@ class LatentHeads : public Mixer {
            MixerRows& rows) override;
 
  private:
-  at::Tensor latent(const at::Tensor& rows, const at::Tensor& weight, const at::Tensor& bias) const;
+  struct Layer;
+  bool has_heads() const { return share_.query_heads.size() > 0; }
   void normalise(const at::Tensor& weight, at::Tensor& latent) const;
-  void place_queries(const StageWeights& weights, const at::Tensor& rows, at::Tensor& qkv) const;
-  void place_keys_and_values(const StageWeights& weights, const at::Tensor& rows,
-                             at::Tensor& qkv) const;
+  at::Tensor query_latent(const Layer& layer) const;
+  at::Tensor key_value_latent(const Layer& layer) const;
+  at::Tensor make_heads(const Layer& layer, Weight weight, const at::Tensor& latent,
+                        int64_t heads) const;
+  void place_queries(const Layer& layer) const;
+  void place_keys_and_values(const Layer& layer) const;
+  void show_keys_and_values(const Layer& layer, const at::Tensor& made,
+                            const at::Tensor& rotated) const;
   void rotate(int64_t layer, const Sequences& sequences, at::Tensor& qkv);
+  AttentionCall call_of(int64_t layer, const Sequences& sequences) const;
+  void attend_heads(const AttentionCall& call, MixerRows& rows, AttentionSummary* summary) const;
 
   const Architecture& a_;
   const ModelShare& share_;

@@ -10,14 +10,22 @@
 
 namespace actsweep {
 
+/// The channels of a head in a buffer whose heads are all of one width; those behind them are 0.
+struct HeadPlaces {
+  int64_t query = 0;   // of a query and of a key
+  int64_t value = 0;   // of a value and of what a head gives
+  int64_t turned = 0;  // as many of the first of a query and a key are the model's last
+};
+
 /// Attention of one layer and micro-batch after it was computed, for this rank's heads.
 struct AttentionView {
   int64_t layer;                    // 0-based
   const at::Tensor& qkv;            // [n, (query heads + 2 key heads) D], after rotary; n: gathered
   const AttentionCall& call;        // rows of all members, whole sequences
   const AttentionSummary& summary;  // empty where the rank has no heads
-  const at::Tensor& output_weight;  // [C, query heads * D] of the output projection
-  at::Tensor gate = {};             // [n, query heads * D] behind its sigmoid, where there is one
+  const at::Tensor& output_weight;  // [C, query heads * value] of the output projection
+  HeadPlaces places;
+  at::Tensor gate = {};  // [n, query heads * value] behind its sigmoid, where there is one
 };
 
 /// What some routed experts of this rank give for the gathered rows that chose them. Of the i-th of

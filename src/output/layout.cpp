@@ -61,6 +61,11 @@ const std::vector<Axis>& all_axes() {
       Axis::kPromptKey,
       Axis::kVariant,
       Axis::kIntervention,
+      Axis::kQueryLatent,
+      Axis::kKeyLatent,
+      Axis::kHeadOutput,
+      Axis::kValueChannel,
+      Axis::kHeadValue,
   };
   return axes;
 }

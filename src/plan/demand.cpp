@@ -78,7 +78,7 @@ int64_t weight_bytes(const SweepFacts& facts, const ModelShare& share) {
 /// The queries, keys and values of a sequence in float32 and their copies, and as many sequences
 /// together as a group on a GPU holds.
 int64_t group_bytes(const SweepFacts& facts, int64_t heads, int64_t rows) {
-  const int64_t channels = heads * facts.architecture.head_width;
+  const int64_t channels = heads * facts.architecture.widest_head();
   const int64_t one = 6 * facts.job.corpus.sequence_length * channels * 4;
   if (!facts.pads_groups) return one;
   return std::max(one, kGroupElementBytes * std::min(kGroupElements, rows * channels));
@@ -97,12 +97,12 @@ int64_t observed_bytes(const SweepFacts& facts, const ModelShare& share,
   }
   for (const Site site : sites) {
     if (site == Site::kResidual) continue;
-    owned = std::max(owned, axis_length(facts, group_of(site).channel));
+    owned = std::max(owned, axis_length(facts, group_of(site, value_width_of(a)).channel));
     const auto layout = layout_of(site);
     if (layout == SiteLayout::kNeurons) {
       slice = std::max({slice, share.ffn.size(), share.shared_ffn.size()});
-    } else if (layout != SiteLayout::kOwned) {
-      slice = std::max(slice, share.query_heads.size() * a.head_width);
+    } else if (layout != SiteLayout::kOwned && layout != SiteLayout::kShared) {
+      slice = std::max(slice, share.query_heads.size() * a.widest_head());
     }
   }
   int64_t bytes = shape.owned_rows * owned * 4;
@@ -111,7 +111,7 @@ int64_t observed_bytes(const SweepFacts& facts, const ModelShare& share,
     // Log-sum-exp and entropy; queries in float32 and the norms of values.
     const int64_t heads = share.query_heads.size();
     bytes += shape.gathered_rows() * heads * 2 * 4;
-    if (shape.dtype != at::kFloat) bytes += shape.gathered_rows() * heads * a.head_width * 4;
+    if (shape.dtype != at::kFloat) bytes += shape.gathered_rows() * heads * a.widest_head() * 4;
     bytes += shape.gathered_rows() * share.key_heads.size() * 8;
     bytes += group_bytes(facts, heads, shape.gathered_rows());
   }
@@ -202,6 +202,16 @@ int64_t axis_length(const SweepFacts& facts, Axis axis) {
       return facts.architecture.image.registers;
     case Axis::kVariant:
       return static_cast<int64_t>(facts.job.variants().size());
+    case Axis::kQueryLatent:
+      return facts.architecture.latent.query;
+    case Axis::kKeyLatent:
+      return facts.architecture.latent.key_value;
+    case Axis::kHeadOutput:
+      return facts.architecture.heads * axis_length(facts, Axis::kHeadValue);
+    case Axis::kValueChannel:
+      return facts.architecture.kv_heads * axis_length(facts, Axis::kHeadValue);
+    case Axis::kHeadValue:
+      return facts.architecture.has_value_width() ? facts.architecture.value_channels() : 0;
     case Axis::kIntervention:
       return static_cast<int64_t>(facts.job.interventions.size());
     default:

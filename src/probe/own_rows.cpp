@@ -13,22 +13,32 @@ OwnRows::OwnRows(const Architecture& architecture, const Group& group)
   }
 }
 
-OwnRows::Part OwnRows::part_of(SiteLayout layout, int64_t layer, int member) const {
+OwnRows::Part OwnRows::part_of(Site site, int64_t layer, int member) const {
   const auto& share = shares_[member];
-  if (layout == SiteLayout::kHeads) return {0, share.query_heads.size() * a_.head_width};
+  const auto layout = layout_of(site);
+  const int64_t width = has_value_channels(site) ? a_.value_channels() : a_.head_width;
+  if (layout == SiteLayout::kHeads) return {0, share.query_heads.size() * width};
   if (layout == SiteLayout::kKeys) {
-    return {share.repeats_first_key ? a_.head_width : 0, share.key_heads.size() * a_.head_width};
+    return {share.repeats_first_key ? width : 0, share.key_heads.size() * width};
   }
   return {0, (a_.has_experts(layer) ? share.shared_ffn : share.ffn).size()};
 }
 
-at::Tensor OwnRows::take(SiteLayout layout, int64_t layer, const at::Tensor& rows) const {
+at::Tensor OwnRows::take(Site site, int64_t layer, const at::Tensor& rows) const {
+  const auto layout = layout_of(site);
   if (layout == SiteLayout::kOwned || group_.size() == 1) {
     return rows.to(at::kFloat).contiguous();
   }
+  if (layout != SiteLayout::kShared) return exchange(site, layer, rows);
+  const int64_t mine = rows.size(0) / group_.size();
+  return rows.narrow(0, group_.rank() * mine, mine).to(at::kFloat).contiguous();
+}
+
+/// Whole rows from slices that the members have of all rows.
+at::Tensor OwnRows::exchange(Site site, int64_t layer, const at::Tensor& rows) const {
   int64_t widest = 0;
   for (int member = 0; member < group_.size(); ++member) {
-    widest = std::max(widest, part_of(layout, layer, member).end);
+    widest = std::max(widest, part_of(site, layer, member).end);
   }
   const auto options = rows.options().dtype(at::kFloat);
   auto mine = at::zeros({rows.size(0), widest}, options);
@@ -38,7 +48,7 @@ at::Tensor OwnRows::take(SiteLayout layout, int64_t layer, const at::Tensor& row
   const auto by_member = exchanged.view({group_.size(), -1, widest});
   std::vector<at::Tensor> parts;
   for (int member = 0; member < group_.size(); ++member) {
-    const auto part = part_of(layout, layer, member);
+    const auto part = part_of(site, layer, member);
     if (part.end > part.first) {
       parts.push_back(by_member[member].narrow(1, part.first, part.end - part.first));
     }

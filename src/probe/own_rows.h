@@ -1,8 +1,9 @@
 // From a rank's slice of all gathered rows to the whole rows that it owns.
 //
-// In: [m n, width of the rank's heads or neurons], the gathered rows of a model group of m ranks.
-// Out: [n, all channels] float32, this rank's rows with every member's part in order; a key/value
-// head that two ranks hold is taken from the first of them.
+// In: [m n, width of the rank's heads or neurons], the gathered rows of a model group of m ranks;
+// or whole rows that are the same on every rank. Out: [n, all channels] float32, this rank's rows
+// with every member's part in order; a key/value head that two ranks hold is taken from the first
+// of them.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -21,7 +22,7 @@ class OwnRows {
   OwnRows(const Architecture& architecture, const Group& group);
 
   /// Collective over the model group.
-  at::Tensor take(SiteLayout layout, int64_t layer, const at::Tensor& rows) const;
+  at::Tensor take(Site site, int64_t layer, const at::Tensor& rows) const;
 
  private:
   /// Columns of a member's slice.
@@ -29,7 +30,8 @@ class OwnRows {
     int64_t first = 0;  // those before repeat another member's
     int64_t end = 0;
   };
-  Part part_of(SiteLayout layout, int64_t layer, int member) const;
+  Part part_of(Site site, int64_t layer, int member) const;
+  at::Tensor exchange(Site site, int64_t layer, const at::Tensor& rows) const;
 
   const Architecture& a_;
   const Group& group_;

@@ -10,10 +10,14 @@ enum class SiteLayout {
   kHeads,    // all gathered rows, the rank's query heads
   kKeys,     // all gathered rows, the rank's key/value heads; a neighbour may repeat one
   kNeurons,  // all gathered rows, the rank's neurons
+  kShared,   // all gathered rows, whole on every rank
 };
 
 inline SiteLayout layout_of(Site site) {
   switch (site) {
+    case Site::kQueryLatent:
+    case Site::kKeyValueLatent:
+      return SiteLayout::kShared;
     case Site::kQuery:
     case Site::kAttentionHeads:
       return SiteLayout::kHeads;
@@ -27,6 +31,11 @@ inline SiteLayout layout_of(Site site) {
     default:
       return SiteLayout::kOwned;
   }
+}
+
+/// Whether a head's channels there are those of a value, and not those of a query or a key.
+inline bool has_value_channels(Site site) {
+  return site == Site::kValue || site == Site::kAttentionHeads;
 }
 
 }  // namespace actsweep

@@ -20,6 +20,7 @@ bool lacks(const Architecture& a, int64_t layer, Site site) {
       return false;
     case SiteLayout::kHeads:
     case SiteLayout::kKeys:
+    case SiteLayout::kShared:
       return !a.has_attention(layer);
     case SiteLayout::kNeurons:
       return a.has_experts(layer) && a.experts.shared_width == 0;
@@ -47,7 +48,7 @@ bool SiteTaps::wants(Site site) const {
 void SiteTaps::see(Site site, int64_t layer, const at::Tensor& rows) {
   if (has(listeners_.slices, site)) listeners_.on_slice(site, layer, rows);
   if (!listeners_.wants(site)) return;
-  listeners_.on_tap({site, layer + 1, own_rows_.take(layout_of(site), layer, rows), *labels_});
+  listeners_.on_tap({site, layer + 1, own_rows_.take(site, layer, rows), *labels_});
 }
 
 }  // namespace actsweep

@@ -30,7 +30,8 @@ CapturedPrompt::CapturedPrompt(const SweepInputs& inputs, const Group& group,
 /// A layer that lacks the site has NaN.
 void CapturedPrompt::write_site(const Tap& tap) {
   if (output_ == nullptr) return;
-  const int64_t channels = axis_length(inputs_.facts(), group_of(tap.site).channel);
+  const auto values = value_width_of(inputs_.checkpoint.architecture());
+  const int64_t channels = axis_length(inputs_.facts(), group_of(tap.site, values).channel);
   const auto rows =
       tap.rows.defined()
           ? tap.rows.narrow(0, 0, tokens_)

@@ -19,9 +19,8 @@ void check_sites(const Job& job, const Architecture& a, const std::vector<Tensor
             "[{}] sites: \"{}\": {} {}", job.measures(site) ? "statistics" : "capture",
             name_of(site), a.family, reason);
   };
-  for (const Site site : {Site::kQuery, Site::kKey, Site::kValue, Site::kAttentionHeads}) {
-    if (a.latent.key_value > 0) refuse(site, "has latent attention, whose heads are not measured");
-  }
+  if (a.latent.key_value == 0) refuse(Site::kKeyValueLatent, "has no latent attention");
+  if (a.latent.query == 0) refuse(Site::kQueryLatent, "makes no latent of queries");
   if (!a.is_gated) refuse(Site::kGate, "has no gate projection; its MLP's projection is \"up\"");
   const bool mixes_widths =
       a.experts.count > 0 && a.experts.shared_width > 0 && a.experts.shared_width != a.ffn_width &&
@@ -70,25 +69,12 @@ void check_attention(const Job& job, const Architecture& a) {
           "[statistics] value_updates = true: expected sets of keys in [statistics] attention");
 }
 
-/// What is measured of heads takes them to be of one width.
-void check_latents(const Job& job, const Architecture& a) {
-  if (a.latent.key_value == 0) return;
-  const auto refuse = [&](bool is_asked, const char* key) {
-    require(!is_asked, ErrorKind::kJob, "{}: {} has latent attention, whose heads are not measured",
-            key, a.family);
-  };
-  refuse(!job.statistics.attention.empty(), "[statistics] attention");
-  refuse(job.statistics.query_key, "[statistics] query_key");
-  refuse(job.capture.attention, "[capture] attention");
-}
-
 }  // namespace
 
 void check_statistics(const Job& job, const Architecture& architecture,
                       const std::vector<TensorRow>& rows) {
   check_sites(job, architecture, rows);
   check_attention(job, architecture);
-  check_latents(job, architecture);
   require(!job.statistics.loss || architecture.is_causal, ErrorKind::kJob,
           "[statistics] loss = true: {} predicts masked tokens and no next one; expected false",
           architecture.family);

@@ -35,8 +35,7 @@ SweepFacts facts_of_config(const std::string& path, Job job, int64_t tokens) {
   const int64_t windows = std::max<int64_t>(1, tokens / job.corpus.sequence_length);
   const int64_t measured = windows * job.corpus.sequence_length;
   const auto kind = reads_images ? CorpusKind::kImages : CorpusKind::kText;
-  const auto datasets =
-      declare_datasets(job, {kind, architecture.experts.count > 0, image.registers});
+  const auto datasets = declare_datasets(job, input_facts(kind, architecture));
   const auto segments = plan_segments(windows, measured, job, job.parallel.tensor);
   return {job, architecture, model.rows, datasets, measured, windows, segments};
 }

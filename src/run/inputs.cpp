@@ -10,6 +10,7 @@
 #include "corpus/token_file.h"
 #include "run/check_statistics.h"
 #include "run/corpus_identity.h"
+#include "schema/declare_statistics.h"
 
 namespace actsweep {
 
@@ -93,8 +94,7 @@ SweepInputs::SweepInputs(const Job& wanted)
       windows(corpus, (job = with_windows_of(job, images.get())).corpus,
               sink_id(checkpoint.architecture())),
       segments(plan_segments(windows, job, job.parallel.tensor)),
-      datasets(declare_datasets(job, {corpus.kind(), checkpoint.architecture().experts.count > 0,
-                                      checkpoint.architecture().image.registers})),
+      datasets(declare_datasets(job, input_facts(corpus.kind(), checkpoint.architecture()))),
       intervention_means(open_interventions(job, checkpoint.architecture(), corpus.kind())) {
   if (job.statistics.loss) checkpoint.require_head();
   for (const auto& name : job.capture.prompts) {
@@ -174,6 +174,11 @@ std::vector<std::string> SweepInputs::warnings() const {
   const auto doubled = doubled_bos_warning(corpus, windows, job.corpus.bos);
   if (!doubled.empty()) found.push_back(doubled);
   return found;
+}
+
+InputFacts input_facts(CorpusKind corpus, const Architecture& architecture) {
+  return {corpus, architecture.experts.count > 0, architecture.image.registers,
+          value_width_of(architecture)};
 }
 
 SweepFacts SweepInputs::facts() const {

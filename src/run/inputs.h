@@ -27,6 +27,9 @@ Job with_image_windows(Job job, int64_t tokens_per_image);
 /// Learned positions have an end: refuses (kModel) longer windows and prompts.
 void check_positions(const Architecture& architecture, int64_t longest, const std::string& model);
 
+/// What of a corpus and a model decides about the datasets.
+InputFacts input_facts(CorpusKind corpus, const Architecture& architecture);
+
 struct SweepInputs {
   explicit SweepInputs(const Job& job);
   SweepInputs(const SweepInputs&) = delete;

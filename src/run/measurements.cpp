@@ -59,7 +59,7 @@ void Measurements::add_batch(const std::vector<OwnedRows>& members) {
   auto& batch = *batches_.emplace_back(std::make_unique<Batch>());
   batch.sequences = gathered_sequences(members, device_);
   const auto grouping = Grouping::of(device_);
-  const int64_t width = inputs_.checkpoint.architecture().head_width;
+  const int64_t width = inputs_.checkpoint.architecture().widest_head();
   if (attention_ && share_.query_heads.size() > 0) {
     const GroupTensor heads = {share_.query_heads.size(), width};
     batch.keys.emplace(key_sets_, batch.sequences, heads, value_updates_.has_value(), grouping);

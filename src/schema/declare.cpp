@@ -91,13 +91,14 @@ std::vector<Dataset> declare_vocabulary() {
   };
 }
 
-std::vector<Dataset> declare_capture(const std::string& prompt, const std::vector<Site>& sites) {
+std::vector<Dataset> declare_capture(const std::string& prompt, const std::vector<Site>& sites,
+                                     ValueWidth values) {
   const std::string group = "capture/" + prompt;
   std::vector<Dataset> datasets = {
       {group + "/id", kUInt32, {kPromptToken}, "1", "ids of the prompt's tokens", Merge::kConstant},
   };
   for (const Site site : sites) {
-    const auto [name, layer, channel] = group_of(site);
+    const auto [name, layer, channel] = group_of(site, values);
     datasets.push_back(
         {group + "/" + name,
          kFloat32,
@@ -158,7 +159,7 @@ std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) 
   append(datasets, declare_sequences());
   append(datasets, declare_vocabulary());
   for (const Site site : job.statistics.sites) {
-    append(datasets, declare_site(group_of(site), per_token));
+    append(datasets, declare_site(group_of(site, inputs.values), per_token));
     if (site != Site::kResidual) continue;
     if (inputs.registers > 0) append(datasets, declare_register_moments());
     append(datasets, declare_massive_columns());
@@ -169,8 +170,8 @@ std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) 
     append(datasets, declare_super_weights());
   }
   if (!job.statistics.attention.empty()) append(datasets, declare_attention());
-  if (job.statistics.value_updates) append(datasets, declare_value_updates());
-  if (job.statistics.query_key) append(datasets, declare_query_key());
+  if (job.statistics.value_updates) append(datasets, declare_value_updates(inputs.values));
+  if (job.statistics.query_key) append(datasets, declare_query_key(inputs.values));
   if (job.statistics.experts) append(datasets, declare_experts());
   if (job.statistics.expert_inputs) append(datasets, declare_expert_inputs());
   if (job.statistics.loss) {
@@ -184,7 +185,7 @@ std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) 
     append(datasets, declare_variant_perplexities());
   }
   for (const auto& prompt : job.capture.prompts) {
-    append(datasets, declare_capture(prompt, job.capture.sites));
+    append(datasets, declare_capture(prompt, job.capture.sites, inputs.values));
     if (inputs.has_experts) append(datasets, declare_captured_experts(prompt));
     if (job.capture.attention) append(datasets, declare_captured_attention(prompt));
   }

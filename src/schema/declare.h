@@ -52,6 +52,11 @@ enum class Axis {
   kPromptKey,     // tokens of one captured prompt, as keys
   kVariant,       // variants of the job's interventions
   kIntervention,  // interventions of the job
+  kQueryLatent,   // of the latent of queries
+  kKeyLatent,     // of that of keys and values
+  kHeadOutput,    // query heads x width of a value, head by head
+  kValueChannel,  // key/value heads x width of a value
+  kHeadValue,     // of one value
 };
 
 /// How a dataset of two parts (ranks, segments, files) becomes one.
@@ -90,11 +95,16 @@ const char* name_of(Merge merge);
 const char* name_of(ElementType type);
 int64_t size_of(ElementType type);
 
+/// Values of another width than queries and keys have axes of their own, and so have the outputs of
+/// heads.
+enum class ValueWidth { kOfKeys, kOwn };
+
 /// What decides about datasets beside the job.
 struct InputFacts {
   CorpusKind corpus = CorpusKind::kText;
   bool has_experts = false;
   int64_t registers = 0;  // register tokens of an image
+  ValueWidth values = ValueWidth::kOfKeys;
 };
 
 /// All datasets of the sweep file of a job, in the order of the file.

@@ -7,6 +7,15 @@ namespace actsweep {
 using enum Axis;
 using enum ElementType;
 
+namespace {
+
+/// The axis of one value's channels.
+Axis head_channel_of(ValueWidth values) {
+  return values == ValueWidth::kOwn ? kHeadValue : kHeadChannel;
+}
+
+}  // namespace
+
 std::vector<Dataset> declare_attention() {
   return {
       {"attention/mass_sum",
@@ -82,7 +91,7 @@ std::vector<Dataset> declare_attention() {
   };
 }
 
-std::vector<Dataset> declare_value_updates() {
+std::vector<Dataset> declare_value_updates(ValueWidth values) {
   return {
       {"value_update/query_count",
        kInt64,
@@ -92,7 +101,7 @@ std::vector<Dataset> declare_value_updates() {
        Merge::kSum},
       {"value_update/head_sum",
        kFloat64,
-       {kLayer, kSelection, kKeySet, kHead, kHeadChannel},
+       {kLayer, kSelection, kKeySet, kHead, head_channel_of(values)},
        "1",
        "sum over queries of a head's value update: the set's values by their attention",
        Merge::kSum},
@@ -123,7 +132,7 @@ std::vector<Dataset> declare_value_updates() {
   };
 }
 
-std::vector<Dataset> declare_query_key() {
+std::vector<Dataset> declare_query_key(ValueWidth values) {
   return {
       {"qk/query_square_sum",
        kFloat64,
@@ -151,7 +160,7 @@ std::vector<Dataset> declare_query_key() {
        Merge::kSum},
       {"qk/value_square_sum",
        kFloat64,
-       {kLayer, kKeyHead, kHeadChannel},
+       {kLayer, kKeyHead, head_channel_of(values)},
        "1",
        "sum over tokens of the squared value",
        Merge::kSum},

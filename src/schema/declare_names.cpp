@@ -70,6 +70,16 @@ const char* name_of(Axis axis) {
       return "variant";
     case kIntervention:
       return "intervention";
+    case kQueryLatent:
+      return "q_latent_channel";
+    case kKeyLatent:
+      return "kv_latent_channel";
+    case kHeadOutput:
+      return "head_output_channel";
+    case kValueChannel:
+      return "value_channel";
+    case kHeadValue:
+      return "head_value_channel";
   }
   return "";
 }

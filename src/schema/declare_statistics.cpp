@@ -14,19 +14,30 @@ Axis token_axis(PerToken per_token) { return per_token == PerToken::kMassive ? k
 
 }  // namespace
 
-SiteGroup group_of(Site site) {
+SiteGroup group_of(Site site, ValueWidth values) {
   const Axis layer = site == Site::kFinalNorm ? kFinalLayer : kLayer;
+  const bool is_own = values == ValueWidth::kOwn && has_value_channels(site);
   switch (layout_of(site)) {
     case SiteLayout::kHeads:
-      return {name_of(site), layer, kQueryChannel};
+      return {name_of(site), layer, is_own ? kHeadOutput : kQueryChannel};
     case SiteLayout::kKeys:
-      return {name_of(site), layer, kKeyChannel};
+      return {name_of(site), layer, is_own ? kValueChannel : kKeyChannel};
+    case SiteLayout::kShared:
+      return {name_of(site), layer, site == Site::kQueryLatent ? kQueryLatent : kKeyLatent};
     case SiteLayout::kNeurons:
       return {name_of(site), layer, kNeuron};
     case SiteLayout::kOwned:
       break;
   }
   return {name_of(site), layer, kChannel};
+}
+
+ValueWidth value_width_of(const Architecture& architecture) {
+  return architecture.has_value_width() ? ValueWidth::kOwn : ValueWidth::kOfKeys;
+}
+
+ValueWidth value_width_of(const Extents& extents) {
+  return extents.contains(kHeadValue) ? ValueWidth::kOwn : ValueWidth::kOfKeys;
 }
 
 std::vector<Dataset> declare_token_extrema(const SiteGroup& site, PerToken per_token) {

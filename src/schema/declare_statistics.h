@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/architecture.h"
 #include "schema/declare.h"
 
 namespace actsweep {
@@ -18,7 +19,10 @@ struct SiteGroup {
   Axis layer = Axis::kLayer;
   Axis channel = Axis::kChannel;
 };
-SiteGroup group_of(Site site);
+SiteGroup group_of(Site site, ValueWidth values = ValueWidth::kOfKeys);
+ValueWidth value_width_of(const Architecture& architecture);
+/// By the axes that have a length.
+ValueWidth value_width_of(const Extents& extents);
 
 /// Rows per token: top values and channels, median magnitude, norm. Under kMassive on Axis::kRow;
 /// none under kNone.
@@ -45,9 +49,9 @@ std::vector<Dataset> declare_super_weights();
 /// Fields: attention to the sets of keys, the sink metric, the entropy, value norms.
 std::vector<Dataset> declare_attention();
 /// Fields: what the sets of keys add to the attention output.
-std::vector<Dataset> declare_value_updates();
+std::vector<Dataset> declare_value_updates(ValueWidth values);
 /// Fields: sums of squares of queries, keys and values.
-std::vector<Dataset> declare_query_key();
+std::vector<Dataset> declare_query_key(ValueWidth values);
 /// Fields: tokens and largest output of each routed expert.
 std::vector<Dataset> declare_experts();
 std::vector<Dataset> declare_expert_inputs();

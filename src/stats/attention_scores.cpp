@@ -66,27 +66,30 @@ GatheredHeads::GatheredHeads(const AttentionView& view)
   queries_.copy_(rows);
 }
 
-/// Heads from `first_head` on of the rows, those that the query heads read.
-at::Tensor GatheredHeads::at_positions(const SequenceGroup& group, int64_t first_head) const {
+/// The first `width` channels of heads from `first_head` on of the rows, those that the query heads
+/// read.
+at::Tensor GatheredHeads::at_positions(const SequenceGroup& group, int64_t first_head,
+                                       int64_t width) const {
   const auto& shape = view_.call.shape;
   const auto row = (group.sequence * shape.positions).unsqueeze(1) + group.positions;
   return view_.qkv.view({view_.qkv.size(0), -1, shape.width})
       .narrow(1, first_head, shape.key_heads)
+      .narrow(2, 0, width)
       .index_select(0, row.view({-1}))
       .index_select(1, key_of_)
-      .view({group.count(), group.keys(), count(), shape.width})
+      .view({group.count(), group.keys(), count(), width})
       .transpose(1, 2)
       .contiguous()
       .to(at::kFloat);
 }
 
 at::Tensor GatheredHeads::keys_at(const SequenceGroup& group) const {
-  return at_positions(group, view_.call.shape.query_heads);
+  return at_positions(group, view_.call.shape.query_heads, width());
 }
 
 at::Tensor GatheredHeads::values_at(const SequenceGroup& group) const {
   const auto& shape = view_.call.shape;
-  return at_positions(group, shape.query_heads + shape.key_heads);
+  return at_positions(group, shape.query_heads + shape.key_heads, value_width());
 }
 
 at::Tensor GatheredHeads::values_of(const SequenceGroup& group) const {
@@ -97,6 +100,7 @@ at::Tensor GatheredHeads::values_of(const SequenceGroup& group) const {
       .narrow(2, first, shape.key_heads * shape.width)
       .index_select(0, group.sequence)
       .view({group.count(), group.length, shape.key_heads, shape.width})
+      .narrow(3, 0, value_width())
       .transpose(1, 2)
       .to(at::kFloat);
 }
@@ -104,7 +108,7 @@ at::Tensor GatheredHeads::values_of(const SequenceGroup& group) const {
 at::Tensor GatheredHeads::gates_at(const SequenceGroup& group, const Queries& queries) const {
   if (!view_.gate.defined()) return {};
   return view_.gate.index_select(0, queries.row.view({-1}))
-      .view({group.count(), queries.count, count(), width()})
+      .view({group.count(), queries.count, count(), value_width()})
       .transpose(1, 2)
       .to(at::kFloat);
 }

@@ -28,20 +28,21 @@ class GatheredHeads {
   const AttentionView& view() const { return view_; }
   int64_t count() const { return view_.call.shape.query_heads; }
   int64_t width() const { return view_.call.shape.width; }
-  /// Keys and values at the positions of a group: [S', H, k, D] float32.
+  int64_t value_width() const { return view_.places.value; }
+  /// Keys [S', H, k, D] and values [S', H, k, value width] at the positions of a group, float32.
   at::Tensor keys_at(const SequenceGroup& group) const;
   at::Tensor values_at(const SequenceGroup& group) const;
-  /// Values of the sequences of a group: [S', key/value heads, n, D] float32.
+  /// Values of the sequences of a group: [S', key/value heads, n, value width] float32.
   at::Tensor values_of(const SequenceGroup& group) const;
-  /// The gate of the heads' outputs at some queries of a group, [S', H, q, D] float32; undefined
-  /// where there is none.
+  /// The gate of the heads' outputs at some queries of a group, [S', H, q, value width] float32;
+  /// undefined where there is none.
   at::Tensor gates_at(const SequenceGroup& group, const Queries& queries) const;
   /// [S, T, H, D] float32; on a CPU a sequence begins where a cache line does unless the rows
   /// themselves are float32.
   const at::Tensor& queries() const { return queries_; }
 
  private:
-  at::Tensor at_positions(const SequenceGroup& group, int64_t first_head) const;
+  at::Tensor at_positions(const SequenceGroup& group, int64_t first_head, int64_t width) const;
 
   const AttentionView& view_;
   at::Tensor queries_;

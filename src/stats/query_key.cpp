@@ -6,6 +6,23 @@
 
 namespace actsweep {
 
+namespace {
+
+/// Queries or keys after rotary positions, [n, heads * D] in the model's order of channels.
+at::Tensor rotated_heads(const AttentionView& view, int64_t first_head, int64_t heads) {
+  const auto& places = view.places;
+  const int64_t width = view.call.shape.width, rows = view.qkv.size(0);
+  const auto part = view.qkv.narrow(1, first_head * width, heads * width);
+  if (places.query == width && places.turned == 0) return part;
+  const auto by_head = part.view({rows, heads, width});
+  return at::cat({by_head.narrow(2, places.turned, places.query - places.turned),
+                  by_head.narrow(2, 0, places.turned)},
+                 2)
+      .view({rows, heads * places.query});
+}
+
+}  // namespace
+
 /// Which sum a tensor of rows belongs to.
 struct QueryKeyMoments::Part {
   std::string name;
@@ -22,7 +39,7 @@ QueryKeyGroups::QueryKeyGroups(const GatheredSequences& all, const ModelShare& s
 }
 
 QueryKeyMoments::QueryKeyMoments(const ModelShare& share, const Extents& extents, at::Device device)
-    : share_(share), fields_(declare_query_key(), extents, device) {}
+    : share_(share), fields_(declare_query_key(value_width_of(extents)), extents, device) {}
 
 void QueryKeyMoments::update(Site site, int64_t layer, const at::Tensor& rows,
                              const QueryKeyGroups& groups, const at::Tensor& is_finite) {
@@ -34,9 +51,9 @@ void QueryKeyMoments::update(Site site, int64_t layer, const at::Tensor& rows,
 void QueryKeyMoments::update_rotated(const AttentionView& view, const QueryKeyGroups& groups,
                                      const at::Tensor& is_finite) {
   const auto& shape = view.call.shape;
-  const int64_t queries = shape.query_heads * shape.width, keys = shape.key_heads * shape.width;
-  add({"rotated_query", true, groups}, view.layer, view.qkv.narrow(1, 0, queries), is_finite);
-  add({"rotated_key", false, groups}, view.layer, view.qkv.narrow(1, queries, keys), is_finite);
+  const int64_t queries = shape.query_heads, keys = shape.key_heads;
+  add({"rotated_query", true, groups}, view.layer, rotated_heads(view, 0, queries), is_finite);
+  add({"rotated_key", false, groups}, view.layer, rotated_heads(view, queries, keys), is_finite);
 }
 
 void QueryKeyMoments::add(const Part& part, int64_t layer, const at::Tensor& rows,

@@ -71,7 +71,7 @@ SiteStatistics::SiteStatistics(Site site, const Job& job, const Extents& extents
                                MeasuredBy measured_by)
     : state_(std::make_unique<State>()) {
   const int64_t top_k = job.statistics.top_k;
-  const SiteGroup group = group_of(site);
+  const SiteGroup group = group_of(site, value_width_of(extents));
   const int64_t channels = extents.at(group.channel);
   state_->layers = extents.at(group.layer);
   state_->channels = channels;

@@ -5,7 +5,8 @@
 namespace actsweep {
 
 ChannelMoments::ChannelMoments(Site site, const Extents& extents, at::Device device)
-    : Statistic(FieldSet(declare_channel_moments(group_of(site)), extents, device)) {}
+    : Statistic(FieldSet(declare_channel_moments(group_of(site, value_width_of(extents))), extents,
+                         device)) {}
 
 void ChannelMoments::hand_over(int64_t layer, Slots& slots) const {
   slots.count = fields_.slot<int64_t>("count", layer);
@@ -18,14 +19,16 @@ void ChannelMoments::hand_over(int64_t layer, Slots& slots) const {
 }
 
 MagnitudeHistogram::MagnitudeHistogram(Site site, const Extents& extents, at::Device device)
-    : Statistic(FieldSet(declare_magnitude_histogram(group_of(site)), extents, device)) {}
+    : Statistic(FieldSet(declare_magnitude_histogram(group_of(site, value_width_of(extents))),
+                         extents, device)) {}
 
 void MagnitudeHistogram::hand_over(int64_t layer, Slots& slots) const {
   slots.magnitude_histogram = fields_.slot<int64_t>("magnitude_histogram", layer);
 }
 
 ClassMoments::ClassMoments(Site site, const Extents& extents, at::Device device)
-    : Statistic(FieldSet(declare_class_moments(group_of(site)), extents, device)) {}
+    : Statistic(FieldSet(declare_class_moments(group_of(site, value_width_of(extents))), extents,
+                         device)) {}
 
 void ClassMoments::hand_over(int64_t layer, Slots& slots) const {
   slots.class_count = fields_.slot<int64_t>("class_count", layer);

@@ -91,7 +91,7 @@ ValueUpdates::ValueUpdates(size_t sets, const Group& group, const ModelShare& sh
     : sets_(sets),
       group_(group),
       share_(share),
-      fields_(declare_value_updates(), extents, device) {}
+      fields_(declare_value_updates(value_width_of(extents)), extents, device) {}
 
 at::Tensor ValueUpdates::place_of(const char* name, int64_t layer, int64_t set,
                                   int64_t selection) const {
@@ -123,7 +123,7 @@ void ValueUpdates::add_selection(const Selection& selection, at::Tensor& partial
   const auto& shape = heads.view().call.shape;
   const auto& is_finite = selection.is_finite;
   const auto options = is_finite.options().dtype(at::kDouble);
-  auto sum = at::zeros({is_finite.size(0), heads.count(), heads.width()}, options);
+  auto sum = at::zeros({is_finite.size(0), heads.count(), heads.value_width()}, options);
   auto square = at::zeros({is_finite.size(0), heads.count()}, options);
   auto count = at::zeros({is_finite.size(0)}, options.dtype(at::kLong));
   for (const auto& group : selection.groups) {
@@ -133,7 +133,7 @@ void ValueUpdates::add_selection(const Selection& selection, at::Tensor& partial
     probability.masked_fill_(is_counted.logical_not().view({group.count(), 1, -1, 1}), 0);
     const auto value = heads.values_at(group);
     const auto gate = heads.gates_at(group, queries);
-    const auto updates = gate.defined() || group.keys() > heads.width()
+    const auto updates = gate.defined() || group.keys() > heads.value_width()
                              ? updates_of_many(probability, value, gate, selection.weight)
                              : updates_of_few(probability, value, selection.weight);
     project_updates(updates, group, queries, partial);
@@ -142,7 +142,7 @@ void ValueUpdates::add_selection(const Selection& selection, at::Tensor& partial
     count.index_copy_(0, group.sequence, is_counted.sum(1));
   }
   partial.masked_fill_(is_finite.logical_not().view({-1, 1, 1}), 0);
-  const auto total = at::zeros({heads.count(), heads.width()}, options);
+  const auto total = at::zeros({heads.count(), heads.value_width()}, options);
   const auto total_square = at::zeros({heads.count()}, options);
   add_sequences(total, sum, is_finite);
   add_sequences(total_square, square, is_finite);

@@ -271,23 +271,24 @@ def test_undamaged_copy_is_no_error(broken: Path, job: Path) -> None:
     run_well(job, 2)
 
 
-OF_LATENT_HEADS = (
-    'statistics.sites=["query"]', 'statistics.sites=["key"]', 'statistics.sites=["value"]',
-    'statistics.sites=["attention_heads"]', 'capture.sites=["value"]', "capture.attention=true",
-    'statistics.attention=["position:0"]', "statistics.query_key=true",
-)  # fmt: skip
+LATENTS = {
+    ("llama", "kv_latent"): "llama has no latent attention",
+    ("llama", "q_latent"): "llama makes no latent of queries",
+    ("deepseek_v2", "q_latent"): "deepseek_v2 makes no latent of queries",
+}
 
 
-@pytest.mark.parametrize("key", OF_LATENT_HEADS)
-def test_heads_of_latent_attention_are_not_measured(
-    key: str, tmp_path: Path, compatibility: Compatibility
+@pytest.mark.parametrize(("family", "site"), LATENTS)
+@pytest.mark.parametrize("section", ["statistics", "capture"])
+def test_latents_that_a_model_does_not_make_are_not_measured(
+    section: str, family: str, site: str, tmp_path: Path, compatibility: Compatibility
 ) -> None:
-    model = next(model for model in MODELS if model.family == "deepseek_v3")
+    model = next(model for model in MODELS if model.family == family)
+    assert model.config.get("q_lora_rank") is None
     directory = save(make_random(model), model, tmp_path / "model")
     corpus = make_corpus(tmp_path / "corpus.h5", 64, vocabulary=model.vocabulary)
     job = write_job(tmp_path / "job.toml", make_job(directory, corpus, tmp_path / "sweep.h5"))
-    error = said(refuse(job, JOB_ERROR, ranks=1, sets=["parallel.tensor=1", key]))
-    section, _, name = key.partition("=")[0].partition(".")
-    assert error.startswith(f"[{section}] {name}: "), error
-    assert "deepseek_v3 has latent attention, whose heads are not measured" in error
-    compatibility("Checkpoints", f"latent attention, and `{key}`", "refused", error)
+    sites = f'{section}.sites=["{site}"]'
+    error = said(refuse(job, JOB_ERROR, ranks=1, sets=["parallel.tensor=1", sites]))
+    assert error == f'[{section}] sites: "{site}": {LATENTS[family, site]}', error
+    compatibility("Checkpoints", f"`{family}` without that latent, and `{sites}`", "refused", error)

@@ -19,6 +19,7 @@ from support.bounds import (
     assert_perplexities_round_as_transformers,
     assert_rounds_as_transformers,
     channel_scale,
+    median_ratios,
     token_errors,
 )
 from support.family_cases import HALF_PROMPTS, Case, Expected, list_cases, make_expected
@@ -144,7 +145,8 @@ def test_bfloat16_is_no_worse_than_transformers(case: Case, sweeps: FamilySweeps
     scale = channel_scale(exact)
     mine = token_errors(found, exact, scale)
     theirs = token_errors(expected.half_streams("bfloat16"), exact, scale)
-    ratio = np.median(mine, axis=1)[1:] / np.median(theirs, axis=1)[1:]
+    ratio = median_ratios(mine, theirs)
+    record(case.name, half=ratio.max())
     print(f"{case.name}: median errors {ratio.min():.3f} to {ratio.max():.3f} times transformers'")
     if expected.passes["long"].exact.routings:
         assert_no_worse_with_experts(mine, theirs)

@@ -24,6 +24,7 @@ from support.compatibility import Compatibility
 from support.family_sweeps import run_jobs
 from support.inner_oracle import InBoth, Inner, InnerOracle, run_in_both
 from support.inner_references import assert_site, head_square_references
+from support.measured_errors import record
 from support.random_models import MASSIVE_IDS, MODELS, SMALL_ID, RandomModel, make_random, save
 from support.sweeps import read_datasets, to_toml
 from support.token_files import Cut, Window, random_corpus, write_token_file
@@ -136,10 +137,9 @@ def test_sites(name: str, m: int, sweeps: Sweeps) -> None:
     made, datasets = sweeps.made[name], sweeps.datasets[name, m]
     classes = [window.classes for window in made.windows]
     here = of_layers(datasets, made.layers)
-    for site in OF_ATTENTION:
-        assert_site(here, site, made.inners, classes)
-    for site in OF_ALL:
-        assert_site(datasets, site, made.inners, classes)
+    for site in (*OF_ATTENTION, *OF_ALL):
+        part = assert_site(here if site in OF_ATTENTION else datasets, site, made.inners, classes)
+        record(f"{name}-m{m}", inside=site, of_allowed=part)
 
 
 @pytest.mark.parametrize("m", RANKS)
@@ -154,11 +154,12 @@ def test_attention_and_value_updates(name: str, m: int, sweeps: Sweeps) -> None:
     inners = with_outputs_of_attention(made)
     expected = attention_references(inners, sets, [None] * len(made.layers))
     assert expected.keys() == {p for p in here if p.startswith(("attention/", "value_update/"))}
-    for path, values in expected.items():
-        assert_near(path, here[path], values)
+    parts = [assert_near(path, here[path], values) for path, values in expected.items()]
+    record(f"{name}-m{m}", inside="attention", of_allowed=max(parts))
     for site in ("query", "key"):
         path = f"qk/rotated_{site}_square_sum"
-        assert_near(path, here[path], head_square_references(made.inners, site))
+        part = assert_near(path, here[path], head_square_references(made.inners, site))
+        record(f"{name}-m{m}", inside="query_key", of_allowed=part)
 
 
 @pytest.mark.parametrize("m", RANKS)

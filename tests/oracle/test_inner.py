@@ -28,6 +28,7 @@ from support.inner_references import (
     rows_of_site,
     square_reference,
 )
+from support.measured_errors import record
 from support.measured_windows import Measured, Options
 from support.random_models import MASSIVE_IDS, MODELS, SMALL_ID, RandomModel, make_random, save
 from support.statistics_reference import REFERENCES, compare
@@ -189,7 +190,9 @@ def test_site(name: str, site: str, m: int, sweeps: Sweeps) -> None:
     if site not in made.sites:
         assert f"{site}/count" not in datasets
         return
-    assert_site(datasets, site, made.inners, [window.classes for window in made.windows])
+    classes = [window.classes for window in made.windows]
+    part = assert_site(datasets, site, made.inners, classes)
+    record(f"{name}-m{m}", inside=site, of_allowed=part)
     tokens = datasets[f"{site}/count"][-1]
     channels = datasets[f"{site}/channel_sum"].shape[1]
     assert datasets[f"{site}/magnitude_histogram"][-1].sum() == tokens * channels
@@ -250,8 +253,8 @@ def test_attention_and_value_updates(name: str, m: int, sweeps: Sweeps) -> None:
     expected = attention_fields(made, datasets)
     assert expected.keys() == written
     assert datasets["attention/key_count"][1:, SETS.index("events")].max() > 0
-    for path, values in expected.items():
-        assert_near(path, datasets[path], values)
+    parts = [assert_near(path, datasets[path], values) for path, values in expected.items()]
+    record(f"{name}-m{m}", inside="attention", of_allowed=max(parts))
 
 
 @pytest.mark.parametrize("m", RANKS)
@@ -259,18 +262,20 @@ def test_attention_and_value_updates(name: str, m: int, sweeps: Sweeps) -> None:
 def test_query_key_moments(name: str, m: int, sweeps: Sweeps) -> None:
     made = sweeps.made[name]
     datasets = sweeps.datasets(name, m)
+    parts = []
     for site in ("query", "key"):
-        name = f"qk/rotated_{site}_square_sum"
-        assert_near(name, datasets[name], head_square_references(made.inners, site))
+        path = f"qk/rotated_{site}_square_sum"
+        references = head_square_references(made.inners, site)
+        parts.append(assert_near(path, datasets[path], references))
     for site in ("query", "key", "value"):
-        name = f"qk/{site}_square_sum"
+        path = f"qk/{site}_square_sum"
         rows = (
             np.nan_to_num(rows_of_site(of, site)) for of in (made.inners.exact, made.inners.single)
         )
-        found = datasets[name]
-        assert_near(
-            name, found.reshape(len(found), -1), square_reference(*rows, axis=1)
-        )
+        found = datasets[path]
+        squares = square_reference(*rows, axis=1)
+        parts.append(assert_near(path, found.reshape(len(found), -1), squares))
+    record(f"{name}-m{m}", inside="query_key", of_allowed=max(parts))
     tokens = sum(len(window.ids) for window in made.windows)
     expected = [0] + [tokens] * made.inners.num_layers
     np.testing.assert_array_equal(datasets["qk/token_count"], expected)

@@ -27,6 +27,7 @@ from support.bounds import (
 )
 from support.family_cases import Case, Expected, expected_of
 from support.family_sweeps import FamilySweeps, selected_cases
+from support.measured_errors import record
 from support.quantised import FORMS, FP8, MXFP4, Form, save_both
 from support.random_models import RandomModel
 from support.sweeps import Sweep, environment, read_attributes, read_datasets, to_toml
@@ -94,7 +95,7 @@ def test_streams_and_losses_are_those_of_the_numbers(
     assert_rounds_as_transformers(case.name, *streams(datasets, expected.passes))
     if all(expected.is_window_sure):
         losses = join(expected.window_losses)
-        assert_losses_round_as_transformers(datasets["loss/token_nll"], losses)
+        record(case.name, loss=assert_losses_round_as_transformers(datasets["loss/token_nll"], losses))
     form = next(form for form in FORMS if form.name == case.model.name)
     assert read_attributes(path)["/"]["quantisation"] == form.text
 

@@ -15,11 +15,13 @@ from support.bounds import (
     assert_no_worse,
     assert_rounds_as_transformers,
     channel_scale,
+    median_ratios,
     token_errors,
 )
 from support.family_cases import Case, list_cases
 from support.family_sweeps import FamilySweeps, selected_cases
 from support.inner_references import assert_rows, row_references
+from support.measured_errors import record
 from support.random_models import MASSIVE_CHANNEL
 from support.sweeps import read_attributes, read_datasets
 from support.vision_cases import ExpectedImages, make_expected_images
@@ -119,6 +121,7 @@ def test_bfloat16_is_no_worse_than_transformers(
     scale = channel_scale(expected.exact)
     mine = token_errors(found, expected.exact, scale)
     theirs = token_errors(expected.rounded_streams(), expected.exact, scale)
-    ratio = np.median(mine, axis=1)[1:] / np.median(theirs, axis=1)[1:]
+    ratio = median_ratios(mine, theirs)
+    record(case.name, half=ratio.max())
     print(f"{case.name}: median errors {ratio.min():.3f} to {ratio.max():.3f} times transformers'")
     assert_no_worse(mine, theirs)

@@ -22,6 +22,7 @@ from support.inner_references import (
     rows_of_site,
     square_reference,
 )
+from support.measured_errors import record
 from support.sweeps import Sweep, read_datasets
 from support.vision_cases import label_classes
 from support.vision_models import MODELS, VisionModel, make_random, save
@@ -93,8 +94,9 @@ def test_inside_the_layers(m: int, made: Made, program: Path, tmp_path: Path) ->
     }
     found = read_datasets(Sweep(program, job, m).run())
     classes = [label_classes(made.model)] * IMAGES
+    name = f"{made.model.name}-m{m}"
     for site in made.sites:
-        assert_site(found, site, made.inners, classes)
+        record(name, inside=site, of_allowed=assert_site(found, site, made.inners, classes))
 
     layers = made.inners.num_layers
     registers = list(range(1, 1 + made.model.registers))
@@ -102,14 +104,15 @@ def test_inside_the_layers(m: int, made: Made, program: Path, tmp_path: Path) ->
     expected = attention_references(made.inners, sets, [None] * layers, is_causal=False)
     written = {path for path in found if path.startswith(("attention/", "value_update/"))}
     assert expected.keys() == written
-    for path, reference in expected.items():
-        assert_near(path, found[path], reference)
+    parts = [assert_near(path, found[path], reference) for path, reference in expected.items()]
+    record(name, inside="attention", of_allowed=max(parts))
     for site in ("query", "key"):
         path = f"qk/rotated_{site}_square_sum"
-        assert_near(path, found[path], head_square_references(made.inners, site))
+        parts = [assert_near(path, found[path], head_square_references(made.inners, site))]
         path = f"qk/{site}_square_sum"
         rows = (np.nan_to_num(rows_of_site(of, site)) for of in (made.inners.exact, made.inners.single))
         squares = found[path].reshape(len(found[path]), -1)
-        assert_near(path, squares, square_reference(*rows, axis=1))
+        parts.append(assert_near(path, squares, square_reference(*rows, axis=1)))
+        record(name, inside="query_key", of_allowed=max(parts))
         differs = not np.allclose(found[path], found[f"qk/rotated_{site}_square_sum"], rtol=1e-3)
         assert differs == (made.model.family == "dinov3_vit")  # which alone rotates

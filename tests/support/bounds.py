@@ -60,8 +60,8 @@ class Reference:
         return Reference(change(self.exact), change(self.error), change(self.size))
 
 
-def assert_near(name: str, found: np.ndarray, reference: Reference) -> None:
-    """By layer, and NaN where the reference is."""
+def assert_near(name: str, found: np.ndarray, reference: Reference) -> float:
+    """By layer, and NaN where the reference is. The largest error, as a part of what is allowed."""
     exact = reference.exact
     assert found.shape == exact.shape, (name, found.shape, exact.shape)
     np.testing.assert_array_equal(np.isnan(found), np.isnan(exact), err_msg=name)
@@ -74,6 +74,7 @@ def assert_near(name: str, found: np.ndarray, reference: Reference) -> None:
     ratio = by_layer(mine) / np.maximum(allowed, 1e-30)
     print(f"{name}: {ratio.max():.3f} of what is allowed")
     assert (ratio <= 1).all(), f"{name}: by layer {ratio} of what is allowed"
+    return float(ratio.max())
 
 
 def allowed_error(single: np.ndarray, times: float = TIMES) -> np.ndarray:
@@ -164,6 +165,11 @@ def token_errors(
         square = ((mine.astype(np.float64) - theirs) / scale) ** 2
         errors.append(np.sqrt(square.mean(axis=2)))
     return np.concatenate(errors, axis=1)
+
+
+def median_ratios(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """Of token errors [layers, tokens]: the median of each layer but the embedding's, over theirs."""
+    return np.median(mine, axis=1)[1:] / np.median(theirs, axis=1)[1:]
 
 
 def assert_no_worse(mine: np.ndarray, theirs: np.ndarray, factor: float = 1.2) -> None:

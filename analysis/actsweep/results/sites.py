@@ -15,6 +15,8 @@ from ..sweep import Sweep
 SITES = (
     "residual",
     "attention_input",
+    "q_latent",
+    "kv_latent",
     "query",
     "key",
     "value",

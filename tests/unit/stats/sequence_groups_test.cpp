@@ -79,6 +79,7 @@ class Layer {
     qkv_.select(0, sequences_.all[kInfinite].first_row)
         .fill_(std::numeric_limits<float>::infinity());
     weight_ = at::randn({kChannels, heads * width}).to(dtype);
+    places_ = {width, width};
     extents_ = {{Axis::kLayer, 2},
                 {Axis::kHead, heads},
                 {Axis::kKeyHead, kv_heads},
@@ -91,13 +92,20 @@ class Layer {
 
   void see_through(int64_t window) { call_.shape.window = window; }
   void cap_scores() { call_.scores.cap = 5; }
+  /// Heads fill a part of the buffer's width, queries and keys another than values.
+  void fill(const HeadPlaces& places) {
+    places_ = places;
+    weight_ = at::randn({kChannels, call_.shape.query_heads * places.value}).to(weight_.dtype());
+    extents_[Axis::kHeadChannel] = places.query;
+    extents_[Axis::kHeadValue] = places.value;
+  }
 
   Values measured(const Grouping& grouping) {
     auto out =
         at::empty({qkv_.size(0), call_.shape.query_heads * call_.shape.width}, qkv_.options());
     AttentionSummary summary;
     attend(qkv_, call_, out, &summary);
-    const AttentionView view = {0, qkv_, call_, summary, weight_};
+    const AttentionView view = {0, qkv_, call_, summary, weight_, places_};
     const KeySets sets(kSets, {{3, {2}}, {5, {0, 2}}, {40, {1, 5, 40}}});
     KeyGroups groups(sets, sequences_, {call_.shape.query_heads, call_.shape.width}, true,
                      grouping);
@@ -131,6 +139,7 @@ class Layer {
   ModelShare share_;
   AttentionCall call_;
   at::Tensor qkv_, weight_;
+  HeadPlaces places_;
   Extents extents_;
 };
 
@@ -177,6 +186,15 @@ TEST_P(SequenceGroups, GiveTheBitsOfEachSequenceAloneWhereQueriesSeeAWindow) {
   layer.see_through(9);
   layer.cap_scores();
   expect_equal_to_each_alone(layer);
+}
+
+TEST_P(SequenceGroups, GiveTheBitsOfEachSequenceAloneWhereValuesHaveAnotherWidth) {
+  Layer narrow(4, 2, 8, GetParam());
+  narrow.fill({8, 5, 3});
+  expect_equal_to_each_alone(narrow);
+  Layer wide(3, 3, 13, GetParam());
+  wide.fill({9, 13, 4});
+  expect_equal_to_each_alone(wide);
 }
 
 TEST(SequenceGroupLists, HoldEverySequenceWithKeysOnceAndNoPadding) {

@@ -1,0 +1,215 @@
+"""Inside latent attention: latents before their norms, queries and keys of one width, values and heads of
+another, and all that is measured of attention, equal what transformers computes at m = 1, 2, 3, 4.
+
+Tensors of transformers come from hooks (support/latent_oracle), statistics of them from numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from support.attention_reference import KeySet, attention_references, class_first, visible
+from support.bounds import Reference, assert_near
+from support.family_sweeps import run_jobs
+from support.inner_oracle import InBoth, run_in_both
+from support.inner_references import (
+    assert_site,
+    head_square_references,
+    rows_of_site,
+    square_reference,
+)
+from support.latent_oracle import LatentOracle
+from support.measured_errors import record
+from support.random_models import MASSIVE_IDS, MODELS, SMALL_ID, RandomModel, make_random, save
+from support.sweeps import read_datasets, to_toml
+from support.token_files import Cut, Window, random_corpus, write_token_file
+
+RANKS = (1, 2, 3, 4)
+NAMES = (
+    "deepseek_v2-5-lite-2of6-first-dense",  # values narrower than keys
+    "deepseek_v3-3-2of6-values-wider-tied-stacked",  # and a rank without heads at m = 4
+    "glm4_moe_lite-5-2of6-yarn",  # as wide
+)
+CUT = Cut(80, "per_document")
+LENGTHS = (80, 33, 70, 5, 80, 2, 64)
+SETS = ("position:0", "class:delimiter:first", "class:other:first")
+SITES = (
+    "attention_input", "q_latent", "kv_latent", "query", "key", "value", "attention_heads",
+    "attention_output",
+)  # fmt: skip
+PROMPT = 37  # tokens of the captured prompt
+
+
+@dataclass(frozen=True)
+class Made:
+    """A model and what transformers computes of each window."""
+
+    model: RandomModel
+    directory: Path
+    windows: list[Window]
+    inners: InBoth
+    prompt: InBoth
+
+    @property
+    def sites(self) -> list[str]:
+        has_latent = self.model.config["q_lora_rank"] is not None
+        return [site for site in SITES if has_latent or site != "q_latent"]
+
+    def job(self, m: int, output: Path) -> dict[str, dict[str, Any]]:
+        return {
+            "model": {"path": str(self.directory), "dtype": "float32"},
+            "corpus": {"path": str(self.directory / "corpus.h5"), **CUT.job_keys()},
+            "parallel": {"tensor": m, "threads": 1, "microbatch_tokens": 240},
+            "statistics": {"sites": self.sites, "attention": list(SETS), "value_updates": True,
+                           "query_key": True},
+            "capture": {"prompts": ["prompt"], "attention": True, "sites": self.sites},
+            "output": {"path": str(output)},
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sweeps:
+    made: dict[str, Made]
+    folder: Path
+    datasets: dict[tuple[str, int], dict[str, np.ndarray]]
+
+
+def make(name: str, folder: Path) -> Made:
+    model = next(model for model in MODELS if model.name == name)
+    directory = save(make_random(model), model, folder)
+    corpus = random_corpus(model.vocabulary, LENGTHS, seed=7, often=(*MASSIVE_IDS, SMALL_ID))
+    prompt = random_corpus(model.vocabulary, [PROMPT], seed=8).documents[0]
+    windows = corpus.windows(CUT)
+    write_token_file(folder / "corpus.h5", corpus, {"prompt": prompt})
+    inners, captured = (
+        run_in_both(lambda patch, dtype: LatentOracle(directory, patch, dtype), of)
+        for of in ([window.ids for window in windows], [prompt])
+    )
+    return Made(model, directory, windows, inners, captured)
+
+
+@pytest.fixture(scope="module")
+def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweeps]:
+    folder = tmp_path_factory.mktemp("latent")
+    torch.set_num_threads(1)
+    made = {name: make(name, folder / name) for name in NAMES}
+    datasets = {}
+    for m in RANKS:
+        jobs = {name: folder / f"{name}-m{m}.toml" for name in NAMES}
+        for name, path in jobs.items():
+            path.write_text(to_toml(made[name].job(m, path.with_suffix(".h5"))))
+        messages = run_jobs(list(jobs.values()), m, folder / "sweeps.log")
+        for name, path in jobs.items():
+            assert not messages[path], messages[path]
+            datasets[name, m] = read_datasets(path.with_suffix(".h5"))
+    yield Sweeps(made, folder, datasets)
+
+
+@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_sites(name: str, m: int, sweeps: Sweeps) -> None:
+    made, datasets = sweeps.made[name], sweeps.datasets[name, m]
+    for site in made.sites:
+        classes = [window.classes for window in made.windows]
+        part = assert_site(datasets, site, made.inners, classes)
+        record(f"{name}-m{m}", inside=site, of_allowed=part)
+        exact, single = (rows_of_site(of, site)[1:] for of in (made.prompt.exact, made.prompt.single))
+        found = datasets[f"capture/prompt/{site}"]
+        assert np.isnan(found[0]).all()
+        assert_near(site, found[1:], Reference(exact, np.abs(single - exact), np.abs(exact)))
+
+
+@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_attention_and_value_updates(name: str, m: int, sweeps: Sweeps) -> None:
+    made, datasets = sweeps.made[name], sweeps.datasets[name, m]
+    sets: list[KeySet] = [
+        lambda _window, _layer: [0],
+        *(class_first(made.windows, name) for name in ("delimiter", "other")),
+    ]
+    expected = attention_references(made.inners, sets, [None] * made.inners.num_layers)
+    written = {path for path in datasets if path.startswith(("attention/", "value_update/"))}
+    assert expected.keys() == written
+    parts = [assert_near(path, datasets[path], values) for path, values in expected.items()]
+    record(f"{name}-m{m}", inside="attention", of_allowed=max(parts))
+
+
+@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_query_key_moments(name: str, m: int, sweeps: Sweeps) -> None:
+    made, datasets = sweeps.made[name], sweeps.datasets[name, m]
+    parts = []
+    for site in ("query", "key"):
+        path = f"qk/rotated_{site}_square_sum"
+        references = head_square_references(made.inners, site)
+        parts.append(assert_near(path, datasets[path], references))
+    for site in ("query", "key", "value"):
+        path = f"qk/{site}_square_sum"
+        rows = (
+            np.nan_to_num(rows_of_site(of, site)) for of in (made.inners.exact, made.inners.single)
+        )
+        found = datasets[path]
+        squares = square_reference(*rows, axis=1)
+        parts.append(assert_near(path, found.reshape(len(found), -1), squares))
+    record(f"{name}-m{m}", inside="query_key", of_allowed=max(parts))
+
+
+@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_captured_attention(name: str, m: int, sweeps: Sweeps) -> None:
+    made, datasets = sweeps.made[name], sweeps.datasets[name, m]
+    logits, found = (datasets[f"capture/prompt/{x}"] for x in ("attention_logit", "attention"))
+    (exact,), (single,) = made.prompt.exact, made.prompt.single
+    for layer, pair in enumerate(zip(exact.attention, single.attention, strict=True)):
+        seen = visible(pair[0], None)
+        theirs, rounded = (each.probability[None] for each in pair)
+        error = np.abs(rounded - theirs)
+        assert_near("probability", found[None, layer + 1], Reference(theirs, error, theirs))
+        theirs, rounded = (np.where(seen, each.logit, np.nan)[None] for each in pair)
+        error = np.abs(rounded - theirs)
+        assert_near("logit", logits[None, layer + 1], Reference(theirs, error, np.abs(theirs)))
+
+
+# Axes of their own where values have another width than queries and keys.
+OWN_AXES = {
+    "attention_heads/channel_sum": "head_output_channel",
+    "value/channel_sum": "value_channel",
+    "value_update/head_sum": "head_value_channel",
+    "qk/value_square_sum": "head_value_channel",
+    "capture/prompt/value": "value_channel",
+}
+AXES_OF_KEYS = {
+    "query/channel_sum": "query_channel",
+    "key/channel_sum": "key_channel",
+    "qk/key_square_sum": "head_channel",
+    "q_latent/channel_sum": "q_latent_channel",
+    "kv_latent/channel_sum": "kv_latent_channel",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_axes_have_the_widths_of_the_model(name: str, sweeps: Sweeps) -> None:
+    config = sweeps.made[name].model.config
+    heads, value = config["num_attention_heads"], config["v_head_dim"]
+    key = config["qk_nope_head_dim"] + config["qk_rope_head_dim"]
+    lengths = {
+        "query_channel": heads * key, "key_channel": heads * key, "head_channel": key,
+        "head_output_channel": heads * value, "value_channel": heads * value,
+        "head_value_channel": value, "q_latent_channel": config["q_lora_rank"],
+        "kv_latent_channel": config["kv_lora_rank"],
+    }  # fmt: skip
+    with h5py.File(sweeps.folder / f"{name}-m1.h5") as file:
+        for path, axis in (AXES_OF_KEYS | (OWN_AXES if key != value else {})).items():
+            if path in file:
+                dimension = file[path].dims[file[path].ndim - 1]
+                assert dimension[0].name == f"/{axis}"
+                assert file[path].shape[-1] == lengths[axis]
+        assert ("head_value_channel" in file) == (key != value)
