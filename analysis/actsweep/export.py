@@ -3,7 +3,7 @@
 In: a `Sweep` with the sites `attention_input`, `attention_heads`, `mlp_input`, `mlp_hidden` and the
 inputs of routed experts, or some of them. Out: a safetensors file of channel maxima for SmoothQuant
 (arXiv 2211.10438), or a GGUF importance matrix for llama.cpp, of finite numbers alone; and which
-layers and experts have no values. Refuses model types whose layers have no names there.
+layers and experts have no values. Refuses model types that llama.cpp does not have.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from .linear_layers import (
     ExpertInputs,
     Inputs,
     expert_inputs,
-    family_of,
     layers_without_experts,
     linear_inputs,
 )
+from .llama_cpp import ARCHITECTURES
 from .output import whole_file
 from .sweep import Sweep
 
@@ -70,7 +70,7 @@ class Export:
                 f"layer {layer}: no finite token at {', '.join(sites)}: without {', '.join(names)}"
             )
         for layer in layers_without_experts(sweep):
-            self.notes.append(f"layer {layer}: no finite token: without its MLP or experts")
+            self.notes.append(f"layer {layer}: no finite token: without its experts")
         if not self.tensors:
             reason = self.notes[0] if self.notes else "none of its layers has a name there"
             raise ValueError(f"{sweep.path}: nothing to export: {reason}")
@@ -181,16 +181,17 @@ def _gguf_names(sweep: Sweep) -> Callable[[Iterable[str]], list[str]]:
     """
     import gguf
 
-    wanted = family_of(sweep).gguf
+    family = str(sweep.attributes["model_family"])
+    wanted = ARCHITECTURES.get(family)
     architectures = {name: arch for arch, name in gguf.MODEL_ARCH_NAMES.items()}
     if wanted not in architectures:
-        family = sweep.attributes["model_family"]
         raise ValueError(f"{sweep.path}: llama.cpp has no architecture for '{family}'")
     layers = int(sweep.attributes["num_layers"])
     table = gguf.get_tensor_name_map(architectures[wanted], layers)
 
     def names_of(modules: Iterable[str]) -> list[str]:
-        found = [table.get_name(module) for module in modules]
+        # Its converter drops what stands around the language model of a model of several parts.
+        found = [table.get_name(module.replace("model.language_model.", "model.")) for module in modules]
         return [f"{name}.weight" for name in found if name is not None]
 
     return names_of

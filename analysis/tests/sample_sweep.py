@@ -11,6 +11,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from layer_lists import attribute_of
 
 MAGNITUDE_BINS = 32640
 NO_VALUES = "This is a netCDF dimension but not a netCDF variable. %9d"
@@ -51,6 +52,7 @@ class Sample:
             "job": job,
             "model_family": "llama",
             "model_name": self.model_name,
+            "linear_layers": attribute_of("llama"),
             "model_fingerprint": "m" * 64,
             "corpus_fingerprint": "c" * 64,
             "tokenizer_fingerprint": "t" * 64,

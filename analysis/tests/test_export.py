@@ -10,6 +10,7 @@ import gguf
 import h5py
 import numpy as np
 import pytest
+from layer_lists import attribute_of
 from safetensors import safe_open
 from safetensors.numpy import load_file
 from study_sample import CHANNELS, NEURONS, Study
@@ -81,6 +82,7 @@ def routed(study_path: Path, tmp_path: Path) -> Callable[[str], Path]:
         path = Path(shutil.copy(study_path, tmp_path / f"{family}.h5"))
         with h5py.File(path, "r+") as file:
             file.attrs["model_family"] = family
+            file.attrs["linear_layers"] = attribute_of(family)
         return path
 
     return make
@@ -194,15 +196,24 @@ def test_a_file_without_inputs_of_linear_layers_is_refused(
     assert not path.exists()
 
 
-@pytest.mark.parametrize(
-    ("family", "message"),
-    [("dinov2", "no names of linear layers for 'dinov2'"), ("opt", "no architecture for 'opt'")],
-)
-def test_model_types_without_names_are_refused(
-    study_path: Path, tmp_path: Path, family: str, message: str
+def test_a_model_type_that_llama_cpp_does_not_have_is_refused(
+    routed: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    path = Path(shutil.copy(study_path, tmp_path / "other.h5"))
+    with actsweep.open(routed("opt")) as sweep:
+        with pytest.raises(ValueError, match=r"opt.h5: .*no architecture for 'opt'"):
+            export_imatrix(sweep, tmp_path / "imatrix.gguf")
+        export_smoothquant(sweep, tmp_path / "scales.safetensors")
+    names = set(load_file(tmp_path / "scales.safetensors"))
+    modules = ("self_attn.q_proj", "fc2")
+    assert names == {f"model.decoder.layers.{i}.{name}" for i in range(4) for name in modules}
+
+
+def test_a_file_that_does_not_name_its_linear_layers_is_refused(
+    study_path: Path, tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(study_path, tmp_path / "old.h5"))
     with h5py.File(path, "r+") as file:
-        file.attrs["model_family"] = family
-    with actsweep.open(path) as sweep, pytest.raises(ValueError, match=f"other.h5: .*{message}"):
-        export_imatrix(sweep, tmp_path / "imatrix.gguf")
+        del file.attrs["linear_layers"]
+    with actsweep.open(path) as sweep:
+        with pytest.raises(ValueError, match=r"old.h5: .*'linear_layers'.*; sweep again"):
+            export_smoothquant(sweep, tmp_path / "scales.safetensors")

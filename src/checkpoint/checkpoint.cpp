@@ -90,6 +90,12 @@ Checkpoint::Found Checkpoint::find(const TensorRow& row, int64_t layer) const {
   return {};
 }
 
+std::vector<LinearLayer> Checkpoint::linear_layers() const {
+  return list_linear_layers(architecture_, rows_, [this](const std::string& name) {
+    return saved_name(model_, *family_, name);
+  });
+}
+
 const StoredTensor& Checkpoint::tensor(const TensorRow& row, int64_t layer) const {
   return *used_.at(tensor_name(row, layer));
 }

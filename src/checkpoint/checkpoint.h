@@ -14,6 +14,7 @@
 
 #include "checkpoint/checkpoint_files.h"
 #include "checkpoint/family.h"
+#include "checkpoint/linear_layers.h"
 #include "checkpoint/quantisation.h"
 #include "checkpoint/unused_tensors.h"
 #include "checkpoint/wrapper.h"
@@ -30,6 +31,8 @@ class Checkpoint {
   const Config& config() const { return config_; }
   const Architecture& architecture() const { return architecture_; }
   const std::vector<TensorRow>& rows() const { return rows_; }
+  /// What reads the sites, by the names that transformers gives the modules.
+  std::vector<LinearLayer> linear_layers() const;
   /// How its weights are quantised, if they are.
   const Quantisation& quantisation() const { return quantisation_; }
   /// The tensor of a row in a layer (0-based; ignored for rows that exist once), which holds

@@ -23,7 +23,8 @@ class Listing {
     const auto name = tensor_name(row, layer.value_or(0));
     const bool is_tied_head = row.weight == Weight::kHead && !row.tied_to.empty();
     if (row.constant || is_tied_head || !names_.insert(name).second) return;
-    tensors_.push_back({saved_name(name), row.shape, kind_of(row), mean_of(row), layer});
+    tensors_.push_back({saved_name(model_.model, *model_.family, name), row.shape, kind_of(row),
+                        mean_of(row), layer});
   }
 
   void add_layers() {
@@ -38,14 +39,6 @@ class Listing {
   std::vector<NeededTensor> take() { return std::move(tensors_); }
 
  private:
-  /// As transformers saves it.
-  std::string saved_name(const std::string& name) const {
-    if (model_.model.wrapper != nullptr) return name_of_part(name);
-    const std::string& prefix = model_.family->prefix;
-    const bool is_bare = model_.family->is_saved_bare && name.starts_with(prefix);
-    return is_bare ? name.substr(prefix.size()) : name;
-  }
-
   double mean_of(const TensorRow& row) const {
     if (!is_factor(row.weight)) return 0;
     const auto& weight = row.weight;
@@ -90,6 +83,18 @@ Architecture read_part(const Family& family, const LanguageModel& model) {
     model.config.refuse("model_type", "a language model");
   }
   return facts;
+}
+
+std::string saved_name(const LanguageModel& model, const Family& family, const std::string& name) {
+  if (model.wrapper != nullptr) return name_of_part(name);
+  const bool is_bare = family.is_saved_bare && name.starts_with(family.prefix);
+  return is_bare ? name.substr(family.prefix.size()) : name;
+}
+
+std::vector<LinearLayer> DescribedModel::linear_layers() const {
+  return list_linear_layers(architecture, rows, [this](const std::string& name) {
+    return saved_name(model, *family, name);
+  });
 }
 
 DescribedModel::DescribedModel(const Config& config)
@@ -150,6 +155,7 @@ std::string describe_tensors(const std::string& path) {
   const auto model = describe_model(path);
   auto facts = facts_of(model.architecture);
   facts["path"] = model_directory(path);
+  facts["linear_layers"] = described(model.linear_layers(), model.architecture);
   auto text = facts.dump() + "\n";
   for (const auto& tensor : needed_tensors(model)) text += line_of(tensor).dump() + "\n";
   return text;

@@ -11,12 +11,16 @@
 #include <vector>
 
 #include "checkpoint/family.h"
+#include "checkpoint/linear_layers.h"
 #include "checkpoint/wrapper.h"
 
 namespace actsweep {
 
 /// The facts of a model that stands alone, or of the language model among several parts.
 Architecture read_part(const Family& family, const LanguageModel& model);
+
+/// The name that transformers gives a tensor of the part of a model that is read.
+std::string saved_name(const LanguageModel& model, const Family& family, const std::string& name);
 
 struct DescribedModel {
   explicit DescribedModel(const Config& config);
@@ -25,6 +29,8 @@ struct DescribedModel {
   const Family* family;
   Architecture architecture;
   std::vector<TensorRow> rows;
+
+  std::vector<LinearLayer> linear_layers() const;
 };
 
 /// That of a config.json, of a directory with one, or of a model of the hub's cache ("hf:NAME").

@@ -114,6 +114,7 @@ std::vector<Attribute> root_attributes(const SweepInputs& inputs, const SweepLay
       {"device", fmt::format("{}", fmt::join(devices, "; "))},
       {"mixed_devices", static_cast<int64_t>(devices.size() > 1)},
       {"key_sets", nlohmann::json(inputs.job.statistics.attention).dump()},
+      {"linear_layers", described(inputs.checkpoint.linear_layers(), a).dump()},
       {"libraries", libraries.dump()}};
   const auto commit = snapshot_of(inputs.checkpoint.directory()).commit;
   if (!commit.empty()) attributes.push_back({"model_revision", commit});

@@ -1,0 +1,167 @@
+"""What a sweep file says of linear layers: their names are those of transformers' checkpoints,
+every product of a block is there but those that read no site, and each is as wide as what it reads.
+
+Of one random model of each type. The names of llama.cpp follow by gguf's own table.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gguf
+import pytest
+import torch
+from safetensors import safe_open
+from transformers import AutoConfig
+
+from actsweep.export import EXPERT_TENSORS
+from actsweep.linear_layers import INPUT_SITES, LinearLayers
+from actsweep.llama_cpp import ARCHITECTURES
+from support.random_models import ENCODERS, MODELS, RandomModel, make_random, save
+from support.random_models.weights import auto_class
+
+FIRST = tuple({model.family: model for model in reversed((*MODELS, *ENCODERS))}.values())
+# Products of a block that read a normed latent, the delta rule's outputs, or positions of a window.
+WITHOUT_SITE = (
+    "kv_b_proj", "q_b_proj", "linear_attn.out_proj", "linear_attn.conv1d", "linear_attn.A_log",
+    "linear_attn.dt_bias",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A model's facts and list by the program, and the shapes in its file by the names of modules."""
+
+    facts: dict[str, Any]
+    shapes: dict[str, tuple[int, ...]]
+
+    @property
+    def layers(self) -> LinearLayers:
+        return LinearLayers(self.facts["linear_layers"])
+
+    def modules(self, reads: str, layer: int) -> list[str]:
+        """With each expert's, where they stand alone."""
+        found = []
+        for module in self.layers.reading(reads, layer):
+            experts = range(self.facts["experts"]) if "{}" in module else [0]
+            found += [module.format(expert) for expert in experts]
+        return found
+
+    @property
+    def all_modules(self) -> set[str]:
+        reads = (*INPUT_SITES, "expert_input", "expert_hidden")
+        layers = range(1, self.facts["layers"] + 1)
+        return {name for layer in layers for one in reads for name in self.modules(one, layer)}
+
+
+@pytest.fixture(scope="module")
+def listed(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("linear")
+
+    @cache
+    def of(number: int) -> Listed:
+        model = FIRST[number]
+        directory = save(make_random(model), model, folder / model.name)
+        command = [str(program), "tensors", str(directory)]
+        facts = json.loads(subprocess.run(command, check=True, capture_output=True).stdout.splitlines()[0])
+        shapes = shapes_of_file(directory)
+        is_named = any(name.startswith("model.language_model.") for name in shapes)
+        if "text_config" in model.config and not is_named:
+            shapes = shapes_of_modules(directory)
+        return Listed(facts, shapes)
+
+    return lambda model: of(FIRST.index(model))
+
+
+def shapes_of_file(directory: Path) -> dict[str, tuple[int, ...]]:
+    shapes = {}
+    for path in directory.glob("*.safetensors"):
+        with safe_open(path, "np") as file:
+            for name in file.keys():  # noqa: SIM118
+                shapes[name.removesuffix(".weight")] = tuple(file.get_slice(name).get_shape())
+    return shapes
+
+
+def shapes_of_modules(directory: Path) -> dict[str, tuple[int, ...]]:
+    """Where the file of a model of several parts has the names of its publication."""
+    config = AutoConfig.from_pretrained(directory)
+    with torch.device("meta"):
+        module = auto_class(config).from_config(config)
+    return {name.removesuffix(".weight"): tuple(x.shape) for name, x in module.state_dict().items()}
+
+
+def is_product(name: str, shape: tuple[int, ...]) -> bool:
+    is_norm = "norm" in name or "ln_" in name
+    return len(shape) > 1 and not is_norm and any(part.isdigit() for part in name.split("."))
+
+
+@pytest.mark.parametrize("model", FIRST, ids=lambda model: model.family)
+def test_names_are_those_of_the_file_and_none_is_left_out(model: RandomModel, listed: Any) -> None:
+    found: Listed = listed(model)
+    stored = {name for name, shape in found.shapes.items() if is_product(name, shape)}
+    expected = {
+        name for name in stored
+        if not name.endswith((*WITHOUT_SITE, ".bias", "_bias", "sinks", "e_score_correction"))
+        and not any(beside in name for beside in ("vision_tower", "visual.", "multi_modal_projector"))
+    }  # fmt: skip
+    assert found.all_modules == expected
+
+
+@pytest.mark.parametrize("model", FIRST, ids=lambda model: model.family)
+def test_each_is_as_wide_as_what_it_reads(model: RandomModel, listed: Any) -> None:
+    found: Listed = listed(model)
+    facts = found.facts
+    config = model.text
+    width = config.get("v_head_dim", facts["head_width"])
+    widths = {
+        "attention_input": {facts["channels"]},
+        "attention_heads": {facts["heads"] * width},
+        "mlp_input": {facts["channels"]},
+        "expert_input": {facts["channels"]},
+        "expert_hidden": {facts["expert_width"]},
+    }
+    for layer in range(1, facts["layers"] + 1):
+        for reads, expected in widths.items():
+            for module in found.modules(reads, layer):
+                assert expected & set(found.shapes[module]), (module, found.shapes[module])
+        for module in found.modules("mlp_hidden", layer):
+            assert facts["channels"] in found.shapes[module]
+
+
+OF_ATTENTION = {
+    "attention_input": {"attn_q", "attn_k", "attn_v", "attn_qkv", "attn_q_a", "attn_kv_a_mqa",
+                        "attn_gate", "ssm_in", "ssm_ba", "ssm_beta_alpha", "ssm_alpha", "ssm_beta"},
+    "attention_heads": {"attn_output"},
+    "mlp_input": {"ffn_gate", "ffn_up", "ffn_gate_inp", "ffn_gate_inp_shexp", "ffn_gate_shexp",
+                  "ffn_up_shexp"},
+    "mlp_hidden": {"ffn_down", "ffn_down_shexp"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "model", [one for one in FIRST if one.family in ARCHITECTURES], ids=lambda model: model.family
+)
+def test_modules_have_the_names_of_llama_cpp(model: RandomModel, listed: Any) -> None:
+    """But for dense blocks that its architecture does not know."""
+    found: Listed = listed(model)
+    architectures = {name: arch for arch, name in gguf.MODEL_ARCH_NAMES.items()}
+    table = gguf.get_tensor_name_map(architectures[ARCHITECTURES[model.family]], 9)
+    named = 0
+    for layer in range(1, found.facts["layers"] + 1):
+        for site, stems in OF_ATTENTION.items():
+            for module in found.modules(site, layer):
+                name = table.get_name(module)
+                assert name is None or name in {f"blk.{layer - 1}.{stem}" for stem in stems}, module
+                is_dense = site.startswith("mlp") and found.facts["experts"] > 0
+                assert name is not None or is_dense, module
+                named += name is not None
+        for part, kinds in EXPERT_TENSORS.items():
+            expected = {gguf.TENSOR_NAMES[gguf.MODEL_TENSOR[kind]].format(bid=layer - 1) for kind in kinds}
+            for module in found.layers.reading(f"expert_{part}", layer):
+                assert "{}" not in module or table.get_name(module.replace(".{}", "")) in expected
+    assert named >= 2 * found.facts["layers"]
