@@ -7,7 +7,7 @@ PROGRAM ?= build/actsweep
 export OMPI_ALLOW_RUN_AS_ROOT := 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 
-.PHONY: demo test test-slow test-avx2 build build-cuda build-asan check-imatrix bench bootstrap test-packages weights corpus docs study-packages study-weights findings study
+.PHONY: demo test test-slow test-avx2 build build-cuda build-asan check-imatrix bench bootstrap test-packages weights corpus docs study-packages study-weights findings study registry
 
 demo:
 	scripts/demo $(RANKS)
@@ -48,6 +48,11 @@ bench: build weights corpus
 docs: test-packages build weights corpus
 	scripts/generate_docs build/actsweep
 	$(PYTHON) scripts/write_compatibility
+
+# What is compared with transformers, measured anew, and its table in docs/models.md.
+registry: test-packages build weights
+	$(PYTHON) scripts/measure_errors
+	scripts/generate_docs build/actsweep
 
 bootstrap:
 	scripts/bootstrap

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import subprocess
 import sys
@@ -39,6 +40,25 @@ def test_models_lists_the_families_of_the_program_and_released_models(program: P
     tables = command_output(program, "models")
     tables += command_output(Path(sys.executable), str(ROOT / "scripts/describe_models"), str(program))
     assert (ROOT / "docs/models.md").read_text().endswith(f"<!-- generated -->\n\n{tables}")
+
+
+def read_table(name: str) -> list[dict[str, str]]:
+    with (ROOT / f"docs/{name}.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_model_type_was_compared_with_transformers(program: Path) -> None:
+    """At m = 1, 2, 3, 4, streamed and in bfloat16, from three configurations on."""
+    rows = {row["type"]: row for row in read_table("measured-errors") if not row["form"]}
+    _, _, *lines = command_output(program, "models").splitlines()
+    types = {line.split("`")[1] for line in lines}
+    others = {line.split("`")[1] for line in lines if "under another name" in line}
+    assert types - others == rows.keys(), "scripts/measure_errors -k NAME makes the row of a type"
+    assert {row["type"] for row in read_table("released-names")} <= types
+    for model_type, row in rows.items():
+        assert int(row["configurations"]) >= 3, model_type
+        assert {"1", "2", "3", "4"} <= set(row["m"].split()), model_type
+        assert row["modes"] == "float32 streamed bfloat16", model_type
 
 
 def test_contributing_says_how_long_functions_are() -> None:
