@@ -271,6 +271,31 @@ def test_an_export_without_any_finite_token_is_refused(
     compatibility("Outputs", what, "refused", done.line.removeprefix("actsweep: "))
 
 
+@pytest.mark.parametrize("kind", ["imatrix", "smoothquant"])
+def test_an_export_of_a_file_without_names_of_linear_layers_is_refused(
+    kind: str, tmp_path: Path, compatibility: Compatibility
+) -> None:
+    path = sweep_inputs(tmp_path)
+    with h5py.File(path, "r+") as file:
+        del file.attrs["linear_layers"]
+    done = run("export", kind, path, tmp_path / "out")
+    assert done.code == 2 and not (tmp_path / "out").exists()
+    what = f"a sweep file without the attribute `linear_layers`: `export {kind}`"
+    compatibility("Outputs", what, "refused", done.line.removeprefix("actsweep: "))
+
+
+def test_an_imatrix_of_a_type_that_llama_cpp_does_not_have_is_refused(
+    tmp_path: Path, compatibility: Compatibility
+) -> None:
+    path = sweep_inputs(tmp_path)
+    with h5py.File(path, "r+") as file:
+        file.attrs["model_family"] = "gpt_neo"
+    done = run("export", "imatrix", path, tmp_path / "out")
+    assert done.code == 2 and "llama.cpp has no architecture for 'gpt_neo'" in done.line
+    what = "a model type that llama.cpp does not have: `export imatrix`"
+    compatibility("Outputs", what, "refused", done.line.removeprefix("actsweep: "))
+
+
 EXPERTS = {
     "model_type": "mixtral", "num_local_experts": 8, "num_experts_per_tok": 2, "intermediate_size": 32,
 }  # fmt: skip
