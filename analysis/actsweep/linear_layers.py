@@ -50,7 +50,7 @@ class LinearLayers:
     def reading(self, site: str, layer: int) -> tuple[str, ...]:
         """Modules of a block, numbered from 1."""
         return tuple(
-            row["module"].replace("{}", str(layer - 1)).replace("{e}", "{}")
+            row["module"].replace("{}", str(number_of(row, layer))).replace("{e}", "{}")
             for row in self.rows
             if row["reads"] == site and layer - 1 in row.get("layers", [layer - 1])
         )
@@ -58,6 +58,11 @@ class LinearLayers:
     def are_reading(self, site: str) -> bool:
         """In any block."""
         return any(row["reads"] == site for row in self.rows)
+
+
+def number_of(row: dict[str, Any], layer: int) -> int:
+    """In names of modules, where blocks that no text passes stand between: not from 1."""
+    return int(row["numbers"][layer - 1]) if "numbers" in row else layer - 1
 
 
 def linear_layers(sweep: Sweep) -> LinearLayers:

@@ -80,6 +80,7 @@ BY_MODEL_TYPE = {
     "gemma3": "Gemma3ImageProcessor",
     "ijepa": "ViTImageProcessor",
     "llava": "LlavaImageProcessor",
+    "paligemma": "SiglipImageProcessor",
     "siglip": "SiglipImageProcessor",
     "vit": "ViTImageProcessor",
     "vit_mae": "ViTImageProcessor",

@@ -164,6 +164,8 @@ struct Architecture {
   std::string family;  // model_type
   std::string name;    // of the checkpoint, for people
   int64_t layers = 0;
+  std::vector<int64_t> layer_numbers = {};  // [L] in the names of their tensors; empty: their own
+  std::vector<int64_t> image_layers = {};   // the numbers between, of layers that text passes not
   int64_t channels = 0;
   int64_t heads = 0;
   int64_t kv_heads = 0;
@@ -177,6 +179,7 @@ struct Architecture {
 
   NormFacts norm;
   bool is_parallel = false;  // attention and MLP read the same residual stream, and both are added
+  bool has_final_norm = true;  // behind the layers, where their families have one
   bool has_mlp_norm = true;  // a norm of the MLP's own before it; else a parallel block shares one
   bool ties_embeddings = false;
   double embedding_scale = 1;

@@ -28,12 +28,12 @@ std::string old_norm_name(const std::string& name) {
 
 }  // namespace
 
-Checkpoint::Checkpoint(const std::string& directory)
+Checkpoint::Checkpoint(const std::string& directory, bool is_vision)
     : directory_(without_stand_ins(model_directory(directory))),
       config_(read_config(directory_)),
-      model_(language_model_of(config_)),
-      family_(&family_of(model_.config)),
-      architecture_(read_part(*family_, model_)),
+      part_(part_of(config_, is_vision)),
+      family_(&family_of(part_.config)),
+      architecture_(read_part(*family_, part_)),
       rows_(family_->rows(architecture_)),
       quantisation_(directory_, config_),
       files_(open_checkpoint_files(directory_, config_)) {
@@ -43,6 +43,7 @@ Checkpoint::Checkpoint(const std::string& directory)
   use_exchanged_axes();
   find_tensors();
   judge_unused();
+  note_image_layers();
 }
 
 const StoredTensor* Checkpoint::find_stored(const std::string& name) const {
@@ -53,7 +54,8 @@ const StoredTensor* Checkpoint::find_stored(const std::string& name) const {
 /// The names that a tensor of the family may be stored under: its own, as a model of several parts
 /// has it, without the prefix that checkpoints saved from the bare model lack, and of old.
 std::vector<std::string> Checkpoint::names_of(const std::string& name) const {
-  auto names = model_.wrapper == nullptr ? std::vector{name} : stored_names(name);
+  auto names =
+      part_.wrapper == nullptr ? std::vector{name} : stored_names(part_, family_->prefix, name);
   const bool has_prefix = !family_->prefix.empty() && name.starts_with(family_->prefix);
   if (has_prefix) names.push_back(name.substr(family_->prefix.size()));
   for (size_t i = 0, count = names.size(); i < count; ++i) {
@@ -92,7 +94,7 @@ Checkpoint::Found Checkpoint::find(const TensorRow& row, int64_t layer) const {
 
 std::vector<LinearLayer> Checkpoint::linear_layers() const {
   return list_linear_layers(architecture_, rows_, [this](const std::string& name) {
-    return saved_name(model_, *family_, name);
+    return saved_name(part_, *family_, name);
   });
 }
 
@@ -204,9 +206,9 @@ void Checkpoint::check(const StoredTensor& tensor, const std::string& name,
 }
 
 Unused Checkpoint::judge(const UnusedTensors& unused, const std::string& stored) const {
-  if (model_.wrapper == nullptr) return unused.judge(stored);
-  if (is_beside(*model_.wrapper, stored)) return Unused::kExpected;
-  return unused.judge(text_name(stored));
+  if (part_.wrapper == nullptr) return unused.judge(stored);
+  if (is_beside(part_, stored)) return Unused::kExpected;
+  return unused.judge(own_name(part_, stored));
 }
 
 void Checkpoint::judge_unused() {
@@ -242,6 +244,13 @@ void Checkpoint::judge_unused() {
         "{}: {} left out that no model of type \"{}\" has, as transformers does: {}", directory_,
         counted(strangers.size(), "tensor"), architecture_.family, UnusedTensors::list(strangers)));
   }
+}
+
+void Checkpoint::note_image_layers() {
+  const auto& layers = architecture_.image_layers;
+  if (layers.empty()) return;
+  notes_.push_back(fmt::format("{}: layers left out that only images pass: {}, counted from 0",
+                               directory_, fmt::join(layers, ", ")));
 }
 
 }  // namespace actsweep

@@ -1,10 +1,11 @@
 // A Hugging Face checkpoint directory: config, family, tensors, and the proof that they fit each
 // other.
 //
-// In: a directory with config.json and safetensors files. Out: the architecture and each tensor
-// row's tensor, mapped; nothing but headers is read. Refuses (kModel) missing tensors, wrong
-// shapes and dtypes, weights of the model that the family has no use for, and a config that
-// contradicts the weights. A head of its own may be missing: only the loss needs one.
+// In: a directory with config.json and safetensors files; whether the tower of a model of several
+// parts is read, by images. Out: the architecture and each tensor row's tensor, mapped; nothing but
+// headers is read. Refuses (kModel) missing tensors, wrong shapes and dtypes, weights of the model
+// that the family has no use for, and a config that contradicts the weights. A head of its own may
+// be missing: only the loss needs one.
 #pragma once
 
 #include <map>
@@ -23,7 +24,7 @@ namespace actsweep {
 
 class Checkpoint {
  public:
-  explicit Checkpoint(const std::string& directory);
+  explicit Checkpoint(const std::string& directory, bool is_vision = false);
   Checkpoint(const Checkpoint&) = delete;
   Checkpoint& operator=(const Checkpoint&) = delete;
 
@@ -33,6 +34,10 @@ class Checkpoint {
   const std::vector<TensorRow>& rows() const { return rows_; }
   /// What reads the sites, by the names that transformers gives the modules.
   std::vector<LinearLayer> linear_layers() const;
+  /// Whether what is read is one of several parts.
+  bool is_part() const { return part_.wrapper != nullptr; }
+  /// Ids that stand for images, which text of a language model of several parts has not.
+  const std::vector<int64_t>& image_tokens() const { return part_.image_tokens; }
   /// How its weights are quantised, if they are.
   const Quantisation& quantisation() const { return quantisation_; }
   /// The tensor of a row in a layer (0-based; ignored for rows that exist once), which holds
@@ -71,10 +76,11 @@ class Checkpoint {
   void check(const StoredTensor& tensor, const std::string& name, const TensorRow& row) const;
   Unused judge(const UnusedTensors& unused, const std::string& stored) const;
   void judge_unused();
+  void note_image_layers();
 
   std::string directory_;
   Config config_;
-  LanguageModel model_;  // the part of it that is read, or all
+  ModelPart part_;  // what is read of it: a part, or all
   const Family* family_;
   Architecture architecture_;
   std::vector<TensorRow> rows_;

@@ -23,7 +23,7 @@ class Listing {
     const auto name = tensor_name(row, layer.value_or(0));
     const bool is_tied_head = row.weight == Weight::kHead && !row.tied_to.empty();
     if (row.constant || is_tied_head || !names_.insert(name).second) return;
-    tensors_.push_back({saved_name(model_.model, *model_.family, name), row.shape, kind_of(row),
+    tensors_.push_back({saved_name(model_.part, *model_.family, name), row.shape, kind_of(row),
                         mean_of(row), layer});
   }
 
@@ -77,30 +77,33 @@ json line_of(const NeededTensor& tensor) {
 
 }  // namespace
 
-Architecture read_part(const Family& family, const LanguageModel& model) {
-  auto facts = read_architecture(family, model.config);
-  if (model.wrapper != nullptr && facts.reads_images()) {
-    model.config.refuse("model_type", "a language model");
+Architecture read_part(const Family& family, const ModelPart& part) {
+  auto facts = read_architecture(family, part.config);
+  if (part.is_vision && !facts.reads_images()) {
+    part.config.refuse("model_type", "a model of images, as [model] vision = true says");
+  }
+  if (part.wrapper != nullptr && !part.is_vision && facts.reads_images()) {
+    part.config.refuse("model_type", "a language model");
   }
   return facts;
 }
 
-std::string saved_name(const LanguageModel& model, const Family& family, const std::string& name) {
-  if (model.wrapper != nullptr) return name_of_part(name);
+std::string saved_name(const ModelPart& part, const Family& family, const std::string& name) {
+  if (part.wrapper != nullptr) return name_of_part(part, family.prefix, name);
   const bool is_bare = family.is_saved_bare && name.starts_with(family.prefix);
   return is_bare ? name.substr(family.prefix.size()) : name;
 }
 
 std::vector<LinearLayer> DescribedModel::linear_layers() const {
   return list_linear_layers(architecture, rows, [this](const std::string& name) {
-    return saved_name(model, *family, name);
+    return saved_name(part, *family, name);
   });
 }
 
-DescribedModel::DescribedModel(const Config& config)
-    : model(language_model_of(config)),
-      family(&family_of(model.config)),
-      architecture(read_part(*family, model)),
+DescribedModel::DescribedModel(const Config& config, bool is_vision)
+    : part(part_of(config, is_vision)),
+      family(&family_of(part.config)),
+      architecture(read_part(*family, part)),
       rows(family->rows(architecture)) {}
 
 std::string kind_of(const TensorRow& row) {
@@ -145,10 +148,10 @@ std::vector<NeededTensor> needed_tensors(const DescribedModel& model) {
   return listing.take();
 }
 
-DescribedModel describe_model(const std::string& given) {
+DescribedModel describe_model(const std::string& given, bool is_vision) {
   const auto path = model_directory(given);
   const bool is_directory = std::filesystem::is_directory(path);
-  return DescribedModel(is_directory ? read_config(path) : read_config_file(path));
+  return DescribedModel(is_directory ? read_config(path) : read_config_file(path), is_vision);
 }
 
 std::string describe_tensors(const std::string& path) {

@@ -1,9 +1,9 @@
 // A model as its config.json alone describes it: what a forward pass needs to know of it, and the
 // tensors that it asks for. No weights are read, and none need be there.
 //
-// In: a config.json, or a directory or a cached model with one. Out: facts and rows; the tensors by
-// the names that transformers gives them. Refuses (kModel) what a checkpoint with this config.json
-// is refused for.
+// In: a config.json, or a directory or a cached model with one; whether the tower of a model of
+// several parts is meant. Out: facts and rows; the tensors by the names that transformers gives
+// them. Refuses (kModel) what a checkpoint with this config.json is refused for.
 #pragma once
 
 #include <optional>
@@ -16,16 +16,16 @@
 
 namespace actsweep {
 
-/// The facts of a model that stands alone, or of the language model among several parts.
-Architecture read_part(const Family& family, const LanguageModel& model);
+/// The facts of a model that stands alone, or of one of several parts.
+Architecture read_part(const Family& family, const ModelPart& part);
 
 /// The name that transformers gives a tensor of the part of a model that is read.
-std::string saved_name(const LanguageModel& model, const Family& family, const std::string& name);
+std::string saved_name(const ModelPart& part, const Family& family, const std::string& name);
 
 struct DescribedModel {
-  explicit DescribedModel(const Config& config);
+  explicit DescribedModel(const Config& config, bool is_vision = false);
 
-  LanguageModel model;  // the part of it that is read, or all
+  ModelPart part;  // what is read of it: a part, or all
   const Family* family;
   Architecture architecture;
   std::vector<TensorRow> rows;
@@ -34,7 +34,7 @@ struct DescribedModel {
 };
 
 /// That of a config.json, of a directory with one, or of a model of the hub's cache ("hf:NAME").
-DescribedModel describe_model(const std::string& path);
+DescribedModel describe_model(const std::string& path, bool is_vision = false);
 
 /// A tensor that a config.json asks for.
 struct NeededTensor {

@@ -1,5 +1,7 @@
 #include "checkpoint/family.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "checkpoint/wrapper.h"
 
@@ -83,9 +85,11 @@ const std::vector<Family>& families() {
   return list;
 }
 
-const std::vector<Family>& text_families() {
-  static const std::vector<Family> list = {qwen2_vl_text_family(), qwen2_5_vl_text_family(),
-                                           qwen3_vl_text_family(), qwen3_vl_moe_text_family()};
+const std::vector<Family>& part_families() {
+  static const std::vector<Family> list = {qwen2_vl_text_family(),     qwen2_5_vl_text_family(),
+                                           qwen3_vl_text_family(),     qwen3_vl_moe_text_family(),
+                                           glm4v_text_family(),        glm4v_moe_text_family(),
+                                           mllama_text_model_family(), internvl_vision_family()};
   return list;
 }
 
@@ -98,6 +102,63 @@ struct OtherName {
 };
 constexpr OtherName kOtherNames[] = {{"kimi_k2", "deepseek_v3"}};
 
+/// A vision model with mathematics that is not here, and what could be read in its place.
+struct Unread {
+  const char* model_type;
+  const char* expected;
+};
+
+constexpr const char* kNoPlaces =
+    "a model whose scores have no bias by the places of query and key, such as \"vit\"";
+constexpr const char* kNoWindows = "a model that sees an image whole and at one resolution";
+constexpr const char* kNoFrames = "a model of images, not of the frames of a video";
+constexpr const char* kNoSizes = "a model of images of one size, not one of images of any size";
+constexpr const char* kNoFractions =
+    "a model with a position for each patch, not for each fraction of an image's sides";
+constexpr const char* kNoTiles = "a model that sees an image whole, not in tiles with gates";
+constexpr Unread kUnread[] = {
+    {"beit", kNoPlaces},
+    {"siglip2", "\"siglip\", a SigLIP 2 of fixed size, not one of images of any size (NaFlex)"},
+    {"siglip2_vision_model",
+     "\"siglip_vision_model\", a SigLIP 2 of fixed size, not one of images of any size (NaFlex)"},
+    {"pixtral", kNoSizes},
+    {"qwen2_vl_vision", kNoSizes},
+    {"qwen2_5_vl_vision", kNoSizes},
+    {"qwen3_vl_vision", kNoSizes},
+    {"qwen3_vl_moe_vision", kNoSizes},
+    {"qwen3_5_vision", kNoSizes},
+    {"qwen3_5_moe_vision", kNoSizes},
+    {"glm4v_vision", kNoSizes},
+    {"glm4v_moe_vision", kNoSizes},
+    {"kimi_k25_vision", kNoSizes},
+    {"moonvit", kNoSizes},
+    {"idefics3_vision", kNoFractions},
+    {"smolvlm_vision", kNoFractions},
+    {"mllama_vision_model", kNoTiles},
+    {"eva", "a type that transformers has"},
+    {"sam", kNoWindows},
+    {"sam_vision_model", kNoWindows},
+    {"sam2", kNoWindows},
+    {"videomae", kNoFrames},
+    {"vjepa2", kNoFrames}};
+
+bool is_unread(const std::string& type) {
+  return std::ranges::any_of(kUnread, [&](const Unread& each) { return type == each.model_type; });
+}
+
+/// What the table says of a model of several parts.
+std::string brought_by(const Wrapper& wrapper) {
+  auto text = fmt::format(
+      "the language model of a model of several parts, of any type that reads text (`{}` where "
+      "`text_config` names none)",
+      wrapper.text_type);
+  if (wrapper.has_own_text) {
+    text = fmt::format("the language model (`{}`) of a model of several parts", wrapper.text_type);
+  }
+  if (is_unread(wrapper.vision_type)) return text;
+  return text + fmt::format("; its tower, such as `{}`", wrapper.vision_type);
+}
+
 }  // namespace
 
 std::string families_markdown() {
@@ -109,39 +170,12 @@ std::string families_markdown() {
     table += fmt::format("| `{}` | `{}` under another name |\n", other.model_type, other.family);
   }
   for (const auto& wrapper : wrappers()) {
-    table += fmt::format(
-        "| `{}` | the language model of a model of several parts, of any type that reads text "
-        "(`{}` "
-        "where `text_config` names none) |\n",
-        wrapper.model_type, wrapper.text_type);
+    table += fmt::format("| `{}` | {} |\n", wrapper.model_type, brought_by(wrapper));
   }
   return table;
 }
 
 namespace {
-
-/// A vision model with mathematics that is not here, and what could be read in its place.
-struct Unread {
-  const char* model_type;
-  const char* expected;
-};
-
-constexpr const char* kNoPlaces =
-    "a model whose scores have no bias by the places of query and key, such as \"vit\"";
-constexpr const char* kNoWindows = "a model that sees an image whole and at one resolution";
-constexpr const char* kNoFrames = "a model of images, not of the frames of a video";
-constexpr Unread kUnread[] = {
-    {"beit", kNoPlaces},
-    {"siglip2", "\"siglip\", a SigLIP 2 of fixed size, not one of images of any size (NaFlex)"},
-    {"siglip2_vision_model",
-     "\"siglip_vision_model\", a SigLIP 2 of fixed size, not one of images of any size (NaFlex)"},
-    {"pixtral", "a model of images of one size"},
-    {"eva", "a type that transformers has"},
-    {"sam", kNoWindows},
-    {"sam_vision_model", kNoWindows},
-    {"sam2", kNoWindows},
-    {"videomae", kNoFrames},
-    {"vjepa2", kNoFrames}};
 
 void refuse_unread(const Config& config, const std::string& type) {
   for (const auto& unread : kUnread) {
@@ -177,7 +211,7 @@ const Family& family_of(const Config& config) {
   for (const auto& family : families()) {
     if (type == family.model_type) return family;
   }
-  for (const auto& family : text_families()) {
+  for (const auto& family : part_families()) {
     if (type == family.model_type) return family;
   }
   refuse_unread(config, type);

@@ -30,8 +30,8 @@ struct Family {
 
 /// All families, in the order of the documentation.
 const std::vector<Family>& families();
-/// Those that are the language model of a model of several parts, and never alone.
-const std::vector<Family>& text_families();
+/// Those that are a part of a model of several parts, and never alone.
+const std::vector<Family>& part_families();
 
 /// The table of docs/models.md.
 std::string families_markdown();
@@ -122,6 +122,8 @@ Family gemma2_family();
 Family gemma3_text_family();
 Family glm4_moe_family();
 Family glm4_moe_lite_family();
+Family glm4v_moe_text_family();
+Family glm4v_text_family();
 Family glm_family();
 Family glm4_family();
 Family gpt2_family();
@@ -131,12 +133,14 @@ Family gpt_neox_family();
 Family gpt_oss_family();
 Family gptj_family();
 Family ijepa_family();
+Family internvl_vision_family();
 Family llama_family();
 Family granite_family();
 Family minimax_m2_family();
 Family ministral3_family();
 Family mistral_family();
 Family mixtral_family();
+Family mllama_text_model_family();
 Family modernbert_family();
 Family mpt_family();
 Family nemotron_family();

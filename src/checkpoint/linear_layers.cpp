@@ -72,6 +72,7 @@ nlohmann::json described(const std::vector<LinearLayer>& layers, const Architect
   for (const auto& layer : layers) {
     list.push_back({{"reads", layer.reads}, {"module", layer.module}});
     if (static_cast<int64_t>(layer.layers.size()) < a.layers) list.back()["layers"] = layer.layers;
+    if (!a.layer_numbers.empty()) list.back()["numbers"] = a.layer_numbers;
   }
   return list;
 }

@@ -26,7 +26,8 @@ std::vector<LinearLayer> list_linear_layers(
     const Architecture& architecture, const std::vector<TensorRow>& rows,
     const std::function<std::string(const std::string&)>& saved_name);
 
-/// A list of objects; `layers` is left out where a module is in all layers.
+/// A list of objects; `layers` is left out where a module is in all layers, and `numbers`, which
+/// layers have in their names, where these are their places.
 nlohmann::json described(const std::vector<LinearLayer>& layers, const Architecture& architecture);
 
 }  // namespace actsweep

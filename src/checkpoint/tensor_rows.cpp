@@ -86,7 +86,9 @@ std::string numbered(std::string name, const std::string& hole, int64_t number) 
 std::string tensor_name(const TensorRow& row, int64_t layer) {
   std::string name = row.name;
   const auto hole = name.find("{}");
-  if (hole != std::string::npos) name.replace(hole, 2, std::to_string(layer));
+  const auto& numbers = row.layer_numbers;
+  const int64_t number = numbers.empty() ? layer : numbers[layer];
+  if (hole != std::string::npos) name.replace(hole, 2, std::to_string(number));
   return name;
 }
 

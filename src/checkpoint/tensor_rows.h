@@ -137,6 +137,7 @@ struct TensorRow {
   bool is_float32 = false;             // the weight stays float32 in this family
   enum class Layers { kAll, kDense, kExperts, kBehindFirst, kAttention, kDelta };
   Layers layers = Layers::kAll;
+  std::vector<int64_t> layer_numbers = {};  // of the layers in the name; empty: their own
 
   bool is_per_layer() const { return name.find("{}") != std::string::npos; }
   bool is_in(const Architecture& architecture, int64_t layer) const;

@@ -53,7 +53,8 @@ UnusedTensors::UnusedTensors(const Family& family, const std::vector<TensorRow>&
                              const Architecture& architecture)
     : family_(&family),
       layers_(architecture.layers),
-      prediction_layers_(architecture.prediction_layers) {
+      prediction_layers_(architecture.prediction_layers),
+      image_layers_(architecture.image_layers) {
   for (const auto& row : rows) {
     const auto hole = row.name.find("{}");
     if (hole != std::string::npos) {
@@ -80,13 +81,23 @@ bool UnusedTensors::is_expected(const std::string& name) const {
   });
 }
 
-/// Of a layer behind the last.
-bool UnusedTensors::is_of_prediction(const std::string& name) const {
+/// The layer that a tensor is of; none of one outside layers.
+std::optional<int64_t> UnusedTensors::layer_of(const std::string& name) const {
   const auto words = words_of(name);
   const auto number = std::find_if(words.begin(), words.end(), is_number);
-  if (number == words.begin() || number == words.end() || number->size() > 9) return false;
-  const int64_t beyond = std::stoll(*number) - layers_;
-  return layer_words_.contains(*std::prev(number)) && beyond >= 0 && beyond < prediction_layers_;
+  if (number == words.begin() || number == words.end() || number->size() > 9) return std::nullopt;
+  if (!layer_words_.contains(*std::prev(number))) return std::nullopt;
+  return std::stoll(*number);
+}
+
+/// Of a layer behind the last.
+bool UnusedTensors::is_of_prediction(const std::string& name) const {
+  const auto beyond = layer_of(name).value_or(-1) - layers_;
+  return beyond >= 0 && beyond < prediction_layers_;
+}
+
+bool UnusedTensors::is_of_images(const std::string& name) const {
+  return std::ranges::find(image_layers_, layer_of(name).value_or(-1)) != image_layers_.end();
 }
 
 bool UnusedTensors::is_of_model(const std::string& name) const {
@@ -98,7 +109,7 @@ bool UnusedTensors::is_of_model(const std::string& name) const {
 }
 
 Unused UnusedTensors::judge(const std::string& name) const {
-  if (is_expected(name) || is_of_prediction(name)) return Unused::kExpected;
+  if (is_expected(name) || is_of_prediction(name) || is_of_images(name)) return Unused::kExpected;
   if (is_buffer(name)) return Unused::kBuffer;
   return is_of_model(name) ? Unused::kWeight : Unused::kStranger;
 }

@@ -5,6 +5,7 @@
 // without it would be another one.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -15,7 +16,8 @@ namespace actsweep {
 
 enum class Unused {
   kBuffer,    // of rotary tables and masks, made anew by every forward pass
-  kExpected,  // on the family's list, or of a layer that predicts tokens after the next
+  kExpected,  // on the family's list, or of a layer that predicts tokens after the next, or that
+              // only images pass
   kStranger,  // no part of the model: another head, say
   kWeight,    // of the model's own layers or modules
 };
@@ -32,12 +34,15 @@ class UnusedTensors {
  private:
   bool is_expected(const std::string& name) const;
   bool is_of_prediction(const std::string& name) const;
+  bool is_of_images(const std::string& name) const;
+  std::optional<int64_t> layer_of(const std::string& name) const;
   bool is_of_model(const std::string& name) const;
   std::string without_prefix(const std::string& name) const;
 
   const Family* family_;
   int64_t layers_;
   int64_t prediction_layers_;
+  std::vector<int64_t> image_layers_;
   std::set<std::string> layer_words_;  // what stands before a layer's number: "layers", "h"
   std::set<std::string> modules_;      // outside layers: "model.norm"
 };

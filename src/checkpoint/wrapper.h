@@ -1,9 +1,11 @@
-// Models of several parts: a language model under "text_config", and what stands beside it.
+// Models of several parts: a language model under "text_config", a tower for images under
+// "vision_config", and what joins them. One of the two is read.
 //
-// In: a config.json. Out: the config of its language model, and under which names its tensors are
-// stored. Published files have them as transformers saved them at their time:
-// "language_model.model.layers.0…", "model.language_model.layers.0…" or "model.layers.0…".
-// Refuses (kModel) a wrapper without the section, naming it.
+// In: a config.json, and which part is asked for. Out: the config of that part, and under which
+// names its tensors are stored. Published files have them as transformers saved them at their time:
+// "language_model.model.layers.0…", "model.language_model.layers.0…", "model.layers.0…";
+// "vision_tower.vision_model.…", "model.vision_tower.…". Refuses (kModel) a wrapper without the
+// section, and a part of a type that is not known, naming it.
 #pragma once
 
 #include <string>
@@ -16,31 +18,44 @@ namespace actsweep {
 /// A class of transformers that holds a language model and, say, a vision tower.
 struct Wrapper {
   const char* model_type;
-  const char* text_type;  // of the language model where "text_config" names none
-  bool ties_embeddings;   // where neither the file nor its text_config says so
-  bool ties_as_text;      // a language model that ties its head does so here, too
-  bool may_be_flat;       // without "text_config" its keys stand beside those of the other parts
-  std::vector<std::string> beside;  // modules that text does not pass
+  const char* text_type;                 // of the language model where "text_config" names none
+  const char* vision_type;               // the same of the tower
+  int64_t image_token;                   // which stands for an image, where the file says none
+  std::vector<std::string> beside = {};  // modules that text does not pass
+  const char* ties_type =
+      "bool";                    // of the key that ties the head, which stands beside the sections
+  bool ties_embeddings = false;  // where neither the file nor its text_config says so
+  bool ties_as_text = false;     // a language model that ties its head does so here, too
+  bool may_be_flat = false;      // without "text_config" its keys stand beside those of other parts
+  bool has_own_text = false;     // the language model is of its type, whatever the section says
+  bool has_own_tower = false;    // the same of the tower
+  bool sees_prefix_whole = false;  // its prefix, which holds the image; text alone is none
+  const char* text_module = "language_model.";
+  const char* tower_module = "vision_tower.";
 };
 
 /// All of them.
 const std::vector<Wrapper>& wrappers();
 
-/// The language model of a config.json.
-struct LanguageModel {
+/// What is read of a config.json.
+struct ModelPart {
   Config config;
-  const Wrapper* wrapper = nullptr;  // null where it stands alone
+  const Wrapper* wrapper = nullptr;        // null where it stands alone
+  bool is_vision = false;                  // images were asked for
+  std::vector<int64_t> image_tokens = {};  // ids that stand for images, which no text has
 };
 
-LanguageModel language_model_of(const Config& config);
+ModelPart part_of(const Config& config, bool is_vision);
 
-/// The name that transformers 5 gives a tensor of the language model.
-std::string name_of_part(const std::string& name);
-/// The names under which a tensor of the language model may be stored, its own last.
-std::vector<std::string> stored_names(const std::string& name);
-/// The language model's own name of a stored tensor.
-std::string text_name(const std::string& stored);
-/// True for a tensor of a module beside the language model.
-bool is_beside(const Wrapper& wrapper, const std::string& stored);
+/// The name that transformers 5 gives a tensor of a part; `prefix` is what begins the names of its
+/// family.
+std::string name_of_part(const ModelPart& part, const std::string& prefix, const std::string& name);
+/// The names under which a tensor of a part may be stored.
+std::vector<std::string> stored_names(const ModelPart& part, const std::string& prefix,
+                                      const std::string& name);
+/// The part's own name of a stored tensor.
+std::string own_name(const ModelPart& part, const std::string& stored);
+/// True for a tensor of another module than the part.
+bool is_beside(const ModelPart& part, const std::string& stored);
 
 }  // namespace actsweep

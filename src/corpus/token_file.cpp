@@ -127,6 +127,17 @@ void TokenFile::check_ids(int64_t vocabulary) const {
       path_, limit, *largest, largest - ids_.begin());
 }
 
+void TokenFile::check_text(const std::string& what, std::span<const uint32_t> ids,
+                           const std::vector<int64_t>& image_ids) const {
+  const auto found = std::ranges::find_first_of(ids, image_ids);
+  if (found == ids.end()) return;
+  fail(
+      kKind,
+      "{}: {}: expected text alone, found the id {} at token {}, which stands for an image in this "
+      "model: images in the middle of text are not read",
+      path_, what, *found, found - ids.begin());
+}
+
 void TokenFile::check_prompt(const std::string& name, const Prompt& prompt,
                              int64_t vocabulary) const {
   const auto largest = std::max_element(prompt.ids.begin(), prompt.ids.end());

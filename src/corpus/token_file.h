@@ -32,6 +32,9 @@ class TokenFile : public Corpus {
   void check_prompt(const std::string& name, const Prompt& prompt, int64_t vocabulary) const;
   /// The same of the BOS, which a job may put before each window.
   void check_bos(int64_t vocabulary) const;
+  /// Refuses those of some ids that stand for images; `what` the ids are, for the message.
+  void check_text(const std::string& what, std::span<const uint32_t> ids,
+                  const std::vector<int64_t>& image_ids) const;
 
  private:
   int64_t limit_of(int64_t vocabulary) const;

@@ -56,6 +56,7 @@ int64_t size_of(Dtype dtype);
 struct Job {
   struct Model {
     std::string path;                        // checkpoint directory
+    bool vision = false;                     // the tower of a model of several parts, by images
     Dtype dtype = Dtype::kFloat32;           // of weights and products
     Dtype residual_dtype = Dtype::kFloat32;  // of the residual stream; only float32
   } model;

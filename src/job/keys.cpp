@@ -18,6 +18,13 @@ std::vector<JobKey> model_keys() {
        .meaning = "checkpoint directory (config.json, safetensors), or hf:NAME[@REVISION] of the "
                   "local cache"},
       {.section = "model",
+       .name = "vision",
+       .kind = ValueKind::kFlag,
+       .access = member(&Job::model, &Model::vision),
+       .in_identity = true,
+       .meaning = "whether the vision tower of a model of several parts is swept, by images, in "
+                  "place of its language model"},
+      {.section = "model",
        .name = "dtype",
        .kind = ValueKind::kWord,
        .access = member(&Job::model, &Model::dtype),

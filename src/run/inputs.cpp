@@ -36,6 +36,12 @@ void check_grid(const ImageFile& images, const ImageFacts& facts) {
           is_square ? "" : "form no square and ", rows, columns, images.height(), images.width());
 }
 
+std::string wanted_corpus(const Checkpoint& checkpoint) {
+  if (checkpoint.architecture().reads_images()) return "an image file of data/prepare_images.py";
+  const std::string text = "a token file of data/prepare_corpus.py";
+  return checkpoint.is_part() ? text + ", or [model] vision = true, which reads images" : text;
+}
+
 /// Opens the corpus as the model reads it; refuses what the job takes of it beyond the model's
 /// rows.
 std::shared_ptr<const Corpus> open_corpus(const Job& job, const Checkpoint& checkpoint) {
@@ -45,9 +51,7 @@ std::shared_ptr<const Corpus> open_corpus(const Job& job, const Checkpoint& chec
   require(a.reads_images() == (kind == CorpusKind::kImages), ErrorKind::kCorpus,
           "{}: {} of type \"{}\" reads {}: expected {}, found a corpus of {}", path,
           checkpoint.directory(), a.family, a.reads_images() ? "images" : "text",
-          a.reads_images() ? "an image file of data/prepare_images.py"
-                           : "a token file of data/prepare_corpus.py",
-          name_of(kind));
+          wanted_corpus(checkpoint), name_of(kind));
   if (kind == CorpusKind::kImages) {
     auto images = std::make_shared<const ImageFile>(path, patch_layout(a.image));
     check_grid(*images, a.image);
@@ -55,9 +59,12 @@ std::shared_ptr<const Corpus> open_corpus(const Job& job, const Checkpoint& chec
   }
   auto tokens = std::make_shared<const TokenFile>(path);
   tokens->check_ids(a.vocabulary);
+  tokens->check_text("ids", tokens->ids(), checkpoint.image_tokens());
   if (job.corpus.bos == BosPolicy::kEachWindow) tokens->check_bos(a.vocabulary);
   for (const auto& name : job.capture.prompts) {
-    tokens->check_prompt(name, tokens->prompt(name), a.vocabulary);
+    const auto prompt = tokens->prompt(name);
+    tokens->check_prompt(name, prompt, a.vocabulary);
+    tokens->check_text(fmt::format("prompt \"{}\"", name), prompt.ids, checkpoint.image_tokens());
   }
   return tokens;
 }
@@ -87,7 +94,7 @@ Job with_image_windows(Job job, int64_t tokens_per_image) {
 
 SweepInputs::SweepInputs(const Job& wanted)
     : job(wanted),
-      checkpoint(job.model.path),
+      checkpoint(job.model.path, job.model.vision),
       opened_corpus(open_corpus(job, checkpoint)),
       corpus(*opened_corpus),
       images(std::dynamic_pointer_cast<const ImageFile>(opened_corpus)),

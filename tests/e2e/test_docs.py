@@ -24,6 +24,9 @@ PATH_IN_PROSE = re.compile(rf"`((?:{'|'.join(FOLDERS)})/\w+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
+OWN_CODE = {"kimi_vl"}  # which transformers has no class for: test_model_parts.py compares it
+
+
 def command_output(program: Path, *arguments: str) -> str:
     return subprocess.run([program, *arguments], check=True, capture_output=True, text=True).stdout
 
@@ -53,7 +56,7 @@ def test_every_model_type_was_compared_with_transformers(program: Path) -> None:
     _, _, *lines = command_output(program, "models").splitlines()
     types = {line.split("`")[1] for line in lines}
     others = {line.split("`")[1] for line in lines if "under another name" in line}
-    assert types - others == rows.keys(), "scripts/measure_errors -k NAME makes the row of a type"
+    assert types - others - OWN_CODE == rows.keys(), "scripts/measure_errors -k NAME makes the row of a type"
     assert {row["type"] for row in read_table("released-names")} <= types
     for model_type, row in rows.items():
         assert int(row["configurations"]) >= 3, model_type

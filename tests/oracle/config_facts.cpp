@@ -1,5 +1,6 @@
 // The facts of many config.json: `config_facts < DIRECTORIES` prints a line of JSON for each
-// directory: {"facts": …, "rows": {tensor: shape}} or {"error": …, "code": …}.
+// directory: {"facts": …, "rows": {tensor: shape}} or {"error": …, "code": …}; with the word
+// `vision`, those of the tower.
 // `config_facts keys` prints what each family declares of a config.json, and `config_facts
 // wrappers` what models of several parts have by default.
 #include <fmt/format.h>
@@ -9,6 +10,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "checkpoint/described_model.h"
 #include "checkpoint/family.h"
 #include "checkpoint/wrapper.h"
 #include "kernels/rotary.h"
@@ -81,6 +83,7 @@ json facts_of(const Architecture& a) {
     mixers.push_back(static_cast<int>(a.mixer(layer)));
   }
   return {
+      {"family", a.family},
       {"layers", a.layers},
       {"channels", a.channels},
       {"heads", a.heads},
@@ -151,11 +154,11 @@ json elements_of(const std::vector<TensorRow>& rows, const Architecture& a) {
   return elements;
 }
 
-json read(const std::string& directory) {
+json read(const std::string& directory, bool is_vision) {
   try {
-    const auto config = language_model_of(read_config(directory)).config;
-    const auto& family = family_of(config);
-    const auto architecture = read_architecture(family, config);
+    const auto part = part_of(read_config(directory), is_vision);
+    const auto& family = family_of(part.config);
+    const auto architecture = read_part(family, part);
     return {{"facts", facts_of(architecture)},
             {"elements", elements_of(family.rows(architecture), architecture)}};
   } catch (const Error& error) {
@@ -166,7 +169,7 @@ json read(const std::string& directory) {
 json declared() {
   auto list = json::array();
   auto all = families();
-  all.insert(all.end(), text_families().begin(), text_families().end());
+  all.insert(all.end(), part_families().begin(), part_families().end());
   for (const auto& family : all) {
     auto keys = json::array();
     for (const auto& key : family.keys.keys) {
@@ -187,6 +190,10 @@ json declared_wrappers() {
   for (const auto& wrapper : wrappers()) {
     list.push_back({{"model_type", wrapper.model_type},
                     {"text_type", wrapper.text_type},
+                    {"vision_type", wrapper.vision_type},
+                    {"image_token", wrapper.image_token},
+                    {"has_own_text", wrapper.has_own_text},
+                    {"has_own_tower", wrapper.has_own_tower},
                     {"ties", wrapper.ties_embeddings}});
   }
   return list;
@@ -205,7 +212,8 @@ int main(int argc, char** argv) {
     fmt::print("{}\n", declared_wrappers().dump());
     return 0;
   }
+  const bool is_vision = argc > 1 && std::string(argv[1]) == "vision";
   for (std::string directory; std::getline(std::cin, directory);) {
-    fmt::print("{}\n", read(directory).dump());
+    fmt::print("{}\n", read(directory, is_vision).dump());
   }
 }

@@ -26,6 +26,8 @@ from support.random_models import ENCODERS, MODELS, RandomModel, make_random, sa
 from support.random_models.weights import auto_class
 
 FIRST = tuple({model.family: model for model in reversed((*MODELS, *ENCODERS))}.values())
+BESIDE = ("vision_tower", "vision_model", "visual.", "projector", "connector")
+PUBLISHED = "language_model.model."
 # Products of a block that read a normed latent, the delta rule's outputs, or positions of a window.
 WITHOUT_SITE = (
     "kv_b_proj", "q_b_proj", "linear_attn.out_proj", "linear_attn.conv1d", "linear_attn.A_log",
@@ -83,7 +85,10 @@ def shapes_of_file(directory: Path) -> dict[str, tuple[int, ...]]:
     for path in directory.glob("*.safetensors"):
         with safe_open(path, "np") as file:
             for name in file.keys():  # noqa: SIM118
-                shapes[name.removesuffix(".weight")] = tuple(file.get_slice(name).get_shape())
+                module = name.removesuffix(".weight")
+                if module.startswith(PUBLISHED):
+                    module = "model.language_model." + module.removeprefix(PUBLISHED)
+                shapes[module] = tuple(file.get_slice(name).get_shape())
     return shapes
 
 
@@ -103,11 +108,12 @@ def is_product(name: str, shape: tuple[int, ...]) -> bool:
 @pytest.mark.parametrize("model", FIRST, ids=lambda model: model.family)
 def test_names_are_those_of_the_file_and_none_is_left_out(model: RandomModel, listed: Any) -> None:
     found: Listed = listed(model)
+    crossed = [f".layers.{number}." for number in model.text.get("cross_attention_layers", ())]
     stored = {name for name, shape in found.shapes.items() if is_product(name, shape)}
     expected = {
         name for name in stored
         if not name.endswith((*WITHOUT_SITE, ".bias", "_bias", "sinks", "e_score_correction"))
-        and not any(beside in name for beside in ("vision_tower", "visual.", "multi_modal_projector"))
+        and not any(beside in name for beside in (*BESIDE, *crossed))
     }  # fmt: skip
     assert found.all_modules == expected
 

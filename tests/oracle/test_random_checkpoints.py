@@ -47,12 +47,14 @@ CASES = [
     )
     for model in ALL
 ]
-OTHER_NAMES = {"kimi_k2"}  # DeepSeek-V3 under another name
+OTHER_NAMES = {"kimi_k2", "kimi_vl"}  # DeepSeek-V3 and Kimi K2.5 under other names
 CHANNEL, TOKEN, MAGNITUDE = 9, 3, 3000.0
 PROJECTIONS = {"text_projection", "visual_projection"}
 DTYPES = ("float32", "bfloat16", "float16")
 # Modules of models of several parts that no text passes: a checkpoint of the language model lacks them.
-BESIDE = re.compile(r"(model\.)?(vision\w*|visual|multi_modal_projector|embed_vision)\.")
+BESIDE = re.compile(
+    r"(model\.)?((vision\w*|visual|connector|multi_modal_projector|mm_projector|embed_vision)\.|image_newline)"
+)
 
 
 def settings_of(model: AnyModel) -> Settings:
@@ -158,7 +160,8 @@ def may_be_missing(model: AnyModel) -> Callable[[str], bool]:
         return lambda name: bool((SILENT | PROJECTIONS) & set(name.split(".")))
     if model in ENCODERS:
         return lambda name: bool(MASKED_HEADS & set(name.split(".")[:1]))
-    return lambda name: BESIDE.match(name) is not None
+    crossed = {f".layers.{number}." for number in model.text.get("cross_attention_layers", ())}
+    return lambda name: bool(BESIDE.match(name)) or any(layer in name for layer in crossed)
 
 
 def is_normed_after_addition(model: AnyModel) -> bool:

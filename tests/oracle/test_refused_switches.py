@@ -39,7 +39,7 @@ class Switch:
         return f"{self.family}-{self.key}" + (f"-{self.value}" if is_scalar else "")
 
     def random_model(self) -> AnyModel:
-        models = (*MODELS, *ENCODERS, *vision_models.MODELS)
+        models = (*MODELS, *ENCODERS, *vision_models.MODELS, *vision_models.TOWERS)
         return next(m for m in models if m.family == self.family and self.model in m.name)
 
 
@@ -125,6 +125,28 @@ SWITCHES = [
         )
     ),
     Switch("qwen3_vl_moe", "text_config.norm_topk_prob", False),
+    *(Switch(f, "text_config.rope_parameters.rope_type", "proportional") for f in ("glm4v", "glm4v_moe")),
+    *(Switch(f, "text_config.hidden_act", "mish") for f in ("glm4v", "glm4v_moe", "mllama")),
+    *(
+        Switch("glm4v_moe", f"text_config.{key}", value)
+        for key, value in (("n_group", 4), ("topk_group", 2), ("scoring_func", "softmax"))
+    ),
+    *(Switch(family, "text_config.head_dim", 22) for family in ("glm4v", "mllama")),
+    Switch("mllama", "text_config.cross_attention_layers", [0, 1, 2, 3, 4]),
+    *(
+        Switch("llava", "vision_config.model_type", value, "clip-5heads")
+        for value in (
+            "pixtral", "siglip2_vision_model", "mllama_vision_model", "idefics3_vision",
+            "qwen2_5_vl_vision", "glm4v_vision", "kimi_k25_vision", "moonvit", "timm_wrapper",
+        )
+    ),
+    *(
+        Switch("internvl", f"vision_config.{key}", value, "root-normed")
+        for key, value in (
+            ("norm_type", "batch_norm"), ("use_mean_pooling", False), ("layer_norm_eps", 1e-5),
+            ("image_size", [28, 42]), ("num_channels", 1), ("hidden_act", "mish"),
+        )
+    ),
     Switch("dots1", "layer_types", ["chunked_attention"] * 4, "windows"),
     Switch("smollm3", "no_rope_layers", [1, 0]),
     Switch("ministral3", "layer_types", ["sliding_attention"] * 3),
@@ -199,7 +221,7 @@ def make_job(switch: Switch, folder: Path) -> Path:
     place[key] = switch.value
     path.write_text(json.dumps(config))
     job = {
-        "model": {"path": str(directory)},
+        "model": {"path": str(directory), "vision": getattr(model, "is_tower", False)},
         "corpus": {"path": str(corpus), "sequence_length": 20},
         "parallel": {"threads": 1},
         "output": {"path": str(folder / "sweep.h5")},

@@ -1,4 +1,5 @@
-"""Every Vision Transformer agrees with transformers at m = 1, 2, 3, 4: residual streams, labels.
+"""Every Vision Transformer agrees with transformers at m = 1, 2, 3, 4: residual streams, labels;
+alone, or as the tower of a model of several parts.
 
 Every configuration of support/vision_models, and for one of each model type m = 6, streamed weights
 and bfloat16. `pytest -k NAME` makes and sweeps only what it selects.
@@ -25,14 +26,15 @@ from support.measured_errors import record
 from support.random_models import MASSIVE_CHANNEL
 from support.sweeps import read_attributes, read_datasets
 from support.vision_cases import ExpectedImages, make_expected_images
-from support.vision_models import MODELS, VisionModel
+from support.vision_models import MODELS, TOWERS, VisionModel
 
 FAMILIES = (
     "clip_vision_model", "clip", "vit", "vit_mae", "vit_msn", "deit", "ijepa", "dinov2",
     "dinov2_with_registers", "dinov3_vit", "siglip_vision_model", "siglip", "aimv2_vision_model",
     "aimv2",
 )  # fmt: skip
-CASES = list_cases(MODELS)
+ALL = (*MODELS, *TOWERS)
+CASES = list_cases(ALL)
 FLOAT_CASES = [pytest.param(case, id=case.name) for case in CASES if case.mode != "bfloat16"]
 HALF_CASES = [pytest.param(case, id=case.name) for case in CASES if case.mode == "bfloat16"]
 
@@ -57,7 +59,13 @@ def test_every_model_type_has_three_configurations() -> None:
         assert any(m.is_interpolated and m.grid[0] != m.grid[1] for m in models), family
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+def test_every_tower_has_a_configuration() -> None:
+    families = {model.family for model in TOWERS}
+    assert families == {"gemma3", "paligemma", "llava", "llava_next", "llava_onevision", "internvl"}
+    assert len({model.name for model in ALL}) == len(ALL)
+
+
+@pytest.mark.parametrize("model", ALL, ids=lambda model: model.name)
 def test_reference_is_sane(model: VisionModel, sweeps: FamilySweeps[ExpectedImages]) -> None:
     """transformers itself: finite, of order one but for the massive channel."""
     streams = np.stack(sweeps.expected(model).exact)  # [images, layers + 1, T, C]

@@ -72,10 +72,14 @@ def declared_keys(cls: type[PreTrainedConfig]) -> dict[str, tuple[str, Any]]:
     """By name: the types as config_facts writes them, and the default."""
     common = {field.name for field in dataclasses.fields(PreTrainedConfig)}
     return {
-        field.name: ("|".join(type_names(field.type)), field.default)
+        field.name: ("|".join(type_names(field.type)), as_json(field.default))
         for field in dataclasses.fields(cls)
         if field.name not in common
     }
+
+
+def as_json(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def type_names(annotation: Any) -> list[str]:

@@ -13,7 +13,7 @@ import torch
 
 from .family_cases import Case
 from .image_files import random_images, write_image_file
-from .vision_models import MODELS, VisionModel, make_random, save
+from .vision_models import MODELS, TOWERS, VisionModel, make_random, save
 from .vision_oracle import VisionOracle
 
 IMAGES = 7
@@ -40,6 +40,7 @@ class ExpectedImages:
             "model": {
                 "path": str(self.directory),
                 "dtype": "bfloat16" if case.mode == "bfloat16" else "float32",
+                "vision": self.model.is_tower,
             },
             "corpus": {"path": str(self.corpus)},
             "parallel": {
@@ -88,9 +89,10 @@ def label_classes(model: VisionModel) -> np.ndarray:
 def make_expected_images(model: VisionModel, folder: Path) -> ExpectedImages:
     """Stores the checkpoint and the image file; asks transformers."""
     torch.set_num_threads(1)
-    is_first = model is next(other for other in MODELS if other.family == model.family)
+    models = (*MODELS, *TOWERS)
+    is_first = model is next(other for other in models if other.family == model.family)
     number = HALF_IMAGES if is_first else IMAGES
-    pixels = random_images(number, *model.image, seed=MODELS.index(model))
+    pixels = random_images(number, *model.image, seed=models.index(model))
     directory = save(make_random(model), model, folder / "model")
     corpus = write_image_file(folder / "images.h5", pixels)
     exact, single = (

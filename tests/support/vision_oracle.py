@@ -18,6 +18,7 @@ from .vision_models.weights import blocks_of, encoder_of
 
 WITHOUT_OPTION = (  # which always fit positions to the image, or never do
     "dinov2", "dinov2_with_registers", "dinov3_vit", "aimv2_vision_model",
+    "internvl_vision",
 )  # fmt: skip
 
 

@@ -57,7 +57,8 @@ class Reference:
         self.name = f"{type(self.module).__name__}, {self.module.config._attn_implementation} attention"
         self.parameters = sum(weight.numel() for weight in self.module.parameters())
         self._config = _half(self.module.config, is_text)
-        self._blocks = _blocks(self.module, self._config.num_hidden_layers, is_text)
+        blocks = _blocks(self.module, self._config.num_hidden_layers, is_text)
+        self._blocks = [block for block in blocks if not hasattr(block, "cross_attn")]  # text passes
         self.has_head = self._check_loaded(directory, information)
         left_out = sorted(information["unexpected_keys"])
         self.notes = [f"transformers leaves out {_first(left_out)}"] if left_out else []
@@ -122,9 +123,9 @@ class Reference:
         with torch.no_grad():
             nll = self._run_text(inputs) if self._is_text else self._run_image(inputs)
         layers = torch.stack(self._layers).numpy()
-        if len(layers) != self._config.num_hidden_layers + 1:
+        if len(layers) != len(self._blocks) + 1:
             raise ProgramFailed(
-                f"{type(self.module).__name__}: expected {self._config.num_hidden_layers} blocks to be"
+                f"{type(self.module).__name__}: expected {len(self._blocks)} blocks to be"
                 f" passed, found {len(layers) - 1}",
                 BAD_MODEL,
             )
@@ -143,7 +144,8 @@ class Reference:
     def _run_image(self, pixels: np.ndarray) -> None:
         import torch
 
-        encoder = getattr(self.module, "vision_model", self.module)
+        tower = getattr(self.module, "vision_tower", self.module)
+        encoder = getattr(tower, "vision_model", tower)
         options: dict[str, Any] = {}
         # Those without the argument interpolate positions always.
         if "interpolate_pos_encoding" in inspect.signature(encoder.forward).parameters:

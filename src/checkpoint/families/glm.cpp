@@ -1,5 +1,6 @@
-// GLM-4 9B of 2024 (`glm`) and 0414 (`glm4`): rotary positions on neighbouring channels of half a
-// head, gate and up in one tensor; the second has a norm before and after each branch.
+// GLM-4 9B of 2024 (`glm`) and 0414 (`glm4`), and the language model of GLM-4.1V: rotary positions
+// on neighbouring channels of half a head, gate and up in one tensor; the latter two have a norm
+// before and after each branch.
 #include "checkpoint/decoder_facts.h"
 #include "checkpoint/family.h"
 #include "checkpoint/rope_facts.h"
@@ -27,6 +28,27 @@ ConfigKeys glm_keys() {
   return glm4_keys().but({{"num_key_value_heads", "int|None", 2},
                           {"head_dim", "int|None", 128},
                           {"attention_dropout", "float|int|None", 0.0}});
+}
+
+ConfigKeys glm4v_keys() {
+  return glm4_keys().but(
+      {{"num_key_value_heads", "int|None", 2},
+       {"max_position_embeddings", "int", 32768},
+       {"rms_norm_eps", "float", 1e-5},
+       {"pad_token_id", "int|None", nullptr}},
+      {"head_dim", "bos_token_id", "eos_token_id", "attention_bias", "tie_word_embeddings"});
+}
+
+/// Positions along three axes, which are one where there is only text.
+Architecture read_glm4v(const Config& config) {
+  RopeKeys keys;
+  keys.rotates_part = true;
+  keys.may_have_axes = true;
+  Architecture facts = read_llama_facts(config, keys);
+  check_head_width(config, facts);
+  facts.ropes.front().is_interleaved = true;
+  facts.has_qkv_bias = true;
+  return facts;
 }
 
 Architecture read_glm(const Config& config) {
@@ -80,6 +102,10 @@ Family glm4_family() {
   return {"glm4",     read_glm, glm4_rows,
           {},         "model.", "GLM with a norm before and after each branch",
           glm4_keys()};
+}
+
+Family glm4v_text_family() {
+  return {"glm4v_text", read_glm4v, glm4_rows, {}, "model.", "", glm4v_keys()};
 }
 
 }  // namespace actsweep

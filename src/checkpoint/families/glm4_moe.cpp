@@ -1,5 +1,6 @@
-// GLM-4.5, 4.6 and 4.7: Llama's attention with rotary positions on a part of each head, and norms
-// of query and key where asked; dense layers first, then routed experts beside a shared one.
+// GLM-4.5, 4.6 and 4.7, and the language model of GLM-4.5V: Llama's attention with rotary positions
+// on a part of each head, and norms of query and key where asked; dense layers first, then routed
+// experts beside a shared one.
 #include "checkpoint/decoder_facts.h"
 #include "checkpoint/family.h"
 #include "checkpoint/rope_facts.h"
@@ -37,18 +38,37 @@ ConfigKeys glm4_moe_keys() {
   return keys;
 }
 
-Architecture read_glm4_moe(const Config& config) {
-  RopeKeys rope;
+ConfigKeys glm4v_moe_keys() {
+  return glm4_moe_keys().but({{"vocab_size", "int", 151424},
+                              {"max_position_embeddings", "int", 65536},
+                              {"attention_bias", "bool", true},
+                              {"router_aux_loss_coef", "float", 0.0001}},
+                             {"use_qk_norm", "num_mtp_layers"});
+}
+
+Architecture read_with(const Config& config, RopeKeys rope) {
   rope.rotates_part = true;
   rope.fraction = 0.5;
   Architecture facts = read_llama_facts(config, rope);
   facts.has_qkv_bias = config.flag("attention_bias");
-  if (config.flag("use_qk_norm")) facts.query_key_norm = QueryKeyNorm::kEachHead;
   read_routed_experts(config, facts);
   read_first_dense_layers(config, facts);
   read_sigmoid_router(config, facts);
   read_prediction_layers(config, facts);
   return facts;
+}
+
+Architecture read_glm4_moe(const Config& config) {
+  Architecture facts = read_with(config, {});
+  if (config.flag("use_qk_norm")) facts.query_key_norm = QueryKeyNorm::kEachHead;
+  return facts;
+}
+
+/// Positions along three axes, which are one where there is only text.
+Architecture read_glm4v_moe(const Config& config) {
+  RopeKeys rope;
+  rope.may_have_axes = true;
+  return read_with(config, rope);
 }
 
 }  // namespace
@@ -63,6 +83,10 @@ Family glm4_moe_family() {
           "dense layers first, then experts routed by sigmoid scores with a selection bias, beside "
           "a shared one",
           glm4_moe_keys()};
+}
+
+Family glm4v_moe_text_family() {
+  return {"glm4v_moe_text", read_glm4v_moe, routed_llama_rows, {}, "model.", "", glm4v_moe_keys()};
 }
 
 }  // namespace actsweep

@@ -29,6 +29,7 @@ from .routed_experts import ROUTED_EXPERTS
 from .sigmoid_routers import SIGMOID_ROUTERS
 from .weights import blocks_of, decoder_of, make_random, save
 from .wrapped import WRAPPED
+from .wrapped_later import WRAPPED_LATER
 
 MODELS = (
     *LLAMA_LIKE,
@@ -43,6 +44,7 @@ MODELS = (
     *OPEN_GPTS,
     *ONE_FACT,
     *HYBRIDS,
+    *WRAPPED_LATER,
 )
 
 __all__ = [

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from .model import LINEAR_ROPE, RandomModel, sizes
-from .wrapped import QWEN_TOWER
+from .wrapped import IMAGE_ID, QWEN_TOWER
 
 LINEAR, FULL = "linear_attention", "full_attention"
 
@@ -40,7 +40,7 @@ def axes(pairs: list[int], part: float) -> dict[str, Any]:
 def wrapper(text: dict[str, Any], **more: Any) -> dict[str, Any]:
     tower = {**QWEN_TOWER, "hidden_size": 16, "intermediate_size": 24, "num_position_embeddings": 16}
     return {"text_config": text, "vision_config": {**tower, "out_hidden_size": text["hidden_size"]},
-            "image_token_id": 240, "video_token_id": 239, **more}  # fmt: skip
+            "image_token_id": IMAGE_ID, "video_token_id": IMAGE_ID + 1, **more}  # fmt: skip
 
 
 def moe_sizes(*arguments: Any, **more: Any) -> dict[str, Any]:

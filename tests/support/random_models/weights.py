@@ -63,7 +63,8 @@ def make_random(model: RandomModel) -> PreTrainedModel:
         set_embeddings(module)
         set_xielu(module)
         set_outlier(module)
-        if module.config.tie_word_embeddings and model.family not in ENCODERS:
+        is_tied = getattr(module.config, "tie_word_embeddings", False)
+        if is_tied and model.family not in ENCODERS:
             shrink_logits(module)
     assert_nontrivial(module)
     return module
@@ -139,14 +140,17 @@ def embedding_scale(module: PreTrainedModel) -> float:
 
 def decoder_of(module: PreTrainedModel) -> nn.Module:
     """The module that owns the embeddings, the blocks and the final norm."""
-    model = getattr(module.base_model, "language_model", module.base_model)
+    base = module.base_model
+    model = getattr(base, "language_model", getattr(base, "text_model", base))
     return getattr(model, "decoder", getattr(model, "encoder", model))
 
 
 def blocks_of(module: PreTrainedModel) -> nn.ModuleList:
+    """Those that text passes: Llama 3.2 Vision's others attend to images."""
     decoder = decoder_of(module)
     names = ("layers", "h", "blocks", "layer")
-    return next(getattr(decoder, name) for name in names if hasattr(decoder, name))
+    blocks = next(getattr(decoder, name) for name in names if hasattr(decoder, name))
+    return nn.ModuleList(block for block in blocks if not hasattr(block, "cross_attn"))
 
 
 def set_embeddings(module: PreTrainedModel) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from .model import GROWING_ROPE, LINEAR_ROPE, LLAMA3_ROPE, RandomModel, sizes
 
+IMAGE_ID = 300  # which no text has
 NEW_NAMES = {"language_model.model.": "model.language_model.", "language_model.lm_head.": "lm_head.",
              "vision_tower.": "model.vision_tower.",
              "multi_modal_projector.": "model.multi_modal_projector."}  # fmt: skip
@@ -26,7 +27,8 @@ def tower(model_type: str, **more: Any) -> dict[str, Any]:
 
 
 def wrapped(text_type: str, vision: dict[str, Any], text: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"text_config": {"model_type": text_type, **text}, "vision_config": vision, **more}
+    return {"text_config": {"model_type": text_type, **text}, "vision_config": vision,
+            "image_token_index": IMAGE_ID, **more}  # fmt: skip
 
 
 GEMMA3_TEXT = {"head_dim": 20, "query_pre_attn_scalar": 24, "sliding_window": 13}
@@ -48,8 +50,8 @@ def qwen(
     rope = {"rope_type": "default", "rope_theta": 3e4, "mrope_section": axes}
     keys = sizes(channels, 3, heads, 131, 257, rope_parameters=rope, **text)
     width = {"hidden_size": channels} if "embed_dim" in tower_keys else {"out_hidden_size": channels}
-    return {"text_config": keys, "vision_config": {**tower_keys, **width}, "image_token_id": 256,
-            "video_token_id": 255}  # fmt: skip
+    return {"text_config": keys, "vision_config": {**tower_keys, **width}, "image_token_id": IMAGE_ID,
+            "video_token_id": IMAGE_ID + 1}  # fmt: skip
 
 
 TIED = {"tie_word_embeddings": True}

@@ -7,11 +7,13 @@ divide.
 
 from .configurations import MODELS
 from .model import SMALL_CLASS, VisionModel
+from .towers import TOWERS
 from .weights import blocks_of, encoder_of, make_random, save
 
 __all__ = [
     "MODELS",
     "SMALL_CLASS",
+    "TOWERS",
     "VisionModel",
     "blocks_of",
     "encoder_of",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 SMALL_CLASS = 3e-4  # deviation of a class token so small that the epsilon of the first norm decides
@@ -25,6 +25,12 @@ class VisionModel:
     is_published: bool = False  # with older names and buffers, without keys at their defaults
     has_small_class: bool = False
     seed: int = 0
+    names: Mapping[str, str] = field(default_factory=dict, hash=False)  # other beginnings of tensors' names
+
+    @property
+    def is_tower(self) -> bool:
+        """Whether it is a part of a model of several."""
+        return self.module.endswith("ForConditionalGeneration")
 
     @property
     def vision(self) -> Mapping[str, Any]:

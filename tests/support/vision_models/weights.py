@@ -19,7 +19,7 @@ from torch import nn
 from transformers import AutoConfig, PreTrainedModel
 
 from ..random_models import DTYPES, MASSIVE_CHANNEL, OUTLIER_CHANNEL
-from ..random_models.weights import assert_nontrivial, owned_parameters
+from ..random_models.weights import assert_nontrivial, owned_parameters, rename_tensors
 from .model import SMALL_CLASS, VisionModel
 
 MASSIVE_PATCH = 1  # of the position table
@@ -70,7 +70,8 @@ def encoder_of(module: PreTrainedModel) -> nn.Module:
     """The module that owns the embeddings, the blocks and the final norm."""
     if hasattr(module, "embeddings"):
         return module
-    return getattr(module, "vision_model", module.base_model)
+    base = module.base_model
+    return getattr(base, "vision_tower", getattr(module, "vision_model", base))
 
 
 def blocks_of(module: PreTrainedModel) -> nn.ModuleList:
@@ -124,6 +125,7 @@ def save(module: PreTrainedModel, model: VisionModel, directory: Path) -> Path:
     module.to(DTYPES[model.dtype]).save_pretrained(directory, max_shard_size=model.shard)
     is_sharded = (directory / "model.safetensors.index.json").exists()
     assert is_sharded == (model.shard != "50GB"), sorted(directory.iterdir())
+    rename_tensors(directory, model.names)
     if model.is_published:
         if not is_sharded:
             write_published_tensors(directory / "model.safetensors", model)

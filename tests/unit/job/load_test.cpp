@@ -29,6 +29,7 @@ TEST(LoadJob, ReadsEveryKey) {
   const Job job = JobFile(R"(
 [model]
 path = "models/tiny"
+vision = true
 dtype = "bfloat16"
 residual_dtype = "float32"
 [corpus]
@@ -74,6 +75,7 @@ variant = "random-5"
 )")
                       .load();
   EXPECT_EQ(job.model.path, "models/tiny");
+  EXPECT_TRUE(job.model.vision);
   EXPECT_EQ(job.model.dtype, Dtype::kBFloat16);
   EXPECT_EQ(job.model.residual_dtype, Dtype::kFloat32);
   EXPECT_EQ(job.corpus.path, "corpora/tiny.h5");

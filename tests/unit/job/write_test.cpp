@@ -21,7 +21,8 @@ using testing::Not;
 /// A job in which every key has a value other than its default, where its key allows one.
 Job unusual_job() {
   Job job;
-  job.model = {.path = "models/\"odd\" \\ name\n\t\x7f ü 😀", .dtype = Dtype::kBFloat16};
+  job.model = {
+      .path = "models/\"odd\" \\ name\n\t\x7f ü 😀", .vision = true, .dtype = Dtype::kBFloat16};
   job.corpus = {.path = "it's/c.h5",
                 .sequence_length = 333,
                 .windows = WindowPolicy::kPerDocument,
@@ -124,9 +125,9 @@ TEST(Identity, HoldsEveryKeyThatCanChangeANumberAndNoOther) {
       names,
       ElementsAre("capture.attention", "capture.prompts", "capture.sites", "corpus.bos",
                   "corpus.max_sequences", "corpus.sequence_length", "corpus.windows", "model.dtype",
-                  "model.residual_dtype", "output.per_token", "output.segment_tokens",
-                  "parallel.microbatch_tokens", "parallel.tensor", "parallel.threads",
-                  "statistics.attention", "statistics.criterion_magnitude",
+                  "model.residual_dtype", "model.vision", "output.per_token",
+                  "output.segment_tokens", "parallel.microbatch_tokens", "parallel.tensor",
+                  "parallel.threads", "statistics.attention", "statistics.criterion_magnitude",
                   "statistics.criterion_ratio", "statistics.expert_inputs", "statistics.experts",
                   "statistics.loss", "statistics.max_events", "statistics.query_key",
                   "statistics.sites", "statistics.top_k", "statistics.value_updates"));
@@ -168,7 +169,8 @@ TEST(DescribeKeys, HasARowOfFourCellsForEveryKey) {
   EXPECT_THAT(table, HasSubstr("| `statistics.top_k` | an integer from 1 to 64 | `3` | "));
   EXPECT_THAT(table, HasSubstr("| `model.path` | a string that is not empty | required | "));
   EXPECT_THAT(
-      table, HasSubstr("| `parallel.threads` | an integer from 1 to 1024 | cores / local ranks | "));
+      table,
+      HasSubstr("| `parallel.threads` | an integer from 1 to 1024 | cores / local ranks | "));
   EXPECT_THAT(table, HasSubstr("| `intervention.count` | an integer from 1 to 1000000 | `2` | "));
   std::istringstream lines(table);
   size_t count = 0;
