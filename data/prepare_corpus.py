@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from preparation.batches import batches, encoded
 from preparation.byte_offsets import ByteOffsets
+from preparation.chats import ROLES, ChatTemplate
 from preparation.corpus_options import parse_command_line, selection, text_fields
 from preparation.corpus_pieces import CorpusPieces
 from preparation.corpus_writer import CorpusWriter, SpecialTokens
@@ -38,6 +39,7 @@ from preparation.inputs import Input, inputs_of, stored_bytes
 from preparation.mistakes import Mistakes
 from preparation.output_path import output_file
 from preparation.reading import Reading
+from preparation.remarks import Remarks
 from preparation.selection import Selection
 from preparation.source_log import TextLog
 from preparation.special_spellings import SpecialSpellings
@@ -138,7 +140,9 @@ def attributes_of(
 ) -> dict[str, object]:
     """What the token file says of where it came from."""
     fields = text_fields(arguments)
-    return {
+    chat = {"messages": arguments.messages_field, "tools": arguments.tools_field}
+    of_chats = {"chat_fields": json.dumps(chat), "token_roles": json.dumps(ROLES)}
+    return (of_chats if arguments.messages_field is not None else {}) | {
         "special_tokens": arguments.special,
         "special_in_text": arguments.special_in_text,
         "special_in_text_count": np.int64(specials.number),
@@ -159,10 +163,20 @@ def mistake_lines(mistakes: Mistakes) -> list[str]:
     return [f"{mistakes.number:,} mistake(s) were left out; the first is {mistakes.first[0]}"]
 
 
+def reading_of(arguments: argparse.Namespace) -> Reading:
+    remarks, chats = Remarks(), None
+    if arguments.messages_field is not None:
+        directory = model_directory(arguments.tokenizer)
+        load_tokenizer(directory)  # which says what is wrong with it
+        chats = ChatTemplate(directory, arguments.messages_field, arguments.tools_field, remarks)
+    mistakes = Mistakes(arguments.on_error == "skip")
+    return Reading(text_fields(arguments), remarks, mistakes, chats)
+
+
 def main() -> None:
     arguments = parse_command_line(__doc__.splitlines()[0])
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    reading = Reading(text_fields(arguments), mistakes=Mistakes(arguments.on_error == "skip"))
+    reading = reading_of(arguments)
     inputs = inputs_of(arguments.files, reading.remarks, SUFFIXES if arguments.ids else ())
     total_bytes = stored_bytes(inputs)
     output = output_file(arguments.output)
@@ -188,8 +202,9 @@ def main() -> None:
             )
         )
         corpus = CorpusWriter(writer, special, log, taken.tokens)
-        if arguments.byte_offsets:
+        if arguments.byte_offsets or reading.chats is not None:
             corpus.byte_offsets = ByteOffsets(tokenizer, vocabulary.spellings)
+            corpus.stores_bytes = arguments.byte_offsets
         if arguments.ids:
             write_ids(log, taken, reading.mistakes, len(vocabulary.spellings), corpus)
         else:

@@ -132,7 +132,10 @@ int run_alone(const CLI::App& app, const Arguments& arguments, int* argc, char**
       fmt::print("{}", families_markdown());
     } else {
       fmt::print("{}",
-                 schema_markdown(declare_datasets(schema_job(), {CorpusKind::kImages, true, 1})));
+                 schema_markdown(declare_datasets(schema_job(), {.corpus = CorpusKind::kImages,
+                                                                 .has_experts = true,
+                                                                 .registers = 1,
+                                                                 .has_roles = true})));
     }
     return 0;
   } catch (const Error& error) {
@@ -187,7 +190,9 @@ void describe(CLI::App& app, Arguments& arguments) {
   merge->add_option("-o,--output", arguments.output, "the file to write")->required();
   auto* tensors =
       app.add_subcommand("tensors", "list the tensors that a config.json asks for, as JSON lines");
-  tensors->add_option("CONFIG", arguments.file, "a config.json, a directory with one, or hf:NAME[@REVISION]")
+  tensors
+      ->add_option("CONFIG", arguments.file,
+                   "a config.json, a directory with one, or hf:NAME[@REVISION]")
       ->required();
   app.add_subcommand("keys", "print the keys of a job file, as docs/job.md lists them");
   app.add_subcommand("models", "print the model families, as docs/models.md lists them");

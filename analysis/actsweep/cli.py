@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -32,6 +33,7 @@ from .report import write_report
 from .report.cells import cell_text
 from .report.write import labelled
 from .sweep import KEYS, Sweep, open_sweep
+from .sweep_command import SweepRequest, sweep
 from .verify import BOUND, ProgramFailed, Request, verify
 
 BAD_INPUT, BAD_OUTPUT = 2, 6
@@ -99,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("output", type=Path, metavar="OUT")
     export.set_defaults(command=_export)
     _add_verify(commands)
+    _add_sweep(commands)
     summary = commands.add_parser("info", help="print a summary of a sweep file")
     summary.add_argument("file", type=Path, metavar="FILE.h5")
     summary.set_defaults(command=_inform)
@@ -128,6 +131,33 @@ def _add_verify(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(command=_verify)
 
 
+def _add_sweep(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("sweep", help="from a model and texts to a report, in one command")
+    parser.add_argument("--model", required=True, help="checkpoint directory, or hf:ORG/NAME[@REVISION]")
+    parser.add_argument(
+        "--text", required=True, nargs="+", metavar="FILE", help="files of texts, folders, patterns"
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.h5")
+    parser.add_argument("--ranks", type=_positive, default=1, metavar="N", help="default: 1")
+    parser.add_argument(
+        "--sequence-length", type=_positive, default=512, metavar="T", help="default: 512"
+    )
+    parser.add_argument("--windows", type=_positive, metavar="N", help="default: all of the corpus")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="of the job, as in actsweep run"
+    )
+    parser.add_argument(
+        "--prepare",
+        type=shlex.split,
+        default=[],
+        metavar="OPTIONS",
+        help="options for data/prepare_corpus.py in one text: '--text-field body'",
+    )
+    parser.add_argument("--program", type=Path, help="default: build/actsweep, or that of the PATH")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder with prepare_corpus.py")
+    parser.set_defaults(command=_sweep)
+
+
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -146,11 +176,31 @@ def _verify(options: argparse.Namespace) -> int:
     request = Request(
         options.job, options.windows, options.bound, options.program, options.reference
     )
+    return _until_failed(lambda: None if verify(request) else 1)
+
+
+def _until_failed(work: Callable[[], int | None]) -> int:
     try:
-        return 0 if verify(request) else 1
+        return work() or 0
     except ProgramFailed as error:
         print(f"actsweep: {error}", file=sys.stderr)
         return error.code
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    request = SweepRequest(
+        model=options.model,
+        text=options.text,
+        output=options.output,
+        ranks=options.ranks,
+        sequence_length=options.sequence_length,
+        windows=options.windows,
+        sets=options.set,
+        preparing=options.prepare,
+        program=options.program,
+        data=options.data,
+    )
+    return _until_failed(lambda: sweep(request))
 
 
 def _report(options: argparse.Namespace) -> None:

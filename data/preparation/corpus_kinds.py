@@ -17,7 +17,6 @@ from preparation.errors import CORPUS, PreparationError
 from preparation.file_kinds import HEAD_BYTES, LFS_KIND
 from preparation.file_kinds import kind_of as kind_of_head
 from preparation.reading import Reading
-from preparation.record_fields import value_at
 from preparation.remarks import Remarks
 from preparation.stored_file import Content
 
@@ -111,7 +110,7 @@ def kind_of(path: Path, content: Content, reading: Reading) -> FileKind:
         return FileKind.JSON if begins == b"[" else FileKind.LINES
     if begins == b"{":
         record = _first_value(content)
-        if isinstance(value_at(record, reading.fields.names[0]), str):
+        if reading.fields.has_content(record):
             reading.remarks.note("file(s) not called .jsonl hold JSON lines, each a document", str(path))
             return FileKind.LINES
     return FileKind.TEXT

@@ -71,8 +71,10 @@ def selection(arguments: argparse.Namespace) -> Selection:
 
 
 def text_fields(arguments: argparse.Namespace) -> TextFields:
-    names = arguments.text_field or ["text"]
-    return TextFields(tuple(names), arguments.join, tuple(arguments.where))
+    where = tuple(arguments.where)
+    if arguments.messages_field is not None:
+        return TextFields((), "", where, (arguments.messages_field, arguments.tools_field))
+    return TextFields(tuple(arguments.text_field or ["text"]), arguments.join, where)
 
 
 def add_record_options(parser: argparse.ArgumentParser) -> None:
@@ -100,6 +102,31 @@ def add_record_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_chat_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--messages-field",
+        metavar="FIELD",
+        help="field or column with a chat's messages: each record becomes what the checkpoint's chat"
+        " template makes of it, and each token has a role (/token_role)",
+    )
+    parser.add_argument(
+        "--tools-field", metavar="FIELD", default="tools", help="of a chat (default tools)"
+    )
+
+
+def refuse_beside_chats(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """What has no meaning where records are chats."""
+    if arguments.text_field:
+        parser.error("argument --messages-field: --text-field is of records that are no chats")
+    if arguments.ids:
+        parser.error("argument --messages-field: with --ids there are no records")
+    if arguments.special_in_text not in (None, "parse"):
+        parser.error(
+            "argument --messages-field: a template's special tokens are read as such, and those in"
+            " messages too, as apply_chat_template does: expected --special-in-text parse"
+        )
+
+
 def add_selection_options(parser: argparse.ArgumentParser) -> None:
     number = positive_integer
     parser.add_argument("--documents", type=number, metavar="N", help="the first N documents")
@@ -125,6 +152,7 @@ def parse_command_line(description: str) -> argparse.Namespace:
         help="special tokens around each document; prompts get the BOS (default none)",
     )
     add_record_options(parser)
+    add_chat_options(parser)
     add_selection_options(parser)
     parser.add_argument(
         "--ids", action="store_true", help="the files hold ids: Megatron's .bin/.idx, NumPy's .npy"
@@ -144,8 +172,7 @@ def parse_command_line(description: str) -> argparse.Namespace:
     parser.add_argument(
         "--special-in-text",
         choices=CHOICES,
-        default="text",
-        help="what becomes of special tokens that a document spells (default text)",
+        help="what becomes of special tokens that a document spells (default text; of chats parse)",
     )
     parser.add_argument(
         "--jobs", type=positive_integer, default=os.cpu_count(), help="default: every core"
@@ -159,4 +186,8 @@ def parse_command_line(description: str) -> argparse.Namespace:
         parser.error("argument --byte-offsets: with --ids there is no text")
     if arguments.files.count("-") > 1:
         parser.error("standard input is named twice")
+    if arguments.messages_field is not None:
+        refuse_beside_chats(parser, arguments)
+    if arguments.special_in_text is None:
+        arguments.special_in_text = "text" if arguments.messages_field is None else "parse"
     return arguments

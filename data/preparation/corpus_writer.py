@@ -33,8 +33,10 @@ class CorpusWriter:
     def __init__(
         self, writer: TokenFileWriter, special: SpecialTokens, log: TextLog, most_tokens: int | None
     ) -> None:
-        """`byte_offsets` may be set before the first document."""
+        """`byte_offsets` may be set before the first document; chats need them. They are stored where
+        `stores_bytes` is set."""
         self.byte_offsets: ByteOffsets | None = None
+        self.stores_bytes = False
         self._writer = writer
         self._special = special
         self._log = log
@@ -68,13 +70,18 @@ class CorpusWriter:
         """Of a piece whose ids have been written, as far as there was room."""
         if self.byte_offsets is None:
             return
-        begins = [self.byte_offsets.of(piece, ids)]
-        if piece.begins_document():
-            begins.insert(0, np.zeros(len(self._special.before)))
-        if piece.ends_document:
-            begins.append(np.full(len(self._special.after), self.byte_offsets.end()))
-        room = self._writer.num_tokens() - self._writer.num_bytes()
-        self._writer.append_bytes(np.concatenate(begins)[:room])
+        begins = self.byte_offsets.of(piece, ids)
+        before = np.zeros(len(self._special.before) * piece.begins_document(), dtype=np.int64)
+        after = np.full(len(self._special.after) * piece.ends_document, self.byte_offsets.end())
+        if self.stores_bytes:
+            room = self._writer.num_tokens() - self._writer.num_bytes()
+            self._writer.append_bytes(np.concatenate([before, begins, after])[:room])
+        if piece.roles is not None:
+            ends = np.append(begins[1:], self.byte_offsets.end())
+            roles = piece.roles.of_tokens(begins, np.maximum(ends, begins + 1))
+            room = self._writer.num_tokens() - self._writer.num_roles()
+            whole = np.concatenate([np.zeros(len(before)), roles, np.zeros(len(after))])
+            self._writer.append_roles(whole[:room])
 
     def _parts(self, piece: Piece, ids: np.ndarray) -> list[np.ndarray]:
         parts = [ids]

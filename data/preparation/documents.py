@@ -12,6 +12,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -99,6 +100,10 @@ class ContentReader:
         self._bom_bytes = len(UTF8_BOM) if self._content.look(3) == UTF8_BOM else 0
         kind = kind_of(self._path, self._content, self._reading)
         if kind is FileKind.TEXT:
+            if self._reading.chats is not None:
+                raise PreparationError(
+                    CORPUS, f"{self._path}: expected records with a chat's messages, found text"
+                )
             yield Document(str(self._path), self._reading.tolerated(self._decoded()))
             return
         records = self._lines() if kind is FileKind.LINES else self._values()
@@ -166,7 +171,7 @@ def pieces_of(
     for piece in cut_document(document.chunks, cuts, document.place):
         is_blank = is_blank and not piece.text.strip()
         chars += len(piece.text)
-        yield piece
+        yield piece if document.roles is None else replace(piece, roles=document.roles)
     if is_blank:
         what = "hold white space alone" if chars else "are empty, and have no tokens"
         remarks.note(f"document(s) {what}", document.place)

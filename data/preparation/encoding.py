@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
+from preparation.chats import RoleSpans
 from preparation.errors import MODEL, PreparationError
 from preparation.tokenizer_directory import tokenizer_of
 
@@ -30,6 +31,7 @@ class Piece:
     text: str
     lead: str
     ends_document: bool
+    roles: RoleSpans | None = None  # of its whole document, where that is a chat
 
     def begins_document(self) -> bool:
         return self.lead == ""

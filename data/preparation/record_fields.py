@@ -14,10 +14,7 @@ from preparation.json_kinds import called
 
 MOST_FIELDS_NAMED = 8
 CHAT_FIELDS = ("messages", "conversations", "conversation", "dialog", "dialogue", "chat")
-CHAT_CURE = (
-    "make text of the chat first, by the model's chat template"
-    " (tokenizer.apply_chat_template(messages, tokenize=False))"
-)
+CHAT_CURE = "--messages-field makes text of a chat by the model's chat template"
 OTHER_FIELD_CURE = "--text-field names another"
 MISSING = object()
 
@@ -51,6 +48,17 @@ class TextFields:
     names: tuple[str, ...] = ("text",)
     join: str = "\n\n"  # between the texts of several fields
     where: tuple[tuple[str, str], ...] = ()  # fields and their values, all of which a record must have
+    of_chats: tuple[str, ...] = ()  # fields of messages and tools, in the place of `names`
+
+    def read(self) -> list[str]:
+        """All fields that are looked at."""
+        return list(dict.fromkeys((*self.names, *self.of_chats, *(name for name, _ in self.where))))
+
+    def has_content(self, record: object) -> bool:
+        """Whether a record looks as if it were one of those that are meant."""
+        if self.of_chats:
+            return isinstance(value_at(record, self.of_chats[0]), list)
+        return isinstance(value_at(record, self.names[0]), str)
 
     def takes(self, record: object) -> bool:
         return all(equals(value_at(record, name), wanted) for name, wanted in self.where)

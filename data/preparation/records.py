@@ -13,7 +13,14 @@ from json.decoder import WHITESPACE
 from preparation.errors import CORPUS, PreparationError
 
 LONGEST_RECORD = 1 << 28  # bytes of a line, characters of an array's record
-DECODER = json.JSONDecoder(parse_int=float)  # of any number of digits
+MOST_DIGITS = 4000  # of an integer; Python refuses to read longer ones
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
+
+
+DECODER = json.JSONDecoder(parse_int=_integer)
 
 
 def record_of_line(line: str, place: str) -> object:

@@ -76,8 +76,7 @@ class Table:
         """Those to read; the text columns must be there and hold text."""
         for name in self._fields.names:
             check_text_column(self._path, schema, name)
-        wanted = (*self._fields.names, *(name for name, _ in self._fields.where))
-        return [name for name in dict.fromkeys(wanted) if type_at(schema, name) is not None]
+        return [name for name in self._fields.read() if type_at(schema, name) is not None]
 
     @contextlib.contextmanager
     def _refusing_damage(self) -> Iterator[None]:

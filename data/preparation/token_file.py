@@ -39,8 +39,8 @@ COMPRESSED = {
 
 
 def partial_paths(path: Path) -> list[Path]:
-    """Of the file while it is written; of its ids, its documents' offsets and its bytes before that."""
-    parts = ("", ".ids", ".offsets", ".bytes")
+    """Of the file while it is written; of its columns before that."""
+    parts = ("", ".ids", ".offsets", ".bytes", ".roles")
     return [path.with_name(f"{path.name}{part}.partial") for part in parts]
 
 
@@ -81,19 +81,19 @@ class TokenFileWriter:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._partial, self._ids_path, self._offsets_path, self._bytes_path = partial_paths(path)
+        self._partial, *self._column_paths = partial_paths(path)
 
     def __enter__(self) -> TokenFileWriter:
         with contextlib.ExitStack() as stack, writing(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(held_file(self._partial))
-            self._ids = RawColumn(self._ids_path, "<u4")
-            stack.callback(self._ids.remove)
-            self._offsets = RawColumn(self._offsets_path, "<u8")
-            stack.callback(self._offsets.remove)
+            self._columns = []
+            for column, dtype in zip(self._column_paths, ("<u4", "<u8", "<u4", "u1"), strict=True):
+                self._columns.append(RawColumn(column, dtype))
+                stack.callback(self._columns[-1].remove)
+            # Bytes and roles are empty where nobody asks for them.
+            self._ids, self._offsets, self._bytes, self._roles = self._columns
             self._offsets.append(np.zeros(1))
-            self._bytes = RawColumn(self._bytes_path, "<u4")  # empty where nobody asks for them
-            stack.callback(self._bytes.remove)
             self._cleanup = stack.pop_all()
         return self
 
@@ -115,6 +115,11 @@ class TokenFileWriter:
         with writing(self._path):
             self._bytes.append(begins)
 
+    def append_roles(self, roles: np.ndarray) -> None:
+        """For as many ids whose words they are, uint8 [n] of chats.ROLES."""
+        with writing(self._path):
+            self._roles.append(roles)
+
     def end_document(self) -> None:
         with writing(self._path):
             self._offsets.append(np.array([self._ids.num_elements]))
@@ -125,6 +130,10 @@ class TokenFileWriter:
     def num_bytes(self) -> int:
         """Tokens whose byte is known."""
         return self._bytes.num_elements
+
+    def num_roles(self) -> int:
+        """Tokens whose role is known."""
+        return self._roles.num_elements
 
     def num_documents(self) -> int:
         return self._offsets.num_elements - 1
@@ -143,6 +152,8 @@ class TokenFileWriter:
         with said_once(self._path), h5py.File(self._partial, "w", locking=False) as file:
             self._ids.copy_to(file, "ids", digest)
             self._offsets.copy_to(file, "document_offset", digest)
+            if self._roles.num_elements > 0:
+                self._roles.copy_to(file, "token_role", digest)
             if self._bytes.num_elements > 0:
                 self._bytes.copy_to(file, "byte_offset", hashlib.sha256(), **COMPRESSED)
             spellings = vocabulary.spellings
@@ -171,8 +182,7 @@ class TokenFileWriter:
             with self._partial.open("rb") as written:
                 os.fsync(written.fileno())  # a disk may say only now that it is full
             # Before the renaming, after which these names may be the next run's.
-            self._ids.remove()
-            self._offsets.remove()
-            self._bytes.remove()
+            for column in self._columns:
+                column.remove()
             self._partial.rename(self._path)
         return digest.hexdigest()

@@ -28,6 +28,10 @@ class Corpus {
 
   virtual CorpusKind kind() const = 0;
   virtual uint32_t id(int64_t token) const = 0;
+  /// Whether it is known whose words the tokens are: those of chats.
+  virtual bool has_roles() const { return false; }
+  /// Of a token of such a corpus: 0 the chat template, 1 system, 2 user, 3 assistant, 4 tool.
+  virtual uint8_t role(int64_t /*token*/) const { return 0; }
   /// The prompt of a name; refuses (kCorpus) an unknown one and lists those that there are.
   virtual Prompt prompt(const std::string& name) const = 0;
 

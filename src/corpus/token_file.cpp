@@ -8,6 +8,7 @@ namespace actsweep {
 namespace {
 
 constexpr auto kKind = ErrorKind::kCorpus;
+constexpr uint8_t kRoles = 5;  // the template, system, user, assistant, tool
 
 /// All values of a one-dimensional dataset.
 template <typename T>
@@ -22,28 +23,52 @@ std::vector<T> read_vector(const H5File& file, const std::string& path, hid_t me
 }
 
 /// Refuses what HDF5 would turn into other numbers: negative ones, those of 64 bits.
-void check_type_of_ids(const H5Dataset& dataset) {
+void check_type(const H5Dataset& dataset, hid_t expected, const char* name) {
   const auto type = dataset.type();
-  require(dataset.shape().size() == 1 && H5Tequal(type.get(), H5T_STD_U32LE) > 0, kKind,
-          "{}: {}: expected one axis of little-endian uint32, found another type or shape",
-          dataset.file(), dataset.path());
+  require(dataset.shape().size() == 1 && H5Tequal(type.get(), expected) > 0, kKind,
+          "{}: {}: expected one axis of {}, found another type or shape", dataset.file(),
+          dataset.path(), name);
 }
 
-/// The ids inside the map, without a copy.
-std::span<const uint32_t> map_ids(const H5File& file, const MappedFile& map) {
-  const auto dataset = file.dataset("ids");
-  check_type_of_ids(dataset);
+void check_type_of_ids(const H5Dataset& dataset) {
+  check_type(dataset, H5T_STD_U32LE, "little-endian uint32");
+}
+
+/// The values of a contiguous dataset inside the map, without a copy.
+template <typename T>
+std::span<const T> mapped(const H5Dataset& dataset, const MappedFile& map) {
   const auto shape = dataset.shape();
   if (shape[0] == 0) return {};
   const int64_t offset = dataset.file_offset();
-  const auto bytes = static_cast<int64_t>(shape[0] * sizeof(uint32_t));
-  require(offset % sizeof(uint32_t) == 0, kKind,
-          "{}: ids: expected an offset in the file that 4 divides (H5Pset_alignment), found {}",
-          file.file(), offset);
+  const auto bytes = static_cast<int64_t>(shape[0] * sizeof(T));
+  require(offset % sizeof(T) == 0, kKind,
+          "{}: {}: expected an offset in the file that {} divides (H5Pset_alignment), found {}",
+          dataset.file(), dataset.path(), sizeof(T), offset);
   require(offset + bytes <= map.size(), kKind,
-          "{}: ids: expected {} bytes at offset {}, found a file of {} bytes; it may be truncated",
-          file.file(), bytes, offset, map.size());
-  return {reinterpret_cast<const uint32_t*>(map.data() + offset), shape[0]};
+          "{}: {}: expected {} bytes at offset {}, found a file of {} bytes; it may be truncated",
+          dataset.file(), dataset.path(), bytes, offset, map.size());
+  return {reinterpret_cast<const T*>(map.data() + offset), shape[0]};
+}
+
+std::span<const uint32_t> map_ids(const H5File& file, const MappedFile& map) {
+  const auto dataset = file.dataset("ids");
+  check_type_of_ids(dataset);
+  return mapped<uint32_t>(dataset, map);
+}
+
+/// One for each id; none where the corpus is no chats.
+std::span<const uint8_t> map_roles(const H5File& file, const MappedFile& map, size_t tokens) {
+  if (!file.contains("token_role")) return {};
+  const auto dataset = file.dataset("token_role");
+  check_type(dataset, H5T_STD_U8LE, "uint8");
+  const auto roles = mapped<uint8_t>(dataset, map);
+  require(roles.size() == tokens, kKind,
+          "{}: token_role: expected one for each of {} ids, found {}", file.file(), tokens,
+          roles.size());
+  const auto wrong = std::ranges::find_if(roles, [](uint8_t role) { return role >= kRoles; });
+  require(wrong == roles.end(), kKind, "{}: token_role: expected roles below {}, found {}",
+          file.file(), kRoles, wrong == roles.end() ? 0 : *wrong);
+  return roles;
 }
 
 void check_offsets(const std::vector<int64_t>& offsets, int64_t tokens, const std::string& path) {
@@ -79,6 +104,7 @@ TokenFile::TokenFile(const std::string& path) {
   map_ = std::make_shared<const MappedFile>(path, kKind);
   ids_ = map_ids(file, *map_);
   require(!ids_.empty(), kKind, "{}: ids: expected at least one token, found none", path);
+  roles_ = map_roles(file, *map_, ids_.size());
   document_offset_ = read_vector<int64_t>(file, "document_offset", H5T_NATIVE_INT64);
   check_offsets(document_offset_, static_cast<int64_t>(ids_.size()), path);
   token_class_ = read_vector<uint8_t>(file, "token_class", H5T_NATIVE_UINT8);
@@ -91,6 +117,10 @@ TokenFile::TokenFile(const std::string& path) {
   special_tokens_ = file.read_text("special_tokens");
   bos_id_ = file.read_int("bos_id");
   eos_id_ = file.read_int("eos_id");
+}
+
+bool TokenFile::has_prompt(const std::string& name) const {
+  return open_corpus_file(path_, CorpusKind::kText).contains("prompts/" + name);
 }
 
 Prompt TokenFile::prompt(const std::string& name) const {

@@ -1,9 +1,9 @@
 // A tokenised corpus, as data/prepare_corpus.py writes it.
 //
 // In: an HDF5 token file. Out: token ids (mapped, not loaded), document offsets, the vocabulary's
-// bytes, the class of each id, the named prompts. Refuses (ErrorKind::kCorpus) files of another
-// schema, missing datasets, ids stored in another layout than contiguous uint32, offsets that do
-// not fit the ids, classes that there are not.
+// bytes, the class of each id, the named prompts; of chats the role of each token. Refuses
+// (ErrorKind::kCorpus) files of another schema, missing datasets, ids stored in another layout than
+// contiguous uint32, offsets that do not fit the ids, classes that there are not.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +22,9 @@ class TokenFile : public Corpus {
 
   CorpusKind kind() const override { return CorpusKind::kText; }
   uint32_t id(int64_t token) const override { return ids_[token]; }
+  bool has_roles() const override { return !roles_.empty(); }
+  uint8_t role(int64_t token) const override { return roles_[token]; }
+  bool has_prompt(const std::string& name) const;
   /// One of the file's named prompts.
   Prompt prompt(const std::string& name) const override;
 
@@ -41,6 +44,7 @@ class TokenFile : public Corpus {
 
   std::shared_ptr<const MappedFile> map_;
   std::span<const uint32_t> ids_;
+  std::span<const uint8_t> roles_;  // empty where the file has none
 };
 
 }  // namespace actsweep

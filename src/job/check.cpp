@@ -34,9 +34,13 @@ bool contains(const std::vector<std::string>& words, const nlohmann::json& value
   return std::find(words.begin(), words.end(), value.get<std::string>()) != words.end();
 }
 
+/// Whether a key takes a list and also a value alone.
+bool takes_both(ValueKind kind) {
+  return kind == ValueKind::kIntegersOrWord || kind == ValueKind::kTexts;
+}
+
 bool is_list(ValueKind kind) {
-  return kind == ValueKind::kWords || kind == ValueKind::kNames ||
-         kind == ValueKind::kIntegersOrWord;
+  return kind == ValueKind::kWords || kind == ValueKind::kNames || takes_both(kind);
 }
 
 bool is_integer_from(int64_t least, int64_t most, const nlohmann::json& value) {
@@ -46,6 +50,7 @@ bool is_integer_from(int64_t least, int64_t most, const nlohmann::json& value) {
 bool fits_list_entry(const JobKey& key, const nlohmann::json& entry) {
   if (key.kind == ValueKind::kIntegersOrWord) return is_integer_from(key.least, key.most, entry);
   if (!entry.is_string()) return false;
+  if (key.kind == ValueKind::kTexts) return !entry.get<std::string>().empty();
   return key.kind == ValueKind::kWords ? contains(key.words, entry)
                                        : is_name(entry.get<std::string>());
 }
@@ -54,6 +59,7 @@ bool fits_list_entry(const JobKey& key, const nlohmann::json& entry) {
 bool fits(const JobKey& key, const nlohmann::json& value) {
   switch (key.kind) {
     case ValueKind::kText:
+    case ValueKind::kTexts:
       return value.is_string() && !value.get<std::string>().empty();
     case ValueKind::kWord:
       return value.is_string() && contains(key.words, value);
@@ -92,6 +98,7 @@ std::string refusal(const std::string& expected, const nlohmann::json& found,
 
 /// What one entry of a list has to be.
 std::string expected_entry_of(const JobKey& key) {
+  if (key.kind == ValueKind::kTexts) return "a string that is not empty";
   if (key.kind == ValueKind::kNames) return "a name of letters, digits, _ and -";
   if (key.kind == ValueKind::kIntegersOrWord) {
     return fmt::format("an integer of at least {}", key.least);
@@ -101,7 +108,7 @@ std::string expected_entry_of(const JobKey& key) {
 
 std::vector<std::string> problems_of_list(const JobKey& key, const nlohmann::json& list) {
   if (!list.is_array()) return {refusal(expected_of(key), list, key.reason)};
-  if (list.empty() && key.kind == ValueKind::kIntegersOrWord) return {"the list is empty"};
+  if (list.empty() && takes_both(key.kind)) return {"the list is empty"};
   std::vector<std::string> problems;
   std::set<nlohmann::json> seen;
   for (size_t i = 0; i < list.size(); ++i) {
@@ -149,6 +156,8 @@ std::string expected_of(const JobKey& key) {
   switch (key.kind) {
     case ValueKind::kText:
       return "a string that is not empty";
+    case ValueKind::kTexts:
+      return "a string that is not empty, or a list of such";
     case ValueKind::kWord:
       return one_of(key.words);
     case ValueKind::kShard:
@@ -203,8 +212,8 @@ std::string found_of(const nlohmann::json& value) {
 }
 
 std::vector<std::string> problems_of(const JobKey& key, const nlohmann::json& value) {
-  const bool may_be_a_word = key.kind == ValueKind::kIntegersOrWord && !value.is_array();
-  if (is_list(key.kind) && !may_be_a_word) return problems_of_list(key, value);
+  const bool is_alone = takes_both(key.kind) && !value.is_array();
+  if (is_list(key.kind) && !is_alone) return problems_of_list(key, value);
   if (fits(key, value)) return {};
   return {refusal(expected_of(key), value, key.reason)};
 }

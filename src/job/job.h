@@ -65,7 +65,7 @@ struct Job {
     int64_t count = 1;
   };
   struct Corpus {
-    std::string path;  // token file of data/prepare_corpus.py
+    std::vector<std::string> paths;  // token files of data/prepare_corpus.py, or one image file
     int64_t sequence_length = 512;
     WindowPolicy windows = WindowPolicy::kPacked;
     BosPolicy bos = BosPolicy::kNone;

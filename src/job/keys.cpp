@@ -42,15 +42,28 @@ std::vector<JobKey> model_keys() {
   };
 }
 
+/// One file is a string, several are a list.
+KeyAccess corpus_paths() {
+  return {[](const Job& job) {
+            const auto& paths = job.corpus.paths;
+            return paths.size() == 1 ? nlohmann::json(paths.front()) : nlohmann::json(paths);
+          },
+          [](Job& job, const nlohmann::json& json) {
+            job.corpus.paths = json.is_string() ? std::vector{json.get<std::string>()}
+                                                : json.get<std::vector<std::string>>();
+          }};
+}
+
 std::vector<JobKey> corpus_keys() {
   using Corpus = Job::Corpus;
   return {
       {.section = "corpus",
        .name = "path",
-       .kind = ValueKind::kText,
-       .access = member(&Job::corpus, &Corpus::path),
+       .kind = ValueKind::kTexts,
+       .access = corpus_paths(),
        .is_required = true,
-       .meaning = "token file of data/prepare_corpus.py, or image file of data/prepare_images.py"},
+       .meaning = "token files of data/prepare_corpus.py, one corpus in the order of the list, or "
+                  "an image file of data/prepare_images.py"},
       {.section = "corpus",
        .name = "sequence_length",
        .kind = ValueKind::kInteger,

@@ -20,6 +20,7 @@ namespace actsweep {
 
 enum class ValueKind {
   kText,     // a string that is not empty
+  kTexts,    // such a string, or a list of different ones
   kWord,     // one of `words`
   kShard,    // "i/n"
   kInteger,  // least ... most

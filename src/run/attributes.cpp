@@ -42,7 +42,7 @@ std::string last_name(const std::string& path) {
 Job canonical_job(Job job) {
   const Job defaults;
   job.model.path = last_name(job.model.path);
-  job.corpus.path = last_name(job.corpus.path);
+  for (auto& path : job.corpus.paths) path = last_name(path);
   if (auto& from = job.statistics.attention_from) from = last_name(*from);
   job.output.path = "sweep.h5";
   job.corpus.shard = defaults.corpus.shard;

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "checkpoint/tokenizer.h"
 #include "corpus/corpus_file.h"
-#include "corpus/token_file.h"
+#include "corpus/token_file_list.h"
 #include "run/check_statistics.h"
 #include "run/corpus_identity.h"
 #include "schema/declare_statistics.h"
@@ -42,31 +42,54 @@ std::string wanted_corpus(const Checkpoint& checkpoint) {
   return checkpoint.is_part() ? text + ", or [model] vision = true, which reads images" : text;
 }
 
-/// Opens the corpus as the model reads it; refuses what the job takes of it beyond the model's
-/// rows.
-std::shared_ptr<const Corpus> open_corpus(const Job& job, const Checkpoint& checkpoint) {
-  const auto& path = job.corpus.path;
+/// Refuses a corpus of another kind than the model reads.
+void check_kind(const std::string& path, const Checkpoint& checkpoint) {
   const auto& a = checkpoint.architecture();
   const auto kind = kind_of_corpus(path);
   require(a.reads_images() == (kind == CorpusKind::kImages), ErrorKind::kCorpus,
           "{}: {} of type \"{}\" reads {}: expected {}, found a corpus of {}", path,
           checkpoint.directory(), a.family, a.reads_images() ? "images" : "text",
           wanted_corpus(checkpoint), name_of(kind));
-  if (kind == CorpusKind::kImages) {
-    auto images = std::make_shared<const ImageFile>(path, patch_layout(a.image));
+}
+
+/// Refuses what the job takes of a file beyond the model's rows.
+void check_tokens(const TokenFile& file, const Job& job, const Checkpoint& checkpoint) {
+  const int64_t vocabulary = checkpoint.architecture().vocabulary;
+  file.check_ids(vocabulary);
+  file.check_text("ids", file.ids(), checkpoint.image_tokens());
+  if (job.corpus.bos == BosPolicy::kEachWindow) file.check_bos(vocabulary);
+  for (const auto& name : job.capture.prompts) {
+    if (!file.has_prompt(name)) continue;
+    const auto prompt = file.prompt(name);
+    file.check_prompt(name, prompt, vocabulary);
+    file.check_text(fmt::format("prompt \"{}\"", name), prompt.ids, checkpoint.image_tokens());
+  }
+}
+
+/// Opens the corpus as the model reads it.
+std::shared_ptr<const Corpus> open_corpus(const Job& job, const Checkpoint& checkpoint) {
+  const auto& paths = job.corpus.paths;
+  for (const auto& path : paths) check_kind(path, checkpoint);
+  const auto& a = checkpoint.architecture();
+  if (a.reads_images()) {
+    require(paths.size() == 1, ErrorKind::kCorpus,
+            "{}: [corpus] path: expected one image file, found a list of {}", paths.front(),
+            paths.size());
+    auto images = std::make_shared<const ImageFile>(paths.front(), patch_layout(a.image));
     check_grid(*images, a.image);
     return images;
   }
-  auto tokens = std::make_shared<const TokenFile>(path);
-  tokens->check_ids(a.vocabulary);
-  tokens->check_text("ids", tokens->ids(), checkpoint.image_tokens());
-  if (job.corpus.bos == BosPolicy::kEachWindow) tokens->check_bos(a.vocabulary);
-  for (const auto& name : job.capture.prompts) {
-    const auto prompt = tokens->prompt(name);
-    tokens->check_prompt(name, prompt, a.vocabulary);
-    tokens->check_text(fmt::format("prompt \"{}\"", name), prompt.ids, checkpoint.image_tokens());
+  std::vector<std::unique_ptr<const TokenFile>> files;
+  for (const auto& path : paths) {
+    check_tokens(*files.emplace_back(std::make_unique<const TokenFile>(path)), job, checkpoint);
   }
-  return tokens;
+  return std::make_shared<const TokenFileList>(std::move(files));
+}
+
+InputFacts input_facts(const Corpus& corpus, const Architecture& architecture) {
+  auto facts = input_facts(corpus.kind(), architecture);
+  facts.has_roles = corpus.has_roles();
+  return facts;
 }
 
 /// The id of the model's sink token: the one behind its vocabulary.
@@ -101,7 +124,7 @@ SweepInputs::SweepInputs(const Job& wanted)
       windows(corpus, (job = with_windows_of(job, images.get())).corpus,
               sink_id(checkpoint.architecture())),
       segments(plan_segments(windows, job, job.parallel.tensor)),
-      datasets(declare_datasets(job, input_facts(corpus.kind(), checkpoint.architecture()))),
+      datasets(declare_datasets(job, input_facts(corpus, checkpoint.architecture()))),
       intervention_means(open_interventions(job, checkpoint.architecture(), corpus.kind())) {
   if (job.statistics.loss) checkpoint.require_head();
   for (const auto& name : job.capture.prompts) {

@@ -53,6 +53,16 @@ std::vector<Dataset> declare_tokens(PerToken per_token) {
   return datasets;
 }
 
+std::vector<Dataset> declare_roles() {
+  return {{"tokens/role",
+           kUInt8,
+           {kToken},
+           "1",
+           "whose words the token holds (0: the chat template's, 1: system, 2: user, 3: assistant, "
+           "4: tool); corpora of chats alone",
+           Merge::kRows}};
+}
+
 std::vector<Dataset> declare_grid() {
   return {
       {"tokens/grid_row",
@@ -155,6 +165,7 @@ std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) 
   std::vector<Dataset> datasets = declare_magnitude_bin();
   if (!job.statistics.attention.empty()) append(datasets, declare_epsilon());
   append(datasets, declare_tokens(per_token));
+  if (inputs.has_roles) append(datasets, declare_roles());
   if (inputs.corpus == CorpusKind::kImages) append(datasets, declare_grid());
   append(datasets, declare_sequences());
   append(datasets, declare_vocabulary());

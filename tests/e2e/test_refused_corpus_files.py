@@ -84,7 +84,7 @@ REFUSED: list[tuple[str, bytes, list[str], str]] = [
     ),
     (
         "a.parquet", parquet(pa.table({"text": [[{"role": "user", "content": "Hi"}]]})),
-        ['the column "text", found list', "apply_chat_template"], "Parquet whose text column has chat",
+        ['the column "text", found list', "--messages-field"], "Parquet whose text column has chat",
     ),
     (
         "a.parquet", parquet(pa.table({"text": ["a", None]})), ["row 2", '"text", found null'],
@@ -150,7 +150,7 @@ REFUSED: list[tuple[str, bytes, list[str], str]] = [
     ),
     ("a.lz4", b"\x04\x22\x4d\x18xx", ["lz4", "decompress"], "lz4"),
     (
-        "a.jsonl", CHAT, ["line 1", '"messages" (a list)', '"id" (a text)', "apply_chat_template"],
+        "a.jsonl", CHAT, ["line 1", '"messages" (a list)', '"id" (a text)', "--messages-field"],
         "chat records",
     ),
     (

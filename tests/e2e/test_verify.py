@@ -128,6 +128,16 @@ def with_config(folder: Path, into: Path, **keys: Any) -> Path:
     return copy
 
 
+def test_a_corpus_of_several_files_is_verified(verify: Verify, llama: Path, tmp_path: Path) -> None:
+    """Two windows of the second file, whose documents are counted on from those of the first."""
+    text = text_corpus(LLAMA)
+    short = Corpus(text.vocabulary, [text.documents[0][:3]], text.classes)
+    paths = [str(write_token_file(tmp_path / "short.h5", short, {})), str(llama / "corpus.h5")]
+    done = verify(job_of(llama, tmp_path / "job.toml", corpus={"path": paths}), "--windows", 2)
+    assert (done.code, done.err) == (0, "")
+    assert "of short.h5, corpus.h5" in done.out and done.verdict.startswith("agree: ")
+
+
 def test_a_language_model_agrees(verify: Verify, llama: Path, tmp_path: Path) -> None:
     job = job_of(llama, tmp_path / "job.toml")
     done = verify(job, "--windows", 3)

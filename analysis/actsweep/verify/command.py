@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from .agreement import Layer, compare_layers, loss_difference
-from .program import Job, ProgramFailed, find_program, model_directory, read_job
+from .program import Job, ProgramFailed, corpus_files, find_program, model_directory, read_job
 from .reference import BAD_MODEL, Pass, Reference
 from .tokens import Finding, check_tokens
 from .windows import Measured, Window, measure_windows, read_images, read_windows
@@ -43,8 +43,8 @@ def verify(request: Request) -> bool:
     job = read_job(program, request.job)
     _silence_transformers()
     directory = request.reference or model_directory(program, job["model"]["path"])
-    corpus = Path(job["corpus"]["path"])
-    with h5py.File(corpus) as file:
+    corpus = corpus_files(job)
+    with h5py.File(corpus[0]) as file:
         is_text = "ids" in file
     with tempfile.TemporaryDirectory(prefix="actsweep-verify-") as name:
         folder = Path(name)
@@ -129,7 +129,7 @@ def _print_head(job: Job, windows: list[Window], their: TheirSide, findings: lis
         _, height, width = windows[0].inputs.shape
         content = f"{len(shapes)} images of {height} × {width} pixels"
     print(f"{'model':<11}{job['model']['path']}; transformers: {their.name}, float32")
-    print(f"{'windows':<11}the first {content}, of {Path(corpus['path']).name}")
+    print(f"{'windows':<11}the first {content}, of {', '.join(path.name for path in corpus_files(job))}")
     for finding in findings:
         print(f"{'tokens':<11}{'' if finding.is_right else 'DIFFER: '}{finding.text}")
     if job.get("intervention"):

@@ -60,6 +60,12 @@ def model_directory(program: Path, path: str) -> Path:
     return Path(json.loads(facts)["path"])
 
 
+def corpus_files(job: Job) -> list[Path]:
+    """The files of a job's corpus in their order."""
+    path = job["corpus"]["path"]
+    return [Path(each) for each in ([path] if isinstance(path, str) else path)]
+
+
 def sweep_job(program: Path, job: Job, folder: Path, name: str) -> Sweep:
     """Runs a job by one rank; its file lies in the folder."""
     output = folder / f"{name}.h5"

@@ -1,6 +1,6 @@
 """Whether a corpus' tokens are those of the checkpoint's own tokenizer, as transformers loads it.
 
-In: a token file, a checkpoint directory, the documents to look at. Out: lines that say what agrees and
+In: token files of one tokenizer, a checkpoint directory, the documents to look at. Out: lines that say what agrees and
 what does not. The text of a document is the bytes of its ids; encoded anew it must give its ids.
 """
 
@@ -41,7 +41,7 @@ class TokenFile:
     spellings: Sequence[bytes]
 
 
-def check_tokens(corpus: Path, documents: np.ndarray, directory: Path) -> list[Finding]:
+def check_tokens(corpus: Sequence[Path], documents: np.ndarray, directory: Path) -> list[Finding]:
     """The ids of some documents of a corpus, its spellings, its BOS and EOS."""
     if not any((directory / name).is_file() for name in TOKENIZER_FILES):
         return [Finding(True, "not checked: the checkpoint has no tokenizer")]
@@ -56,19 +56,25 @@ def check_tokens(corpus: Path, documents: np.ndarray, directory: Path) -> list[F
     return [*_special(file, tokenizer), _spelling(file, tokenizer), *_encoded(file, tokenizer)]
 
 
-def _read(corpus: Path, documents: np.ndarray) -> TokenFile:
-    with h5py.File(corpus) as file:
+def _read(corpus: Sequence[Path], documents: np.ndarray) -> TokenFile:
+    with h5py.File(corpus[0]) as file:
         raw, offsets = file["vocabulary/bytes"][()].tobytes(), file["vocabulary/offset"][()]
-        spellings = [
-            raw[begin:end] for begin, end in zip(offsets[:-1], offsets[1:], strict=True)
-        ]
-        ids, is_whole = {}, {}
-        for number in documents.tolist():
-            begin, end = (int(place) for place in file["document_offset"][number : number + 2])
-            last = min(end, begin + IDS_OF_DOCUMENT + IDS_BEHIND)
-            ids[number] = file["ids"][begin:last].astype(np.int64)
-            is_whole[number] = last == end
-        return TokenFile(dict(file.attrs), ids, is_whole, spellings)
+        attributes = dict(file.attrs)
+    spellings = [raw[begin:end] for begin, end in zip(offsets[:-1], offsets[1:], strict=True)]
+    ids: dict[int, np.ndarray] = {}
+    is_whole: dict[int, bool] = {}
+    first = 0  # document of the file
+    for path in corpus:
+        with h5py.File(path) as file:
+            count = len(file["document_offset"]) - 1
+            for number in documents[(documents >= first) & (documents < first + count)].tolist():
+                place = number - first
+                begin, end = (int(each) for each in file["document_offset"][place : place + 2])
+                last = min(end, begin + IDS_OF_DOCUMENT + IDS_BEHIND)
+                ids[number] = file["ids"][begin:last].astype(np.int64)
+                is_whole[number] = last == end
+        first += count
+    return TokenFile(attributes, ids, is_whole, spellings)
 
 
 def _special(file: TokenFile, tokenizer: Any) -> Iterator[Finding]:

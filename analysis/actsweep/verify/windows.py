@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from ..sweep import Sweep
-from .program import Job, derived, sweep_job
+from .program import Job, corpus_files, derived, sweep_job
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def read_images(
     program: Path, job: Job, count: int, folder: Path
 ) -> tuple[list[Window], list[Measured]]:
     """The first images of a corpus and their streams."""
-    corpus = Path(job["corpus"]["path"])
+    (corpus,) = corpus_files(job)
     with h5py.File(corpus) as file:
         pixels = file["pixels"][:count]
     names = [str(number) for number in range(len(pixels))]
@@ -78,7 +78,7 @@ def measure_windows(
     """The streams and losses of windows of text."""
     corpus = folder / "windows-corpus.h5"
     ids = [window.inputs for window in windows]
-    names = _write_token_file(Path(job["corpus"]["path"]), corpus, ids)
+    names = _write_token_file(corpus_files(job)[0], corpus, ids)
     keys = {
         "path": str(corpus),
         "sequence_length": max(len(one) for one in ids),
@@ -113,7 +113,7 @@ def _write_token_file(source: Path, path: Path, ids: Sequence[np.ndarray]) -> li
     aligned = {"alignment_threshold": 1, "alignment_interval": 8}
     with h5py.File(source) as corpus, h5py.File(path, "w", **aligned) as file:
         for name in corpus:
-            if name not in ("ids", "document_offset", "prompts"):
+            if name not in ("ids", "document_offset", "token_role", "byte_offset", "prompts"):
                 corpus.copy(name, file)
         file.attrs.update(corpus.attrs)
         file["ids"], file["document_offset"] = joined, offsets

@@ -78,7 +78,7 @@ variant = "random-5"
   EXPECT_TRUE(job.model.vision);
   EXPECT_EQ(job.model.dtype, Dtype::kBFloat16);
   EXPECT_EQ(job.model.residual_dtype, Dtype::kFloat32);
-  EXPECT_EQ(job.corpus.path, "corpora/tiny.h5");
+  EXPECT_EQ(job.corpus.paths, std::vector<std::string>{"corpora/tiny.h5"});
   EXPECT_EQ(job.corpus.sequence_length, 1024);
   EXPECT_EQ(job.corpus.windows, WindowPolicy::kPerDocument);
   EXPECT_EQ(job.corpus.bos, BosPolicy::kEachWindow);

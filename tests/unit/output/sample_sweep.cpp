@@ -141,7 +141,7 @@ std::map<std::string, std::vector<std::byte>> sample_constants() {
 Job sample_job(const SampleSweep& sweep) {
   Job job;
   job.model.path = "models/sample";
-  job.corpus.path = "corpora/sample.h5";
+  job.corpus.paths = {"corpora/sample.h5"};
   job.output.path = "results/sample.h5";
   job.output.per_token = sweep.per_token;
   job.statistics.loss = true;
