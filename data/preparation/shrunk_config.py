@@ -22,13 +22,17 @@ CHANNEL_KEYS = ("hidden_size", "n_embd", "n_embed", "d_model")
 HEAD_KEYS = ("num_attention_heads", "n_head", "n_heads")
 KEY_HEAD_KEYS = ("num_key_value_heads", "num_kv_heads", "n_head_kv")
 EXPERT_KEYS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
-CHOICE_KEYS = ("num_experts_per_tok", "num_experts_per_token", "moe_top_k", "moe_k")
+CHOICE_KEYS = ("num_experts_per_tok", "num_experts_per_token", "moe_top_k", "moe_k", "top_k_experts")
 # Sizes that follow the channels, and sizes that follow a head's.
 WIDTHS = (
     "intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "moe_intermediate_size",
     "shared_expert_intermediate_size", "word_embed_proj_dim", "q_lora_rank", "kv_lora_rank",
+    "intermediate_size_mlp",
 )  # fmt: skip
-HEAD_WIDTHS = ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "rotary_dim")
+HEAD_WIDTHS = (
+    "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "rotary_dim", "global_head_dim",
+)  # fmt: skip
+LENGTHS = ("sliding_window", "attention_chunk_size", "floor_scale")  # in positions
 ROPE_SECTIONS = ("rope_scaling", "rope_parameters")
 PAIR_LISTS = ("short_factor", "long_factor")  # a number for each pair of rotated channels
 
@@ -107,8 +111,12 @@ def _set_sizes(part: Config, sizes: Sizes) -> None:
     for key in HEAD_WIDTHS:
         if isinstance(part.get(key), int):
             part[key] = sizes.of_head(part[key])
-    if isinstance(part.get("sliding_window"), int):
-        part["sliding_window"] = min(part["sliding_window"], WINDOW)
+    for key in LENGTHS:
+        if isinstance(part.get(key), int):
+            part[key] = min(part[key], WINDOW)
+    if isinstance(part.get("num_global_key_value_heads"), int):  # of layers with heads of other sizes
+        shared = sizes.old["heads"] // part["num_global_key_value_heads"]
+        part["num_global_key_value_heads"] = sizes.heads // min(shared, sizes.heads)
     if "intermediate_size" not in part and not any(part.get(key) for key in WIDTHS):
         part["intermediate_size"] = sizes.width(sizes.old["ffn_width"])
     if not sizes.old["reads_images"]:

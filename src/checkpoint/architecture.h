@@ -55,7 +55,15 @@ enum class QueryKeyNorm {
   kAllHeads,  // over the channels of all heads
 };
 
-enum class RopeScaling { kNone, kLinear, kLlama3, kDynamic, kYarn, kLongRope };
+/// Queries that grow: by 1 + rate log(1 + floor((position + first) / length)).
+struct QueryGrowth {
+  double rate = 0;
+  double length = 1;
+  int64_t first = 0;             // 1 where positions are counted from there
+  bool is_of_unrotated = false;  // in layers without rotary positions; else in those with them
+};
+
+enum class RopeScaling { kNone, kLinear, kLlama3, kDynamic, kYarn, kLongRope, kProportional };
 
 /// Rotary positions (arXiv 2104.09864) and how their frequencies are scaled.
 struct Rope {
@@ -66,6 +74,7 @@ struct Rope {
   double theta = 10000;
   RopeScaling scaling = RopeScaling::kNone;
   double factor = 1;            // all but kNone and kLongRope
+  int64_t turned_pairs = 0;     // kProportional: the first pairs; those behind them stay
   double low_frequency = 1;     // kLlama3: wavelengths above original_length / this are divided
   double high_frequency = 4;    // kLlama3: wavelengths below original_length / this stay
   double original_length = 0;   // positions that the model was first trained on
@@ -75,13 +84,19 @@ struct Rope {
   double attention_factor = 1;  // kYarn, kLongRope: multiplies cosines and sines
   std::vector<double> short_divisors = {};  // [width/2] kLongRope: up to original_length positions
   std::vector<double> long_divisors = {};   // [width/2] kLongRope: above
-  double query_growth = 0;   // queries are multiplied by 1 + this log(1 + floor(position / length))
-  double growth_length = 1;  // that length
 
   /// Whether the frequencies follow from the length of the sequence.
   bool follows_length() const {
     return scaling == RopeScaling::kDynamic || scaling == RopeScaling::kLongRope;
   }
+};
+
+/// Heads of other sizes than the model's, which some of its layers have.
+struct OtherHeads {
+  int64_t kv_heads = 0;
+  int64_t head_width = 0;
+  bool has_key_as_value = false;  // what is projected is key and value at once
+  std::vector<bool> layers = {};  // [L] whether a layer has them; empty: none has
 };
 
 /// Attention with linear biases (arXiv 2108.12409), as the families round and scale them.
@@ -111,10 +126,12 @@ struct RouterFacts {
   int64_t groups = 1;         // of neighbouring experts, of one size
   int64_t chosen_groups = 1;  // experts of the others are left out
   GroupScore group_score = GroupScore::kBestTwo;
-  double epsilon = 0;       // added to the sum by which the chosen scores are divided
-  double least_sum = 0;     // the sum is taken for no less
-  double scale = 1;         // of the weights
-  bool is_float32 = false;  // logits are of float32 rows, whatever the dtype
+  double epsilon = 0;              // added to the sum by which the chosen scores are divided
+  double least_sum = 0;            // the sum is taken for no less
+  double scale = 1;                // of the weights
+  bool chooses_by_logits = false;  // else by scores
+  bool is_float32 = false;         // logits are of float32 rows, whatever the dtype
+  double logit_scale = 1;
 };
 
 /// Routed experts in place of, or beside, the dense MLP.
@@ -122,8 +139,11 @@ struct ExpertFacts {
   int64_t count = 0;  // E; 0: the model has none
   int64_t chosen = 0;
   int64_t ffn_width = 0;
-  bool renormalises = false;  // the chosen probabilities are divided by their sum
-  int64_t shared_width = 0;   // of the dense MLP beside them; 0: none
+  bool renormalises = false;      // the chosen probabilities are divided by their sum
+  int64_t shared_width = 0;       // of the dense MLP beside them; 0: none
+  bool scales_input = false;      // the weight multiplies what an expert reads, not what it gives
+  bool are_normed_apart = false;  // they and the dense MLP read the stream and are added each by
+                                  // norms of its own
   double clamp = 0;  // above 0: gpt-oss's gate, min(g, clamp) sigmoid(alpha g) (clamp(u) + 1)
   double gate_alpha = 1.702;
   RouterFacts router = {};
@@ -171,6 +191,7 @@ struct Architecture {
   int64_t kv_heads = 0;
   int64_t head_width = 0;
   int64_t value_width = 0;  // of a head; 0: as wide as queries and keys
+  OtherHeads other_heads;
   LatentFacts latent;
   int64_t ffn_width = 0;
   int64_t vocabulary = 0;
@@ -208,6 +229,9 @@ struct Architecture {
   NormKind query_key_norm_kind = NormKind::kRms;
   bool normalises_rotated = false;  // these norms stand behind the rotation
   std::vector<int64_t> window;      // [L] sliding window; 0: none
+  std::vector<int64_t> chunk = {};  // [L] attention within runs of so many positions; 0: within
+                                    // all; empty: within all in every layer
+  QueryGrowth query_growth;
 
   Activation activation = Activation::kSilu;
   bool has_xielu = false;  // in place of the activation: xIELU, by numbers of each layer's own
@@ -238,6 +262,17 @@ struct Architecture {
   int64_t value_channels() const { return value_width > 0 ? value_width : head_width; }
   bool has_value_width() const { return value_channels() != head_width; }
   int64_t widest_head() const { return std::max(head_width, value_width); }
+  bool has_other_heads() const { return !other_heads.layers.empty(); }
+  bool has_other_heads(int64_t layer) const {
+    return has_other_heads() && other_heads.layers[layer];
+  }
+  /// The model as its layers with other heads see it.
+  Architecture with_other_heads() const {
+    Architecture other = *this;
+    other.kv_heads = other_heads.kv_heads;
+    other.head_width = other_heads.head_width;
+    return other;
+  }
   MixerKind mixer(int64_t layer) const {
     return mixer_of_layer.empty() ? MixerKind::kAttention : mixer_of_layer[layer];
   }
@@ -248,6 +283,7 @@ struct Architecture {
     for (int64_t layer = 0; layer < layers; ++layer) is_there |= has_attention(layer);
     return is_there;
   }
+  int64_t chunk_of(int64_t layer) const { return chunk.empty() ? 0 : chunk[layer]; }
   bool has_experts(int64_t layer) const { return experts.count > 0 && experts.layers[layer]; }
 };
 

@@ -194,7 +194,6 @@ Config read_config(const std::string& directory) {
 Config read_config_file(const std::string& path, const std::string& cure) {
   Config config(with_special_floats(read_json_file(path, ErrorKind::kModel, cure)), path);
   config.only("configuration_files", nullptr);
-  config.only("per_layer_config", nullptr);
   return config;
 }
 

@@ -33,6 +33,7 @@ struct ConfigKeys {
   std::vector<ConfigKey> keys = {};
   std::vector<ConfigAlias> aliases = {};
 
+  bool declares(const std::string& name) const;
   /// The same but for some: `own` take the place of keys of their names, or come last, and `absent`
   /// are left out.
   ConfigKeys but(const std::vector<ConfigKey>& own,

@@ -64,6 +64,10 @@ auto place_of(std::vector<ConfigKey>& keys, const std::string& name) {
 
 }  // namespace
 
+bool ConfigKeys::declares(const std::string& name) const {
+  return std::any_of(keys.begin(), keys.end(), [&](const auto& key) { return key.name == name; });
+}
+
 ConfigKeys ConfigKeys::but(const std::vector<ConfigKey>& own,
                            const std::vector<std::string>& absent) const {
   ConfigKeys changed = *this;

@@ -59,6 +59,8 @@ json facts_of(const Architecture& a) {
           {"heads", a.heads},
           {"kv_heads", a.kv_heads},
           {"head_width", a.head_width},
+          {"other_kv_heads", a.other_heads.kv_heads},
+          {"other_head_width", a.other_heads.head_width},
           {"ffn_width", a.ffn_width},
           {"experts", a.experts.count},
           {"experts_chosen", a.experts.count > 0 ? a.experts.chosen : 0},

@@ -96,6 +96,18 @@ TensorRows& TensorRows::stacked_experts(const std::string& gate_up, const std::s
   return *this;
 }
 
+TensorRows& TensorRows::stacked_in_out_experts(const std::string& gate_up,
+                                               const std::string& down_name) {
+  const auto first = rows_.size();
+  stacked_experts(gate_up, down_name);
+  for (auto row = rows_.begin() + static_cast<ptrdiff_t>(first); row != rows_.end(); ++row) {
+    std::swap(row->shape[1], row->shape[2]);
+    row->is_transposed = true;
+    row->may_be_exchanged = false;
+  }
+  return *this;
+}
+
 std::vector<TensorRow> with_stacked_experts(const std::vector<TensorRow>& rows,
                                             const Architecture& a) {
   const int64_t count = a.experts.count, width = a.experts.ffn_width;

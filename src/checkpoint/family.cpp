@@ -34,6 +34,8 @@ const std::vector<Family>& families() {
                                            gemma_family(),
                                            gemma2_family(),
                                            gemma3_text_family(),
+                                           gemma4_text_family(),
+                                           gemma4_unified_text_family(),
                                            olmo2_family(),
                                            olmo3_family(),
                                            exaone4_family(),
@@ -51,6 +53,7 @@ const std::vector<Family>& families() {
                                            xlm_roberta_family(),
                                            modernbert_family(),
                                            eurobert_family(),
+                                           llama4_text_family(),
                                            glm4_moe_family(),
                                            dots1_family(),
                                            minimax_m2_family(),
@@ -116,7 +119,13 @@ constexpr const char* kNoSizes = "a model of images of one size, not one of imag
 constexpr const char* kNoFractions =
     "a model with a position for each patch, not for each fraction of an image's sides";
 constexpr const char* kNoTiles = "a model that sees an image whole, not in tiles with gates";
+constexpr const char* kNoStreams =
+    "a model with one residual stream: AltUp keeps several, LAuReL adds a low-rank branch, and "
+    "each "
+    "layer has embeddings of its own, as no family here has them";
 constexpr Unread kUnread[] = {
+    {"gemma3n", kNoStreams},
+    {"gemma3n_text", kNoStreams},
     {"beit", kNoPlaces},
     {"siglip2", "\"siglip\", a SigLIP 2 of fixed size, not one of images of any size (NaFlex)"},
     {"siglip2_vision_model",
@@ -220,6 +229,8 @@ const Family& family_of(const Config& config) {
 }
 
 Architecture read_architecture(const Family& family, const Config& config) {
+  const char* by_layer = "per_layer_config";
+  if (!family.keys.declares(by_layer)) config.only(by_layer, nullptr);
   auto facts = family.read(config.declared(family.keys));
   if (facts.is_causal) refuse_other_masks(config);
   return facts;

@@ -66,6 +66,8 @@ void add_gptj_mlp(TensorRows& rows);
 Architecture read_cohere_facts(const Config& config, double theta);
 std::vector<TensorRow> cohere_rows(const Architecture& architecture);
 
+/// A soft cap, or 0 for none. The kernels' tanh has an absolute error, which the cap multiplies.
+double read_soft_cap(const Config& config, const char* key);
 /// What Gemma, Gemma 2 and Gemma 3 share; what the last two share.
 void use_gemma_facts(const Config& config, Architecture& facts);
 Architecture read_gemma2_facts(const Config& config);
@@ -120,6 +122,8 @@ Family falcon_family();
 Family gemma_family();
 Family gemma2_family();
 Family gemma3_text_family();
+Family gemma4_text_family();
+Family gemma4_unified_text_family();
 Family glm4_moe_family();
 Family glm4_moe_lite_family();
 Family glm4v_moe_text_family();
@@ -135,6 +139,7 @@ Family gptj_family();
 Family ijepa_family();
 Family internvl_vision_family();
 Family llama_family();
+Family llama4_text_family();
 Family granite_family();
 Family minimax_m2_family();
 Family ministral3_family();

@@ -1,5 +1,6 @@
 #include "checkpoint/linear_layers.h"
 
+#include <algorithm>
 #include <set>
 #include <string_view>
 
@@ -19,8 +20,9 @@ std::string read_by(const TensorRow& row, const Architecture& a) {
       return a.latent.query == 0 ? "attention_input" : "";
     case Weight::kAttentionOutput:
       return row.cut == Cut::kQueryHeads ? "attention_heads" : "";
-    case Weight::kGateUp:
     case Weight::kRouter:
+      return a.experts.are_normed_apart ? "" : "mlp_input";
+    case Weight::kGateUp:
     case Weight::kSharedGate:
       return "mlp_input";
     case Weight::kDown:
@@ -43,10 +45,13 @@ std::string module_of(const TensorRow& row) {
   return name.replace(name.find(kFirst), kFirst.size(), ".{e}.");
 }
 
-std::vector<int64_t> layers_of(const TensorRow& row, const Architecture& a) {
+/// Layers that have a tensor of the name, by whichever row.
+std::vector<int64_t> layers_of(const std::string& name, const std::vector<TensorRow>& rows,
+                               const Architecture& a) {
   std::vector<int64_t> layers;
   for (int64_t layer = 0; layer < a.layers; ++layer) {
-    if (row.is_in(a, layer)) layers.push_back(layer);
+    const auto has = [&](const TensorRow& row) { return row.name == name && row.is_in(a, layer); };
+    if (std::any_of(rows.begin(), rows.end(), has)) layers.push_back(layer);
   }
   return layers;
 }
@@ -62,7 +67,7 @@ std::vector<LinearLayer> list_linear_layers(
     const auto reads = row.is_per_layer() ? read_by(row, a) : "";
     if (reads.empty() || row.constant || row.only_unit > 0) continue;
     if (!seen.insert(row.name).second) continue;
-    found.push_back({reads, saved_name(module_of(row)), layers_of(row, a)});
+    found.push_back({reads, saved_name(module_of(row)), layers_of(row.name, rows, a)});
   }
   return found;
 }

@@ -9,6 +9,7 @@ namespace {
 
 using nlohmann::json;
 
+const char* const kProportional = "proportional";
 const char* const kOriginal = "original_max_position_embeddings";
 
 /// 0.1 m ln(factor) + 1 (arXiv 2309.00071), 1 for a factor up to 1.
@@ -66,6 +67,15 @@ void read_longrope(const Config& section, double longest, Rope& rope) {
   rope.long_divisors = section.numbers("long_factor", pairs);
 }
 
+/// A part of the pairs turns, with the frequencies that they have where all do.
+void read_proportional(const Config& section, Rope& rope) {
+  const char* key = "partial_rotary_factor";
+  const double part = section.number_or(key, 1);
+  if (part < 0 || part > 1) section.refuse(key, "a number from 0 to 1");
+  rope.turned_pairs = static_cast<int64_t>(part * static_cast<double>(rope.width)) / 2;
+  rope.factor = section.above_zero_or("factor", 1);
+}
+
 /// Whether it is "dynamic" in name only: its alpha stretches the base, whatever the length.
 bool has_alpha(const Config& section, const RopeKeys& keys) {
   return keys.may_have_alpha && section.contains("alpha") &&
@@ -97,17 +107,21 @@ void read_scaling(const Config& section, const std::string& type, double longest
   } else if (type == "longrope") {
     rope.scaling = RopeScaling::kLongRope;
     read_longrope(section, longest, rope);
+  } else if (type == kProportional) {
+    rope.scaling = RopeScaling::kProportional;
+    read_proportional(section, rope);
   }
 }
 
 /// The length of its own, or that which yarn, llama3 and longrope have by default.
-void read_growth(const Config& section, bool has_length, Rope& rope) {
+QueryGrowth read_growth(Config section, const Architecture& facts) {
+  const auto& rope = facts.ropes.front();
   const bool has_default = rope.original_length > 0 && rope.scaling != RopeScaling::kDynamic;
-  if (!has_length && !has_default) {
-    section.refuse("rope_type", fmt::format("\"{}\" beside it", kOriginal));
+  if (!section.contains(kOriginal)) {
+    if (!has_default) section.refuse("rope_type", fmt::format("\"{}\" beside it", kOriginal));
+    section.set(kOriginal, facts.max_positions, "max_position_embeddings");
   }
-  rope.query_growth = section.number("llama_4_scaling_beta");
-  rope.growth_length = section.above_zero(kOriginal);
+  return {section.number("llama_4_scaling_beta"), section.above_zero(kOriginal)};
 }
 
 /// The type, under its name of today or that of old files.
@@ -116,6 +130,7 @@ std::string read_type(const Config& section, const RopeKeys& keys) {
       section.contains("rope_type") || !section.contains("type") ? "rope_type" : "type";
   if (!section.contains(key)) return "default";
   if (keys.may_have_axes && section.values().at(key) == "mrope") return "default";
+  if (keys.may_be_proportional && section.values().at(key) == kProportional) return kProportional;
   return section.one_of(key, {"default", "linear", "dynamic", "yarn", "llama3", "longrope"});
 }
 
@@ -123,7 +138,8 @@ std::string read_type(const Config& section, const RopeKeys& keys) {
 int64_t read_width(const Config& section, const std::string& type, const Architecture& facts,
                    const RopeKeys& keys) {
   const char* key = "partial_rotary_factor";
-  const bool counts = keys.rotates_part || (type != "default" && section.contains(key));
+  const bool is_known = type == "default" || type == kProportional;
+  const bool counts = keys.rotates_part || (!is_known && section.contains(key));
   const double fraction = counts ? section.number(key) : 1;
   const double width = static_cast<double>(facts.head_width) * fraction;
   const auto whole =
@@ -162,7 +178,6 @@ Rope read_rope_parameters(const Config& config, Config section, const Architectu
     if (value.is_discarded() || is_nothing) return;
     section.set(key, value, outer);
   };
-  const bool has_original = section.contains(kOriginal);
   set_default("rope_theta", keys.theta_key, keys.theta);
   set_default("partial_rotary_factor", keys.fraction_key,
               keys.rotates_part ? json(keys.fraction) : json(json::value_t::discarded));
@@ -176,7 +191,6 @@ Rope read_rope_parameters(const Config& config, Config section, const Architectu
   } else {
     read_scaling(section, type, static_cast<double>(facts.max_positions), rope);
   }
-  if (keys.grows_queries) read_growth(section, has_original, rope);
   return rope;
 }
 
@@ -199,6 +213,7 @@ void read_rope(const Config& config, Architecture& facts, const RopeKeys& keys) 
   }
   facts.ropes = {read_rope_parameters(config, section, facts, keys)};
   facts.rope_of_layer.assign(facts.layers, 0);
+  if (keys.grows_queries) facts.query_growth = read_growth(section, facts);
 }
 
 }  // namespace actsweep

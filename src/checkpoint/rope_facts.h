@@ -20,7 +20,8 @@ struct RopeKeys {
   nlohmann::json parameters = {};  // where config.json has none
   bool grows_queries = false;      // by "llama_4_scaling_beta"
   bool may_have_alpha = false;  // "dynamic" with a fixed alpha: the base times alpha^(D / (D - 2))
-  bool may_have_axes = false;   // the type "mrope": of images; text has the same position along all
+  bool may_be_proportional = false;  // the type "proportional": the first pairs of a whole head
+  bool may_have_axes = false;  // the type "mrope": of images; text has the same position along all
   bool is_scaled = true;  // where kinds of layers have their own: "rope_scaling" is of this one too
 };
 

@@ -16,6 +16,14 @@ UnitOrder place_of(FusedOrder order, const Architecture& a, int part) {
 
 }  // namespace
 
+TensorRows::HeadSizes TensorRows::heads() const {
+  const auto& other = a_.other_heads;
+  if (layers_ != TensorRow::Layers::kOtherHeads) {
+    return {a_.kv_heads, a_.head_width, a_.value_channels()};
+  }
+  return {other.kv_heads, other.head_width, other.head_width};
+}
+
 TensorRow& TensorRows::product(const std::string& name, Weight weight, int part, Cut cut,
                                int cut_axis, std::vector<int64_t> shape) {
   if (is_transposed_) std::swap(shape[0], shape[1]);
@@ -85,17 +93,18 @@ TensorRows& TensorRows::norm_behind_first(const std::string& name, Weight weight
 TensorRows& TensorRows::query_key_value(const std::string& prefix, const std::string& query,
                                         const std::string& key, const std::string& value) {
   const std::string* names[] = {&query, &key, &value};
+  const auto [kv_heads, width, value_width] = heads();
   for (int part = 0; part < 3; ++part) {
     const Cut cut = part == 0 ? Cut::kQueryHeads : Cut::kKeyHeads;
     const int64_t stored = part == 0 && a_.has_output_gate ? 2 : 1;  // query and gate
-    const int64_t length = stored * (part == 0 ? a_.heads : a_.kv_heads) * a_.head_width;
+    const int64_t length = stored * (part == 0 ? a_.heads : kv_heads) * width;
     auto& weight =
         product(prefix + *names[part], Weight::kQkv, part, cut, 0, {length, a_.channels});
-    weight.unit = a_.head_width;
+    weight.unit = width;
     weight.order.group_stride = stored;
     if (!a_.has_qkv_bias) continue;
     auto& bias = vector(prefix + *names[part] + ".bias", Weight::kQkvBias, part, cut, length);
-    bias.unit = a_.head_width;
+    bias.unit = width;
     if (!a_.qkv_bias_parts[part]) bias.constant = 0;
     bias.order.group_stride = stored;
   }
@@ -132,20 +141,26 @@ TensorRows& TensorRows::fused_query_key_value(const std::string& name, FusedOrde
 
 TensorRows& TensorRows::query_key_norms(const std::string& query, const std::string& key,
                                         bool per_head, bool has_bias) {
-  const auto add = [&](const std::string& name, Weight weight, Cut cut, int64_t heads) {
+  const auto sizes = heads();
+  const auto add = [&](const std::string& name, Weight weight, Cut cut, int64_t count) {
     if (!per_head) {
-      vector(name, weight, 0, Cut::kNone, a_.head_width);
+      vector(name, weight, 0, Cut::kNone, sizes.width);
     } else if (a_.query_key_norm == QueryKeyNorm::kAllHeads) {
-      vector(name, weight, 0, cut, heads * a_.head_width).unit = a_.head_width;
+      vector(name, weight, 0, cut, count * sizes.width).unit = sizes.width;
     } else {
-      vector(name, weight, 0, cut, heads).shape = {heads, a_.head_width};
+      vector(name, weight, 0, cut, count).shape = {count, sizes.width};
     }
   };
   add(query + ".weight", Weight::kQueryNorm, Cut::kQueryHeads, a_.heads);
-  add(key + ".weight", Weight::kKeyNorm, Cut::kKeyHeads, a_.kv_heads);
+  add(key + ".weight", Weight::kKeyNorm, Cut::kKeyHeads, sizes.kv_heads);
   if (!has_bias) return *this;
   add(query + ".bias", Weight::kQueryNormBias, Cut::kQueryHeads, a_.heads);
-  add(key + ".bias", Weight::kKeyNormBias, Cut::kKeyHeads, a_.kv_heads);
+  add(key + ".bias", Weight::kKeyNormBias, Cut::kKeyHeads, sizes.kv_heads);
+  return *this;
+}
+
+TensorRows& TensorRows::plain_head_norm(const std::string& name, Weight weight) {
+  vector(name, weight, 0, Cut::kNone, heads().width).constant = 1;
   return *this;
 }
 
@@ -164,8 +179,8 @@ TensorRows& TensorRows::extra_key_value(const std::string& key, const std::strin
 
 TensorRows& TensorRows::attention_output(const std::string& name) {
   product(name, Weight::kAttentionOutput, 0, Cut::kQueryHeads, 1,
-          {a_.channels, a_.heads * a_.value_channels()})
-      .unit = a_.value_channels();
+          {a_.channels, a_.heads * heads().value_width})
+      .unit = heads().value_width;
   if (a_.has_output_bias) {
     vector(name + ".bias", Weight::kAttentionOutputBias, 0, Cut::kNone, a_.channels);
   }

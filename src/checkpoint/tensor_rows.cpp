@@ -14,6 +14,7 @@ bool stays_float32(Weight weight) {
     case Weight::kQueryNormBias:
     case Weight::kKeyNorm:
     case Weight::kKeyNormBias:
+    case Weight::kValueNorm:
     case Weight::kSinks:
     case Weight::kRouterCorrection:
     case Weight::kExtraKey:
@@ -28,6 +29,12 @@ bool stays_float32(Weight weight) {
     case Weight::kMlpNorm:
     case Weight::kMlpNormBias:
     case Weight::kMlpPostNorm:
+    case Weight::kDensePostNorm:
+    case Weight::kRouterNorm:
+    case Weight::kExpertNorm:
+    case Weight::kExpertPostNorm:
+    case Weight::kExpertScale:
+    case Weight::kLayerScale:
     case Weight::kXielu:
     case Weight::kFinalNorm:
     case Weight::kFinalNormBias:
@@ -56,6 +63,12 @@ bool is_factor(Weight weight) {
     case Weight::kMlpNorm:
     case Weight::kMlpPostNorm:
     case Weight::kMlpScale:
+    case Weight::kDensePostNorm:
+    case Weight::kRouterNorm:
+    case Weight::kExpertNorm:
+    case Weight::kExpertPostNorm:
+    case Weight::kExpertScale:
+    case Weight::kLayerScale:
     case Weight::kFinalNorm:
     case Weight::kEmbeddingNorm:
       return true;
@@ -106,6 +119,12 @@ bool TensorRow::is_in(const Architecture& architecture, int64_t layer) const {
       return architecture.has_attention(layer);
     case Layers::kDelta:
       return architecture.mixer(layer) == MixerKind::kDelta;
+    case Layers::kOwnHeads:
+      return !architecture.has_other_heads(layer);
+    case Layers::kOtherHeads:
+      return architecture.has_other_heads(layer);
+    case Layers::kRotated:
+      return architecture.rope_of_layer[layer] >= 0;
   }
   return false;
 }

@@ -34,6 +34,7 @@ enum class Weight {
   kQueryNormBias,
   kKeyNorm,
   kKeyNormBias,
+  kValueNorm,        // [D]
   kSinks,            // [Hq] a logit per head that takes part in the softmax
   kExtraKey,         // [Hq, D] a key of each head that every query sees
   kExtraValue,       // [Hq, D]
@@ -64,9 +65,15 @@ enum class Weight {
   kExpertDown,        // [experts * C, F]
   kExpertDownBias,    // [experts * C]
   kSharedGate,        // [1, C]: the dense MLP beside experts is multiplied by its sigmoid
+  kDensePostNorm,     // [C] of the dense MLP's output beside experts that are normed apart
+  kRouterNorm,        // [C] of the router's input there
+  kExpertNorm,        // [C] of the experts' input there
+  kExpertPostNorm,    // [C] of their sum
+  kExpertScale,       // [E] the weights of the chosen experts are multiplied by it
   kXielu,             // [4] learned numbers of the activation, beta and epsilon
   kMlpPostNorm,       // [C] of the MLP's output
   kMlpScale,          // [C] the MLP's output is multiplied by it
+  kLayerScale,        // [1] the residual stream behind the layer is multiplied by it
   kFinalNorm,         // [C]
   kFinalNormBias,
   kHeadProjection,       // [embedding width, C]
@@ -135,7 +142,17 @@ struct TensorRow {
   std::optional<float> constant = {};  // no checkpoint holds it: the part has this everywhere
   bool may_be_exchanged = false;       // the checkpoint may hold the last two axes exchanged
   bool is_float32 = false;             // the weight stays float32 in this family
-  enum class Layers { kAll, kDense, kExperts, kBehindFirst, kAttention, kDelta };
+  enum class Layers {
+    kAll,
+    kDense,
+    kExperts,
+    kBehindFirst,
+    kAttention,
+    kDelta,
+    kOwnHeads,    // heads of the model's sizes
+    kOtherHeads,  // heads of others
+    kRotated
+  };
   Layers layers = Layers::kAll;
   std::vector<int64_t> layer_numbers = {};  // of the layers in the name; empty: their own
 
@@ -196,6 +213,8 @@ class TensorRows {
   /// Norms of queries and keys with one weight for all heads (`per_head` false) or one for each.
   TensorRows& query_key_norms(const std::string& query, const std::string& key, bool per_head,
                               bool has_bias);
+  /// A norm of each query, key or value head, without a weight of its own.
+  TensorRows& plain_head_norm(const std::string& name, Weight weight);
   TensorRows& sinks(const std::string& name);
   TensorRows& extra_key_value(const std::string& key, const std::string& value);
   TensorRows& attention_output(const std::string& name);
@@ -225,6 +244,8 @@ class TensorRows {
   /// Experts in one tensor [E, 2 F, C] whose gates stand before its ups, and one [E, C, F]; or with
   /// the last two axes exchanged, as Qwen3-VL-MoE was published.
   TensorRows& stacked_experts(const std::string& gate_up, const std::string& down);
+  /// The same, always with the last two axes exchanged: [E, C, 2 F] and [E, F, C].
+  TensorRows& stacked_in_out_experts(const std::string& gate_up, const std::string& down);
   /// The dense MLP beside experts.
   TensorRows& shared_expert(const std::string& prefix);
   /// The same, and the gate that its output is multiplied by.
@@ -243,6 +264,13 @@ class TensorRows {
   const std::vector<TensorRow>& list() const { return rows_; }
 
  private:
+  struct HeadSizes {
+    int64_t kv_heads;
+    int64_t width;
+    int64_t value_width;
+  };
+  /// Of the heads of the layers that rows are in from here on.
+  HeadSizes heads() const;
   TensorRow& product(const std::string& name, Weight weight, int part, Cut cut, int cut_axis,
                      std::vector<int64_t> shape);
   TensorRow& vector(const std::string& name, Weight weight, int part, Cut cut, int64_t length);

@@ -94,6 +94,7 @@ std::string without(const std::string& prefix, const std::string& name) {
 ModelPart part_of(const Config& config, bool is_vision) {
   const auto* wrapper = wrapper_of(config);
   if (wrapper == nullptr) return {config, nullptr, is_vision};
+  config.only("per_layer_config", nullptr);
   for (const char* key : {kText, kVision}) (void)config.section(key);  // neither is a number, say
   if (is_vision) return {vision_of(*wrapper, config), wrapper, true};
   return {text_of(*wrapper, config), wrapper, false, image_tokens_of(*wrapper, config)};
@@ -101,6 +102,7 @@ ModelPart part_of(const Config& config, bool is_vision) {
 
 std::string name_of_part(const ModelPart& part, const std::string& prefix,
                          const std::string& name) {
+  if (!part.is_vision && part.wrapper->holds_head) return module_of(part) + name;
   const bool is_inner = part.is_vision || name.starts_with(kModel);
   return is_inner ? kModel + module_of(part) + without(part.is_vision ? prefix : kModel, name)
                   : name;

@@ -30,6 +30,7 @@ struct Wrapper {
   bool has_own_text = false;     // the language model is of its type, whatever the section says
   bool has_own_tower = false;    // the same of the tower
   bool sees_prefix_whole = false;  // its prefix, which holds the image; text alone is none
+  bool holds_head = false;         // the language model's module has the head, too
   const char* text_module = "language_model.";
   const char* tower_module = "vision_tower.";
 };

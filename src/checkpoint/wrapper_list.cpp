@@ -10,6 +10,8 @@ const std::vector<std::string> kTowerAndRows = {"vision_tower.", "multi_modal_pr
 const std::vector<std::string> kVisual = {"visual."};
 const std::vector<std::string> kConnected = {"vision_model.", "connector."};
 const std::vector<std::string> kKimi = {"vision_tower.", "multi_modal_projector.", "mm_projector."};
+const std::vector<std::string> kGemma4 = {"vision_tower.", "vision_embedder.", "audio_tower.",
+                                          "embed_vision.", "embed_audio."};
 const char* const kClip = "clip_vision_model";
 const char* const kSiglip = "siglip_vision_model";
 
@@ -57,6 +59,17 @@ Wrapper idefics(const char* type, const char* vision) {
           .tower_module = "vision_model."};
 }
 
+Wrapper gemma4(const char* type, const char* text, const char* vision) {
+  return {.model_type = type,
+          .text_type = text,
+          .vision_type = vision,
+          .image_token = 258880,
+          .beside = kGemma4,
+          .ties_embeddings = true,
+          .has_own_text = true,
+          .has_own_tower = true};
+}
+
 /// Kimi-VL and Kimi K2.5; the former is published with code of its own.
 Wrapper kimi(const char* type, const char* vision) {
   return {.model_type = type,
@@ -80,6 +93,17 @@ const std::vector<Wrapper>& wrappers() {
        .ties_type = "bool|None",
        .ties_embeddings = true,
        .has_own_text = true},
+      gemma4("gemma4", "gemma4_text", "gemma4_vision"),
+      gemma4("gemma4_unified", "gemma4_unified_text", "gemma4_unified_vision"),
+      {.model_type = "llama4",
+       .text_type = "llama4_text",
+       .vision_type = "llama4_vision_model",
+       .image_token = 200092,
+       .beside = {"vision_model.", "multi_modal_projector."},
+       .has_own_text = true,
+       .has_own_tower = true,
+       .holds_head = true,
+       .tower_module = "vision_model."},
       {.model_type = "paligemma",
        .text_type = "gemma",
        .vision_type = kSiglip,

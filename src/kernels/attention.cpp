@@ -21,6 +21,38 @@ void clear_padding(const AttentionCall& call, at::Tensor& out, AttentionSummary*
   }
 }
 
+void attend_whole(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out,
+                  AttentionSummary* summary) {
+  if (qkv.is_cpu()) {
+    const auto kernels = cpu::attention_kernels(qkv.scalar_type(), call.shape.width);
+    cpu::attend(qkv, call, *kernels.front(), out, summary);
+  } else {
+    aten::attend(qkv, call, out, summary);
+  }
+}
+
+/// Positions [begin, begin + length) of every sequence are sequences of their own.
+void attend_run(const at::Tensor& qkv, AttentionCall call, int64_t begin, int64_t length,
+                at::Tensor& out, AttentionSummary* summary) {
+  const int64_t positions = call.shape.positions;
+  const auto run = [&](const at::Tensor& rows) {
+    return rows.unflatten(0, {-1, positions}).narrow(1, begin, length);
+  };
+  call.shape.positions = length;
+  auto run_out = at::empty_like(run(out)).flatten(0, 1);
+  AttentionSummary of_run;
+  if (summary != nullptr) {
+    of_run = {at::empty_like(run(summary->log_sum_exp)).flatten(0, 1),
+              at::empty_like(run(summary->entropy)).flatten(0, 1)};
+  }
+  attend_whole(run(qkv).flatten(0, 1).contiguous(), call, run_out,
+               summary == nullptr ? nullptr : &of_run);
+  run(out).copy_(run_out.unflatten(0, {-1, length}));
+  if (summary == nullptr) return;
+  run(summary->log_sum_exp).copy_(of_run.log_sum_exp.unflatten(0, {-1, length}));
+  run(summary->entropy).copy_(of_run.entropy.unflatten(0, {-1, length}));
+}
+
 }  // namespace
 
 void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out,
@@ -30,11 +62,13 @@ void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out,
     summary->log_sum_exp = at::empty({qkv.size(0), call.shape.query_heads}, options);
     summary->entropy = at::empty_like(summary->log_sum_exp);
   }
-  if (qkv.is_cpu()) {
-    const auto kernels = cpu::attention_kernels(qkv.scalar_type(), call.shape.width);
-    cpu::attend(qkv, call, *kernels.front(), out, summary);
+  const int64_t chunk = call.shape.chunk, positions = call.shape.positions;
+  if (chunk > 0 && chunk < positions) {
+    for (int64_t begin = 0; begin < positions; begin += chunk) {
+      attend_run(qkv, call, begin, std::min(chunk, positions - begin), out, summary);
+    }
   } else {
-    aten::attend(qkv, call, out, summary);
+    attend_whole(qkv, call, out, summary);
   }
   clear_padding(call, out, summary);
 }

@@ -21,6 +21,10 @@ struct AttentionShape {
   int64_t width = 0;      // D
   int64_t window = 0;     // 0: none
   bool is_causal = true;  // else a query sees keys behind it, too
+  int64_t chunk = 0;      // above 0: a query sees keys of its own run of so many positions alone
+
+  /// Whether no key before a query is hidden from it.
+  bool sees_all_before() const { return window == 0 && chunk == 0; }
 };
 
 /// How scores become probabilities: s = cap * tanh(scale * q.k / cap) + key_bias, then a softmax in

@@ -81,6 +81,9 @@ std::vector<double> rotary_frequencies(const Rope& rope, int64_t length) {
     }
     double frequency = std::pow(base, -2.0 * index / static_cast<double>(rope.width));
     if (rope.scaling == RopeScaling::kLinear) frequency /= rope.factor;
+    if (rope.scaling == RopeScaling::kProportional) {
+      frequency = index < static_cast<double>(rope.turned_pairs) ? frequency / rope.factor : 0;
+    }
     if (rope.scaling == RopeScaling::kLlama3) frequency = scale_llama3(rope, frequency);
     if (rope.scaling == RopeScaling::kYarn) frequency = scale_yarn(rope, frequency, index);
     if (rope.scaling == RopeScaling::kLongRope) {

@@ -71,14 +71,15 @@ void AttentionHeads::run(const StageWeights& weights, const LayerView& view,
   auto& out = rows.out;
   project_qkv(weights, rows.in, qkv);
   show_unrotated(view, qkv);
-  const AttentionCall call = {
-      {sequences.positions, queries, keys, a_.head_width, a_.window[layer], a_.is_causal},
-      scores_of(weights, layer),
-      share_.runs,
-      a_.leaves_padding_open() ? sequences.length : std::vector<int64_t>()};
+  const AttentionCall call = {{sequences.positions, queries, keys, a_.head_width, a_.window[layer],
+                               a_.is_causal, a_.chunk_of(layer)},
+                              scores_of(weights, layer),
+                              share_.runs,
+                              a_.leaves_padding_open() ? sequences.length : std::vector<int64_t>()};
   AttentionSummary summary;
   at::Tensor output_gate;
   if (queries > 0) {
+    grow_queries(layer, sequences.positions, qkv);
     rotate(layer, sequences, qkv);
     if (a_.normalises_rotated) normalise(weights, qkv);
     attend(qkv, call, out, view.wants_attention() ? &summary : nullptr);
@@ -104,7 +105,7 @@ at::Tensor AttentionHeads::gate(const StageWeights& weights, const MixerRows& ro
 
 void AttentionHeads::normalise(const StageWeights& weights, at::Tensor& qkv) const {
   const int64_t queries = share_.query_heads.size(), keys = share_.key_heads.size();
-  if (a_.query_key_norm != QueryKeyNorm::kEachHead || queries == 0) return;
+  if (!weights.has(Weight::kQueryNorm) || queries == 0) return;
   const auto norm_of = [&](Weight weight, Weight bias) {
     return Norm{a_.query_key_norm_kind, weights[weight], weights[bias], a_.norm.epsilon,
                 a_.norm.weight_offset};
@@ -113,6 +114,9 @@ void AttentionHeads::normalise(const StageWeights& weights, at::Tensor& qkv) con
                        norm_of(Weight::kQueryNorm, Weight::kQueryNormBias));
   ops_.normalise_heads(qkv, {queries, keys, a_.head_width},
                        norm_of(Weight::kKeyNorm, Weight::kKeyNormBias));
+  if (!weights.has(Weight::kValueNorm)) return;
+  ops_.normalise_heads(qkv, {queries + keys, keys, a_.head_width},
+                       {NormKind::kRms, weights[Weight::kValueNorm], {}, a_.norm.epsilon, 0});
 }
 
 void AttentionHeads::normalise_all_heads(const StageWeights& weights, at::Tensor& qkv) const {
@@ -140,11 +144,14 @@ void AttentionHeads::normalise_all_heads(const StageWeights& weights, at::Tensor
       .copy_(part(queries, keys) * scale(1, a_.kv_heads) * weights[Weight::kKeyNorm]);
 }
 
-/// Multiplies queries by 1 + growth log(1 + floor(position / length)), which is 1 up to the length.
-void AttentionHeads::grow_queries(const Rope& rope, int64_t positions, at::Tensor& qkv) const {
-  if (rope.query_growth == 0 || static_cast<double>(positions) <= rope.growth_length) return;
-  const auto position = at::arange(positions, qkv.options().dtype(at::kFloat));
-  const auto factor = 1 + rope.query_growth * (1 + (position / rope.growth_length).floor()).log();
+void AttentionHeads::grow_queries(int64_t layer, int64_t positions, at::Tensor& qkv) const {
+  const auto& growth = a_.query_growth;
+  const bool is_unrotated = a_.rope_of_layer[layer] < 0;
+  const bool is_short = static_cast<double>(positions - 1 + growth.first) < growth.length;
+  if (growth.rate == 0 || is_unrotated != growth.is_of_unrotated || is_short) return;
+  const auto position =
+      at::arange(growth.first, growth.first + positions, qkv.options().dtype(at::kFloat));
+  const auto factor = 1 + growth.rate * (1 + (position / growth.length).floor()).log();
   qkv.narrow(1, 0, share_.query_heads.size() * a_.head_width)
       .unflatten(0, {-1, positions})
       .mul_(factor.to(qkv.scalar_type()).unsqueeze(1));
@@ -153,7 +160,6 @@ void AttentionHeads::grow_queries(const Rope& rope, int64_t positions, at::Tenso
 void AttentionHeads::rotate(int64_t layer, const Sequences& sequences, at::Tensor& qkv) {
   const int rope = a_.rope_of_layer[layer];
   if (rope < 0) return;
-  grow_queries(a_.ropes[rope], sequences.positions, qkv);
   const RotaryHeads heads = {share_.query_heads.size() + share_.key_heads.size(), a_.head_width,
                              sequences.positions};
   if (!a_.ropes[rope].follows_length()) {

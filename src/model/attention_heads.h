@@ -37,7 +37,7 @@ class AttentionHeads : public Mixer {
   void normalise_all_heads(const StageWeights& weights, at::Tensor& qkv) const;
   at::Tensor gate(const StageWeights& weights, const MixerRows& rows) const;
   void rotate(int64_t layer, const Sequences& sequences, at::Tensor& qkv);
-  void grow_queries(const Rope& rope, int64_t positions, at::Tensor& qkv) const;
+  void grow_queries(int64_t layer, int64_t positions, at::Tensor& qkv) const;
   ScoreFacts scores_of(const StageWeights& weights, int64_t layer) const;
 
   const Architecture& a_;

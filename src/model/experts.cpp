@@ -107,6 +107,15 @@ void activate_gates(const Architecture& a, const ExpertOrder& order, const Toget
   });
 }
 
+/// Multiplies what experts read by their weights.
+void scale_input(const ExpertOrder& order, const Together& some, at::Tensor& input) {
+  const int64_t listed = order.first[some.experts.begin];
+  over_experts(order, some, [&](int64_t, Share rows, int64_t at) {
+    const auto weight = order.weight.narrow(0, listed + at, rows.size());
+    input.narrow(0, rows.begin, rows.size()).mul_(weight.unsqueeze(1));
+  });
+}
+
 /// What some experts make of their rows, before they are weighted.
 struct ExpertBuffers {
   at::Tensor input;   // [rows, C]
@@ -127,6 +136,7 @@ ExpertBuffers run_together(const Architecture& a, const Together& some, const St
       step(expert_of(weights, number - first_of_stage, width, a.channels), mine, at);
     });
   };
+  if (a.experts.scales_input) scale_input(order, some, all.input);
   auto gate_up = at::empty({count, 2 * width}, options);
   run([&](const Expert& expert, Share mine, int64_t) {
     auto out = gate_up.narrow(0, mine.begin, mine.size());
@@ -163,6 +173,7 @@ void add_expert_outputs(const Architecture& a, Share experts, const StageWeights
                         const LayerView& view, ExpertRows& rows) {
   const bool is_seen = view.observer != nullptr && view.observer->wants_experts();
   const auto& order = rows.order;
+  const auto weight = a.experts.scales_input ? at::ones_like(order.weight) : order.weight;
   for (int64_t end = experts.begin; end < experts.end;) {
     const auto some = take_together(rows, end, experts.end);
     const int64_t begin = std::exchange(end, some.experts.end);
@@ -177,7 +188,7 @@ void add_expert_outputs(const Architecture& a, Share experts, const StageWeights
                                   all.output});
     }
     row_ops_of(rows.sum.device())
-        .add_weighted(rows.sum, {all.output, listed, order.weight, order.places_of});
+        .add_weighted(rows.sum, {all.output, listed, weight, order.places_of});
   }
 }
 

@@ -36,6 +36,8 @@ struct ExpertRows {
   at::Tensor sum;    // [n, C] float32: this rank's part of the layer's output
   Routing routing;
   ExpertOrder order;
+  at::Tensor beside = {};  // [owned rows, C] float32: the dense MLP's output, where experts are
+                           // normed apart; else undefined
 };
 
 /// Adds the weighted outputs of the experts that `weights` hold to the sum.

@@ -88,12 +88,29 @@ at::Tensor Forward::hidden(const StageWeights& weights, const LayerView& view,
   return hidden;
 }
 
+void Forward::choose_experts(const StageWeights& weights, const at::Tensor& gathered,
+                             ExpertRows& experts) const {
+  experts.routing = route(architecture_, weights, gathered);
+  experts.order = order_by_expert(experts.routing, architecture_.experts.count);
+}
+
+/// Keeps the normed output of the dense MLP, and routes the stream by norms of its own.
+void Forward::part_experts(const StageWeights& weights, const at::Tensor& residual,
+                           ExpertRows& experts) {
+  const int64_t rows = residual.size(0);
+  experts.beside.zero_();
+  ops_.add_normalised(experts.beside, reduce(rows),
+                      norm_of(architecture_, weights, Weight::kDensePostNorm));
+  choose_experts(weights, gather_input(weights, Weight::kRouterNorm, residual), experts);
+  experts.input.copy_(gather_input(weights, Weight::kExpertNorm, residual));
+  workspace_.partial(rows).zero_();
+}
+
 /// Writes the dense MLP's part of the sum over the group; routes what experts will add.
 void Forward::project_mlp(const StageWeights& weights, const LayerView& view,
                           const at::Tensor& gathered, int64_t rows, ExpertRows& experts) {
-  if (architecture_.has_experts(view.layer)) {
-    experts.routing = route(architecture_, weights, gathered);
-    experts.order = order_by_expert(experts.routing, architecture_.experts.count);
+  if (architecture_.has_experts(view.layer) && !architecture_.experts.are_normed_apart) {
+    choose_experts(weights, gathered, experts);
     experts.input.copy_(gathered);
   }
   auto partial = workspace_.partial(rows);
@@ -182,12 +199,19 @@ void Forward::parallel_block(const StageWeights& weights, const LayerView& view,
 }
 
 /// Adds the sum that a layer leaves in its partial outputs: the MLP's, and in a parallel block that
-/// nobody looks into the attention's too.
-void Forward::end_layer(const StageWeights& weights, const LayerView& view, at::Tensor& residual) {
-  const auto sum = reduce(residual.size(0));
+/// nobody looks into the attention's too. Experts that are normed apart join the dense MLP here.
+void Forward::end_layer(const StageWeights& weights, const LayerView& view, at::Tensor& residual,
+                        ExpertRows& experts) {
+  auto sum = reduce(residual.size(0));
+  if (weights.has(Weight::kExpertPostNorm)) {
+    ops_.add_normalised(experts.beside, sum,
+                        norm_of(architecture_, weights, Weight::kExpertPostNorm));
+    sum = experts.beside;
+  }
   view.show(Site::kMlpOutput, sum);
   if (architecture_.is_parallel) return add_scaled(sum, residual);
   add_branch(weights, {Weight::kMlpNorm, Weight::kMlpPostNorm, Weight::kMlpScale}, sum, residual);
+  if (weights.has(Weight::kLayerScale)) residual.mul_(weights[Weight::kLayerScale]);
 }
 
 Sequences Forward::all_sequences(const Sequences& owned) const {
@@ -210,12 +234,13 @@ void Forward::stage(const Stage& stage, const StageWeights& weights, const Seque
     const auto sequences = all_sequences(owned);
     architecture_.is_parallel ? parallel_block(weights, view, sequences, residual, experts)
                               : serial_block(weights, view, sequences, residual, experts);
+    if (weights.has(Weight::kExpertNorm)) part_experts(weights, residual, experts);
     if (has_experts) experts.sum.copy_(partial);
   }
   if (has_experts) add_expert_outputs(architecture_, stage.experts, weights, view, experts);
   if (stage.is_last) {
     if (has_experts) partial.copy_(experts.sum);
-    end_layer(weights, view, residual);
+    end_layer(weights, view, residual, experts);
   }
 }
 

@@ -46,7 +46,11 @@ class Forward {
                     at::Tensor& residual, ExpertRows& experts);
   void parallel_block(const StageWeights& weights, const LayerView& view,
                       const Sequences& sequences, at::Tensor& residual, ExpertRows& experts);
-  void end_layer(const StageWeights& weights, const LayerView& view, at::Tensor& residual);
+  void choose_experts(const StageWeights& weights, const at::Tensor& gathered,
+                      ExpertRows& experts) const;
+  void part_experts(const StageWeights& weights, const at::Tensor& residual, ExpertRows& experts);
+  void end_layer(const StageWeights& weights, const LayerView& view, at::Tensor& residual,
+                 ExpertRows& experts);
   at::Tensor gather_input(const StageWeights& weights, Weight norm, const at::Tensor& residual);
   at::Tensor gather(int64_t rows);
   at::Tensor mix(const StageWeights& weights, const LayerView& view, const Sequences& sequences,

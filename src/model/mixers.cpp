@@ -17,6 +17,20 @@ std::unique_ptr<Mixer> make_attention(const Architecture& a, const ModelShare& s
 
 }  // namespace
 
+/// Attention with the facts and the share that it has there.
+struct Mixers::OtherAttention {
+  Architecture architecture;
+  ModelShare share;
+  AttentionHeads heads;
+
+  OtherAttention(const Architecture& a, const Group& group, const MixerOptions& options)
+      : architecture(a.with_other_heads()),
+        share(share_of(architecture, group.size(), group.rank())),
+        heads(architecture, share, group, options) {}
+};
+
+Mixers::~Mixers() = default;
+
 Mixers::Mixers(const Architecture& architecture, const ModelShare& share, const Group& group,
                const MixerOptions& options)
     : a_(architecture) {
@@ -32,8 +46,12 @@ Mixers::Mixers(const Architecture& architecture, const ModelShare& share, const 
   if (has(MixerKind::kDelta)) {
     place(MixerKind::kDelta) = std::make_unique<DeltaHeads>(architecture, share, options.device);
   }
+  if (a_.has_other_heads()) other_ = std::make_unique<OtherAttention>(a_, group, options);
 }
 
-Mixer& Mixers::of(int64_t layer) const { return *by_kind_[static_cast<int>(a_.mixer(layer))]; }
+Mixer& Mixers::of(int64_t layer) const {
+  if (a_.has_other_heads(layer)) return other_->heads;
+  return *by_kind_[static_cast<int>(a_.mixer(layer))];
+}
 
 }  // namespace actsweep

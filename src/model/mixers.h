@@ -1,4 +1,5 @@
-// The mixers of a model's layers: one of each kind that its layers have.
+// The mixers of a model's layers: one of each kind that its layers have, and of attention one for
+// each size of heads.
 #pragma once
 
 #include <array>
@@ -17,11 +18,15 @@ class Mixers {
   Mixers(const Architecture& architecture, const ModelShare& share, const Group& group,
          const MixerOptions& options);
 
+  ~Mixers();
+
   Mixer& of(int64_t layer) const;
 
  private:
   const Architecture& a_;
   std::array<std::unique_ptr<Mixer>, kMixerKinds> by_kind_;
+  struct OtherAttention;
+  std::unique_ptr<OtherAttention> other_;  // of layers with other heads
 };
 
 }  // namespace actsweep

@@ -10,13 +10,13 @@ namespace actsweep {
 namespace {
 
 /// [n, E] float32.
-at::Tensor scores_of(const Architecture& a, const StageWeights& weights, const at::Tensor& rows) {
+at::Tensor logits_of(const Architecture& a, const StageWeights& weights, const at::Tensor& rows) {
   const auto& facts = a.experts.router;
   const auto dtype = facts.is_float32 ? at::kFloat : rows.scalar_type();
   auto logits = at::empty({rows.size(0), a.experts.count}, rows.options().dtype(dtype));
   project(rows.to(dtype), weights[Weight::kRouter].to(dtype), weights[Weight::kRouterBias], logits);
   const auto wide = logits.to(at::kFloat);
-  return facts.score == RouterScore::kSigmoid ? at::sigmoid(wide) : at::softmax(wide, 1);
+  return facts.logit_scale == 1 ? wide : wide * facts.logit_scale;
 }
 
 /// choice [n, E], with -inf for the experts of groups that a row does not choose.
@@ -34,14 +34,19 @@ at::Tensor of_chosen_groups(const RouterFacts& facts, const at::Tensor& choice) 
 
 Routing route(const Architecture& a, const StageWeights& weights, const at::Tensor& rows) {
   const auto& facts = a.experts.router;
-  const auto scores = scores_of(a, weights, rows);
-  auto choice = scores;
+  const auto logits = logits_of(a, weights, rows);
+  const auto scores =
+      facts.score == RouterScore::kSigmoid ? at::sigmoid(logits) : at::softmax(logits, 1);
+  auto choice = facts.chooses_by_logits ? logits : scores;
   if (weights.has(Weight::kRouterCorrection)) choice = choice + weights[Weight::kRouterCorrection];
   if (facts.chosen_groups < facts.groups) choice = of_chosen_groups(facts, choice);
   const auto expert = std::get<1>(at::topk(choice, a.experts.chosen, 1));
   auto weight = scores.gather(1, expert);
   if (a.experts.renormalises) {
     weight = weight / (weight.sum(1, /*keepdim=*/true) + facts.epsilon).clamp_min(facts.least_sum);
+  }
+  if (weights.has(Weight::kExpertScale)) {
+    weight = weight * weights[Weight::kExpertScale].index({expert});
   }
   return {expert, facts.scale == 1 ? weight : weight * facts.scale};
 }

@@ -9,8 +9,10 @@
 namespace actsweep {
 
 WorkspaceWidths workspace_widths(const Architecture& a, const ModelShare& share) {
-  const int64_t query = share.query_heads.size() * a.widest_head();
-  const int64_t key = share.key_heads.size() * a.widest_head();
+  const int64_t other = a.other_heads.head_width;
+  const int64_t query = share.query_heads.size() * std::max(a.widest_head(), other);
+  const int64_t key =
+      std::max(share.key_heads.size() * a.widest_head(), share.other_key_heads.size() * other);
   const int64_t hidden = std::max(share.ffn.size(), share.shared_ffn.size());
   const int64_t delta = share.delta_heads.size();
   const int64_t heads = std::max(query, delta > 0 ? delta * a.delta.value_channels() : 0);
@@ -42,6 +44,7 @@ int64_t workspace_bytes(const Architecture& a, const ModelShare& share,
   // On a GPU attention returns its output in a tensor of its own before it is placed.
   bytes += shape.gathered_rows() * widths.heads * element;
   bytes += shape.gathered_rows() * latent_width(a, share) * element;
+  if (!a.chunk.empty()) bytes += shape.gathered_rows() * widths.wide * element;  // of one chunk
   if (a.has_output_gate) bytes += 2 * shape.gathered_rows() * widths.heads * element;
   if (shape.members > 1) {
     bytes += shape.owned_rows * a.channels * (element + 4);  // normed, sum

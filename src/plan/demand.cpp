@@ -145,9 +145,11 @@ double mixer_operations(const Architecture& a, int64_t layer, double length) {
     const auto& d = a.delta;
     return 6 * static_cast<double>(d.value_heads * d.key_width * d.value_width);
   }
-  const auto window = static_cast<double>(a.window[layer]);
+  const auto window = static_cast<double>(std::max(a.window[layer], a.chunk_of(layer) / 2));
   const double seen = window > 0 ? std::min(window, length / 2) : length / 2;
-  return 2 * seen * static_cast<double>(a.heads * (a.head_width + a.value_channels()));
+  const int64_t widths =
+      a.has_other_heads(layer) ? 2 * a.other_heads.head_width : a.head_width + a.value_channels();
+  return 2 * seen * static_cast<double>(a.heads * widths);
 }
 
 }  // namespace
@@ -237,7 +239,7 @@ MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t thr
   if (facts.widens_products) demand.workspace += threads * kWidenedBytes;
   const bool is_streamed = facts.job.parallel.weights == WeightMode::kStreamed;
   demand.workspace +=
-      streams * expert_block_bytes(a, members * (is_streamed ? owned_tokens : owned_rows),
+      streams * expert_block_bytes(a, members * (is_streamed ? owned_tokens : owned_rows), members,
                                    scalar_type(facts.job.model.dtype));
   if (facts.job.statistics.loss) {
     // Logits, their exponentials in the log-sum-exp, and a quarter for gathered rows and the

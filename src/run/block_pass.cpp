@@ -54,13 +54,11 @@ std::vector<Intervention> interventions_of(const SweepInputs& inputs) {
 /// stages of a layer together, else one micro-batch.
 StreamRoom stream_room(const SweepInputs& inputs, const SweepLayout& layout, at::Device device) {
   const auto options = forward_options(inputs, layout, device);
-  const auto& a = inputs.checkpoint.architecture();
   StreamRoom room;
   room.rows = std::max(layout.block_windows / layout.members * inputs.job.corpus.sequence_length,
                        options.owned_rows);
   room.gathered_rows = layout.members * (is_streamed(inputs) ? room.rows : options.owned_rows);
-  room.channels = a.channels;
-  room.has_experts = a.experts.count > 0;
+  room.members = layout.members;
   room.options = at::TensorOptions().device(device).dtype(options.dtype);
   return room;
 }
@@ -91,7 +89,7 @@ BlockPass::BlockPass(const SweepInputs& inputs, const Group& group, const SweepL
               on_loaded}),
       forward_(inputs.checkpoint.architecture(), group, forward_options(inputs, layout, device)),
       embedding_(inputs),
-      streams_(make_streams(inputs.job, interventions_of(inputs),
+      streams_(make_streams(inputs.job, interventions_of(inputs), inputs.checkpoint.architecture(),
                             stream_room(inputs, layout, device))) {}
 
 /// The stage to read while `stage` computes. `is_last`: no other block follows.

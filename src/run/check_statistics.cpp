@@ -8,6 +8,8 @@
 namespace actsweep {
 namespace {
 
+constexpr const char* kTwoSizes = "has heads of two sizes in its layers, which are not measured";
+
 bool names(const Job& job, const std::string& set) {
   const auto& sets = job.statistics.attention;
   return std::find(sets.begin(), sets.end(), set) != sets.end();
@@ -21,6 +23,9 @@ void check_sites(const Job& job, const Architecture& a, const std::vector<Tensor
   };
   if (a.latent.key_value == 0) refuse(Site::kKeyValueLatent, "has no latent attention");
   if (a.latent.query == 0) refuse(Site::kQueryLatent, "makes no latent of queries");
+  for (const Site site : {Site::kQuery, Site::kKey, Site::kValue, Site::kAttentionHeads}) {
+    if (a.has_other_heads()) refuse(site, kTwoSizes);
+  }
   if (!a.is_gated) refuse(Site::kGate, "has no gate projection; its MLP's projection is \"up\"");
   const bool mixes_widths =
       a.experts.count > 0 && a.experts.shared_width > 0 && a.experts.shared_width != a.ffn_width &&
@@ -69,12 +74,24 @@ void check_attention(const Job& job, const Architecture& a) {
           "[statistics] value_updates = true: expected sets of keys in [statistics] attention");
 }
 
+/// What is measured of heads takes those of all layers to be of one size.
+void check_head_sizes(const Job& job, const Architecture& a) {
+  const auto refuse = [&](bool is_asked, const char* key) {
+    require(!is_asked, ErrorKind::kJob, "{}: {} {}", key, a.family, kTwoSizes);
+  };
+  if (!a.has_other_heads()) return;
+  refuse(!job.statistics.attention.empty(), "[statistics] attention");
+  refuse(job.statistics.query_key, "[statistics] query_key");
+  refuse(job.capture.attention, "[capture] attention");
+}
+
 }  // namespace
 
 void check_statistics(const Job& job, const Architecture& architecture,
                       const std::vector<TensorRow>& rows) {
   check_sites(job, architecture, rows);
   check_attention(job, architecture);
+  check_head_sizes(job, architecture);
   require(!job.statistics.loss || architecture.is_causal, ErrorKind::kJob,
           "[statistics] loss = true: {} predicts masked tokens and no next one; expected false",
           architecture.family);

@@ -21,12 +21,11 @@ std::vector<StreamIntervention> interventions_of(const Job& job,
 }
 
 Stream make_stream(int64_t first_layer, std::vector<StreamIntervention> interventions,
-                   const StreamRoom& room) {
+                   const Architecture& a, const StreamRoom& room) {
   std::optional<ExpertBlock> experts;
-  if (room.has_experts) experts.emplace(room.gathered_rows, room.channels, room.options);
+  if (a.experts.count > 0) experts.emplace(a, room.gathered_rows, room.members, room.options);
   return {first_layer, std::move(interventions),
-          at::empty({room.rows, room.channels}, room.options.dtype(at::kFloat)),
-          std::move(experts)};
+          at::empty({room.rows, a.channels}, room.options.dtype(at::kFloat)), std::move(experts)};
 }
 
 }  // namespace
@@ -73,12 +72,12 @@ void Stream::intervene(LayerRows behind) const {
 }
 
 std::vector<Stream> make_streams(const Job& job, const std::vector<Intervention>& interventions,
-                                 const StreamRoom& room) {
+                                 const Architecture& a, const StreamRoom& room) {
   std::vector<Stream> streams;
-  streams.push_back(make_stream(0, interventions_of(job, interventions, std::nullopt), room));
+  streams.push_back(make_stream(0, interventions_of(job, interventions, std::nullopt), a, room));
   for (const auto& name : job.variants()) {
-    streams.push_back(
-        make_stream(first_layer_of(job, name), interventions_of(job, interventions, name), room));
+    streams.push_back(make_stream(first_layer_of(job, name),
+                                  interventions_of(job, interventions, name), a, room));
   }
   return streams;
 }

@@ -94,13 +94,12 @@ class Stream {
 struct StreamRoom {
   int64_t rows = 0;           // of the largest block
   int64_t gathered_rows = 0;  // of the micro-batches that pass the stages of a layer together
-  int64_t channels = 0;
-  bool has_experts = false;
+  int64_t members = 1;        // of the model group
   at::TensorOptions options;  // the device, and the dtype of the layers' inside
 };
 
 /// The original, then the variants of the job in their order. `interventions`: the job's, in order.
 std::vector<Stream> make_streams(const Job& job, const std::vector<Intervention>& interventions,
-                                 const StreamRoom& room);
+                                 const Architecture& architecture, const StreamRoom& room);
 
 }  // namespace actsweep

@@ -122,6 +122,11 @@ Queries second_half(const AttentionShape& shape, const SequenceGroup& group) {
                       at::div(group.lengths, 2, /*rounding_mode=*/"floor"));
 }
 
+at::Tensor first_seen(const AttentionShape& shape, const at::Tensor& query) {
+  if (shape.window > 0) return (query - (shape.window - 1)).clamp_min(0);
+  return at::div(query, shape.chunk, "floor") * shape.chunk;
+}
+
 at::Tensor hidden_keys(const AttentionShape& shape, const SequenceGroup& group,
                        const Queries& queries) {
   auto hidden = group.is_key.logical_not().unsqueeze(1).expand({-1, queries.count, -1});
@@ -131,7 +136,7 @@ at::Tensor hidden_keys(const AttentionShape& shape, const SequenceGroup& group,
   } else if (shape.window > 0) {
     hidden = hidden.logical_or(key.ge(query + shape.window));
   }
-  return shape.window > 0 ? hidden.logical_or(key.le(query - shape.window)) : hidden;
+  return shape.sees_all_before() ? hidden : hidden.logical_or(key.lt(first_seen(shape, query)));
 }
 
 KeyScores scores_on(const GatheredHeads& heads, const SequenceGroup& group,
@@ -165,8 +170,8 @@ at::Tensor counted_queries(const AttentionShape& shape, const SequenceGroup& gro
   } else if (shape.window > 0) {
     counted.logical_and_(last.lt(queries.position + shape.window));
   }
-  if (shape.window > 0) {
-    counted.logical_and_(group.positions.narrow(1, 0, 1).gt(queries.position - shape.window));
+  if (!shape.sees_all_before()) {
+    counted.logical_and_(group.positions.narrow(1, 0, 1).ge(first_seen(shape, queries.position)));
   }
   return counted;
 }

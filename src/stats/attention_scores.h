@@ -59,6 +59,9 @@ struct KeyScores {
 /// Of the repeated keys of a padded group both are 0.
 KeyScores scores_on(const GatheredHeads& heads, const SequenceGroup& group, const Queries& queries);
 
+/// The first position that a query at each position sees, where some do not see all before them.
+at::Tensor first_seen(const AttentionShape& shape, const at::Tensor& query);
+
 /// [S', q, k] bool: the keys that a query does not see, and those repeated.
 at::Tensor hidden_keys(const AttentionShape& shape, const SequenceGroup& group,
                        const Queries& queries);

@@ -23,7 +23,7 @@ at::Tensor keys_seen(const AttentionShape& shape, const at::Tensor& row,
   const auto last = shape.is_causal     ? row.expand({lengths.size(0), -1})
                     : shape.window == 0 ? lengths.expand({-1, row.size(1)})
                                         : at::minimum(lengths, row + (shape.window - 1));
-  return shape.window > 0 ? last - (row - shape.window).clamp_min(0) : last;
+  return shape.sees_all_before() ? last : last - first_seen(shape, row - 1);
 }
 
 }  // namespace

@@ -22,6 +22,11 @@ std::vector<HeadRun> head_runs(Share query, int64_t group) {
   return runs;
 }
 
+/// The key heads of query heads in groups of `group`.
+Share keys_of(Share query, int64_t group) {
+  return {query.begin / group, (query.end - 1) / group + 1};
+}
+
 }  // namespace
 
 Share cut_evenly(int64_t total, int64_t parts, int64_t index) {
@@ -38,7 +43,10 @@ ModelShare share_of(const Architecture& a, int64_t parts, int64_t index) {
   share.vocabulary = cut_evenly(a.vocabulary, parts, index);
   if (share.query_heads.size() == 0) return share;
   const int64_t group = a.heads / a.kv_heads;
-  share.key_heads = {share.query_heads.begin / group, (share.query_heads.end - 1) / group + 1};
+  share.key_heads = keys_of(share.query_heads, group);
+  if (a.has_other_heads()) {
+    share.other_key_heads = keys_of(share.query_heads, a.heads / a.other_heads.kv_heads);
+  }
   share.repeats_first_key = share.query_heads.begin % group != 0;
   share.runs = head_runs(share.query_heads, group);
   return share;
@@ -46,14 +54,14 @@ ModelShare share_of(const Architecture& a, int64_t parts, int64_t index) {
 
 namespace {
 
-Share cut_of(const ModelShare& share, Cut cut, int64_t all) {
-  switch (cut) {
+Share cut_of(const ModelShare& share, const TensorRow& row) {
+  switch (row.cut) {
     case Cut::kNone:
-      return {0, all};
+      return {0, row.all_units()};
     case Cut::kQueryHeads:
       return share.query_heads;
     case Cut::kKeyHeads:
-      return share.key_heads;
+      return row.layers == TensorRow::Layers::kOtherHeads ? share.other_key_heads : share.key_heads;
     case Cut::kFeedForward:
       return share.ffn;
     case Cut::kSharedFeedForward:
@@ -71,7 +79,7 @@ Share cut_of(const ModelShare& share, Cut cut, int64_t all) {
 }  // namespace
 
 Share units_of(const ModelShare& share, const TensorRow& row) {
-  const auto held = cut_of(share, row.cut, row.all_units());
+  const auto held = cut_of(share, row);
   if (row.only_unit < 0) return {held.begin * row.per_cut, held.end * row.per_cut};
   const bool is_mine = held.begin <= row.only_unit && row.only_unit < held.end;
   return {0, is_mine ? row.all_units() : 0};

@@ -35,6 +35,7 @@ struct ModelShare {
   Share query_heads;
   Share key_heads;  // those that its query heads need; a neighbour may hold the first and the last
                     // as well
+  Share other_key_heads;           // the same in layers with other heads
   bool repeats_first_key = false;  // the rank before holds the first of them as well
   Share ffn;
   Share shared_ffn;  // of the dense MLP beside experts

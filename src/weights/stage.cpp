@@ -79,6 +79,7 @@ namespace {
 bool ends_layer(const Architecture& a, Weight weight) {
   const bool is_mlp_norm = weight == Weight::kMlpNorm || weight == Weight::kMlpNormBias;
   return weight == Weight::kMlpPostNorm || weight == Weight::kMlpScale ||
+         weight == Weight::kExpertPostNorm || weight == Weight::kLayerScale ||
          (is_mlp_norm && a.norm.is_after_addition);
 }
 

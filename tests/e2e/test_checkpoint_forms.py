@@ -174,6 +174,16 @@ def four_dtypes(form: Form) -> None:
     form.save()
 
 
+def header_as_long_as_a_pickle_begins(form: Form) -> None:
+    """Spaces behind the header make the first bytes of its length those of a PyTorch file."""
+    form.save()
+    data = (form.directory / SINGLE).read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    length = 0x10280
+    header = length.to_bytes(8, "little") + data[8:end].ljust(length)
+    (form.directory / SINGLE).write_bytes(header + data[end:])
+
+
 READ = {
     shards_with_more_than_the_index_names: "shards with a buffer and a weight that the index lacks",
     index_with_a_name_in_the_wrong_shard: "an index that places a tensor in another shard",
@@ -185,6 +195,7 @@ READ = {
     tied_pair_with_both: "a tied pair, both stored",
     tied_pair_that_differs: "a config that ties what is stored twice and differs: untied",
     file_named_by_the_config: "`transformers_weights` in config.json",
+    header_as_long_as_a_pickle_begins: "a header whose length begins as a PyTorch file does",
     links_into_blobs: "links in place of files",
     norms_of_another_dtype: "norms in float32, the rest in bfloat16",
     four_dtypes: "tensors in float64, float32, bfloat16 and float16 in one file",

@@ -292,3 +292,25 @@ def test_latents_that_a_model_does_not_make_are_not_measured(
     error = said(refuse(job, JOB_ERROR, ranks=1, sets=["parallel.tensor=1", sites]))
     assert error == f'[{section}] sites: "{site}": {LATENTS[family, site]}', error
     compatibility("Checkpoints", f"`{family}` without that latent, and `{sites}`", "refused", error)
+
+
+OF_HEADS = (
+    'statistics.sites=["query"]', 'statistics.sites=["key"]', 'statistics.sites=["value"]',
+    'statistics.sites=["attention_heads"]', 'capture.sites=["value"]', "capture.attention=true",
+    'statistics.attention=["position:0"]', "statistics.query_key=true",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("key", OF_HEADS)
+def test_heads_of_two_sizes_are_not_measured(
+    key: str, tmp_path: Path, compatibility: Compatibility
+) -> None:
+    model = next(model for model in MODELS if model.family == "gemma4_text")
+    directory = save(make_random(model), model, tmp_path / "model")
+    corpus = make_corpus(tmp_path / "corpus.h5", 64, vocabulary=model.vocabulary)
+    job = write_job(tmp_path / "job.toml", make_job(directory, corpus, tmp_path / "sweep.h5"))
+    error = said(refuse(job, JOB_ERROR, ranks=1, sets=["parallel.tensor=1", key]))
+    section, _, name = key.partition("=")[0].partition(".")
+    assert error.startswith(f"[{section}] {name}: "), error
+    assert "gemma4_text has heads of two sizes in its layers, which are not measured" in error
+    compatibility("Checkpoints", f"heads of two sizes, and `{key}`", "refused", error)

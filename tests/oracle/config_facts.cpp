@@ -7,6 +7,7 @@
 
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 
 #include "base/error.h"
@@ -25,8 +26,6 @@ json facts_of(const Rope& rope) {
   return {{"interleaved", rope.is_interleaved},
           {"of_patches", rope.is_of_patches},
           {"attention_factor", rope.attention_factor},
-          {"query_growth", rope.query_growth},
-          {"growth_length", rope.growth_length},
           {"frequencies", rotary_frequencies(rope, 1)},
           {"beyond", beyond},
           {"frequencies_beyond", rotary_frequencies(rope, beyond)}};
@@ -40,7 +39,9 @@ json facts_of(const RouterFacts& router) {
           {"epsilon", router.epsilon},
           {"least_sum", router.least_sum},
           {"scale", router.scale},
-          {"float32", router.is_float32}};
+          {"float32", router.is_float32},
+          {"chooses_by_logits", router.chooses_by_logits},
+          {"logit_scale", router.logit_scale}};
 }
 
 json facts_of(const ExpertFacts& experts) {
@@ -49,6 +50,8 @@ json facts_of(const ExpertFacts& experts) {
           {"ffn_width", experts.ffn_width},
           {"renormalises", experts.renormalises},
           {"shared_width", experts.shared_width},
+          {"scales_input", experts.scales_input},
+          {"normed_apart", experts.are_normed_apart},
           {"clamp", experts.clamp},
           {"gate_alpha", experts.gate_alpha},
           {"router", facts_of(experts.router)},
@@ -61,6 +64,13 @@ json facts_of(const DeltaFacts& delta) {
           {"key_width", delta.key_width},
           {"value_width", delta.value_width},
           {"taps", delta.taps}};
+}
+
+json facts_of(const OtherHeads& heads) {
+  return {{"kv_heads", heads.kv_heads},
+          {"head_width", heads.head_width},
+          {"key_as_value", heads.has_key_as_value},
+          {"layers", heads.layers}};
 }
 
 json facts_of(const ImageFacts& image) {
@@ -89,6 +99,7 @@ json facts_of(const Architecture& a) {
       {"heads", a.heads},
       {"kv_heads", a.kv_heads},
       {"head_width", a.head_width},
+      {"other_heads", facts_of(a.other_heads)},
       {"ffn_width", a.ffn_width},
       {"vocabulary", a.vocabulary},
       {"max_positions", a.max_positions},
@@ -126,6 +137,10 @@ json facts_of(const Architecture& a) {
       {"query_key_norm_kind", static_cast<int>(a.query_key_norm_kind)},
       {"normalises_rotated", a.normalises_rotated},
       {"window", a.window},
+      {"chunk", a.chunk},
+      {"query_growth",
+       {a.query_growth.rate, a.query_growth.length, a.query_growth.first,
+        a.query_growth.is_of_unrotated}},
       {"activation", static_cast<int>(a.activation)},
       {"xielu", a.has_xielu},
       {"gated", a.is_gated},
@@ -141,15 +156,17 @@ json facts_of(const Architecture& a) {
 /// Numbers of all tensors' elements, by the layers that have them.
 json elements_of(const std::vector<TensorRow>& rows, const Architecture& a) {
   json elements = json::object();
+  std::set<std::string> counted;
   for (const auto& row : rows) {
     if (row.constant) continue;
     int64_t count = 1;
     for (const auto length : row.shape) count *= length;
-    int64_t copies = row.is_per_layer() ? 0 : 1;
-    for (int64_t layer = 0; row.is_per_layer() && layer < a.layers; ++layer) {
-      copies += row.is_in(a, layer) ? 1 : 0;
+    const int64_t copies = row.is_per_layer() ? a.layers : 1;
+    for (int64_t layer = 0; layer < copies; ++layer) {
+      if (row.is_per_layer() && !row.is_in(a, layer)) continue;
+      if (!counted.insert(tensor_name(row, layer)).second) continue;  // several rows read it
+      elements[row.name] = elements.value(row.name, int64_t{0}) + count;
     }
-    elements[row.name] = count * copies;  // once of a tensor that several rows read
   }
   return elements;
 }

@@ -55,8 +55,9 @@ READ = (
            TEXT[:-1] + ', "_name_or_path": "\\ud83d"}'),
     Oddity("tail", "white space around it", "\r\n\t " + TEXT + "\n\n"),
 )  # fmt: skip
-UNREAD = (  # vision models, and what the refusal says of them
+UNREAD = (  # models of mathematics that is not here, and what the refusal says of them
     ("beit", "a BEiT", "no bias by the places of query and key"),
+    ("gemma3n", "a Gemma 3n", "a model with one residual stream"),
     ("siglip2", "a SigLIP 2 of any image size (NaFlex)", '"siglip", a SigLIP 2 of fixed size'),
     ("sam", "a SAM", "sees an image whole and at one resolution"),
     ("videomae", "a VideoMAE", "not of the frames of a video"),
@@ -85,6 +86,12 @@ REFUSED = (
            ('"aya_vision" is a model of several parts', '"text_config", of type "llama"')),
     Oddity("gemma3", "a Gemma 3 of several parts without its language model", json.dumps(GEMMA3),
            ('"text_config": expected an object with the language model of a "gemma3"', "found nothing")),
+    Oddity("e2b", "a Gemma 4 E2B, whose layers have embeddings of their own",
+           json.dumps({**base_config("gemma4_text"), "hidden_size_per_layer_input": 256}),
+           ('"hidden_size_per_layer_input": expected 0: no embeddings of each layer', "found 256")),
+    Oddity("shared", "a Gemma 4 E4B, whose upper layers share keys and values",
+           json.dumps({**base_config("gemma4_text"), "num_kv_shared_layers": 2}),
+           ('"num_kv_shared_layers": expected 0: keys and values of its own', "found 2")),
     Oddity("llava", "a LLaVA whose language model is one of vision",
            json.dumps({"model_type": "llava", "text_config": base_config("clip_vision_model")}),
            ('"text_config.model_type": expected a language model', 'found "clip_vision_model"')),

@@ -33,10 +33,11 @@ PAIRS = {
     "glm4": 6, "ernie4_5": 12,
     "granite": 8, "nemotron": 4, "arcee": 8, "olmo": 8, "olmoe": 8, "apertus": 8,
     "granitemoe": 8, "granitemoeshared": 8, "hunyuan_v1_dense": 12,
+    "llama4_text": 8,
 }  # fmt: skip
 FAMILIES = (
     *PAIRS, "gpt2", "gpt_bigcode", "opt", "mpt", "bert", "roberta", "xlm-roberta", "gpt_neo", "gptj",
-    "codegen", "bloom", *VISION,
+    "codegen", "bloom", "gemma4_text", "gemma4_unified_text", *VISION,
 )  # fmt: skip
 
 # Whose keys are those of another family but for a few: their variants take minutes together.
@@ -44,6 +45,7 @@ ALIKE = (
     "seed_oss", "ministral3", "glm", "glm4", "codegen", "roberta", "xlm-roberta", "dots1", "minimax_m2",
     "ernie4_5_moe", "deepseek_v3", "glm4_moe_lite", "arcee", "olmo", "olmoe", "granitemoe",
     "granitemoeshared", "qwen3_5_text", "qwen3_5_moe_text", "cohere2", "smollm3", "olmo3",
+    "gemma4_unified_text",
 )  # fmt: skip
 
 # Types of parts that only a model of several has, and the types of such models.
@@ -56,6 +58,7 @@ WRAPPERS = (
     "gemma3", "llava", "mistral3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5",
     "qwen3_5_moe", "internvl", "paligemma", "llava_next", "llava_onevision", "idefics3", "smolvlm", "glm4v",
     "glm4v_moe", "kimi_k25", "kimi_vl", "mllama",
+    "gemma4", "gemma4_unified", "llama4",
 )  # fmt: skip
 
 

@@ -42,6 +42,7 @@ FAMILIES = (
     "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "qwen3_5", "qwen3_5_moe",
     "internvl", "paligemma", "llava_next", "llava_onevision", "idefics3", "smolvlm", "glm4v", "glm4v_moe",
     "kimi_k25", "mllama",
+    "gemma4_text", "gemma4", "gemma4_unified_text", "gemma4_unified", "llama4_text", "llama4",
 )  # fmt: skip
 CASES = list_cases()
 FLOAT_CASES = [pytest.param(case, id=case.name) for case in CASES if case.mode != "bfloat16"]

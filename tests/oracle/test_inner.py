@@ -18,11 +18,12 @@ import torch
 from safetensors.numpy import load_file
 from transformers import AutoConfig
 
-from support.attention_reference import KeySet, attention_references, class_first, visible
+from support.attention_reference import Chunk, KeySet, attention_references, class_first, visible
 from support.bounds import TIMES, Reference, assert_near
 from support.family_sweeps import run_jobs
 from support.inner_oracle import InBoth, InnerOracle, run_in_both
 from support.inner_references import (
+    assert_expert_rows,
     assert_site,
     head_square_references,
     rows_of_site,
@@ -46,6 +47,7 @@ NAMES = (
     "gpt2-7heads-unscaled-gelu-untied",
     "gpt_oss-5over1-head16-2of5-window16",
     "mixtral-5over1-2of5",
+    "llama4_text-4over2-dense-chunks16",
 )
 CUT = Cut(80, "per_document")
 LENGTHS = (80, 33, 70, 5, 80, 2, 64)
@@ -85,14 +87,16 @@ class Made:
         """As transformers reads it."""
         return AutoConfig.from_pretrained(self.directory)
 
-    def layer_windows(self) -> list[int | None]:
-        """The sliding window of each layer."""
+    def layer_windows(self) -> list[int | Chunk | None]:
+        """The sliding window or the chunk of each layer."""
         config = self.module_config()
         kinds = getattr(config, "layer_types", None)
         window = getattr(config, "sliding_window", None)
         if kinds is None:
             return [window] * config.num_hidden_layers
-        return [window if kind == "sliding_attention" else None for kind in kinds]
+        chunk = Chunk(getattr(config, "attention_chunk_size", 0))
+        seen = {"sliding_attention": window, "chunked_attention": chunk}
+        return [seen.get(kind) for kind in kinds]
 
     def job(self, m: int, output: Path) -> dict[str, dict[str, Any]]:
         return {
@@ -333,30 +337,6 @@ def test_experts(name: str, m: int, sweeps: Sweeps) -> None:
     for part in ("input", "hidden"):
         for layer in range(layers):
             assert_expert_rows(datasets, made.inners, part, layer)
-
-
-def assert_expert_rows(
-    datasets: dict[str, np.ndarray], inners: InBoth, part: str, layer: int
-) -> None:
-    """Of every expert's tokens in a layer: sums of squares and largest magnitudes by channel."""
-    exact, single = (
-        [
-            np.concatenate([inner.expert_rows[layer][expert][part] for inner in of])
-            for expert in range(len(of[0].expert_rows[layer]))
-        ]
-        for of in (inners.exact, inners.single)
-    )
-    pairs = list(zip(exact, single, strict=True))
-    squares = [square_reference(*pair, axis=0) for pair in pairs]
-    largest = [
-        Reference(*(np.abs(x).max(axis=0, initial=0) for x in (a, b - a, a))) for a, b in pairs
-    ]
-    for name, of_experts in (("sum_square", squares), ("max_magnitude", largest)):
-        together = Reference(
-            *(np.stack([getattr(r, p) for r in of_experts])[None] for p in ("exact", "error", "size"))
-        )
-        name = f"experts/{part}_{name}"
-        assert_near(name, datasets[name][None, layer + 1], together)
 
 
 def test_file_holds_what_the_schema_lists(sweeps: Sweeps, program: Path) -> None:

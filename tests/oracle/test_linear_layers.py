@@ -28,10 +28,11 @@ from support.random_models.weights import auto_class
 FIRST = tuple({model.family: model for model in reversed((*MODELS, *ENCODERS))}.values())
 BESIDE = ("vision_tower", "vision_model", "visual.", "projector", "connector")
 PUBLISHED = "language_model.model."
-# Products of a block that read a normed latent, the delta rule's outputs, or positions of a window.
+# Products of a block that read a normed latent, the delta rule's outputs, positions of a window, or the
+# stream by a norm of their own.
 WITHOUT_SITE = (
     "kv_b_proj", "q_b_proj", "linear_attn.out_proj", "linear_attn.conv1d", "linear_attn.A_log",
-    "linear_attn.dt_bias",
+    "linear_attn.dt_bias", "router.proj",
 )  # fmt: skip
 
 
@@ -126,7 +127,7 @@ def test_each_is_as_wide_as_what_it_reads(model: RandomModel, listed: Any) -> No
     width = config.get("v_head_dim", facts["head_width"])
     widths = {
         "attention_input": {facts["channels"]},
-        "attention_heads": {facts["heads"] * width},
+        "attention_heads": {facts["heads"] * width, facts["heads"] * facts["other_head_width"]},
         "mlp_input": {facts["channels"]},
         "expert_input": {facts["channels"]},
         "expert_hidden": {facts["expert_width"]},

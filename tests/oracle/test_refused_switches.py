@@ -46,11 +46,11 @@ class Switch:
 ACTIVATIONS = {
     "activation_function": ("gpt2", "opt", "gpt_bigcode", "gpt_neo", "gptj", "codegen"),
     "activation": ("falcon",),
-    "hidden_activation": ("gemma2", "gemma3_text", "modernbert"),
+    "hidden_activation": ("gemma2", "gemma3_text", "gemma4_text", "gemma4_unified_text", "modernbert"),
     "hidden_act": (
         "gpt_neox", "phi", "phi3", "llama", "mistral", "qwen2", "qwen3", "mixtral", "qwen2_moe",
         "qwen3_moe", "gemma", "olmo2", "cohere", "stablelm", "starcoder2",
-        "glm4_moe", "dots1", "minimax_m2", "ernie4_5_moe",
+        "glm4_moe", "dots1", "minimax_m2", "ernie4_5_moe", "llama4_text",
         "deepseek_v2", "deepseek_v3", "glm4_moe_lite",
         "olmo3", "smollm3", "seed_oss", "cohere2", "ministral3", "exaone4", "glm", "glm4", "ernie4_5",
         "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text",
@@ -70,7 +70,7 @@ ROTARY = (
     "smollm3", "seed_oss", "cohere2", "ministral3", "exaone4", "glm", "glm4", "ernie4_5",
     "granite", "nemotron", "arcee", "olmo", "olmoe", "apertus", "granitemoe", "granitemoeshared",
     "hunyuan_v1_dense",
-    "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text",
+    "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "llama4_text",
 )  # fmt: skip
 SWITCHES = [
     *(Switch(f, key, "mish") for key, families in ACTIVATIONS.items() for f in families),
@@ -124,6 +124,28 @@ SWITCHES = [
             ("glm4_moe_lite", "mlp_layer_types", ["dense", "moe", "sparse"]),
         )
     ),
+    *(
+        Switch("gemma4_text", key, value)
+        for key, value in (
+            ("hidden_size_per_layer_input", 16), ("num_kv_shared_layers", 2),
+            ("use_bidirectional_attention", "all"), ("rope_scaling", {"rope_type": "linear"}),
+            ("rope_parameters.full_attention", None), ("num_global_key_value_heads", 3),
+            ("layer_types", ["chunked_attention"] * 4),
+            ("per_layer_config", {"1": {"head_dim": 24}, "3": {"head_dim": 20}}),
+            ("per_layer_config.1.sliding_window", 5),
+        )
+    ),
+    *(
+        Switch("llama4_text", key, value)
+        for key, value in (
+            ("layer_types", ["sliding_attention"] * 4), ("attention_chunk_size", None),
+            ("no_rope_layers", [1, 0]), ("num_experts_per_tok", 7), ("floor_scale", 0),
+            ("attn_temperature_tuning", 4),
+        )
+    ),
+    Switch("gemma4_text", "num_experts", None, "2of6"),
+    Switch("gemma4_text", "top_k_experts", 7, "2of6"),
+    Switch("llama", "per_layer_config", {"0": {"head_dim": 8}}),
     Switch("qwen3_vl_moe", "text_config.norm_topk_prob", False),
     *(Switch(f, "text_config.rope_parameters.rope_type", "proportional") for f in ("glm4v", "glm4v_moe")),
     *(Switch(f, "text_config.hidden_act", "mish") for f in ("glm4v", "glm4v_moe", "mllama")),

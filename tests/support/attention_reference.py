@@ -7,6 +7,7 @@ transformers computed for each.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -41,12 +42,23 @@ def draw(seed: int, count: int, total: int, taken: list[int]) -> list[int]:
     return sorted(drawn)
 
 
-def visible(attention: LayerAttention, window: int | None, is_causal: bool = True) -> np.ndarray:
+@dataclass(frozen=True)
+class Chunk:
+    """A query sees the keys of its own run of so many positions."""
+
+    length: int
+
+
+def visible(
+    attention: LayerAttention, window: int | Chunk | None, is_causal: bool = True
+) -> np.ndarray:
     """bool [n, n]: which keys a query sees."""
     n = attention.probability.shape[1]
     i, j = np.arange(n)[:, None], np.arange(n)
     if not is_causal:
         return np.abs(i - j) < (window or n)
+    if isinstance(window, Chunk):
+        return (j <= i) & (j // window.length == i // window.length)
     return (j <= i) & (j > i - (window or n))
 
 
@@ -60,7 +72,7 @@ def queries_of(seen: np.ndarray, keys: list[int]) -> np.ndarray:
 def attention_references(
     inners: InBoth,
     sets: Sequence[KeySet],
-    layer_windows: Sequence[int | None],
+    layer_windows: Sequence[int | Chunk | None],
     *,
     numbers: Sequence[int] | None = None,
     **switches: bool,
@@ -89,7 +101,7 @@ class AttentionReference:
         self,
         inners: Sequence[Inner],
         sets: Sequence[KeySet],
-        layer_windows: Sequence[int | None],
+        layer_windows: Sequence[int | Chunk | None],
         numbers: Sequence[int],
         has_slot: bool = False,
         is_causal: bool = True,

@@ -31,6 +31,7 @@ from .random_models.weights import (
     blocks_of,
     decoder_of,
     distribution,
+    layer_scalars,
     owned_parameters,
     selection_biases,
     xielu_numbers,
@@ -240,6 +241,7 @@ class Reference:
             weight.numel()
             for name, weight in (
                 *module.named_parameters(), *selection_biases(module), *xielu_numbers(module),
+                *layer_scalars(module),
             )
             if weight is embedding or not self._silent & set(name.split("."))
         )
@@ -317,6 +319,7 @@ class Reference:
             return
         has_kinds = "full_attention" in (self.config.rope_parameters or {})
         kinds = ["full_attention", "sliding_attention"] if has_kinds else [None]
+        kinds = kinds[: len(found)]  # of Gemma 4 those that its layers have
         for kind, rope in zip(kinds, found, strict=True):
             if kind is not None and kind not in self.config.layer_types:
                 continue
@@ -327,6 +330,11 @@ class Reference:
             make = type(rotary).compute_default_rope_parameters if is_default else None
             make = make or ROPE_INIT_FUNCTIONS[rope_type]
             for name, length in (("frequencies", 1), ("frequencies_beyond", rope["beyond"])):
-                theirs, factor = make(self.config, device="cpu", seq_len=length, **options)
+                theirs, factor = make(self._config_of(kind), device="cpu", seq_len=length, **options)
                 np.testing.assert_allclose(rope[name], theirs.numpy(), rtol=1e-5, err_msg=name)
                 np.testing.assert_allclose(rope["attention_factor"], factor, rtol=1e-6)
+
+    def _config_of(self, kind: str | None) -> Any:
+        """As the layers of a kind see it."""
+        is_gemma4 = self.family.startswith("gemma4")
+        return self.config.per_layer_config[kind] if is_gemma4 else self.config

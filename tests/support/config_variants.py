@@ -35,7 +35,7 @@ IDLE = (
     "mask_", "norm_pix", "projection_dim", "logit_scale_init", "pooler", "encoder_stride", "_out_",
     "reshape_", "apply_", "layerscale", "_fp32", "upcast", "use_head", "pos_embed", "pretraining_tp",
     "embedding_fraction", "learned_pos_emb", "text_config", "classifier", "sparse_pred", "decoder_bias",
-    "deterministic",
+    "deterministic", "vocab_size_per_layer_input", "double_wide",
 )  # fmt: skip
 BUSY = (("roberta", "pad_token_id"), ("xlm-roberta", "pad_token_id"))  # positions begin behind it
 TEXT_VALUES = ("gelu", "relu", "silu", "gelu_new", "quick_gelu", "relu2", "mish")

@@ -22,7 +22,7 @@ from .vision_oracle import VisionOracle
 ATTENTION = ("self_attn", "attn", "attention")
 OUTPUT_PROJECTION = ("o_proj", "dense", "c_proj", "out_proj", "Wo")
 OTHER_MIXER = ("linear_attn",)  # in the place of attention: only its input and output are sites
-MLP = ("mlp", "ffn")
+MLP = ("mlp", "ffn", "feed_forward")
 DOWN_PROJECTION = ("down_proj", "fc2", "c_proj", "Wo")
 FUSED_PROJECTION = ("c_attn", "Wqkv")
 UP_PROJECTION = ("up_proj", "fc1", "c_fc")
@@ -157,7 +157,12 @@ class InnerHooks:
     def _hook_mlp(self, block: nn.Module) -> None:
         mlp = part_of(block, MLP)
         self._on_input(mlp, "mlp_input")
-        self._on_output(mlp, "mlp_output")
+        apart = getattr(block, "experts", None)  # Gemma 4 norms and adds what both give behind them
+        if apart is None:
+            self._on_output(mlp, "mlp_output")
+        else:
+            self._on_input(block.post_feedforward_layernorm, "mlp_output")
+            apart.register_forward_hook(self._see_experts)
         if hasattr(mlp, "experts"):
             mlp.experts.register_forward_hook(self._see_experts)
         down = part_of(mlp, DOWN_PROJECTION)

@@ -133,3 +133,27 @@ def head_square_references(inners: InBoth, site: str) -> Reference:
     )
     pairs = zip(exact, single, strict=True)
     return stack_layers([square_reference(*pair, axis=1) for pair in pairs])
+
+
+def assert_expert_rows(
+    datasets: dict[str, np.ndarray], inners: InBoth, part: str, layer: int
+) -> None:
+    """Of every expert's tokens in a layer: sums of squares and largest magnitudes by channel."""
+    exact, single = (
+        [
+            np.concatenate([inner.expert_rows[layer][expert][part] for inner in of])
+            for expert in range(len(of[0].expert_rows[layer]))
+        ]
+        for of in (inners.exact, inners.single)
+    )
+    pairs = list(zip(exact, single, strict=True))
+    squares = [square_reference(*pair, axis=0) for pair in pairs]
+    largest = [
+        Reference(*(np.abs(x).max(axis=0, initial=0) for x in (a, b - a, a))) for a, b in pairs
+    ]
+    for name, of_experts in (("sum_square", squares), ("max_magnitude", largest)):
+        together = Reference(
+            *(np.stack([getattr(r, p) for r in of_experts])[None] for p in ("exact", "error", "size"))
+        )
+        name = f"experts/{part}_{name}"
+        assert_near(name, datasets[name][None, layer + 1], together)

@@ -17,6 +17,13 @@ def chosen_by(router: nn.Module, inputs: tuple, logits: torch.Tensor) -> torch.T
     return logits if bias is None else torch.sigmoid(logits) + bias
 
 
+def logits_and_choice(router: nn.Module, output: tuple) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of all experts, and the chosen ones."""
+    if type(router).__name__ == "Llama4Router":  # which gives scores and logits
+        return output[1], torch.topk(output[1], router.top_k, dim=1).indices
+    return output[0], output[2]
+
+
 def margin_of(values: np.ndarray, chosen: int) -> np.ndarray:
     """[T]: between the least value chosen and the largest left out; infinite where none is."""
     ordered = -np.sort(-values, axis=1)

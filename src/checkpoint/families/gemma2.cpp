@@ -9,14 +9,6 @@
 namespace actsweep {
 namespace {
 
-/// A soft cap, or 0 for none. The kernels' tanh has an absolute error, which the cap multiplies.
-double read_soft_cap(const Config& config, const char* key) {
-  constexpr double kMost = 1000;
-  const double cap = config.above_zero_or(key, 0);
-  if (cap > kMost) config.refuse(key, "at most 1000");
-  return cap;
-}
-
 Architecture read_gemma2(const Config& config) {
   Architecture facts = read_gemma2_facts(config);
   facts.score_cap = read_soft_cap(config, "attn_logit_softcapping");
@@ -41,6 +33,13 @@ ConfigKeys gemma2_keys() {
                            {"final_logit_softcapping", "float|None", 30.0},
                            {"attn_logit_softcapping", "float|None", 50.0}},
                           {"hidden_act"});
+}
+
+double read_soft_cap(const Config& config, const char* key) {
+  constexpr double kMost = 1000;
+  const double cap = config.above_zero_or(key, 0);
+  if (cap > kMost) config.refuse(key, "at most 1000");
+  return cap;
 }
 
 Architecture read_gemma2_facts(const Config& config) {

@@ -7,9 +7,11 @@ do not divide.
 
 from .encoders import ENCODERS
 from .exact import BOUND_ID, EXACT, INFINITE_ID, TIED_IDS, ZERO_ID, make_exact
+from .gemma4 import GEMMA4
 from .gpt_like import GPT_LIKE
 from .hybrids import HYBRIDS
 from .latent_attention import LATENT_ATTENTION
+from .llama4 import LLAMA4
 from .llama_like import LLAMA_LIKE
 from .model import (
     DTYPES,
@@ -45,6 +47,8 @@ MODELS = (
     *ONE_FACT,
     *HYBRIDS,
     *WRAPPED_LATER,
+    *GEMMA4,
+    *LLAMA4,
 )
 
 __all__ = [

@@ -39,11 +39,13 @@ from .model import (
 DOWN_PROJECTIONS = (
     "mlp.experts.down_proj", "mlp.shared_expert.down_proj", "mlp.shared_experts.down_proj",
     "mlp.down_proj", "mlp.c_proj", "mlp.fc2", "fc2", "mlp.dense_4h_to_h", "ffn.down_proj", "mlp.Wo",
+    "feed_forward.experts.down_proj", "feed_forward.shared_expert.down_proj", "feed_forward.down_proj",
     "mlp.fc_out", "block_sparse_moe.experts.down_proj", "shared_mlp.output_linear",
 )  # fmt: skip
 
 
 ENCODERS = ("bert", "roberta", "xlm-roberta", "modernbert", "eurobert")
+IN_OUT_EXPERTS = ("GptOssExperts", "Llama4TextExperts")
 CORRECTION, SELECTION_BIAS = "e_score_correction_bias", 0.1
 
 
@@ -62,6 +64,7 @@ def make_random(model: RandomModel) -> PreTrainedModel:
             buffer.copy_(torch.randn(buffer.shape, generator=generator) * SELECTION_BIAS)
         set_embeddings(module)
         set_xielu(module)
+        set_gemma4(module)
         set_outlier(module)
         is_tied = getattr(module.config, "tie_word_embeddings", False)
         if is_tied and model.family not in ENCODERS:
@@ -99,6 +102,11 @@ def xielu_numbers(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
     return [(name, buffer) for name, buffer in module.named_buffers() if name.endswith(names)]
 
 
+def layer_scalars(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
+    """By what Gemma 4 multiplies the stream behind each layer: buffers that a checkpoint holds."""
+    return [(name, buffer) for name, buffer in module.named_buffers() if name.endswith("layer_scalar")]
+
+
 def distribution(
     module: PreTrainedModel, owner: nn.Module, name: str, weight: nn.Parameter
 ) -> tuple[float, float]:
@@ -115,13 +123,15 @@ def distribution(
     if isinstance(owner, nn.Embedding):
         is_token = owner is module.get_input_embeddings()
         return 0.0, 1 / embedding_scale(module) if is_token else 0.5
+    if name in ("scale", "per_expert_scale"):  # of Gemma 4's router
+        return 1.0, 0.2
     if "Norm" in kind:
         return (0.0 if adds_one(owner) else 1.0), 0.2
     if "Router" in kind:  # well separated logits
         return 0.0, 2 * weight.shape[1] ** -0.5
     if isinstance(owner, Conv1D):
         return 0.0, weight.shape[0] ** -0.5
-    if kind == "GptOssExperts":  # [experts, in, out]
+    if kind in IN_OUT_EXPERTS:  # [experts, in, out]
         return 0.0, weight.shape[1] ** -0.5
     return 0.0, weight.shape[-1] ** -0.5
 
@@ -129,8 +139,8 @@ def distribution(
 def adds_one(norm: nn.Module) -> bool:
     """Whether a norm multiplies by 1 + its weight."""
     kind = type(norm).__name__
-    is_named = any(word in kind for word in ("Gemma", "LayerNorm1P"))
-    return is_named or kind in ("Qwen3NextRMSNorm", "Qwen3_5RMSNorm", "Qwen3_5MoeRMSNorm")
+    is_gemma = "Gemma" in kind and "Gemma4" not in kind
+    return is_gemma or "LayerNorm1P" in kind or kind in ("Qwen3NextRMSNorm", "Qwen3_5RMSNorm", "Qwen3_5MoeRMSNorm")
 
 
 def embedding_scale(module: PreTrainedModel) -> float:
@@ -142,6 +152,8 @@ def decoder_of(module: PreTrainedModel) -> nn.Module:
     """The module that owns the embeddings, the blocks and the final norm."""
     base = module.base_model
     model = getattr(base, "language_model", getattr(base, "text_model", base))
+    if hasattr(model, "lm_head"):  # of Llama 4, whose head is its language model's own
+        model = model.model
     return getattr(model, "decoder", getattr(model, "encoder", model))
 
 
@@ -182,6 +194,15 @@ def set_xielu(module: PreTrainedModel) -> None:
         buffer.fill_((0.375 + 0.125 * number) if name.endswith("beta") else -0.0625)
 
 
+def set_gemma4(module: PreTrainedModel) -> None:
+    """Well separated logits, of rows divided by the root of the channels; a factor of each layer."""
+    for part in module.modules():
+        if type(part).__name__ == "Gemma4TextRouter":
+            part.proj.weight *= 2 * part.hidden_size**0.5
+    for number, (_, buffer) in enumerate(layer_scalars(module)):
+        buffer.fill_(0.75 + 0.125 * number)
+
+
 def set_outlier(module: PreTrainedModel) -> None:
     """One channel of the second block's feed-forward output, 100 times the others."""
     block = blocks_of(module)[1]
@@ -195,12 +216,12 @@ def set_outlier(module: PreTrainedModel) -> None:
     for path in DOWN_PROJECTIONS:
         owner: object = blocks_of(module)[1]
         for name in path.split("."):
-            owner = getattr(owner, name, None)
+            parent, owner = owner, getattr(owner, name, None)
         if owner is None:
             continue
         found += 1
         weight = owner if isinstance(owner, nn.Parameter) else owner.weight
-        is_transposed = isinstance(owner, Conv1D) or module.config.model_type == "gpt_oss"
+        is_transposed = isinstance(owner, Conv1D) or type(parent).__name__ in IN_OUT_EXPERTS
         if is_transposed:
             weight[..., OUTLIER_CHANNEL] *= 100
         else:
@@ -251,7 +272,7 @@ def save(module: PreTrainedModel, model: RandomModel, directory: Path) -> Path:
     if model.is_flat:
         write_flat_config(directory / "config.json")
     if model.is_old:
-        write_old_config(directory / "config.json", model.family)
+        write_old_config(directory / "config.json", model)
     return directory
 
 
@@ -293,9 +314,13 @@ def write_flat_config(path: Path) -> None:
     path.write_text(json.dumps({**text, **config}))
 
 
-def write_old_config(path: Path, family: str) -> None:
+def write_old_config(path: Path, model: RandomModel) -> None:
     """Most published checkpoints have it: rotary positions in two keys, windows without a list."""
-    config = json.loads(path.read_text())
+    config, family = json.loads(path.read_text()), model.family
+    if family.startswith("gemma4"):  # whose sizes of full layers' heads stand by layer now
+        del config["per_layer_config"]
+        path.write_text(json.dumps({**config, **model.config}))
+        return
     rope = config.pop("rope_parameters")
     is_nested = "full_attention" in rope  # Gemma 3, where transformers overlooks the key "type"
     if is_nested:

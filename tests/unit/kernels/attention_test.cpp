@@ -40,6 +40,10 @@ at::Tensor textbook(const at::Tensor& qkv, const AttentionCall& call, AttentionS
     hidden = hidden.logical_or(j.le(i - shape.window));
     if (!shape.is_causal) hidden = hidden.logical_or(j.ge(i + shape.window));
   }
+  if (shape.chunk > 0) {
+    const auto run_of = [&](const at::Tensor& x) { return at::div(x, shape.chunk, "floor"); };
+    hidden = hidden.logical_or(run_of(i).ne(run_of(j)));
+  }
   if (!call.lengths.empty()) {
     hidden = hidden.logical_or(j.ge(at::tensor(call.lengths, at::kLong).view({-1, 1, 1, 1})));
   }
@@ -184,6 +188,24 @@ TEST(AttentionOfPaddedSequences, PaddingGivesRowsOfZero) {
   EXPECT_TRUE(out.narrow(0, 2, 3).eq(0).all().item<bool>());
   EXPECT_TRUE(out.narrow(0, 5, 5).isfinite().all().item<bool>());
   EXPECT_TRUE(summary.log_sum_exp.narrow(0, 2, 3).eq(0).all().item<bool>());
+}
+
+TEST(AttentionWithinChunks, EqualsSoftmaxOverAnExplicitMask) {
+  at::manual_seed(7);
+  for (const int64_t chunk : {1, 5, 8, 22, 23, 24}) {
+    auto call = call_of({23, 4, 2, 8, 0});
+    call.shape.chunk = chunk;
+    const auto qkv = at::randn({2 * 23, 64});
+    AttentionSummary expected, summary;
+    const auto out = textbook(qkv, call, expected);
+    for (AttentionSummary* asked : {static_cast<AttentionSummary*>(nullptr), &summary}) {
+      auto found = at::empty({2 * 23, 32});
+      attend(qkv, call, found, asked);
+      EXPECT_TRUE(at::allclose(found.to(at::kDouble), out, 1e-5, 1e-5)) << chunk;
+    }
+    EXPECT_TRUE(at::allclose(summary.log_sum_exp.to(at::kDouble), expected.log_sum_exp, 0, 1e-5));
+    EXPECT_TRUE(at::allclose(summary.entropy.to(at::kDouble), expected.entropy, 0, 2e-5));
+  }
 }
 
 TEST_P(Attention, CapsScores) {

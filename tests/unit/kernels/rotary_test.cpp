@@ -38,6 +38,12 @@ TEST(RotaryFrequencies, LinearDividesAllByTheFactor) {
   expect_frequencies(rope_of(RopeScaling::kLinear, 4), 10, {0.25, 0.025, 0.0025, 0.00025});
 }
 
+TEST(RotaryFrequencies, ProportionalTurnsTheFirstPairsAsIfAllTurned) {
+  auto rope = rope_of(RopeScaling::kProportional, 4);
+  rope.turned_pairs = 2;
+  expect_frequencies(rope, 10, {0.25, 0.025, 0, 0});
+}
+
 TEST(RotaryFrequencies, Llama3KeepsShortWavesDividesLongOnesAndBlendsBetween) {
   // Wavelengths 6, 63, 628 and 6283 against borders of 1000 / 4 and 1000 / 1.
   const double smooth = (1000 * 0.01 / (2 * kPi) - 1) / (4 - 1);

@@ -71,7 +71,7 @@ class LayerInStages {
         whole_(layout_of(whole_stage_), at::empty({layout_of(whole_stage_).bytes()}, at::kByte)),
         group_(MPI_COMM_SELF, nullptr),
         forward_(a, group_, {.owned_rows = kBatchRows, .positions = kPositions}),
-        block_(kBatches * kBatchRows, a.channels, at::kFloat) {
+        block_(a, kBatches * kBatchRows, 1, at::kFloat) {
     at::manual_seed(7);
     for (int weight = 0; weight < kWeights; ++weight) {
       if (whole_.has(static_cast<Weight>(weight))) whole_[static_cast<Weight>(weight)].normal_();

@@ -51,8 +51,11 @@ std::vector<Stream> streams_of(const Job& job, bool has_experts = false) {
   for (const auto& wanted : job.interventions) {
     interventions.emplace_back("it", wanted, kLayers, at::Tensor());
   }
-  StreamRoom room{6, 2 * 6, kChannels, has_experts, at::TensorOptions().dtype(at::kFloat)};
-  return make_streams(job, interventions, room);
+  Architecture a;
+  a.channels = kChannels;
+  a.experts.count = has_experts ? 2 : 0;
+  StreamRoom room{6, 2 * 6, 2, at::TensorOptions().dtype(at::kFloat)};
+  return make_streams(job, interventions, a, room);
 }
 
 /// What a stream makes of zeros behind layer 2, [C] of its first token; `heard` becomes the tokens

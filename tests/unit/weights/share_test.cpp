@@ -61,6 +61,19 @@ TEST(Share, EachQueryHeadMeetsItsOwnKeyHead) {
   }
 }
 
+TEST(Share, KeyHeadsOfOtherLayersAreThoseThatTheQueryHeadsReadThere) {
+  auto a = with_heads(12, 4);
+  a.other_heads = {3, 16, false, {true}};
+  for (int64_t parts = 1; parts <= 14; ++parts) {
+    for (int64_t part = 0; part < parts; ++part) {
+      const auto found = share_of(a, parts, part).other_key_heads;
+      const auto expected = share_of(a.with_other_heads(), parts, part).key_heads;
+      EXPECT_EQ(found.begin, expected.begin);
+      EXPECT_EQ(found.end, expected.end);
+    }
+  }
+}
+
 TEST(Share, ARankWithoutHeadsHasNoRuns) {
   const auto a = with_heads(2, 1);
   int64_t empty = 0;

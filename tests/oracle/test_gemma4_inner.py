@@ -1,0 +1,120 @@
+"""Inside Gemma 4's layers: the sites beside its heads of two sizes, and experts that are normed apart from
+the dense MLP, equal what transformers computes.
+
+Tensors of transformers come from hooks (support/inner_oracle), statistics of them from numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from support.bounds import Reference, assert_near
+from support.family_sweeps import run_jobs
+from support.inner_oracle import InBoth, InnerOracle, run_in_both
+from support.inner_references import assert_expert_rows, assert_site
+from support.random_models import MASSIVE_IDS, MODELS, SMALL_ID, RandomModel, make_random, save
+from support.sweeps import read_datasets, to_toml
+from support.token_files import Cut, Window, random_corpus, write_token_file
+
+RANKS = (1, 3)
+ROUTED = "gemma4_text-5over5-head12-full20-window16-2of6-keys-and-values-untied"
+NAMES = ("gemma4_text-4over2-head16-full24over1-window13-capped-tied", ROUTED)
+CUT = Cut(80, "per_document")
+LENGTHS = (80, 33, 70, 5, 80, 2, 64)
+SITES = (
+    "attention_input", "attention_output", "mlp_input", "gate", "up", "mlp_hidden", "mlp_output",
+    "final_norm",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Made:
+    """A model and what transformers computes of each window."""
+
+    model: RandomModel
+    directory: Path
+    windows: list[Window]
+    inners: InBoth
+
+    def job(self, m: int, output: Path) -> dict[str, dict[str, Any]]:
+        is_routed = self.model.name == ROUTED
+        return {
+            "model": {"path": str(self.directory), "dtype": "float32"},
+            "corpus": {"path": str(self.directory / "corpus.h5"), **CUT.job_keys()},
+            "parallel": {"tensor": m, "threads": 1, "microbatch_tokens": 240},
+            "statistics": {"sites": ["residual", *SITES], "experts": is_routed, "expert_inputs": is_routed},
+            "output": {"path": str(output)},
+        }
+
+
+@dataclass(frozen=True)
+class Sweeps:
+    made: dict[str, Made]
+    datasets: dict[tuple[str, int], dict[str, np.ndarray]]
+
+
+def make(name: str, folder: Path) -> Made:
+    model = next(model for model in MODELS if model.name == name)
+    directory = save(make_random(model), model, folder)
+    corpus = random_corpus(model.vocabulary, LENGTHS, seed=7, often=(*MASSIVE_IDS, SMALL_ID))
+    windows = corpus.windows(CUT)
+    write_token_file(folder / "corpus.h5", corpus, {})
+    ids = [window.ids for window in windows]
+    inners = run_in_both(lambda patch, dtype: InnerOracle(directory, patch, dtype), ids)
+    return Made(model, directory, windows, inners)
+
+
+@pytest.fixture(scope="module")
+def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweeps]:
+    folder = tmp_path_factory.mktemp("gemma4")
+    torch.set_num_threads(1)
+    made = {name: make(name, folder / name) for name in NAMES}
+    datasets = {}
+    for m in RANKS:
+        jobs = {name: folder / f"{name}-m{m}.toml" for name in NAMES}
+        for name, path in jobs.items():
+            path.write_text(to_toml(made[name].job(m, path.with_suffix(".h5"))))
+        messages = run_jobs(list(jobs.values()), m, folder / "sweeps.log")
+        for name, path in jobs.items():
+            assert not messages[path], messages[path]
+            datasets[name, m] = read_datasets(path.with_suffix(".h5"))
+    yield Sweeps(made, datasets)
+
+
+@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_sites(name: str, m: int, sweeps: Sweeps) -> None:
+    made, datasets = sweeps.made[name], sweeps.datasets[name, m]
+    for site in SITES:
+        assert_site(datasets, site, made.inners, [window.classes for window in made.windows])
+
+
+@pytest.mark.parametrize("m", RANKS)
+def test_experts(m: int, sweeps: Sweeps) -> None:
+    """Tokens of each expert, its largest output, and its inputs, which have a norm of their own."""
+    made, datasets = sweeps.made[ROUTED], sweeps.datasets[ROUTED, m]
+    layers = len(datasets["experts/token_count"]) - 1
+    exact, single = made.inners.exact, made.inners.single
+    counts, rounded = (
+        np.stack([sum(inner.expert_counts[i] for inner in of) for i in range(layers)])
+        for of in (exact, single)
+    )
+    np.testing.assert_array_equal(rounded, counts)  # no near tie of a router
+    np.testing.assert_array_equal(datasets["experts/token_count"][1:], counts)
+    theirs, rounded = (
+        np.stack([np.max([inner.expert_largest[i] for inner in of], axis=0) for i in range(layers)])
+        for of in (exact, single)
+    )
+    error = np.abs(rounded - theirs).max(axis=1, keepdims=True)
+    found = datasets["experts/max_output"][1:]
+    assert_near("experts/max_output", found, Reference(theirs, error + 0 * theirs, theirs))
+    for part in ("input", "hidden"):
+        for layer in range(layers):
+            assert_expert_rows(datasets, made.inners, part, layer)
