@@ -19,10 +19,15 @@ bool stays_float32(Weight weight) {
     case Weight::kExtraKey:
     case Weight::kExtraValue:
     case Weight::kAttentionPostNorm:
-    case Weight::kDeltaConvolution:
-    case Weight::kDeltaDecay:
-    case Weight::kDeltaStepBias:
-    case Weight::kDeltaNorm:
+    case Weight::kConvolution:
+    case Weight::kConvolutionBias:
+    case Weight::kDecay:
+    case Weight::kStepBias:
+    case Weight::kStepNorm:
+    case Weight::kWriteNorm:
+    case Weight::kReadNorm:
+    case Weight::kSkip:
+    case Weight::kMixerNorm:
     case Weight::kAttentionScale:
     case Weight::kMlpScale:
     case Weight::kMlpNorm:
@@ -48,7 +53,10 @@ bool is_factor(Weight weight) {
     case Weight::kAttentionNorm:
     case Weight::kQueryLatentNorm:
     case Weight::kKeyValueLatentNorm:
-    case Weight::kDeltaNorm:
+    case Weight::kMixerNorm:
+    case Weight::kStepNorm:
+    case Weight::kWriteNorm:
+    case Weight::kReadNorm:
     case Weight::kQueryNorm:
     case Weight::kKeyNorm:
     case Weight::kAttentionPostNorm:
@@ -95,7 +103,7 @@ bool TensorRow::is_in(const Architecture& architecture, int64_t layer) const {
     case Layers::kAll:
       return true;
     case Layers::kDense:
-      return !architecture.has_experts(layer);
+      return architecture.has_mlp(layer) && !architecture.has_experts(layer);
     case Layers::kExperts:
       return architecture.has_experts(layer);
     case Layers::kBehindFirst:
@@ -104,6 +112,16 @@ bool TensorRow::is_in(const Architecture& architecture, int64_t layer) const {
       return architecture.has_attention(layer);
     case Layers::kDelta:
       return architecture.mixer(layer) == MixerKind::kDelta;
+    case Layers::kConvolution:
+      return architecture.mixer(layer) == MixerKind::kConvolution;
+    case Layers::kStates:
+      return architecture.mixer(layer) == MixerKind::kStates;
+    case Layers::kSelective:
+      return architecture.mixer(layer) == MixerKind::kSelective;
+    case Layers::kMixer:
+      return architecture.has_mixer(layer);
+    case Layers::kMlp:
+      return architecture.has_mlp(layer);
   }
   return false;
 }
