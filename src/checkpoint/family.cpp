@@ -127,7 +127,7 @@ std::string families_markdown() {
 
 namespace {
 
-/// A vision model with mathematics that is not here, and what could be read in its place.
+/// A model with mathematics that is not here, and what could be read in its place.
 struct Unread {
   const char* model_type;
   const char* expected;
@@ -136,8 +136,13 @@ struct Unread {
 constexpr const char* kNoPlaces =
     "a model whose scores have no bias by the places of query and key, such as \"vit\"";
 constexpr const char* kNoWindows = "a model that sees an image whole and at one resolution";
+constexpr const char* kNoSharing = "a model whose layers have weights of their own";
 constexpr const char* kNoFrames = "a model of images, not of the frames of a video";
 constexpr Unread kUnread[] = {
+    {"falcon_h1", "a model whose layers have one mixer each, not attention beside a state space"},
+    {"kimi_linear", "a model whose states decay by heads, not by channels, such as \"qwen3_next\""},
+    {"zamba", kNoSharing},
+    {"zamba2", kNoSharing},
     {"beit", kNoPlaces},
     {"siglip2", "\"siglip\", a SigLIP 2 of fixed size, not one of images of any size (NaFlex)"},
     {"siglip2_vision_model",

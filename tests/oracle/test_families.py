@@ -39,8 +39,8 @@ FAMILIES = (
     "cohere2", "ministral3", "exaone4", "glm", "glm4", "ernie4_5", "gpt_neo", "gptj", "codegen",
     "granite", "nemotron", "arcee", "olmo", "olmoe", "bloom", "apertus", "granitemoe",
     "granitemoeshared", "hunyuan_v1_dense",
-    "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "qwen3_5", "qwen3_5_moe", "lfm2", "nemotron_h", "granitemoehybrid", "bamba",
-    "mamba", "falcon_mamba", "jamba",
+    "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "qwen3_5", "qwen3_5_moe",
+    "lfm2", "nemotron_h", "granitemoehybrid", "bamba", "mamba", "falcon_mamba", "jamba",
 )  # fmt: skip
 CASES = list_cases()
 FLOAT_CASES = [pytest.param(case, id=case.name) for case in CASES if case.mode != "bfloat16"]

@@ -21,7 +21,8 @@ from .vision_oracle import VisionOracle
 # Where a family keeps the parts of a block: the first name that a block has.
 ATTENTION = ("self_attn", "attn", "attention")
 OUTPUT_PROJECTION = ("o_proj", "dense", "c_proj", "out_proj", "Wo")
-OTHER_MIXER = ("linear_attn", "conv", "mamba")  # in the place of attention: only its input and output are sites
+# In the place of attention: only its input and output are sites.
+OTHER_MIXER = ("linear_attn", "conv", "mamba")
 MLP = ("mlp", "ffn", "feed_forward")
 BRANCH = "mixer"  # a block's only part, of the kind that its block_type says
 DOWN_PROJECTION = ("down_proj", "fc2", "c_proj", "Wo", "w2")

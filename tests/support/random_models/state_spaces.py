@@ -118,8 +118,9 @@ STATE_SPACES = (
         "bamba-6over2-states9of3-biases-tied-old",
         "bamba",
         sizes(
-            90, 4, (6, 2), 131, 257, head_dim=24, **states((9, 3), 16, 3, mamba_proj_bias=True, mamba_conv_bias=False),
-            attn_layer_indices=[0, 2], attention_bias=True, mlp_bias=True, tie_word_embeddings=True,
+            90, 4, (6, 2), 131, 257, head_dim=24, **states((9, 3), 16, 3), mamba_proj_bias=True,
+            mamba_conv_bias=False, attn_layer_indices=[0, 2], attention_bias=True, mlp_bias=True,
+            tie_word_embeddings=True,
         ),
         is_old=True,
     ),

@@ -339,49 +339,6 @@ TEST(DeltaRows, EachElementIsReadOnceByTheRankOfItsKeyHead) {
   }
 }
 
-Architecture with_states() {
-  auto a = with_heads(2, 1);
-  a.states = {.heads = 6, .head_width = 4, .groups = 3, .state_width = 6, .taps = 4};
-  a.states.has_convolution_bias = a.states.has_bias = true;
-  a.convolution = {.channels = 7, .taps = 3, .has_bias = true};
-  return a;
-}
-
-/// By element of the cut axis, whatever the rows' units are.
-std::vector<std::set<int64_t>> element_readers_of(const Architecture& a,
-                                                  const std::vector<TensorRow>& rows,
-                                                  int64_t parts) {
-  std::vector<std::set<int64_t>> readers(rows.front().whole_shape()[rows.front().cut_axis]);
-  for (int64_t part = 0; part < parts; ++part) {
-    for (const auto& row : rows) {
-      const auto units = units_of(share_of(a, parts, part), row);
-      for (auto element = units.begin * row.unit; element < units.end * row.unit; ++element) {
-        const int64_t place = row.order.place(element / row.unit) * row.unit + element % row.unit;
-        EXPECT_TRUE(readers.at(place).insert(part).second) << "read twice";
-      }
-    }
-  }
-  return readers;
-}
-
-TEST(StateRows, EachElementIsReadByTheRanksThatHaveAHeadOfIt) {
-  const auto a = with_states();
-  TensorRows rows(a);
-  rows.state_space("{}.").short_convolution("{}.short.");
-  for (const auto& [name, of_tensor] : by_name(rows.list())) {
-    if (of_tensor.front().cut == Cut::kNone) continue;  // a bias of a sum
-    for (int64_t parts = 1; parts <= kMostParts; ++parts) {
-      const bool is_cut_inside_groups = parts != 1 && parts != 3;
-      const auto readers = element_readers_of(a, of_tensor, parts);
-      for (size_t element = 0; element < readers.size(); ++element) {
-        EXPECT_GE(readers[element].size(), 1u) << name << " " << element << " of " << parts;
-        if (is_cut_inside_groups) continue;
-        EXPECT_EQ(readers[element].size(), 1u) << name << " " << element << " of " << parts;
-      }
-    }
-  }
-}
-
 TEST(GatedAttentionRows, AlternateBetweenEachHeadsQueryAndItsGate) {
   auto a = with_heads(6, 2);
   a.has_output_gate = a.has_qkv_bias = true;
