@@ -34,9 +34,10 @@ void read_states(const Config& config, Architecture& facts, const StateKeys& key
 void check_expansion(const Config& config, const Architecture& facts) {
   const int64_t expected = config.positive("mamba_expand", kMostCount) * facts.channels;
   if (facts.states.channels() == expected) return;
-  config.refuse("mamba_d_head", fmt::format("{} channels of all heads (\"mamba_expand\" times "
-                                            "\"hidden_size\")",
-                                            expected));
+  config.refuse("mamba_d_head",
+                fmt::format("{} channels of all \"mamba_n_heads\" heads (\"mamba_expand\" times "
+                            "\"hidden_size\")",
+                            expected));
 }
 
 nlohmann::json any_time_step() { return {0.0, std::numeric_limits<double>::infinity()}; }

@@ -13,7 +13,7 @@ at::Tensor state_space(const StateSpaceRows& rows) {
                                  (rows.step * rows.rate).neg_()};
   auto out = run_gated_states(
       states, [](const StateChunk& chunk, const at::Tensor&, const StateLengths& l) {
-        return chunk.value.view({l.all(), chunk.count, l.value});
+        return chunk.value.reshape({l.all(), chunk.count, l.value});
       });
   return out.addcmul_(rows.input, rows.skip.unsqueeze(1));
 }

@@ -56,12 +56,16 @@ void read_mixers(const Config& config, Architecture& facts) {
 }
 
 Architecture read_bamba(const Config& config) {
-  for (const char* key : {"layer_types", "layers_block_type"}) config.only(key, nullptr);
+  for (const char* key : {"layer_types", "layers_block_type"}) {
+    if (config.contains(key)) config.refuse(key, "\"attn_layer_indices\" in its place");
+  }
   Architecture facts = read_llama_shape(config);
   RopeKeys rope;
   rope.rotates_part = true;
   rope.fraction = 0.5;
-  read_rope(config, facts, rope);
+  auto halved = config;  // transformers rotates a half, whatever the key says
+  halved.set(rope.fraction_key, rope.fraction, rope.fraction_key);
+  read_rope(halved, facts, rope);
   facts.has_qkv_bias = facts.has_output_bias = config.flag("attention_bias");
   facts.has_mlp_bias = config.flag("mlp_bias");
   read_mixers(config, facts);

@@ -8,34 +8,37 @@ namespace actsweep {
 namespace {
 
 ConfigKeys granitemoehybrid_keys() {
-  return granite_keys().but({{"attention_dropout", "float|int|None", 0.0},
-                             {"embedding_multiplier", "int|float|None", 1.0},
-                             {"logits_scaling", "int|float|None", 1.0},
-                             {"residual_multiplier", "int|float|None", 1.0},
-                             {"attention_multiplier", "int|float|None", 1.0},
-                             {"num_local_experts", "int|None", 8},
-                             {"num_experts_per_tok", "int|None", 2},
-                             {"output_router_logits", "bool|None", false},
-                             {"router_aux_loss_coef", "float|None", 0.001},
-                             {"shared_intermediate_size", "int", 1024},
-                             {"position_embedding_type", "str|None", nullptr},
-                             {"layer_types", "list[str]|None", nullptr},
-                             {"mamba_n_heads", "int|None", 128},
-                             {"mamba_n_groups", "int|None", 1},
-                             {"mamba_d_state", "int|None", 256},
-                             {"mamba_d_head", "int|str|None", "auto"},
-                             {"mamba_d_conv", "int|None", 4},
-                             {"mamba_expand", "int|None", 2},
-                             {"mamba_chunk_size", "int|None", 256},
-                             {"mamba_conv_bias", "bool|None", true},
-                             {"mamba_proj_bias", "bool|None", false},
-                             {"time_step_limit", "list[float]|None", any_time_step()}},
-                            {"mlp_bias"});
+  auto keys = granite_keys().but({{"attention_dropout", "float|int|None", 0.0},
+                                  {"embedding_multiplier", "int|float|None", 1.0},
+                                  {"logits_scaling", "int|float|None", 1.0},
+                                  {"residual_multiplier", "int|float|None", 1.0},
+                                  {"attention_multiplier", "int|float|None", 1.0},
+                                  {"num_local_experts", "int|None", 8},
+                                  {"num_experts_per_tok", "int|None", 2},
+                                  {"output_router_logits", "bool|None", false},
+                                  {"router_aux_loss_coef", "float|None", 0.001},
+                                  {"shared_intermediate_size", "int", 1024},
+                                  {"position_embedding_type", "str|None", nullptr},
+                                  {"layer_types", "list[str]|None", nullptr},
+                                  {"mamba_n_heads", "int|None", 128},
+                                  {"mamba_n_groups", "int|None", 1},
+                                  {"mamba_d_state", "int|None", 256},
+                                  {"mamba_d_head", "int|str|None", "auto"},
+                                  {"mamba_d_conv", "int|None", 4},
+                                  {"mamba_expand", "int|None", 2},
+                                  {"mamba_chunk_size", "int|None", 256},
+                                  {"mamba_conv_bias", "bool|None", true},
+                                  {"mamba_proj_bias", "bool|None", false},
+                                  {"time_step_limit", "list[float]|None", any_time_step()}},
+                                 {"mlp_bias"});
+  keys.aliases = {{"layers_block_type", "layer_types"}};
+  return keys;
 }
 
 /// By `layer_types`; without them all layers have states.
 void read_mixers(const Config& config, Architecture& facts) {
-  const char* key = "layer_types";
+  const char *key = "layer_types", *other = "layers_block_type";
+  if (config.contains(other) && !config.has(other)) config.refuse(other, "a list of layer types");
   facts.mixer_of_layer.assign(facts.layers, MixerKind::kStates);
   if (!config.has(key)) return;
   for (int64_t layer = 0; layer < facts.layers; ++layer) {

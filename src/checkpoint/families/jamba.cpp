@@ -43,7 +43,8 @@ ConfigKeys jamba_keys() {
            {"mamba_conv_bias", "bool", true},
            {"mamba_proj_bias", "bool", false},
            {"use_mambapy", "bool", false},
-           {"use_associative_scan", "bool", true}},
+           {"use_associative_scan", "bool", true},
+           {"head_dim", "int"}},
           {{"num_local_experts", "num_experts"}}};
 }
 
@@ -68,9 +69,9 @@ void read_jamba_experts(const Config& config, Architecture& facts) {
 }
 
 Architecture read_jamba(const Config& config) {
-  SizeKeys sizes;
-  sizes.head_width = "";
-  Architecture facts = read_sizes(config, sizes);
+  const char* key = "layer_types";
+  if (config.contains(key)) config.refuse(key, "\"attn_layer_period\" in its place");
+  Architecture facts = read_sizes(config);
   facts.norm.epsilon = config.epsilon("rms_norm_eps");
   facts.activation = read_activation(config, "hidden_act");
   facts.ties_embeddings = config.flag("tie_word_embeddings");

@@ -37,6 +37,8 @@ ConfigKeys mamba_keys() {
 }
 
 Architecture read_mamba(const Config& config) {
+  const char* key = "layer_types";
+  if (config.contains(key)) config.refuse(key, "no such key: all layers are alike");
   SizeKeys sizes;
   sizes.heads = sizes.kv_heads = sizes.head_width = sizes.ffn_width = sizes.positions = "";
   Architecture facts = read_sizes(config, sizes);

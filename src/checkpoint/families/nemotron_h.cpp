@@ -200,11 +200,12 @@ std::vector<TensorRow> nemotron_h_rows(const Architecture& a) {
       .in_layers(Layers::kAttention)
       .query_key_value(branch, "q_proj", "k_proj", "v_proj")
       .attention_output(branch + "o_proj")
-      .in_layers(Layers::kStates)
-      .state_space(branch)
       .in_layers(Layers::kMlp)
       .norm(layer + "norm", Weight::kMlpNorm)
       .in_layers(Layers::kAll);
+  if (a.states.heads > 0) {
+    rows.in_layers(Layers::kStates).state_space(branch).in_layers(Layers::kAll);
+  }
   if (a.ffn_width > 0) rows.up_down(branch + "up_proj", branch + "down_proj");
   if (a.experts.count > 0) {
     rows.router(branch + "gate", false)

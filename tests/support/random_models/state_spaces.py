@@ -100,7 +100,7 @@ STATE_SPACES = (
         "granitemoehybrid-3over3-states3of1-3of5-bfloat16",
         "granitemoehybrid",
         sizes(
-            75, 3, (3, 3), 37, 241, **states((3, 1), 12, 2, mamba_d_head=50), num_local_experts=5,
+            72, 3, (3, 3), 37, 241, **states((3, 1), 12, 2, mamba_d_head=48), num_local_experts=5,
             num_experts_per_tok=3, shared_intermediate_size=61, layer_types=[FULL, STATES, STATES],
             hidden_act="gelu_pytorch_tanh", **GRANITE,
         ),
