@@ -10,6 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/activation.h"
+#include "checkpoint/mixer_facts.h"
+
 namespace actsweep {
 
 enum class NormKind { kRms, kLayer };
@@ -23,29 +26,6 @@ struct NormFacts {
   bool is_after_addition = false;  // the layer's norms apply to the residual stream itself
   bool has_bias = false;
   bool has_weight = true;  // else it is 1 everywhere, and no tensor
-};
-
-/// What lets the positions of a layer see each other.
-enum class MixerKind {
-  kAttention,  // softmax attention
-  kDelta,      // gated delta rule
-};
-inline constexpr int kMixerKinds = static_cast<int>(MixerKind::kDelta) + 1;
-
-/// The gated delta rule (arXiv 2412.06464) behind a short causal convolution. Value heads that
-/// share a key head stand next to each other.
-struct DeltaFacts {
-  int64_t key_heads = 0;
-  int64_t value_heads = 0;
-  int64_t key_width = 0;  // of queries and keys
-  int64_t value_width = 0;
-  int64_t taps = 0;  // of the convolution
-
-  int64_t values_per_key() const { return value_heads / key_heads; }
-  /// Of the values that share a key head.
-  int64_t value_channels() const { return values_per_key() * value_width; }
-  /// Of all queries, keys and values.
-  int64_t convolved_channels() const { return key_heads * (2 * key_width + value_channels()); }
 };
 
 /// Norms of queries and keys before rotation.
@@ -101,15 +81,6 @@ struct OtherHeads {
 
 /// Attention with linear biases (arXiv 2108.12409), as the families round and scale them.
 enum class Alibi { kNone, kPlain, kFalcon };
-
-enum class Activation {
-  kSilu,
-  kGelu,
-  kGeluTanh,
-  kRelu,
-  kQuickGelu,   // x sigmoid(1.702 x)
-  kSquaredRelu  // max(x, 0)^2 (arXiv 2109.08668)
-};
 
 /// What a router makes of its logits.
 enum class RouterScore { kSoftmax, kSigmoid };
@@ -207,9 +178,13 @@ struct Architecture {
   double residual_scale = 1;  // what each branch adds is multiplied by it
 
   std::vector<MixerKind> mixer_of_layer = {};  // [L]; empty: attention in all of them
-  DeltaFacts delta;                            // of the layers of that kind
-  int64_t position_rows = 0;                   // of learned positions; 0: none
-  int64_t position_offset = 0;                 // of the row for position 0
+  DeltaFacts delta;                            // of the layers of that kind; so are the next three
+  ConvolutionFacts convolution;
+  StateFacts states;
+  SelectiveFacts selective;
+  std::vector<bool> mlp_layers = {};  // [L] whether a layer has an MLP or experts; empty: all have
+  int64_t position_rows = 0;          // of learned positions; 0: none
+  int64_t position_offset = 0;        // of the row for position 0
   int64_t token_types = 0;  // rows of learned vectors of segments, of which text has the first
   std::vector<Rope> ropes;
   std::vector<int> rope_of_layer;  // [L] index into ropes; -1: none
@@ -254,10 +229,16 @@ struct Architecture {
   bool leaves_padding_open() const { return !is_causal && !reads_images(); }
   /// Neurons of the dense MLP, the wider one where some layers have experts beside it.
   int64_t dense_width() const {
-    bool has_dense = experts.count == 0;
-    for (const bool is_routed : experts.layers) has_dense = has_dense || !is_routed;
     const int64_t shared = experts.count > 0 ? experts.shared_width : 0;
-    return has_dense ? std::max(ffn_width, shared) : shared;
+    return has_dense_mlp() ? std::max(ffn_width, shared) : shared;
+  }
+  /// In any layer, without experts.
+  bool has_dense_mlp() const {
+    bool is_there = false;
+    for (int64_t layer = 0; layer < layers; ++layer) {
+      is_there |= has_mlp(layer) && !has_experts(layer);
+    }
+    return is_there;
   }
   int64_t value_channels() const { return value_width > 0 ? value_width : head_width; }
   bool has_value_width() const { return value_channels() != head_width; }
@@ -277,6 +258,8 @@ struct Architecture {
     return mixer_of_layer.empty() ? MixerKind::kAttention : mixer_of_layer[layer];
   }
   bool has_attention(int64_t layer) const { return mixer(layer) == MixerKind::kAttention; }
+  bool has_mixer(int64_t layer) const { return mixer(layer) != MixerKind::kNone; }
+  bool has_mlp(int64_t layer) const { return mlp_layers.empty() || mlp_layers[layer]; }
   /// In any layer.
   bool has_attention() const {
     bool is_there = false;

@@ -52,12 +52,17 @@ const StoredTensor* Checkpoint::find_stored(const std::string& name) const {
 }
 
 /// The names that a tensor of the family may be stored under: its own, as a model of several parts
-/// has it, without the prefix that checkpoints saved from the bare model lack, and of old.
+/// has it, under another prefix, without the prefix that checkpoints saved from the bare model
+/// lack, and of old.
 std::vector<std::string> Checkpoint::names_of(const std::string& name) const {
   auto names =
       part_.wrapper == nullptr ? std::vector{name} : stored_names(part_, family_->prefix, name);
   const bool has_prefix = !family_->prefix.empty() && name.starts_with(family_->prefix);
-  if (has_prefix) names.push_back(name.substr(family_->prefix.size()));
+  if (has_prefix) {
+    const auto rest = name.substr(family_->prefix.size());
+    if (!family_->other_prefix.empty()) names.push_back(family_->other_prefix + rest);
+    names.push_back(rest);
+  }
   for (size_t i = 0, count = names.size(); i < count; ++i) {
     auto old = old_norm_name(names[i]);
     if (!old.empty()) names.push_back(std::move(old));

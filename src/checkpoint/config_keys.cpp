@@ -19,6 +19,7 @@ struct Type {
 };
 
 bool is_whole(const json& value) { return value.is_number_integer(); }
+bool is_fraction(const json& value) { return value.is_number_float(); }
 bool is_text(const json& value) { return value.is_string(); }
 
 bool is_list(const json& value, bool (*is_entry)(const json&)) {
@@ -28,12 +29,14 @@ bool is_list(const json& value, bool (*is_entry)(const json&)) {
 const std::vector<Type>& types() {
   static const std::vector<Type> list = {
       {"int", "a whole number", is_whole},
-      {"float", "a floating-point number", [](const json& x) { return x.is_number_float(); }},
+      {"float", "a floating-point number", is_fraction},
       {"bool", "true or false", [](const json& x) { return x.is_boolean(); }},
       {"str", "a string", is_text},
       {"dict", "an object", [](const json& x) { return x.is_object(); }},
       {"list", "a list", [](const json& x) { return x.is_array(); }},
       {"list[int]", "a list of whole numbers", [](const json& x) { return is_list(x, is_whole); }},
+      {"list[float]", "a list of floating-point numbers",
+       [](const json& x) { return is_list(x, is_fraction); }},
       {"list[str]", "a list of strings", [](const json& x) { return is_list(x, is_text); }},
       {"None", "null", [](const json& x) { return x.is_null(); }}};
   return list;
@@ -89,19 +92,20 @@ ConfigKeys ConfigKeys::but(const std::vector<ConfigKey>& own,
 
 Config Config::declared(const ConfigKeys& declared) const {
   Config config = *this;
+  for (const auto& alias : declared.aliases) {
+    if (!contains(alias.name)) continue;
+    config.set(alias.key, values_.at(alias.name), prefix_ + alias.name);
+  }
   for (const auto& key : declared.keys) {
     if (config.contains(key.name)) {
       const auto choices = types_of(key.type);
       const auto& value = config.values_.at(key.name);
       const auto takes = [&](const Type& type) { return type.takes(value); };
-      if (std::none_of(choices.begin(), choices.end(), takes)) refuse(key.name, words_of(choices));
+      if (std::none_of(choices.begin(), choices.end(), takes))
+        config.refuse(key.name, words_of(choices));
     } else if (!key.fallback.is_discarded()) {
       config.values_[key.name] = key.fallback;
     }
-  }
-  for (const auto& alias : declared.aliases) {
-    if (!contains(alias.name)) continue;
-    config.set(alias.key, values_.at(alias.name), prefix_ + alias.name);
   }
   return config;
 }

@@ -22,7 +22,8 @@ constexpr const char* kLayerTypes[] = {"full_attention",
                                        "hybrid",
                                        "hybrid_sliding",
                                        "reference_sliding_attention",
-                                       "linear_attention"};
+                                       "linear_attention",
+                                       "mamba"};
 
 /// `layer_types` is as long as there are layers, even where a family does not go by it.
 void check_layer_types(const Config& config, int64_t layers) {
@@ -41,6 +42,7 @@ void check_layer_types(const Config& config, int64_t layers) {
 }
 
 void read_heads(const Config& config, const SizeKeys& keys, Architecture& facts) {
+  if (keys.heads.empty()) return;
   facts.heads = config.positive(keys.heads, kMostCount);
   facts.kv_heads = keys.kv_heads.empty()
                        ? facts.heads

@@ -26,7 +26,7 @@ ConfigKeys olmo2_keys();
 struct SizeKeys {
   std::string layers = "num_hidden_layers";
   std::string channels = "hidden_size";
-  std::string heads = "num_attention_heads";
+  std::string heads = "num_attention_heads";     // empty: no layer has attention
   std::string kv_heads = "num_key_value_heads";  // null: as many as heads
   std::string head_width = "head_dim";           // missing or null: C / H
   std::string ffn_width = "intermediate_size";

@@ -36,7 +36,7 @@ std::vector<TensorRows::DeltaPart> TensorRows::delta_channels() const {
 
 void TensorRows::delta_product(const std::string& name, int part, int64_t stored,
                                const DeltaPart& place) {
-  place.place(product(name, Weight::kDeltaIn, part, Cut::kDeltaHeads, 0, {stored, a_.channels}));
+  place.place(product(name, Weight::kMixerIn, part, Cut::kDeltaHeads, 0, {stored, a_.channels}));
 }
 
 TensorRows& TensorRows::fused_delta_projections(const std::string& qkvz, const std::string& ba) {
@@ -72,16 +72,15 @@ TensorRows& TensorRows::delta_rule(const std::string& prefix) {
   const int64_t heads = d.values_per_key();
   const auto channels = delta_channels();
   for (int part = 0; part < 3; ++part) {
-    auto& row = vector(prefix + "conv1d.weight", Weight::kDeltaConvolution, part, Cut::kDeltaHeads,
+    auto& row = vector(prefix + "conv1d.weight", Weight::kConvolution, part, Cut::kDeltaHeads,
                        d.convolved_channels());
     row.shape = {d.convolved_channels(), 1, d.taps};
     channels[part].place(row);
   }
   const DeltaPart of_heads = {heads, heads, 0, 1};
-  of_heads.place(vector(prefix + "A_log", Weight::kDeltaDecay, 0, Cut::kDeltaHeads, d.value_heads));
-  of_heads.place(
-      vector(prefix + "dt_bias", Weight::kDeltaStepBias, 0, Cut::kDeltaHeads, d.value_heads));
-  vector(prefix + "norm.weight", Weight::kDeltaNorm, 0, Cut::kNone, d.value_width);
+  of_heads.place(vector(prefix + "A_log", Weight::kDecay, 0, Cut::kDeltaHeads, d.value_heads));
+  of_heads.place(vector(prefix + "dt_bias", Weight::kStepBias, 0, Cut::kDeltaHeads, d.value_heads));
+  vector(prefix + "norm.weight", Weight::kMixerNorm, 0, Cut::kNone, d.value_width);
   const DeltaPart values = {d.value_channels(), d.value_channels(), 0, d.value_width};
   values.place(product(prefix + "out_proj", Weight::kAttentionOutput, 0, Cut::kDeltaHeads, 1,
                        {a_.channels, d.value_heads * d.value_width}));

@@ -43,7 +43,8 @@ class Listing {
     if (!is_factor(row.weight)) return 0;
     const auto& weight = row.weight;
     const bool is_plain = weight == Weight::kAttentionScale || weight == Weight::kMlpScale ||
-                          weight == Weight::kDeltaNorm;
+                          weight == Weight::kMixerNorm || weight == Weight::kStepNorm ||
+                          weight == Weight::kWriteNorm || weight == Weight::kReadNorm;
     return is_plain ? 1 : 1 - model_.architecture.norm.weight_offset;
   }
 

@@ -27,19 +27,33 @@ TensorRows& TensorRows::router_correction(const std::string& name, std::vector<i
   return *this;
 }
 
+void TensorRows::expert_product(const std::string& name, Weight weight, int part, int64_t expert) {
+  const int64_t width = a_.experts.ffn_width;
+  const bool is_down = weight == Weight::kExpertDown;
+  const auto shape = is_down ? std::vector{a_.channels, width} : std::vector{width, a_.channels};
+  product(name, weight, part, Cut::kExperts, 0, shape).only_unit = expert;
+}
+
 TensorRows& TensorRows::experts(const std::string& prefix, const std::string& gate,
                                 const std::string& up, const std::string& down_name) {
-  const int64_t width = a_.experts.ffn_width;
   const auto first = rows_.size();
   for (int64_t expert = 0; expert < a_.experts.count; ++expert) {
     const auto name = numbered(prefix, "{e}", expert);
-    const auto add = [&](const std::string& suffix, Weight weight, int part, int64_t out,
-                         int64_t in) {
-      product(name + suffix, weight, part, Cut::kExperts, 0, {out, in}).only_unit = expert;
-    };
-    add(gate, Weight::kExpertGateUp, 0, width, a_.channels);
-    add(up, Weight::kExpertGateUp, 1, width, a_.channels);
-    add(down_name, Weight::kExpertDown, 0, a_.channels, width);
+    expert_product(name + gate, Weight::kExpertGateUp, 0, expert);
+    expert_product(name + up, Weight::kExpertGateUp, 1, expert);
+    expert_product(name + down_name, Weight::kExpertDown, 0, expert);
+  }
+  belong_to(TensorRow::Layers::kExperts, first);
+  return *this;
+}
+
+TensorRows& TensorRows::experts(const std::string& prefix, const std::string& up,
+                                const std::string& down_name) {
+  const auto first = rows_.size();
+  for (int64_t expert = 0; expert < a_.experts.count; ++expert) {
+    const auto name = numbered(prefix, "{e}", expert);
+    expert_product(name + up, Weight::kExpertGateUp, 0, expert);
+    expert_product(name + down_name, Weight::kExpertDown, 0, expert);
   }
   belong_to(TensorRow::Layers::kExperts, first);
   return *this;
@@ -114,15 +128,20 @@ std::vector<TensorRow> with_stacked_experts(const std::vector<TensorRow>& rows,
   auto changed = rows;
   for (auto& row : changed) {
     if (row.cut != Cut::kExperts || row.is_stacked) continue;
-    const bool is_down = row.weight == Weight::kExpertDown;
     const auto start = row.name.substr(0, row.name.find(numbered(".{e}.", "{e}", row.only_unit)));
-    row.name = start + (is_down ? ".down_proj" : ".gate_up_proj");
-    row.shape =
-        is_down ? std::vector{count, a.channels, width} : std::vector{count, 2 * width, a.channels};
     row.is_stacked = true;
-    if (is_down) continue;
-    row.unit = width;
-    row.order = {1, 2, row.part};
+    if (row.weight == Weight::kExpertDown) {
+      row.name = start + ".down_proj";
+      row.shape = {count, a.channels, width};
+    } else if (a.is_gated) {
+      row.name = start + ".gate_up_proj";
+      row.shape = {count, 2 * width, a.channels};
+      row.unit = width;
+      row.order = {1, 2, row.part};
+    } else {
+      row.name = start + ".up_proj";
+      row.shape = {count, width, a.channels};
+    }
   }
   return changed;
 }
@@ -138,6 +157,13 @@ TensorRows& TensorRows::shared_expert(const std::string& prefix, const std::stri
   shared_expert(prefix);
   const auto first = rows_.size();
   product(gate, Weight::kSharedGate, 0, Cut::kNone, 0, {1, a_.channels});
+  belong_to(TensorRow::Layers::kExperts, first);
+  return *this;
+}
+
+TensorRows& TensorRows::ungated_shared_expert(const std::string& up, const std::string& down_name) {
+  const auto first = rows_.size();
+  ungated_mlp(up, down_name, Cut::kSharedFeedForward, a_.experts.shared_width);
   belong_to(TensorRow::Layers::kExperts, first);
   return *this;
 }

@@ -31,6 +31,13 @@ const std::vector<Family>& families() {
                                            qwen3_next_family(),
                                            qwen3_5_text_family(),
                                            qwen3_5_moe_text_family(),
+                                           lfm2_family(),
+                                           nemotron_h_family(),
+                                           granitemoehybrid_family(),
+                                           bamba_family(),
+                                           mamba_family(),
+                                           falcon_mamba_family(),
+                                           jamba_family(),
                                            gemma_family(),
                                            gemma2_family(),
                                            gemma3_text_family(),
@@ -105,7 +112,7 @@ struct OtherName {
 };
 constexpr OtherName kOtherNames[] = {{"kimi_k2", "deepseek_v3"}};
 
-/// A vision model with mathematics that is not here, and what could be read in its place.
+/// A model with mathematics that is not here, and what could be read in its place.
 struct Unread {
   const char* model_type;
   const char* expected;
@@ -123,7 +130,12 @@ constexpr const char* kNoStreams =
     "a model with one residual stream: AltUp keeps several, LAuReL adds a low-rank branch, and "
     "each "
     "layer has embeddings of its own, as no family here has them";
+constexpr const char* kNoSharing = "a model whose layers have weights of their own";
 constexpr Unread kUnread[] = {
+    {"falcon_h1", "a model whose layers have one mixer each, not attention beside a state space"},
+    {"kimi_linear", "a model whose states decay by heads, not by channels, such as \"qwen3_next\""},
+    {"zamba", kNoSharing},
+    {"zamba2", kNoSharing},
     {"gemma3n", kNoStreams},
     {"gemma3n_text", kNoStreams},
     {"beit", kNoPlaces},

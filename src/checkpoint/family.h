@@ -25,7 +25,8 @@ struct Family {
   const char* brings = "";
   /// What the family's class in transformers declares of config.json.
   ConfigKeys keys = {};
-  bool is_saved_bare = false;  // transformers saves its tensors without the prefix
+  bool is_saved_bare = false;     // transformers saves its tensors without the prefix
+  std::string other_prefix = {};  // that transformers' own modules have in its place
 };
 
 /// All families, in the order of the documentation.
@@ -95,11 +96,13 @@ void add_qwen3_next_mixers(const Architecture& architecture, TensorRows& rows);
 
 Family aimv2_family();
 Family aimv2_vision_model_family();
+Family bamba_family();
 Family bert_family();
 Family apertus_family();
 Family arcee_family();
 Family bloom_family();
 Family granitemoe_family();
+Family granitemoehybrid_family();
 Family granitemoeshared_family();
 Family hunyuan_v1_dense_family();
 Family clip_family();
@@ -119,6 +122,7 @@ Family ernie4_5_moe_family();
 Family eurobert_family();
 Family exaone4_family();
 Family falcon_family();
+Family falcon_mamba_family();
 Family gemma_family();
 Family gemma2_family();
 Family gemma3_text_family();
@@ -138,9 +142,12 @@ Family gpt_oss_family();
 Family gptj_family();
 Family ijepa_family();
 Family internvl_vision_family();
+Family jamba_family();
+Family lfm2_family();
 Family llama_family();
 Family llama4_text_family();
 Family granite_family();
+Family mamba_family();
 Family minimax_m2_family();
 Family ministral3_family();
 Family mistral_family();
@@ -149,6 +156,7 @@ Family mllama_text_model_family();
 Family modernbert_family();
 Family mpt_family();
 Family nemotron_family();
+Family nemotron_h_family();
 Family olmo_family();
 Family olmo2_family();
 Family olmo3_family();

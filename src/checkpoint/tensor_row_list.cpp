@@ -203,17 +203,18 @@ void TensorRows::down(const std::string& name, Cut cut, int64_t width) {
   if (a_.has_mlp_bias) vector(name + ".bias", Weight::kDownBias, 0, Cut::kNone, a_.channels);
 }
 
-void TensorRows::gated_mlp(const std::string& prefix, Cut cut, int64_t width) {
-  for (const auto& [name, part] : {std::pair("gate_proj", 0), std::pair("up_proj", 1)}) {
+void TensorRows::gated_mlp(const std::string& prefix, Cut cut, int64_t width,
+                           const GatedNames& names) {
+  for (const auto& [name, part] : {std::pair(names.gate, 0), std::pair(names.up, 1)}) {
     product(prefix + name, Weight::kGateUp, part, cut, 0, {width, a_.channels});
     if (a_.has_mlp_bias) vector(prefix + name + ".bias", Weight::kGateUpBias, part, cut, width);
   }
-  down(prefix + "down_proj", cut, width);
+  down(prefix + names.down, cut, width);
 }
 
-TensorRows& TensorRows::gate_up_down(const std::string& prefix) {
+TensorRows& TensorRows::gate_up_down(const std::string& prefix, const GatedNames& names) {
   const auto first = rows_.size();
-  gated_mlp(prefix, Cut::kFeedForward, a_.ffn_width);
+  gated_mlp(prefix, Cut::kFeedForward, a_.ffn_width, names);
   if (a_.experts.count > 0) belong_to(TensorRow::Layers::kDense, first);
   return *this;
 }
@@ -235,12 +236,17 @@ TensorRows& TensorRows::fused_gate_up_down(const std::string& gate_up,
   return *this;
 }
 
+void TensorRows::ungated_mlp(const std::string& up, const std::string& down_name, Cut cut,
+                             int64_t width) {
+  product(up, Weight::kGateUp, 0, cut, 0, {width, a_.channels});
+  if (a_.has_mlp_bias) vector(up + ".bias", Weight::kGateUpBias, 0, cut, width);
+  down(down_name, cut, width);
+}
+
 TensorRows& TensorRows::up_down(const std::string& up, const std::string& down_name) {
-  product(up, Weight::kGateUp, 0, Cut::kFeedForward, 0, {a_.ffn_width, a_.channels});
-  if (a_.has_mlp_bias) {
-    vector(up + ".bias", Weight::kGateUpBias, 0, Cut::kFeedForward, a_.ffn_width);
-  }
-  down(down_name, Cut::kFeedForward, a_.ffn_width);
+  const auto first = rows_.size();
+  ungated_mlp(up, down_name, Cut::kFeedForward, a_.ffn_width);
+  if (a_.experts.count > 0 || !a_.mlp_layers.empty()) belong_to(TensorRow::Layers::kDense, first);
   return *this;
 }
 

@@ -20,10 +20,15 @@ bool stays_float32(Weight weight) {
     case Weight::kExtraKey:
     case Weight::kExtraValue:
     case Weight::kAttentionPostNorm:
-    case Weight::kDeltaConvolution:
-    case Weight::kDeltaDecay:
-    case Weight::kDeltaStepBias:
-    case Weight::kDeltaNorm:
+    case Weight::kConvolution:
+    case Weight::kConvolutionBias:
+    case Weight::kDecay:
+    case Weight::kStepBias:
+    case Weight::kStepNorm:
+    case Weight::kWriteNorm:
+    case Weight::kReadNorm:
+    case Weight::kSkip:
+    case Weight::kMixerNorm:
     case Weight::kAttentionScale:
     case Weight::kMlpScale:
     case Weight::kMlpNorm:
@@ -55,7 +60,10 @@ bool is_factor(Weight weight) {
     case Weight::kAttentionNorm:
     case Weight::kQueryLatentNorm:
     case Weight::kKeyValueLatentNorm:
-    case Weight::kDeltaNorm:
+    case Weight::kMixerNorm:
+    case Weight::kStepNorm:
+    case Weight::kWriteNorm:
+    case Weight::kReadNorm:
     case Weight::kQueryNorm:
     case Weight::kKeyNorm:
     case Weight::kAttentionPostNorm:
@@ -110,7 +118,7 @@ bool TensorRow::is_in(const Architecture& architecture, int64_t layer) const {
     case Layers::kAll:
       return true;
     case Layers::kDense:
-      return !architecture.has_experts(layer);
+      return architecture.has_mlp(layer) && !architecture.has_experts(layer);
     case Layers::kExperts:
       return architecture.has_experts(layer);
     case Layers::kBehindFirst:
@@ -125,6 +133,16 @@ bool TensorRow::is_in(const Architecture& architecture, int64_t layer) const {
       return architecture.has_other_heads(layer);
     case Layers::kRotated:
       return architecture.rope_of_layer[layer] >= 0;
+    case Layers::kConvolution:
+      return architecture.mixer(layer) == MixerKind::kConvolution;
+    case Layers::kStates:
+      return architecture.mixer(layer) == MixerKind::kStates;
+    case Layers::kSelective:
+      return architecture.mixer(layer) == MixerKind::kSelective;
+    case Layers::kMixer:
+      return architecture.has_mixer(layer);
+    case Layers::kMlp:
+      return architecture.has_mlp(layer);
   }
   return false;
 }

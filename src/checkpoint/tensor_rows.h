@@ -44,14 +44,25 @@ enum class Weight {
   kAttentionOutputBias,
   kAttentionPostNorm,  // [C] of the attention's output
   kAttentionScale,     // [C] the attention's output is multiplied by it (LayerScale)
-  /// Of the delta rule, by key heads: part 0 query, 1 key, 2 value, 3 gate, 4 write strength, 5
-  /// step.
-  kDeltaIn,           // [rows of all parts, C]
-  kDeltaConvolution,  // [rows of parts 0 to 2, 1, taps]
-  kDeltaDecay,        // [value heads] logarithms of rates
-  kDeltaStepBias,     // [value heads]
-  kDeltaNorm,         // [value width]
-  kMlpNorm,           // [C]
+  /// Of mixers other than attention. Parts of what is projected: of the delta rule, by key heads, 0
+  /// query, 1 key, 2 value, 3 gate, 4 write strength, 5 step; of a short convolution, by channels,
+  /// 0 the gate before it, 1 the gate behind it, 2 what passes them; of a state space 0 gate, 1
+  /// heads, 2 what writes states, 3 what reads them, 4 step; of a selective one 0 channels, 1 gate.
+  kMixerIn,  // [rows of all parts, C]
+  kMixerInBias,
+  kConvolution,  // [channels, 1, taps]: of the delta rule's parts 0 to 2, a state space's 1 to 3
+  kConvolutionBias,
+  kSelection,  // [step rank + 2 state widths, channels] makes narrow rows of a selective state
+               // space
+  kStepNorm,   // [step rank]; these norms are of parts of narrow rows
+  kWriteNorm,  // [state width]
+  kReadNorm,   // [state width]
+  kStepIn,     // [channels, step rank]
+  kDecay,  // [value heads] logarithms of rates; of a selective state space [channels, state width]
+  kStepBias,   // [value heads]
+  kSkip,       // [heads]: what of its own channels a head adds to what it reads
+  kMixerNorm,  // [value width]; of a state space [heads' channels]
+  kMlpNorm,    // [C]
   kMlpNormBias,
   kGateUp,      // [2 F, C]: part 0 gate, 1 up; [F, C] where the MLP has no gate
   kGateUpBias,  // [2 F]
@@ -110,7 +121,11 @@ enum class Cut {
   kSharedFeedForward,
   kExperts,
   kVocabulary,
-  kDeltaHeads  // key heads of the delta rule, with the value heads that share them
+  kDeltaHeads,   // key heads of the delta rule, with the value heads that share them
+  kConvolved,    // channels of a short convolution
+  kStateHeads,   // of a state space
+  kStateGroups,  // that these heads are of
+  kSelective     // channels of a selective state space
 };
 
 /// Where unit u of a part stands among the units of the stored axis: u / per_group * group_stride +
@@ -151,7 +166,12 @@ struct TensorRow {
     kDelta,
     kOwnHeads,    // heads of the model's sizes
     kOtherHeads,  // heads of others
-    kRotated
+    kRotated,
+    kConvolution,
+    kStates,
+    kSelective,
+    kMixer,
+    kMlp
   };
   Layers layers = Layers::kAll;
   std::vector<int64_t> layer_numbers = {};  // of the layers in the name; empty: their own
@@ -174,7 +194,8 @@ std::string tensor_name(const TensorRow& row, int64_t layer);
 std::string numbered(std::string name, const std::string& hole, int64_t number);
 
 /// The same rows where the experts' tensors "….experts.{e}.…" are two: "….experts.gate_up_proj" of
-/// [E, 2 F, C] and "….experts.down_proj" of [E, C, F], as transformers 5 keeps them.
+/// [E, 2 F, C], or "….experts.up_proj" of [E, F, C] without gates, and "….experts.down_proj" of
+/// [E, C, F], as transformers 5 keeps them.
 std::vector<TensorRow> with_stacked_experts(const std::vector<TensorRow>& rows,
                                             const Architecture& architecture);
 
@@ -183,6 +204,13 @@ enum class FusedOrder {
   kParts,     // all queries, all keys, all values
   kKeyHeads,  // for each key/value head: its queries, its key, its value
   kQuarters,  // four times a quarter of the queries, of the values, of the keys
+};
+
+/// What a gated MLP calls its products.
+struct GatedNames {
+  std::string gate = "gate_proj";
+  std::string up = "up_proj";
+  std::string down = "down_proj";
 };
 
 /// Builds a family's rows from the names of its tensors; shapes follow from the architecture. A
@@ -224,10 +252,18 @@ class TensorRows {
                                 const std::string& a);
   /// What else it has: the convolution, A_log, dt_bias, the gated norm, the output projection.
   TensorRows& delta_rule(const std::string& prefix);
+  /// A short convolution: in_proj, conv and out_proj, with biases where it has them.
+  TensorRows& short_convolution(const std::string& prefix);
+  /// A state space: in_proj, conv1d, A_log, D, dt_bias, the gated norm and out_proj.
+  TensorRows& state_space(const std::string& prefix);
+  /// A selective state space: in_proj, conv1d, x_proj, dt_proj, A_log, D and out_proj.
+  TensorRows& selective_space(const std::string& prefix);
+  /// Its norms: dt_layernorm, b_layernorm and c_layernorm, which are 1 everywhere without weights.
+  TensorRows& selective_norms(const std::string& prefix, bool has_weights);
   /// A norm per head and tensor: "{h}" in the names is the head's number.
   TensorRows& query_key_norms_by_head(const std::string& query, const std::string& key);
-  /// gate_proj, up_proj and down_proj.
-  TensorRows& gate_up_down(const std::string& prefix);
+  /// The three products of a gated MLP, by the last words of their names.
+  TensorRows& gate_up_down(const std::string& prefix, const GatedNames& names = {});
   TensorRows& fused_gate_up_down(const std::string& gate_up, const std::string& down);
   TensorRows& up_down(const std::string& up, const std::string& down);
   /// Experts whose tensors stand alone: "{e}" in `prefix` is the expert's number.
@@ -238,6 +274,8 @@ class TensorRows {
   TensorRows& router_correction(const std::string& name, std::vector<int64_t> shape);
   TensorRows& experts(const std::string& prefix, const std::string& gate, const std::string& up,
                       const std::string& down);
+  /// The same without a gate.
+  TensorRows& experts(const std::string& prefix, const std::string& up, const std::string& down);
   /// Experts in one tensor [E, C, 2 F] whose columns alternate between gate and up, and one
   /// [E, F, C]; biases `name`_bias.
   TensorRows& alternating_experts(const std::string& gate_up, const std::string& down);
@@ -248,7 +286,9 @@ class TensorRows {
   TensorRows& stacked_in_out_experts(const std::string& gate_up, const std::string& down);
   /// The dense MLP beside experts.
   TensorRows& shared_expert(const std::string& prefix);
-  /// The same, and the gate that its output is multiplied by.
+  /// The same without a gate.
+  TensorRows& ungated_shared_expert(const std::string& up, const std::string& down);
+  /// That with a gate, and the gate that its output is multiplied by.
   TensorRows& shared_expert(const std::string& prefix, const std::string& gate);
   /// The same without a gate, its gate and up projections in one tensor.
   TensorRows& fused_shared_expert(const std::string& gate_up, const std::string& down);
@@ -278,9 +318,11 @@ class TensorRows {
   void delta_product(const std::string& name, int part, int64_t stored, const DeltaPart& place);
   std::vector<DeltaPart> delta_channels() const;
   void output_gate(const std::string& query);
-  void gated_mlp(const std::string& prefix, Cut cut, int64_t width);
+  void gated_mlp(const std::string& prefix, Cut cut, int64_t width, const GatedNames& names = {});
   void fused_gated_mlp(const std::string& gate_up, const std::string& down, Cut cut, int64_t width);
   void down(const std::string& name, Cut cut, int64_t width);
+  void ungated_mlp(const std::string& up, const std::string& down, Cut cut, int64_t width);
+  void expert_product(const std::string& name, Weight weight, int part, int64_t expert);
   /// One expert's row of a tensor that holds all of them.
   TensorRow& stacked(const std::string& name, Weight weight, int64_t expert,
                      std::vector<int64_t> shape);

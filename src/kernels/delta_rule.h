@@ -26,8 +26,4 @@ at::Tensor gated_delta_rule(const DeltaRows& rows);
 /// x / sqrt(sum(x^2) + 1e-6) of each head: rows [B * T, H * D] of any strides -> [B, H, T, D].
 at::Tensor unit_heads(const at::Tensor& rows, int64_t positions, int64_t width);
 
-/// Bytes that a micro-batch of `rows` rows takes beside its input, for `heads` value heads.
-int64_t delta_rule_bytes(int64_t rows, int64_t positions, int64_t heads, int64_t key_width,
-                         int64_t value_width);
-
 }  // namespace actsweep

@@ -6,7 +6,8 @@
 
 namespace actsweep {
 
-at::Tensor convolve_causally(const at::Tensor& rows, const at::Tensor& taps, int64_t positions) {
+at::Tensor convolve_causally(const at::Tensor& rows, const at::Tensor& taps, const at::Tensor& bias,
+                             int64_t positions) {
   const auto in = rows.to(at::kFloat).view({-1, positions, rows.size(1)});
   const int64_t count = taps.size(2);
   auto out = in * taps.select(2, count - 1).view({-1});
@@ -15,6 +16,7 @@ at::Tensor convolve_causally(const at::Tensor& rows, const at::Tensor& taps, int
     out.narrow(1, back, reached)
         .addcmul_(in.narrow(1, 0, reached), taps.select(2, count - 1 - back).view({-1}));
   }
+  if (bias.defined()) out.add_(bias);
   return out.view({-1, rows.size(1)});
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "kernels/delta_rule.h"
+#include "kernels/gated_states.h"
 #include "kernels/product.h"
 #include "kernels/short_convolution.h"
 
@@ -27,7 +28,7 @@ int64_t DeltaHeads::out_width() const { return values_; }
 at::Tensor DeltaHeads::convolve(const StageWeights& weights, const Sequences& sequences,
                                 const at::Tensor& wide) const {
   auto convolved = convolve_causally(wide.narrow(1, 0, 2 * keys_ + values_),
-                                     weights[Weight::kDeltaConvolution], sequences.positions);
+                                     weights[Weight::kConvolution], {}, sequences.positions);
   ops_.activate(convolved, a_.activation);
   return convolved;
 }
@@ -40,8 +41,8 @@ at::Tensor DeltaHeads::recur(const StageWeights& weights, const Sequences& seque
   const auto of_heads = [&](int64_t part) {
     return wide.narrow(1, 2 * (keys_ + values_) + part * heads, heads).to(at::kFloat);
   };
-  const auto step = at::softplus(of_heads(1) + weights[Weight::kDeltaStepBias]);
-  const auto rates = weights[Weight::kDeltaDecay].exp();
+  const auto step = at::softplus(of_heads(1) + weights[Weight::kStepBias]);
+  const auto rates = weights[Weight::kDecay].exp();
   const double scale = 1 / std::sqrt(static_cast<double>(d_.key_width));
   const DeltaRows rows = {
       unit_heads(convolved.narrow(1, 0, keys_), positions, d_.key_width) * scale,
@@ -55,10 +56,10 @@ at::Tensor DeltaHeads::recur(const StageWeights& weights, const Sequences& seque
 void DeltaHeads::run(const StageWeights& weights, const LayerView&, const Sequences& sequences,
                      MixerRows& rows) {
   if (heads_ == 0) return;
-  project(rows.in, weights[Weight::kDeltaIn], {}, rows.wide);
+  project(rows.in, weights[Weight::kMixerIn], {}, rows.wide);
   auto out = recur(weights, sequences, rows.wide);
   auto by_head = out.view({-1, d_.value_width});
-  ops_.normalise(by_head, {NormKind::kRms, weights[Weight::kDeltaNorm], {}, a_.norm.epsilon, 0},
+  ops_.normalise(by_head, {NormKind::kRms, weights[Weight::kMixerNorm], {}, a_.norm.epsilon, 0},
                  by_head);
   const auto gate = rows.wide.narrow(1, 2 * keys_ + values_, values_).to(at::kFloat);
   rows.out.copy_(out.mul_(at::silu(gate)));
@@ -74,10 +75,11 @@ int64_t delta_bytes(const Architecture& architecture, const ModelShare& share, i
   const auto& d = architecture.delta;
   const int64_t heads = share.delta_heads.size();
   if (heads == 0) return 0;
+  const int64_t all = heads * d.values_per_key();  // each with a key of its own, at most
   // In float32 what is convolved, before and behind; the gates, twice.
   const int64_t channels = 2 * heads * d.key_width + heads * d.value_channels();
   return 4 * rows * (2 * channels + 2 * heads * d.value_channels()) +
-         delta_rule_bytes(rows, positions, heads * d.values_per_key(), d.key_width, d.value_width);
+         gated_state_bytes(rows, positions, {all, all, d.key_width, d.value_width});
 }
 
 }  // namespace actsweep

@@ -19,12 +19,13 @@ struct Expert {
   at::Tensor gate_up, gate_up_bias, down, down_bias;
 };
 
-Expert expert_of(const StageWeights& weights, int64_t index, int64_t width, int64_t channels) {
+Expert expert_of(const Architecture& a, const StageWeights& weights, int64_t index) {
+  const int64_t channels = a.channels, projected = (a.is_gated ? 2 : 1) * a.experts.ffn_width;
   const auto part = [&](Weight weight, int64_t rows) {
     const auto& all = weights[weight];
     return all.defined() ? all.narrow(0, index * rows, rows) : at::Tensor();
   };
-  return {part(Weight::kExpertGateUp, 2 * width), part(Weight::kExpertGateUpBias, 2 * width),
+  return {part(Weight::kExpertGateUp, projected), part(Weight::kExpertGateUpBias, projected),
           part(Weight::kExpertDown, channels), part(Weight::kExpertDownBias, channels)};
 }
 
@@ -91,11 +92,13 @@ void over_experts(const ExpertOrder& order, const Together& some, const Body& bo
   }
 }
 
-/// gate_up [rows, 2 F] -> hidden [rows, F]. ATen rounds the last elements of a tensor on a CPU
-/// otherwise than those before them, so that there each expert's are a tensor.
+/// gate_up [rows, 2 F] -> hidden [rows, F], which without gates holds it already. ATen rounds the
+/// last elements of a tensor on a CPU otherwise than those before them, so that there each expert's
+/// are a tensor.
 void activate_gates(const Architecture& a, const ExpertOrder& order, const Together& some,
                     const at::Tensor& gate_up, at::Tensor& hidden) {
   const int64_t width = hidden.size(1);
+  if (!a.is_gated) return row_ops_of(hidden.device()).activate(hidden, a.activation);
   if (a.experts.clamp == 0) return row_ops_of(hidden.device()).gate(gate_up, a.activation, hidden);
   if (!hidden.is_cpu()) {
     hidden.copy_(clamped_gate(gate_up, width, a.experts));
@@ -133,11 +136,11 @@ ExpertBuffers run_together(const Architecture& a, const Together& some, const St
                        at::empty({listed, a.channels}, options)};
   const auto run = [&](const auto& step) {
     over_experts(order, some, [&](int64_t number, Share mine, int64_t at) {
-      step(expert_of(weights, number - first_of_stage, width, a.channels), mine, at);
+      step(expert_of(a, weights, number - first_of_stage), mine, at);
     });
   };
   if (a.experts.scales_input) scale_input(order, some, all.input);
-  auto gate_up = at::empty({count, 2 * width}, options);
+  const auto gate_up = a.is_gated ? at::empty({count, 2 * width}, options) : all.hidden;
   run([&](const Expert& expert, Share mine, int64_t) {
     auto out = gate_up.narrow(0, mine.begin, mine.size());
     const auto in = all.input.narrow(0, mine.begin, mine.size());

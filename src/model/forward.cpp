@@ -122,33 +122,51 @@ void Forward::project_mlp(const StageWeights& weights, const LayerView& view,
   project(neurons, weights[Weight::kDown], bias_once(weights, Weight::kDownBias), partial);
 }
 
-void Forward::serial_block(const StageWeights& weights, const LayerView& view,
-                           const Sequences& sequences, at::Tensor& residual, ExpertRows& experts) {
+/// The reduced output of the layer's mixer; undefined where it has none.
+at::Tensor Forward::mixer_output(const StageWeights& weights, const LayerView& view,
+                                 const Sequences& sequences, const at::Tensor& residual) {
+  if (!architecture_.has_mixer(view.layer)) return {};
   const int64_t rows = residual.size(0);
   const auto gathered = gather_input(weights, Weight::kAttentionNorm, residual);
   view.show(Site::kAttentionInput, workspace_.normed(rows));
   project_heads(weights, mix(weights, view, sequences, gathered, rows), rows);
-  const auto attention = reduce(rows);
-  view.show(Site::kAttentionOutput, attention);
+  const auto mixed = reduce(rows);
+  view.show(Site::kAttentionOutput, mixed);
+  return mixed;
+}
 
+void Forward::add_mixed(const StageWeights& weights, const at::Tensor& mixed,
+                        at::Tensor& residual) {
+  if (!mixed.defined()) return;
+  add_branch(weights, {Weight::kAttentionNorm, Weight::kAttentionPostNorm, Weight::kAttentionScale},
+             mixed, residual);
+}
+
+/// Adds the mixer's output to the residual stream, and gathers what the MLP reads of it.
+at::Tensor Forward::mlp_input(const StageWeights& weights, const at::Tensor& mixed,
+                              at::Tensor& residual) {
   // At m = 1 the sum and the normed rows share a buffer: a row is read before it is overwritten.
-  const bool is_plain = weights.has(Weight::kMlpNorm) && !weights.has(Weight::kAttentionPostNorm) &&
+  const bool is_plain = mixed.defined() && weights.has(Weight::kMlpNorm) &&
+                        !weights.has(Weight::kAttentionPostNorm) &&
                         !weights.has(Weight::kAttentionScale) &&
                         !architecture_.norm.is_after_addition && architecture_.residual_scale == 1;
-  at::Tensor mlp_input;
   if (is_plain) {
-    auto normed = workspace_.normed(rows);
-    ops_.add_and_normalise(residual, attention, norm_of(architecture_, weights, Weight::kMlpNorm),
+    auto normed = workspace_.normed(residual.size(0));
+    ops_.add_and_normalise(residual, mixed, norm_of(architecture_, weights, Weight::kMlpNorm),
                            normed);
-    mlp_input = gather(rows);
-  } else {
-    add_branch(weights,
-               {Weight::kAttentionNorm, Weight::kAttentionPostNorm, Weight::kAttentionScale},
-               attention, residual);
-    mlp_input = gather_input(weights, Weight::kMlpNorm, residual);
+    return gather(residual.size(0));
   }
-  view.show(Site::kMlpInput, workspace_.normed(rows));
-  project_mlp(weights, view, mlp_input, rows, experts);
+  add_mixed(weights, mixed, residual);
+  return gather_input(weights, Weight::kMlpNorm, residual);
+}
+
+void Forward::serial_block(const StageWeights& weights, const LayerView& view,
+                           const Sequences& sequences, at::Tensor& residual, ExpertRows& experts) {
+  const auto mixed = mixer_output(weights, view, sequences, residual);
+  if (!architecture_.has_mlp(view.layer)) return add_mixed(weights, mixed, residual);
+  const auto input = mlp_input(weights, mixed, residual);
+  view.show(Site::kMlpInput, workspace_.normed(residual.size(0)));
+  project_mlp(weights, view, input, residual.size(0), experts);
 }
 
 void Forward::add_scaled(const at::Tensor& sum, at::Tensor& residual) const {
@@ -240,7 +258,7 @@ void Forward::stage(const Stage& stage, const StageWeights& weights, const Seque
   if (has_experts) add_expert_outputs(architecture_, stage.experts, weights, view, experts);
   if (stage.is_last) {
     if (has_experts) partial.copy_(experts.sum);
-    end_layer(weights, view, residual, experts);
+    if (architecture_.has_mlp(stage.layer)) end_layer(weights, view, residual, experts);
   }
 }
 

@@ -55,6 +55,10 @@ class Forward {
   at::Tensor gather(int64_t rows);
   at::Tensor mix(const StageWeights& weights, const LayerView& view, const Sequences& sequences,
                  const at::Tensor& gathered, int64_t rows);
+  at::Tensor mixer_output(const StageWeights& weights, const LayerView& view,
+                          const Sequences& sequences, const at::Tensor& residual);
+  at::Tensor mlp_input(const StageWeights& weights, const at::Tensor& mixed, at::Tensor& residual);
+  void add_mixed(const StageWeights& weights, const at::Tensor& mixed, at::Tensor& residual);
   void project_heads(const StageWeights& weights, const at::Tensor& heads_out, int64_t rows);
   at::Tensor hidden(const StageWeights& weights, const LayerView& view, const at::Tensor& gathered,
                     int64_t rows);

@@ -29,4 +29,16 @@ class Mixers {
   std::unique_ptr<OtherAttention> other_;  // of layers with other heads
 };
 
+/// Elements of a row of the widest buffers that a rank's mixers have.
+struct MixerWidths {
+  int64_t wide = 0;
+  int64_t out = 0;
+};
+
+MixerWidths mixer_widths(const Architecture& architecture, const ModelShare& share);
+
+/// Bytes that mixers other than attention take beside the work space for `rows` gathered rows.
+int64_t mixer_bytes(const Architecture& architecture, const ModelShare& share, int64_t rows,
+                    int64_t positions);
+
 }  // namespace actsweep

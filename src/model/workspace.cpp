@@ -4,19 +4,13 @@
 
 #include <algorithm>
 
-#include "model/delta_heads.h"
+#include "model/mixers.h"
 
 namespace actsweep {
 
 WorkspaceWidths workspace_widths(const Architecture& a, const ModelShare& share) {
-  const int64_t other = a.other_heads.head_width;
-  const int64_t query = share.query_heads.size() * std::max(a.widest_head(), other);
-  const int64_t key =
-      std::max(share.key_heads.size() * a.widest_head(), share.other_key_heads.size() * other);
+  const auto [mixed, heads] = mixer_widths(a, share);
   const int64_t hidden = std::max(share.ffn.size(), share.shared_ffn.size());
-  const int64_t delta = share.delta_heads.size();
-  const int64_t heads = std::max(query, delta > 0 ? delta * a.delta.value_channels() : 0);
-  const int64_t mixed = std::max(query + 2 * key, delta_projection_width(a.delta, delta));
   return {std::max(mixed, a.is_gated ? 2 * hidden : 0), heads, hidden,
           a.is_parallel ? heads + hidden : std::max(heads, hidden)};
 }

@@ -4,9 +4,9 @@
 #include <limits>
 
 #include "kernels/product_widened.h"
-#include "model/delta_heads.h"
 #include "model/expert_block.h"
 #include "model/loss.h"
+#include "model/mixers.h"
 #include "model/workspace.h"
 #include "probe/site.h"
 #include "schema/declare_statistics.h"
@@ -145,6 +145,16 @@ double mixer_operations(const Architecture& a, int64_t layer, double length) {
     const auto& d = a.delta;
     return 6 * static_cast<double>(d.value_heads * d.key_width * d.value_width);
   }
+  if (a.mixer(layer) == MixerKind::kNone) return 0;
+  if (a.mixer(layer) == MixerKind::kStates) {
+    return 4 * static_cast<double>(a.states.channels() * a.states.state_width);
+  }
+  if (a.mixer(layer) == MixerKind::kSelective) {
+    return 6 * static_cast<double>(a.selective.channels * a.selective.state_width);
+  }
+  if (a.mixer(layer) == MixerKind::kConvolution) {
+    return 2 * static_cast<double>(a.convolution.taps * a.convolution.channels);
+  }
   const auto window = static_cast<double>(std::max(a.window[layer], a.chunk_of(layer) / 2));
   const double seen = window > 0 ? std::min(window, length / 2) : length / 2;
   const int64_t widths =
@@ -235,7 +245,7 @@ MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t thr
   demand.residual = streams * owned_tokens * a.channels * 4;
   const WorkspaceShape shape = {owned_rows, members, scalar_type(facts.job.model.dtype)};
   demand.workspace = workspace_bytes(a, share, shape) + observed_bytes(facts, share, shape);
-  demand.workspace += delta_bytes(a, share, shape.gathered_rows(), length);
+  demand.workspace += mixer_bytes(a, share, shape.gathered_rows(), length);
   if (facts.widens_products) demand.workspace += threads * kWidenedBytes;
   const bool is_streamed = facts.job.parallel.weights == WeightMode::kStreamed;
   demand.workspace +=

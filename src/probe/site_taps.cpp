@@ -17,13 +17,14 @@ bool lacks(const Architecture& a, int64_t layer, Site site) {
   if (layer < 0) return true;
   switch (layout_of(site)) {
     case SiteLayout::kOwned:
-      return false;
+      return site == Site::kMlpInput || site == Site::kMlpOutput ? !a.has_mlp(layer)
+                                                                 : !a.has_mixer(layer);
     case SiteLayout::kHeads:
     case SiteLayout::kKeys:
     case SiteLayout::kShared:
       return !a.has_attention(layer);
     case SiteLayout::kNeurons:
-      return a.has_experts(layer) && a.experts.shared_width == 0;
+      return !a.has_mlp(layer) || (a.has_experts(layer) && a.experts.shared_width == 0);
   }
   return false;
 }

@@ -27,9 +27,8 @@ void check_sites(const Job& job, const Architecture& a, const std::vector<Tensor
     if (a.has_other_heads()) refuse(site, kTwoSizes);
   }
   if (!a.is_gated) refuse(Site::kGate, "has no gate projection; its MLP's projection is \"up\"");
-  const bool mixes_widths =
-      a.experts.count > 0 && a.experts.shared_width > 0 && a.experts.shared_width != a.ffn_width &&
-      std::find(a.experts.layers.begin(), a.experts.layers.end(), false) != a.experts.layers.end();
+  const bool mixes_widths = a.experts.count > 0 && a.experts.shared_width > 0 &&
+                            a.experts.shared_width != a.ffn_width && a.has_dense_mlp();
   for (const Site site : {Site::kGate, Site::kUp, Site::kMlpHidden}) {
     if (a.dense_width() == 0) refuse(site, "has no dense MLP");
     if (mixes_widths) refuse(site, "has dense MLPs of different widths");

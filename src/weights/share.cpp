@@ -22,9 +22,9 @@ std::vector<HeadRun> head_runs(Share query, int64_t group) {
   return runs;
 }
 
-/// The key heads of query heads in groups of `group`.
-Share keys_of(Share query, int64_t group) {
-  return {query.begin / group, (query.end - 1) / group + 1};
+/// The keys that neighbouring queries need, of which `group` share each.
+Share keys_of(Share queries, int64_t group) {
+  return {queries.begin / group, (queries.end - 1) / group + 1};
 }
 
 }  // namespace
@@ -33,6 +33,17 @@ Share cut_evenly(int64_t total, int64_t parts, int64_t index) {
   return {total * index / parts, total * (index + 1) / parts};
 }
 
+namespace {
+
+void share_states(const StateFacts& states, int64_t parts, int64_t index, ModelShare& share) {
+  share.state_heads = cut_evenly(states.heads, parts, index);
+  if (share.state_heads.size() == 0) return;
+  share.state_groups = keys_of(share.state_heads, states.heads_per_group());
+  share.state_runs = head_runs(share.state_heads, states.heads_per_group());
+}
+
+}  // namespace
+
 ModelShare share_of(const Architecture& a, int64_t parts, int64_t index) {
   ModelShare share;
   share.query_heads = cut_evenly(a.heads, parts, index);
@@ -40,6 +51,9 @@ ModelShare share_of(const Architecture& a, int64_t parts, int64_t index) {
   share.shared_ffn = cut_evenly(a.experts.shared_width, parts, index);
   share.experts = cut_evenly(a.experts.count, parts, index);
   share.delta_heads = cut_evenly(a.delta.key_heads, parts, index);
+  share.convolved = cut_evenly(a.convolution.channels, parts, index);
+  share.selective = cut_evenly(a.selective.channels, parts, index);
+  share_states(a.states, parts, index, share);
   share.vocabulary = cut_evenly(a.vocabulary, parts, index);
   if (share.query_heads.size() == 0) return share;
   const int64_t group = a.heads / a.kv_heads;
@@ -72,6 +86,14 @@ Share cut_of(const ModelShare& share, const TensorRow& row) {
       return share.vocabulary;
     case Cut::kDeltaHeads:
       return share.delta_heads;
+    case Cut::kConvolved:
+      return share.convolved;
+    case Cut::kStateHeads:
+      return share.state_heads;
+    case Cut::kStateGroups:
+      return share.state_groups;
+    case Cut::kSelective:
+      return share.selective;
   }
   return {};
 }

@@ -40,7 +40,12 @@ struct ModelShare {
   Share ffn;
   Share shared_ffn;  // of the dense MLP beside experts
   Share experts;
-  Share delta_heads;  // key heads of the delta rule
+  Share delta_heads;   // key heads of the delta rule
+  Share convolved;     // channels of a short convolution
+  Share state_heads;   // of a state space
+  Share state_groups;  // that these are of; a neighbour may hold the first and the last as well
+  Share selective;     // channels of a selective state space
+  std::vector<HeadRun> state_runs;  // queries are its heads here, and keys its groups
   Share vocabulary;
   std::vector<HeadRun> runs;
 };

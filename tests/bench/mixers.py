@@ -1,9 +1,9 @@
-"""Tokens per second of layers with the gated delta rule, beside transformers on the same CPU.
+"""Tokens per second of layers with other mixers than attention, beside transformers on the same CPU.
 
-A random Qwen3.5 of the widths of its 0.8B model, float32 and bfloat16; every layer has the delta
-rule, or every fourth attention, as published. All cases take the same weights, windows and cores,
-one after the other, and the round is repeated, every other one backwards. transformers runs its own
-chunks in PyTorch, as it does where no kernel of flash-linear-attention is installed.
+Random models of the widths of released ones with fewer layers and tokens, float32 and bfloat16. All
+cases take the same windows and cores, one after the other, and the round is repeated, every other
+one backwards. transformers runs its own chunks in PyTorch, as it does where no kernel of
+flash-linear-attention, mamba-ssm or causal-conv1d is installed.
 """
 
 import argparse
@@ -13,7 +13,9 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,20 +28,46 @@ sys.path.insert(0, str(ROOT / "tests"))
 from support.token_files import Corpus, write_token_file
 
 VOCABULARY = 1000
-CONFIG = {  # the sizes of Qwen3.5 0.8B (its config.json on the hub) with fewer layers and tokens
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A few layers of a released model's widths (its config.json on the hub)."""
+
+    family: str
+    config: dict[str, Any]
+
+
+QWEN = {  # Qwen3.5 0.8B
     "hidden_size": 1024, "intermediate_size": 3584, "num_attention_heads": 8,
-    "num_key_value_heads": 2, "head_dim": 256, "vocab_size": VOCABULARY,
-    "linear_num_key_heads": 16, "linear_num_value_heads": 16, "linear_key_head_dim": 128,
-    "linear_value_head_dim": 128,
-}
-LAYERS = {"delta rule": ["linear_attention"] * 4,
-          "as published": ["linear_attention"] * 3 + ["full_attention"]}  # fmt: skip
+    "num_key_value_heads": 2, "head_dim": 256, "linear_num_key_heads": 16,
+    "linear_num_value_heads": 16, "linear_key_head_dim": 128, "linear_value_head_dim": 128,
+}  # fmt: skip
+LINEAR, FULL = "linear_attention", "full_attention"
+MODELS = {
+    "delta rule (Qwen3.5 0.8B)": Layers("qwen3_5_text", QWEN | {"layer_types": [LINEAR] * 4}),
+    "the same beside attention": Layers("qwen3_5_text", QWEN | {"layer_types": [LINEAR] * 3 + [FULL]}),
+    "short convolution (LFM2 350M)": Layers("lfm2", {
+        "hidden_size": 1024, "block_ff_dim": 6656, "num_attention_heads": 16, "num_key_value_heads": 8,
+        "layer_types": ["conv"] * 4,
+    }),
+    "Mamba-2, one group (Granite 4.0 H 350M)": Layers("granitemoehybrid", {
+        "hidden_size": 768, "num_attention_heads": 12, "num_key_value_heads": 4, "mamba_n_heads": 48,
+        "mamba_d_head": 32, "mamba_d_state": 128, "num_local_experts": 0,
+        "shared_intermediate_size": 2048, "layer_types": [LINEAR] * 4,
+    }),
+    "Mamba-2, eight groups (Nemotron 3 Nano)": Layers("nemotron_h", {
+        "hidden_size": 2688, "mamba_num_heads": 64, "mamba_head_dim": 64, "n_groups": 8,
+        "ssm_state_size": 128, "layers_block_type": [LINEAR] * 2,
+    }),
+}  # fmt: skip
 WINDOW_TOKENS = 512
 
 
-def make_model(kinds: list[str], directory: Path) -> Path:
+def make_model(layers: Layers, directory: Path) -> Path:
+    types = layers.config.get("layer_types", layers.config.get("layers_block_type"))
     config = AutoConfig.for_model(
-        "qwen3_5_text", **CONFIG, num_hidden_layers=len(kinds), layer_types=kinds
+        layers.family, **layers.config, vocab_size=VOCABULARY, num_hidden_layers=len(types)
     )
     AutoModelForCausalLM.from_config(config).save_pretrained(directory)
     return directory
@@ -48,15 +76,15 @@ def make_model(kinds: list[str], directory: Path) -> Path:
 def cases_of(
     program: Path, scratch: Path, windows: int
 ) -> dict[tuple[str, str, str], Callable[[], Sample]]:
-    """By layers, dtype and program."""
+    """By model, dtype and program."""
     ids = np.random.default_rng(1).integers(3, VOCABULARY, (windows, WINDOW_TOKENS))
     classes = np.full(VOCABULARY, 3, np.uint8)
     corpus = write_token_file(
         scratch / "corpus.h5", Corpus(VOCABULARY, [ids.reshape(-1).astype("<u4")], classes), {}
     )
     cases: dict[tuple[str, str, str], Callable[[], Sample]] = {}
-    for name, kinds in LAYERS.items():
-        model = make_model(kinds, scratch / name.replace(" ", "-"))
+    for number, (name, layers) in enumerate(MODELS.items()):
+        model = make_model(layers, scratch / f"{number}-{layers.family}")
         sweeps = Sweeps(program, scratch, windows, model, corpus, WINDOW_TOKENS)
         for dtype in DTYPES:
             baselines = Baselines(model, DTYPES[dtype], torch.from_numpy(ids), 4)
@@ -72,7 +100,7 @@ def cases_of(
 
 def rows_of(samples: dict[tuple[str, str, str], list[Sample]]) -> list[list[str]]:
     rows = []
-    for name in LAYERS:
+    for name in MODELS:
         for dtype in DTYPES:
             mine, theirs = (
                 [sample.rate for sample in samples[name, dtype, of]]

@@ -30,7 +30,8 @@ class Baselines:
             model_dir, dtype=dtype, attn_implementation="sdpa").to(device).eval()
         self.batches = windows.to(device).split(windows_per_call)
         # Block outputs by hooks: the model's own last hidden state includes the final norm.
-        self.taps = [self.model.model.embed_tokens, *self.model.model.layers]
+        base = self.model.base_model
+        self.taps = [base.get_input_embeddings(), *base.layers]
 
     @torch.inference_mode()
     def warm_up(self) -> None:
@@ -45,7 +46,7 @@ class Baselines:
     @torch.inference_mode()
     def forward_without_logits(self) -> None:
         for ids in self.batches:
-            self.model.model(ids, use_cache=False)
+            self.model.base_model(ids, use_cache=False)
 
     @torch.inference_mode()
     def float32_hooks(self, path: Path) -> None:

@@ -73,6 +73,36 @@ json facts_of(const OtherHeads& heads) {
           {"layers", heads.layers}};
 }
 
+json facts_of(const ConvolutionFacts& convolution) {
+  return {{"channels", convolution.channels},
+          {"taps", convolution.taps},
+          {"bias", convolution.has_bias}};
+}
+
+json facts_of(const StateFacts& states) {
+  return {{"heads", states.heads},
+          {"head_width", states.head_width},
+          {"groups", states.groups},
+          {"state_width", states.state_width},
+          {"taps", states.taps},
+          {"convolution_bias", states.has_convolution_bias},
+          {"bias", states.has_bias},
+          {"activation", static_cast<int>(states.activation)},
+          {"least_step", states.least_step},
+          {"most_step", std::to_string(states.most_step)}};
+}
+
+json facts_of(const SelectiveFacts& selective) {
+  return {{"channels", selective.channels},
+          {"state_width", selective.state_width},
+          {"step_rank", selective.step_rank},
+          {"taps", selective.taps},
+          {"convolution_bias", selective.has_convolution_bias},
+          {"bias", selective.has_bias},
+          {"activation", static_cast<int>(selective.activation)},
+          {"epsilon", selective.epsilon}};
+}
+
 json facts_of(const ImageFacts& image) {
   return {{"patch", image.patch},
           {"rows", image.rows},
@@ -121,6 +151,10 @@ json facts_of(const Architecture& a) {
       {"rope_of_layer", a.rope_of_layer},
       {"mixers", mixers},
       {"delta", facts_of(a.delta)},
+      {"convolution", facts_of(a.convolution)},
+      {"states", facts_of(a.states)},
+      {"selective", facts_of(a.selective)},
+      {"mlp_layers", a.mlp_layers},
       {"alibi", static_cast<int>(a.alibi)},
       {"value_width", a.value_width},
       {"latent",

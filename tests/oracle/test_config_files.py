@@ -55,13 +55,16 @@ READ = (
            TEXT[:-1] + ', "_name_or_path": "\\ud83d"}'),
     Oddity("tail", "white space around it", "\r\n\t " + TEXT + "\n\n"),
 )  # fmt: skip
-UNREAD = (  # models of mathematics that is not here, and what the refusal says of them
+UNREAD = (  # models with mathematics that is not here, and what the refusal says of them
     ("beit", "a BEiT", "no bias by the places of query and key"),
     ("gemma3n", "a Gemma 3n", "a model with one residual stream"),
     ("siglip2", "a SigLIP 2 of any image size (NaFlex)", '"siglip", a SigLIP 2 of fixed size'),
     ("sam", "a SAM", "sees an image whole and at one resolution"),
     ("videomae", "a VideoMAE", "not of the frames of a video"),
     ("vjepa2", "a V-JEPA 2", "not of the frames of a video"),
+    ("falcon_h1", "a Falcon-H1", "layers have one mixer each"),
+    ("kimi_linear", "a Kimi Linear", "states decay by heads, not by channels"),
+    ("zamba2", "a Zamba 2", "layers have weights of their own"),
     ("eva", "an EVA, which transformers does not have", "a type that transformers has"),
 )  # fmt: skip
 REFUSED = (

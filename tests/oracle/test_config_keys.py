@@ -26,7 +26,7 @@ PAIRS = {
     "mixtral": 8, "qwen2_moe": 8, "qwen3_moe": 12, "gemma": 12, "gemma2": 12, "gemma3_text": 12,
     "modernbert": 8, "eurobert": 8,
     "olmo2": 8, "cohere": 8, "stablelm": 2, "starcoder2": 8, "gpt_oss": 8,
-    "qwen3_next": 3, "qwen3_5_text": 3, "qwen3_5_moe_text": 3,
+    "qwen3_next": 3, "qwen3_5_text": 3, "qwen3_5_moe_text": 3, "lfm2": 8, "bamba": 4,
     "glm4_moe": 4, "dots1": 8, "minimax_m2": 8, "ernie4_5_moe": 8,
     "deepseek_v2": 4, "deepseek_v3": 4, "glm4_moe_lite": 4,
     "olmo3": 8, "smollm3": 8, "seed_oss": 12, "cohere2": 8, "ministral3": 8, "exaone4": 8, "glm": 6,
@@ -37,7 +37,8 @@ PAIRS = {
 }  # fmt: skip
 FAMILIES = (
     *PAIRS, "gpt2", "gpt_bigcode", "opt", "mpt", "bert", "roberta", "xlm-roberta", "gpt_neo", "gptj",
-    "codegen", "bloom", "gemma4_text", "gemma4_unified_text", *VISION,
+    "codegen", "bloom", "gemma4_text", "gemma4_unified_text", "nemotron_h", "granitemoehybrid", "mamba",
+    "falcon_mamba", "jamba", *VISION,
 )  # fmt: skip
 
 # Whose keys are those of another family but for a few: their variants take minutes together.

@@ -43,6 +43,7 @@ FAMILIES = (
     "internvl", "paligemma", "llava_next", "llava_onevision", "idefics3", "smolvlm", "glm4v", "glm4v_moe",
     "kimi_k25", "mllama",
     "gemma4_text", "gemma4", "gemma4_unified_text", "gemma4_unified", "llama4_text", "llama4",
+    "lfm2", "nemotron_h", "granitemoehybrid", "bamba", "mamba", "falcon_mamba", "jamba",
 )  # fmt: skip
 CASES = list_cases()
 FLOAT_CASES = [pytest.param(case, id=case.name) for case in CASES if case.mode != "bfloat16"]

@@ -33,12 +33,15 @@ RANKS = (1, 3)
 NAMES = (
     "qwen3_next-5over1-head24-delta3over6-2of6",
     "qwen3_5_text-3over3-delta2over6-linear-bfloat16",
+    "lfm2-5over1-3taps-untied",
+    "nemotron_h-5over1-head16-states6of2-dense",
 )
 CUT = Cut(80, "per_document")
 LENGTHS = (80, 33, 70, 5, 80, 2, 64)
 SETS = ("position:0", "class:delimiter:first", "class:other:first")
 OF_ATTENTION = ("query", "key", "value", "attention_heads")
-OF_ALL = ("attention_input", "attention_output", "mlp_input", "mlp_output")
+OF_MIXERS, OF_MLPS = ("attention_input", "attention_output"), ("mlp_input", "mlp_output")
+OF_ALL = (*OF_MIXERS, *OF_MLPS)
 PROMPT = 37  # tokens of the captured prompt
 
 
@@ -53,10 +56,19 @@ class Made:
     prompt: InBoth
 
     @property
+    def kinds(self) -> list[str]:
+        return AutoConfig.from_pretrained(self.directory).layer_types
+
+    @property
     def layers(self) -> list[int]:
         """Those with attention, in the numbers of the file."""
-        kinds = AutoConfig.from_pretrained(self.directory).layer_types
-        return [layer + 1 for layer, kind in enumerate(kinds) if kind == "full_attention"]
+        return [layer + 1 for layer, kind in enumerate(self.kinds) if kind == "full_attention"]
+
+    def layers_with(self, site: str) -> list[int]:
+        """A block has a mixer and an MLP; where kinds of MLPs are named, one of them."""
+        has_one = "mlp" in self.kinds
+        wanted = ("mlp",) if site in OF_MLPS else ("linear_attention", "full_attention")
+        return [i + 1 for i, kind in enumerate(self.kinds) if not has_one or kind in wanted]
 
     def job(self, m: int, output: Path) -> dict[str, dict[str, Any]]:
         sites = ["residual", *OF_ATTENTION, *OF_ALL]
@@ -133,13 +145,22 @@ def test_layers_without_attention_have_none_of_it(name: str, m: int, sweeps: Swe
 @pytest.mark.parametrize("m", RANKS)
 @pytest.mark.parametrize("name", NAMES)
 def test_sites(name: str, m: int, sweeps: Sweeps) -> None:
-    """Of attention where it is; the mixer's input and output in every layer."""
+    """Of attention where it is; of mixers and MLPs where a layer has them, and absent elsewhere."""
     made, datasets = sweeps.made[name], sweeps.datasets[name, m]
     classes = [window.classes for window in made.windows]
     here = of_layers(datasets, made.layers)
-    for site in (*OF_ATTENTION, *OF_ALL):
-        part = assert_site(here if site in OF_ATTENTION else datasets, site, made.inners, classes)
+    for site in OF_ATTENTION:
+        part = assert_site(here, site, made.inners, classes)
         record(f"{name}-m{m}", inside=site, of_allowed=part)
+    for site in OF_ALL:
+        layers = [0, *made.layers_with(site)]
+        of_site = {path: x for path, x in datasets.items() if path.startswith(f"{site}/")}
+        of_layers_with = {path: x[layers] for path, x in of_site.items()}
+        part = assert_site(of_layers_with, site, made.inners, classes)
+        record(f"{name}-m{m}", inside=site, of_allowed=part)
+        elsewhere = np.setdiff1d(np.arange(len(of_site[f"{site}/count"])), layers)
+        assert (of_site[f"{site}/count"][elsewhere] == 0).all()
+        assert np.isnan(of_site[f"{site}/token_norm"][elsewhere]).all()
 
 
 @pytest.mark.parametrize("m", RANKS)
@@ -184,7 +205,8 @@ def with_outputs_of_attention(made: Made) -> InBoth:
 
     def kept(inner: Inner) -> Inner:
         outputs = inner.sites["attention_output"]
-        return replace(inner, sites={"attention_output": [outputs[layer - 1] for layer in made.layers]})
+        of_mixers = dict(zip(made.layers_with("attention_output"), outputs, strict=True))
+        return replace(inner, sites={"attention_output": [of_mixers[layer] for layer in made.layers]})
 
     exact, single = ([kept(inner) for inner in of] for of in (made.inners.exact, made.inners.single))
     return InBoth(exact, single)

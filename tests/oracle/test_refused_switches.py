@@ -70,7 +70,7 @@ ROTARY = (
     "smollm3", "seed_oss", "cohere2", "ministral3", "exaone4", "glm", "glm4", "ernie4_5",
     "granite", "nemotron", "arcee", "olmo", "olmoe", "apertus", "granitemoe", "granitemoeshared",
     "hunyuan_v1_dense",
-    "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "llama4_text",
+    "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "llama4_text", "lfm2", "granitemoehybrid", "bamba",
 )  # fmt: skip
 SWITCHES = [
     *(Switch(f, key, "mish") for key, families in ACTIVATIONS.items() for f in families),
@@ -94,6 +94,48 @@ SWITCHES = [
             ("linear_key_head_dim", 0),
         )
     ),
+    *(
+        Switch("lfm2", key, value)
+        for key, value in (
+            ("layer_types", ["sliding_attention"] * 4),
+            ("conv_L_cache", 0), ("block_auto_adjust_ff_dim", None),
+        )
+    ),
+    Switch("lfm2", "block_ffn_dim_multiplier", -1.0, "adjusted"),
+    *(
+        Switch("nemotron_h", key, value)
+        for key, value in (
+            ("layers_block_type", ["conv"] * 5), ("n_groups", 4), ("mamba_head_dim", 0),
+            ("num_hidden_layers", 6), ("mamba_hidden_act", "mish"), ("mlp_hidden_act", "mish"),
+            ("attention_bias", True), ("sliding_window", 32), ("tie_word_embeddings", True),
+        )
+    ),
+    *(
+        Switch(family, key, value)
+        for family in ("granitemoehybrid", "bamba")
+        for key, value in (
+            ("mamba_n_groups", 3), ("mamba_d_head", 7), ("mamba_expand", 3), ("time_step_limit", None),
+            ("time_step_limit", [0.5, 0.1]), ("mamba_d_conv", 0), ("hidden_act", "mish"),
+        )
+    ),
+    Switch("granitemoehybrid", "layer_types", ["conv"] * 4),
+    Switch("granitemoehybrid", "shared_intermediate_size", 0),
+    Switch("bamba", "layer_types", ["linear_attention"] * 4),
+    *(
+        Switch(family, key, value)
+        for family in ("mamba", "falcon_mamba")
+        for key, value in (
+            ("time_step_rank", 0), ("time_step_rank", "x"), ("state_size", 0), ("hidden_act", "mish"),
+        )
+    ),
+    *(
+        Switch("jamba", key, value)
+        for key, value in (
+            ("attn_layer_offset", 3), ("expert_layer_period", 0), ("num_experts_per_tok", 7),
+            ("mamba_dt_rank", 0), ("hidden_act", "mish"),
+        )
+    ),
+    Switch("nemotron_h", "moe_latent_size", 32, "groups"),
     *(Switch(f, "use_bidirectional_attention", True) for f in ("gemma", "gemma2", "gemma3_text")),
     *(Switch(family, "add_cross_attention", True) for family in ("gpt2", "gpt_bigcode", "bert")),
     Switch("bert", "is_decoder", True),

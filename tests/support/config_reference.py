@@ -48,6 +48,10 @@ MASKED_HEADS = {"cls", "lm_head", "head", "decoder"}  # which predict masked tok
 SILENT = {"pooler", "mask_token", "head", "decoder", "text_model", "logit_scale", "logit_bias"}
 
 
+# Of latents, whose epsilon is no key, and of narrow rows, which may have one of their own.
+OTHER_NORMS = ("_a_layernorm", ".dt_layernorm", ".b_layernorm", ".c_layernorm")
+
+
 class Refused(Exception):
     """transformers cannot read it, or cannot run it; what it said."""
 
@@ -259,7 +263,7 @@ class Reference:
         found: dict[str, Any] = {
             "layers": len(self.blocks),
             "channels": config.hidden_size,
-            "heads": config.num_attention_heads,
+            "heads": getattr(config, "num_attention_heads", 0),
             "epsilon": self._epsilon(),
         }
         if self.family not in VISION:
@@ -279,7 +283,7 @@ class Reference:
             for path, part in self.encoder.named_modules()
             for name in names
             if "Norm" in type(part).__name__ and hasattr(part, name)
-            if not path.endswith("_a_layernorm")  # of latents, whose epsilon is no key
+            if not path.endswith(OTHER_NORMS)
         }
         (value,) = found
         return value

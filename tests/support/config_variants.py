@@ -35,7 +35,9 @@ IDLE = (
     "mask_", "norm_pix", "projection_dim", "logit_scale_init", "pooler", "encoder_stride", "_out_",
     "reshape_", "apply_", "layerscale", "_fp32", "upcast", "use_head", "pos_embed", "pretraining_tp",
     "embedding_fraction", "learned_pos_emb", "text_config", "classifier", "sparse_pred", "decoder_bias",
-    "deterministic", "vocab_size_per_layer_input", "double_wide",
+    "deterministic", "vocab_size_per_layer_input", "double_wide", "chunk_size", "logits_to_keep",
+    "time_step_max", "time_step_floor", "time_step_init", "time_step_scale", "use_mamba", "associative",
+    "ssm_cache", "expert_overlap", "rescale_", "nextn", "mtp_layers", "z_loss",
 )  # fmt: skip
 BUSY = (("roberta", "pad_token_id"), ("xlm-roberta", "pad_token_id"))  # positions begin behind it
 TEXT_VALUES = ("gelu", "relu", "silu", "gelu_new", "quick_gelu", "relu2", "mish")
@@ -78,8 +80,11 @@ def declared_keys(cls: type[PreTrainedConfig]) -> dict[str, tuple[str, Any]]:
     }
 
 
-def as_json(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+def as_json(default: Any) -> Any:
+    """A default as config_facts writes it: tuples are lists, and JSON has no infinity."""
+    if isinstance(default, (list, tuple)):
+        return [as_json(value) for value in default]
+    return None if default == math.inf else default
 
 
 def type_names(annotation: Any) -> list[str]:
@@ -145,6 +150,9 @@ def key_variants(family: str) -> Iterator[Variant]:
         for value in values:
             named = [value[0]] * layers if isinstance(value, tuple) else value
             yield Variant(f"{key}={label(named)}", set_key(base, place + key, named), (key,))
+    for key, values in KEYS_OF.get(family, {}).items():
+        for value in values:
+            yield Variant(f"{key}={label(value)}", set_key(base, key, value), (key,))
     if prefix:
         yield from part_variants(base)
     if family == "mpt":
@@ -193,6 +201,18 @@ EXTRA_KEYS: dict[str, tuple[Any, ...]] = {
     "an_unknown_key": ({"a": [1, None]},),
     "transformers_version": ("4.0.0", None),
 }  # fmt: skip
+
+
+# Of one family alone: other names, and what counts where no key of today is there.
+KEYS_OF: dict[str, dict[str, tuple[Any, ...]]] = {
+    "lfm2": {"tie_embedding": (True, False, None, "x"), "block_ff_dim": (96, None, "x")},
+    "nemotron_h": {
+        "layer_types": (["mamba", "mlp", "attention", "mlp", "mamba"], ["mlp"], [], None, ["moe", "conv"]),
+        "hybrid_override_pattern": ("M-*M-", "MEM", "", "M?", None),
+        "mamba_n_groups": (1, 3, None), "mamba_d_conv": (2, 0), "mamba_dt_min": (0.1, None),
+        "mamba_conv_bias": (False, None),
+    },
+}
 
 
 def part_variants(base: dict[str, Any]) -> Iterator[Variant]:

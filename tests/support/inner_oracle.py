@@ -21,13 +21,15 @@ from .vision_oracle import VisionOracle
 # Where a family keeps the parts of a block: the first name that a block has.
 ATTENTION = ("self_attn", "attn", "attention")
 OUTPUT_PROJECTION = ("o_proj", "dense", "c_proj", "out_proj", "Wo")
-OTHER_MIXER = ("linear_attn",)  # in the place of attention: only its input and output are sites
+# In the place of attention: only its input and output are sites.
+OTHER_MIXER = ("linear_attn", "conv", "mamba")
 MLP = ("mlp", "ffn", "feed_forward")
-DOWN_PROJECTION = ("down_proj", "fc2", "c_proj", "Wo")
+BRANCH = "mixer"  # a block's only part, of the kind that its block_type says
+DOWN_PROJECTION = ("down_proj", "fc2", "c_proj", "Wo", "w2")
 FUSED_PROJECTION = ("c_attn", "Wqkv")
-UP_PROJECTION = ("up_proj", "fc1", "c_fc")
+UP_PROJECTION = ("up_proj", "fc1", "c_fc", "w3")
 FINAL_NORM = ("norm", "final_layernorm", "ln_f", "layernorm", "post_layernorm", "final_norm",
-              "rms_norm")  # fmt: skip
+              "rms_norm", "embedding_norm", "norm_f")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,15 @@ def part_of(module: nn.Module, names: tuple[str, ...]) -> nn.Module | None:
     return next((getattr(module, name) for name in names if hasattr(module, name)), None)
 
 
+def branches_of(block: nn.Module) -> tuple[nn.Module | None, nn.Module | None, nn.Module | None]:
+    """A block's attention, what stands in its place, and its MLP."""
+    only = getattr(block, BRANCH, None)
+    if only is None:
+        return part_of(block, ATTENTION), part_of(block, OTHER_MIXER), part_of(block, MLP)
+    kinds = {"full_attention": (only, None, None), "linear_attention": (None, only, None)}
+    return kinds.get(block.block_type, (None, None, only))
+
+
 def first(values: Any) -> torch.Tensor:
     return values[0] if isinstance(values, tuple) else values
 
@@ -89,8 +100,13 @@ class InnerHooks:
         self._inner = Inner()
         self._wrap_attention(type(blocks[0]).__module__, monkeypatch)
         for block in blocks:
-            self._hook_attention(block)
-            self._hook_mlp(block)
+            attention, mixer, mlp = branches_of(block)
+            if attention or mixer:
+                self._hook_mixer(attention or mixer)
+            if attention:
+                self._hook_attention(attention)
+            if mlp:
+                self._hook_mlp(block, mlp)
 
     def _on_input(self, module: nn.Module, site: str) -> None:
         module.register_forward_pre_hook(
@@ -105,14 +121,12 @@ class InnerHooks:
             lambda _module, _inputs, output: self._inner.see(site, first(output))
         )
 
-    def _hook_attention(self, block: nn.Module) -> None:
-        attention = part_of(block, ATTENTION)
-        mixer = attention or part_of(block, OTHER_MIXER)
-        projection = part_of(mixer, OUTPUT_PROJECTION)
+    def _hook_mixer(self, mixer: nn.Module) -> None:
         self._on_input(mixer, "attention_input")
-        self._on_output(projection, "attention_output")
-        if attention is None:
-            return
+        self._on_output(part_of(mixer, OUTPUT_PROJECTION), "attention_output")
+
+    def _hook_attention(self, attention: nn.Module) -> None:
+        projection = part_of(attention, OUTPUT_PROJECTION)
         self._on_input(projection, "attention_heads")
         if fused := part_of(attention, FUSED_PROJECTION):
             channels = projection.weight.shape[0]
@@ -154,8 +168,7 @@ class InnerHooks:
         for site, part in zip(("query", "key", "value"), output.split(channels, -1), strict=True):
             self._inner.see(site, part)
 
-    def _hook_mlp(self, block: nn.Module) -> None:
-        mlp = part_of(block, MLP)
+    def _hook_mlp(self, block: nn.Module, mlp: nn.Module) -> None:
         self._on_input(mlp, "mlp_input")
         apart = getattr(block, "experts", None)  # Gemma 4 norms and adds what both give behind them
         if apart is None:
@@ -169,8 +182,8 @@ class InnerHooks:
         if down is None:
             return
         self._on_input(down, "mlp_hidden")
-        if hasattr(mlp, "gate_proj"):
-            self._on_output(mlp.gate_proj, "gate")
+        if gate := part_of(mlp, ("gate_proj", "w1")):
+            self._on_output(gate, "gate")
         if up := part_of(mlp, UP_PROJECTION):  # else it is fused with the gate
             self._on_output(up, "up")
 

@@ -28,7 +28,9 @@ from .parallel_blocks import PARALLEL_BLOCKS
 from .post_norms import POST_NORMS
 from .recent_decoders import RECENT_DECODERS
 from .routed_experts import ROUTED_EXPERTS
+from .short_convolutions import SHORT_CONVOLUTIONS
 from .sigmoid_routers import SIGMOID_ROUTERS
+from .state_spaces import STATE_SPACES
 from .weights import blocks_of, decoder_of, make_random, save
 from .wrapped import WRAPPED
 from .wrapped_later import WRAPPED_LATER
@@ -49,6 +51,8 @@ MODELS = (
     *WRAPPED_LATER,
     *GEMMA4,
     *LLAMA4,
+    *SHORT_CONVOLUTIONS,
+    *STATE_SPACES,
 )
 
 __all__ = [

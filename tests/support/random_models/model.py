@@ -45,7 +45,7 @@ class RandomModel:
     @property
     def heads(self) -> int:
         keys = ("num_attention_heads", "n_head", "n_heads", "num_heads")
-        return next(self.text[key] for key in keys if key in self.text)
+        return next((self.text[key] for key in keys if key in self.text), 0)
 
     @property
     def window(self) -> int | None:

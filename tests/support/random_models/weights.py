@@ -41,6 +41,9 @@ DOWN_PROJECTIONS = (
     "mlp.down_proj", "mlp.c_proj", "mlp.fc2", "fc2", "mlp.dense_4h_to_h", "ffn.down_proj", "mlp.Wo",
     "feed_forward.experts.down_proj", "feed_forward.shared_expert.down_proj", "feed_forward.down_proj",
     "mlp.fc_out", "block_sparse_moe.experts.down_proj", "shared_mlp.output_linear",
+    "feed_forward.w2", "feed_forward.down_proj", "mixer.down_proj", "mixer.experts.down_proj",
+    "mixer.out_proj", "feed_forward.experts.down_proj",
+    "mixer.shared_experts.down_proj",
 )  # fmt: skip
 
 

@@ -138,7 +138,7 @@ TEST(ConfigKeys, OwnKeysTakeThePlaceOfThoseOfTheirNamesAndAbsentOnesAreLeftOut) 
 TEST(Config, AnotherNameCountsAndIsNamed) {
   const auto config = config_of({{"a", 1}, {"other", 7}}).declared(kDeclared);
   EXPECT_EQ(config.positive("a"), 7);
-  expect_refusal({"\"other\": expected a positive integer, found \"x\""}, [] {
+  expect_refusal({"\"other\": expected a whole number, found \"x\""}, [] {
     config_of({{"other", "x"}}).declared(kDeclared).positive("a");
   });
 }

@@ -73,9 +73,10 @@ TEST(ShortConvolution, IsTheSumOverTheRowsBeforeInTheSequence) {
     const auto taps = at::randn({channels, 1, count});
     const auto all = at::randn({sequences * positions, channels + 2});
     const auto rows = all.narrow(1, 1, channels);
-    const auto found = convolve_causally(rows, taps, positions);
+    const auto bias = at::randn({channels});
+    const auto found = convolve_causally(rows, taps, bias, positions);
     for (int64_t r = 0; r < sequences * positions; ++r) {
-      auto expected = at::zeros({channels}, at::kDouble);
+      auto expected = bias.to(at::kDouble);
       for (int64_t back = 0; back < count && back <= r % positions; ++back) {
         const auto tap = taps.select(1, 0).select(1, count - 1 - back).to(at::kDouble);
         expected += rows[r - back].to(at::kDouble) * tap;
