@@ -187,7 +187,9 @@ void describe(CLI::App& app, Arguments& arguments) {
   merge->add_option("-o,--output", arguments.output, "the file to write")->required();
   auto* tensors =
       app.add_subcommand("tensors", "list the tensors that a config.json asks for, as JSON lines");
-  tensors->add_option("CONFIG", arguments.file, "a config.json, a directory with one, or hf:NAME[@REVISION]")
+  tensors
+      ->add_option("CONFIG", arguments.file,
+                   "a config.json, a directory with one, or hf:NAME[@REVISION]")
       ->required();
   app.add_subcommand("keys", "print the keys of a job file, as docs/job.md lists them");
   app.add_subcommand("models", "print the model families, as docs/models.md lists them");

@@ -68,6 +68,13 @@ const std::vector<Family>& families() {
                                            granitemoe_family(),
                                            granitemoeshared_family(),
                                            hunyuan_v1_dense_family(),
+                                           hunyuan_v1_moe_family(),
+                                           helium_family(),
+                                           biogpt_family(),
+                                           phimoe_family(),
+                                           dbrx_family(),
+                                           llada_family(),
+                                           dream_family(),
                                            clip_vision_model_family(),
                                            clip_family(),
                                            vit_mae_family(),
@@ -118,6 +125,9 @@ constexpr const char* kNoFractions =
 constexpr const char* kNoTiles = "a model that sees an image whole, not in tiles with gates";
 constexpr Unread kUnread[] = {
     {"beit", kNoPlaces},
+    {"diffllama", "a model whose heads have one softmax each, not the difference of two"},
+    {"doge", "a model whose scores have no bias that values make, such as \"llama\""},
+    {"lladamoe", "\"llada\", whose layers have no experts"},
     {"siglip2", "\"siglip\", a SigLIP 2 of fixed size, not one of images of any size (NaFlex)"},
     {"siglip2_vision_model",
      "\"siglip_vision_model\", a SigLIP 2 of fixed size, not one of images of any size (NaFlex)"},

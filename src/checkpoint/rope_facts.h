@@ -21,6 +21,8 @@ struct RopeKeys {
   bool grows_queries = false;      // by "llama_4_scaling_beta"
   bool may_have_alpha = false;  // "dynamic" with a fixed alpha: the base times alpha^(D / (D - 2))
   bool may_have_axes = false;   // the type "mrope": of images; text has the same position along all
+  bool has_magnitudes =
+      false;              // "longrope" says its own for lengths below and above; no other type
   bool is_scaled = true;  // where kinds of layers have their own: "rope_scaling" is of this one too
 };
 

@@ -188,17 +188,18 @@ void TensorRows::down(const std::string& name, Cut cut, int64_t width) {
   if (a_.has_mlp_bias) vector(name + ".bias", Weight::kDownBias, 0, Cut::kNone, a_.channels);
 }
 
-void TensorRows::gated_mlp(const std::string& prefix, Cut cut, int64_t width) {
-  for (const auto& [name, part] : {std::pair("gate_proj", 0), std::pair("up_proj", 1)}) {
-    product(prefix + name, Weight::kGateUp, part, cut, 0, {width, a_.channels});
-    if (a_.has_mlp_bias) vector(prefix + name + ".bias", Weight::kGateUpBias, part, cut, width);
+void TensorRows::gated_mlp(const std::array<std::string, 3>& names, Cut cut, int64_t width) {
+  for (const int part : {0, 1}) {
+    product(names[part], Weight::kGateUp, part, cut, 0, {width, a_.channels});
+    if (a_.has_mlp_bias) vector(names[part] + ".bias", Weight::kGateUpBias, part, cut, width);
   }
-  down(prefix + "down_proj", cut, width);
+  down(names[2], cut, width);
 }
 
-TensorRows& TensorRows::gate_up_down(const std::string& prefix) {
+TensorRows& TensorRows::gate_up_down(const std::string& prefix, const std::string& gate,
+                                     const std::string& up, const std::string& down_name) {
   const auto first = rows_.size();
-  gated_mlp(prefix, Cut::kFeedForward, a_.ffn_width);
+  gated_mlp({prefix + gate, prefix + up, prefix + down_name}, Cut::kFeedForward, a_.ffn_width);
   if (a_.experts.count > 0) belong_to(TensorRow::Layers::kDense, first);
   return *this;
 }

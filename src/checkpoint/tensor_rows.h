@@ -6,6 +6,7 @@
 // holds "{}" exists once per layer.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -119,8 +120,9 @@ struct UnitOrder {
 };
 
 struct TensorRow {
-  std::string name;          // "model.layers.{}.mlp.up_proj.weight"
-  std::string tied_to = {};  // the tensor to take where `name` is not stored
+  std::string name;               // "model.layers.{}.mlp.up_proj.weight"
+  std::string tied_to = {};       // the tensor to take where `name` is not stored
+  std::string stacked_name = {};  // where experts are stacked; empty: the same
   Weight weight = Weight::kEmbedding;
   int part = 0;
   Cut cut = Cut::kNone;
@@ -132,6 +134,7 @@ struct TensorRow {
   bool is_transposed = false;  // the checkpoint holds the last two axes exchanged
   int64_t only_unit = -1;      // the row belongs to this one unit of the cut, and is read whole
   bool is_stacked = false;     // the checkpoint's first axis counts units; the row is one of them
+  int64_t joined = 0;  // above 0: so many units, stacked one below the other without an axis
   std::optional<float> constant = {};  // no checkpoint holds it: the part has this everywhere
   bool may_be_exchanged = false;       // the checkpoint may hold the last two axes exchanged
   bool is_float32 = false;             // the weight stays float32 in this family
@@ -207,8 +210,9 @@ class TensorRows {
   TensorRows& delta_rule(const std::string& prefix);
   /// A norm per head and tensor: "{h}" in the names is the head's number.
   TensorRows& query_key_norms_by_head(const std::string& query, const std::string& key);
-  /// gate_proj, up_proj and down_proj.
-  TensorRows& gate_up_down(const std::string& prefix);
+  TensorRows& gate_up_down(const std::string& prefix, const std::string& gate = "gate_proj",
+                           const std::string& up = "up_proj",
+                           const std::string& down = "down_proj");
   TensorRows& fused_gate_up_down(const std::string& gate_up, const std::string& down);
   TensorRows& up_down(const std::string& up, const std::string& down);
   /// Experts whose tensors stand alone: "{e}" in `prefix` is the expert's number.
@@ -219,12 +223,17 @@ class TensorRows {
   TensorRows& router_correction(const std::string& name, std::vector<int64_t> shape);
   TensorRows& experts(const std::string& prefix, const std::string& gate, const std::string& up,
                       const std::string& down);
+  /// Where transformers 5 stacks experts, names of rows have `now` in the place of `once`; the
+  /// first call that fits a row counts.
+  TensorRows& stacked_under(const std::string& once, const std::string& now);
   /// Experts in one tensor [E, C, 2 F] whose columns alternate between gate and up, and one
   /// [E, F, C]; biases `name`_bias.
   TensorRows& alternating_experts(const std::string& gate_up, const std::string& down);
   /// Experts in one tensor [E, 2 F, C] whose gates stand before its ups, and one [E, C, F]; or with
   /// the last two axes exchanged, as Qwen3-VL-MoE was published.
   TensorRows& stacked_experts(const std::string& gate_up, const std::string& down);
+  /// Experts in three tensors [E F, C]: w1, the gates; v1, the ups; w2, the downs as [in, out].
+  TensorRows& joined_experts(const std::string& prefix);
   /// The dense MLP beside experts.
   TensorRows& shared_expert(const std::string& prefix);
   /// The same, and the gate that its output is multiplied by.
@@ -250,7 +259,8 @@ class TensorRows {
   void delta_product(const std::string& name, int part, int64_t stored, const DeltaPart& place);
   std::vector<DeltaPart> delta_channels() const;
   void output_gate(const std::string& query);
-  void gated_mlp(const std::string& prefix, Cut cut, int64_t width);
+  /// By the names of gate, up and down.
+  void gated_mlp(const std::array<std::string, 3>& names, Cut cut, int64_t width);
   void fused_gated_mlp(const std::string& gate_up, const std::string& down, Cut cut, int64_t width);
   void down(const std::string& name, Cut cut, int64_t width);
   /// One expert's row of a tensor that holds all of them.

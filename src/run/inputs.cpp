@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "checkpoint/tokenizer.h"
 #include "corpus/corpus_file.h"
+#include "corpus/masked_text.h"
 #include "corpus/token_file.h"
 #include "run/check_statistics.h"
 #include "run/corpus_identity.h"
@@ -42,6 +43,23 @@ std::string wanted_corpus(const Checkpoint& checkpoint) {
   return checkpoint.is_part() ? text + ", or [model] vision = true, which reads images" : text;
 }
 
+/// The text with its masked tokens, where the job asks for them and the model has a mask.
+std::shared_ptr<const Corpus> masked(std::shared_ptr<const TokenFile> text, const Job::Corpus& job,
+                                     const Architecture& a) {
+  require(job.mask_ratio || !job.mask_seed, ErrorKind::kJob,
+          "[corpus] mask_seed = {}: expected mask_ratio beside it", job.mask_seed.value_or(0));
+  if (!job.mask_ratio) return text;
+  require(*job.mask_ratio <= 1, ErrorKind::kJob, "[corpus] mask_ratio = {}: expected at most 1",
+          *job.mask_ratio);
+  require(a.mask_id >= 0, ErrorKind::kJob,
+          "[corpus] mask_ratio = {}: {} has no \"mask_token_id\"; expected a model that predicts "
+          "masked tokens",
+          *job.mask_ratio, a.family);
+  const Masking masking = {static_cast<uint32_t>(a.mask_id), *job.mask_ratio,
+                           static_cast<uint64_t>(job.mask_seed.value_or(0))};
+  return std::make_shared<const MaskedText>(*text, masking);
+}
+
 /// Opens the corpus as the model reads it; refuses what the job takes of it beyond the model's
 /// rows.
 std::shared_ptr<const Corpus> open_corpus(const Job& job, const Checkpoint& checkpoint) {
@@ -53,6 +71,8 @@ std::shared_ptr<const Corpus> open_corpus(const Job& job, const Checkpoint& chec
           checkpoint.directory(), a.family, a.reads_images() ? "images" : "text",
           wanted_corpus(checkpoint), name_of(kind));
   if (kind == CorpusKind::kImages) {
+    require(!job.corpus.mask_ratio, ErrorKind::kJob,
+            "[corpus] mask_ratio: {} reads images; expected a model of text", a.family);
     auto images = std::make_shared<const ImageFile>(path, patch_layout(a.image));
     check_grid(*images, a.image);
     return images;
@@ -66,7 +86,7 @@ std::shared_ptr<const Corpus> open_corpus(const Job& job, const Checkpoint& chec
     tokens->check_prompt(name, prompt, a.vocabulary);
     tokens->check_text(fmt::format("prompt \"{}\"", name), prompt.ids, checkpoint.image_tokens());
   }
-  return tokens;
+  return masked(tokens, job.corpus, a);
 }
 
 /// The id of the model's sink token: the one behind its vocabulary.

@@ -55,7 +55,10 @@ READ = (
            TEXT[:-1] + ', "_name_or_path": "\\ud83d"}'),
     Oddity("tail", "white space around it", "\r\n\t " + TEXT + "\n\n"),
 )  # fmt: skip
-UNREAD = (  # vision models, and what the refusal says of them
+UNREAD = (  # models with other mathematics, and what the refusal says of them
+    ("diffllama", "a DiffLlama", "one softmax each, not the difference of two"),
+    ("doge", "a Doge", "no bias that values make"),
+    ("lladamoe", "a LLaDA with experts", '"llada", whose layers have no experts'),
     ("beit", "a BEiT", "no bias by the places of query and key"),
     ("siglip2", "a SigLIP 2 of any image size (NaFlex)", '"siglip", a SigLIP 2 of fixed size'),
     ("sam", "a SAM", "sees an image whole and at one resolution"),

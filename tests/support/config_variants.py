@@ -37,7 +37,9 @@ IDLE = (
     "embedding_fraction", "learned_pos_emb", "text_config", "classifier", "sparse_pred", "decoder_bias",
     "deterministic",
 )  # fmt: skip
-BUSY = (("roberta", "pad_token_id"), ("xlm-roberta", "pad_token_id"))  # positions begin behind it
+BUSY = (  # positions begin behind the first two; the third is read by a router
+    ("roberta", "pad_token_id"), ("xlm-roberta", "pad_token_id"), ("phimoe", "router_jitter_noise"),
+)  # fmt: skip
 TEXT_VALUES = ("gelu", "relu", "silu", "gelu_new", "quick_gelu", "relu2", "mish")
 LIST_VALUES = ([0], [99], [1, "x"], ["full_attention"], [0.5])
 

@@ -7,12 +7,27 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
+from transformers import PreTrainedConfig
+
+
+ROUTERS = ("topkrouter", "moev1gate", "dbrxrouter")  # the ends of their classes' names
+
+
+def choice_of(
+    config: PreTrainedConfig, output: tuple | torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits [T, experts], and the experts chosen [T, k]; DBRX chooses behind its router."""
+    if isinstance(output, torch.Tensor):
+        return output, torch.topk(output, config.ffn_config.moe_top_k, dim=-1).indices
+    return output[0], output[2]
 
 
 def chosen_by(router: nn.Module, inputs: tuple, logits: torch.Tensor) -> torch.Tensor:
     """[T, experts]: what a router takes the largest of."""
     if hasattr(router, "moe_statics"):
         return torch.softmax(logits, 1) + router.moe_statics.e_score_correction_bias.squeeze()
+    if isinstance(router, nn.Linear):  # of Phi-3.5-MoE
+        return logits
     bias = getattr(router, "e_score_correction_bias", inputs[1] if len(inputs) > 1 else None)
     return logits if bias is None else torch.sigmoid(logits) + bias
 

@@ -21,7 +21,7 @@ from transformers import AutoConfig
 from .bounds import Losses
 from .double_precision import in_precision_of, kept, prepare_for_double
 from .random_models.weights import auto_class, blocks_of, decoder_of
-from .routers import Groups, chosen_by, margin_of
+from .routers import ROUTERS, Groups, choice_of, chosen_by, margin_of
 
 TIE = 10.0  # times the rounding of the router's logits: it may choose either expert
 
@@ -119,7 +119,7 @@ class Oracle:
         for layer, block in enumerate(self.blocks):
             block.register_forward_hook(self._keep_output)
             for part in block.modules():
-                if type(part).__name__.lower().endswith("topkrouter"):
+                if type(part).__name__.lower().endswith(ROUTERS):
                     part.register_forward_hook(self._keeper_of_routing(layer))
 
     def _keep_input(self, _module: torch.nn.Module, inputs: tuple, named: dict) -> None:
@@ -134,7 +134,7 @@ class Oracle:
 
     def _keeper_of_routing(self, layer: int):
         def keep(router: torch.nn.Module, inputs: tuple, output: tuple) -> None:
-            logits, _, chosen = output
+            logits, chosen = choice_of(self.module.config, output)
             by = kept(chosen_by(router, inputs, kept(logits))).numpy()
             self._routings.append(Routing(layer, chosen.numpy(), by, Groups.of(router)))
 

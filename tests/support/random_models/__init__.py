@@ -27,6 +27,7 @@ from .post_norms import POST_NORMS
 from .recent_decoders import RECENT_DECODERS
 from .routed_experts import ROUTED_EXPERTS
 from .sigmoid_routers import SIGMOID_ROUTERS
+from .small_families import SMALL_FAMILIES
 from .weights import blocks_of, decoder_of, make_random, save
 from .wrapped import WRAPPED
 from .wrapped_later import WRAPPED_LATER
@@ -45,6 +46,7 @@ MODELS = (
     *ONE_FACT,
     *HYBRIDS,
     *WRAPPED_LATER,
+    *SMALL_FAMILIES,
 )
 
 __all__ = [

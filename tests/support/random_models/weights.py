@@ -40,6 +40,7 @@ DOWN_PROJECTIONS = (
     "mlp.experts.down_proj", "mlp.shared_expert.down_proj", "mlp.shared_experts.down_proj",
     "mlp.down_proj", "mlp.c_proj", "mlp.fc2", "fc2", "mlp.dense_4h_to_h", "ffn.down_proj", "mlp.Wo",
     "mlp.fc_out", "block_sparse_moe.experts.down_proj", "shared_mlp.output_linear",
+    "mlp.shared_mlp.down_proj", "ffn.experts.mlp.w2",
 )  # fmt: skip
 
 
@@ -135,7 +136,8 @@ def adds_one(norm: nn.Module) -> bool:
 
 def embedding_scale(module: PreTrainedModel) -> float:
     """What the model multiplies its embeddings by."""
-    return float(getattr(module.get_input_embeddings(), "scalar_embed_scale", 1.0))
+    embedding = module.get_input_embeddings()
+    return float(getattr(embedding, "scalar_embed_scale", getattr(embedding, "embed_scale", 1.0)))
 
 
 def decoder_of(module: PreTrainedModel) -> nn.Module:
@@ -200,7 +202,7 @@ def set_outlier(module: PreTrainedModel) -> None:
             continue
         found += 1
         weight = owner if isinstance(owner, nn.Parameter) else owner.weight
-        is_transposed = isinstance(owner, Conv1D) or module.config.model_type == "gpt_oss"
+        is_transposed = isinstance(owner, Conv1D) or module.config.model_type in ("gpt_oss", "dbrx")
         if is_transposed:
             weight[..., OUTLIER_CHANNEL] *= 100
         else:
