@@ -25,18 +25,28 @@ from preparation.output_lock import held_folder
 
 ELEMENT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 SAFETENSORS_NAME = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
+STORED_BYTES = {
+    "F32": 4, "BF16": 2, "F16": 2, "F8_E4M3": 1, "U8": 1, "I8": 1, "I32": 4, "I64": 8,
+}  # fmt: skip
 DATA_ALIGNMENT_BYTES = 64
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor of the checkpoint: row-major, in the checkpoint's dtype."""
+    """One tensor of the checkpoint: row-major, in the checkpoint's dtype or in a type of its own."""
 
     name: str
     shape: tuple[int, ...]
+    stored: str = ""  # as safetensors calls it
 
     def num_elements(self) -> int:
         return math.prod(self.shape)
+
+    def type_in(self, dtype: str) -> str:
+        return self.stored or SAFETENSORS_NAME[dtype]
+
+    def num_bytes(self, dtype: str) -> int:
+        return self.num_elements() * STORED_BYTES[self.type_in(dtype)]
 
 
 def to_bytes(values: np.ndarray, dtype: str) -> bytes:
@@ -57,9 +67,9 @@ def header_bytes(tensors: list[Tensor], dtype: str) -> bytes:
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     begin = 0
     for tensor in tensors:
-        end = begin + tensor.num_elements() * ELEMENT_BYTES[dtype]
+        end = begin + tensor.num_bytes(dtype)
         header[tensor.name] = {
-            "dtype": SAFETENSORS_NAME[dtype],
+            "dtype": tensor.type_in(dtype),
             "shape": list(tensor.shape),
             "data_offsets": [begin, end],
         }
@@ -74,7 +84,7 @@ def split_into_shards(tensors: list[Tensor], dtype: str, shard_bytes: int) -> li
     shards: list[list[Tensor]] = [[]]
     filled = 0
     for tensor in tensors:
-        size = tensor.num_elements() * ELEMENT_BYTES[dtype]
+        size = tensor.num_bytes(dtype)
         if shards[-1] and filled + size > shard_bytes:
             shards.append([])
             filled = 0
@@ -147,18 +157,18 @@ class CheckpointWriter:
             file.write(header_bytes(tensors, self.dtype))
             for tensor in tensors:
                 written = sum(file.write(chunk) for chunk in chunks_of(tensor))
-                expected = tensor.num_elements() * ELEMENT_BYTES[self.dtype]
+                expected = tensor.num_bytes(self.dtype)
                 assert written == expected, f"{tensor.name}: {written} bytes for {expected}"
             file.flush()
             os.fsync(file.fileno())
 
     def _write_index(self, names: list[str], shards: list[list[Tensor]]) -> None:
-        elements = sum(tensor.num_elements() for shard in shards for tensor in shard)
+        total = sum(tensor.num_bytes(self.dtype) for shard in shards for tensor in shard)
         placed = zip(names, shards, strict=True)
         self.write_json(
             "model.safetensors.index.json",
             {
-                "metadata": {"total_size": elements * ELEMENT_BYTES[self.dtype]},
+                "metadata": {"total_size": total},
                 "weight_map": {tensor.name: name for name, shard in placed for tensor in shard},
             },
         )

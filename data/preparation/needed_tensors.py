@@ -26,6 +26,7 @@ class NeededTensor:
     tensor: Tensor
     kind: str  # "embedding", "norm", "product", …: src/checkpoint/described_model.h
     mean: float  # of its elements where nothing was learned: 1 of a norm, 0 where 1 is added to it
+    is_packed: bool = False  # by the config's quantisation
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,9 @@ def needed_tensors(program: Path, config: Path) -> NeededTensors:
         raise PreparationError(MODEL, "\n".join(STAMP.sub("", line) for line in said.splitlines()))
     facts, *lines = map(json.loads, done.stdout.splitlines())
     tensors = [
-        NeededTensor(Tensor(line["name"], tuple(line["shape"])), line["kind"], line["mean"])
+        NeededTensor(
+            Tensor(line["name"], tuple(line["shape"])), line["kind"], line["mean"], line["is_packed"]
+        )
         for line in lines
     ]
     return NeededTensors(facts, tensors)

@@ -1,6 +1,7 @@
 """A config.json -> a randomly initialised checkpoint of any size, in little memory.
 
-The program says which tensors it asks for. Products, biases and embeddings come from one pool of
+The program says which tensors it asks for, and which of them the config's quantisation packs; those are
+codes at random with a scale that fits. Products, biases and embeddings come from one pool of
 normal numbers, made once from the seed; each tensor reads the pool around and around from an offset
 of its own. The pool's length is prime, so no two rows of a matrix are the same numbers. Norms and
 scales are as they are before training. The numbers serve tests of scale and of agreement between
@@ -16,18 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
-from preparation.checkpoint_writer import ELEMENT_BYTES, CheckpointWriter, Tensor, to_bytes
+from preparation.checkpoint_writer import CheckpointWriter, Tensor
 from preparation.errors import MODEL, PreparationError
 from preparation.needed_tensors import NeededTensors, needed_tensors
+from preparation.packed_matrix import Matrix, Part
+from preparation.packed_parts import parts_of
 from preparation.planted import Massive, Plant, plants_of
 from preparation.shrunk_config import shrunk
+from preparation.value_pool import ValuePool, planted, repeated
 
 Config = dict[str, Any]
 
-POOL_ELEMENTS = 4_194_301  # the largest prime below 2^22
 SECTIONS = ("text_config", "vision_config")
 DTYPE_KEYS = ("dtype", "torch_dtype")
 
@@ -43,58 +45,6 @@ class Settings:
     massive_channel: int | None = None
     massive_token: int | None = None
     massive_magnitude: float = 3000.0
-
-
-class ValuePool:
-    """Bytes of endless normal and constant values, of which tensors take their chunks."""
-
-    def __init__(self, seed: int, standard_deviation: float, dtype: str) -> None:
-        generator = np.random.default_rng(seed)
-        normal = generator.standard_normal(POOL_ELEMENTS, dtype=np.float32)
-        self._dtype = dtype
-        self._element_bytes = ELEMENT_BYTES[dtype]
-        self._normal = memoryview(to_bytes(normal * np.float32(standard_deviation), dtype))
-        self._constants: dict[float, memoryview] = {}
-        self._offsets = generator
-
-    def normal(self, num_elements: int) -> Iterator[memoryview]:
-        """`num_elements` elements as slices of the pool."""
-        position = int(self._offsets.integers(POOL_ELEMENTS))
-        while num_elements > 0:
-            count = min(num_elements, POOL_ELEMENTS - position)
-            begin = position * self._element_bytes
-            yield self._normal[begin : begin + count * self._element_bytes]
-            num_elements -= count
-            position = 0
-
-    def constant(self, value: float, num_elements: int) -> Iterator[memoryview]:
-        if value not in self._constants:
-            values = np.full(POOL_ELEMENTS, value, dtype=np.float32)
-            self._constants[value] = memoryview(to_bytes(values, self._dtype))
-        while num_elements > 0:
-            count = min(num_elements, POOL_ELEMENTS)
-            yield self._constants[value][: count * self._element_bytes]
-            num_elements -= count
-
-
-def planted(
-    chunks: Iterator[memoryview], plants: Sequence[Plant], dtype: str
-) -> Iterator[memoryview]:
-    """The chunks of one tensor with the plants' values in them."""
-    size, begin = ELEMENT_BYTES[dtype], 0
-    for chunk in chunks:
-        end = begin + len(chunk) // size
-        for plant in plants:
-            skipped = max(0, -(-(begin - plant.first) // plant.step))
-            first = plant.first + skipped * plant.step
-            last = min(end, plant.first + plant.count * plant.step)
-            if first < last:
-                elements = np.frombuffer(chunk, dtype=f"<u{size}").copy()
-                value = np.frombuffer(to_bytes(np.array([plant.value]), dtype), dtype=f"<u{size}")
-                elements[first - begin : last - begin : plant.step] = value
-                chunk = memoryview(elements.tobytes())
-        yield chunk
-        begin = end
 
 
 def read_config(path: Path) -> Config:
@@ -150,38 +100,80 @@ def create(program: Path, config_path: Path, directory: Path, settings: Settings
         massive = Massive(settings.massive_channel, token, settings.massive_magnitude)
         plants = plants_of(needed, massive)
     config = with_dtype(config, settings.dtype)
-    pool = ValuePool(
-        settings.seed, first_of(config, "initializer_range", 0.02), settings.dtype
-    )
+    deviation = first_of(config, "initializer_range", 0.02)
+    pool = ValuePool(settings.seed, deviation, settings.dtype)
     with CheckpointWriter(directory, settings.dtype) as writer:
-        names = _write(writer, needed, pool, plants, settings)
+        sources = Sources(needed, pool, plants, settings.dtype)
+        packed = packed_tensors(config, needed, deviation)
+        names = _write(writer, sources, packed, settings)
         writer.write_json("config.json", config)
     return names
 
 
+def section_of(config: Config) -> Config:
+    """What says how weights are packed."""
+    places = [config, config.get("text_config") or {}]
+    keys = ("quantization_config", "compression_config")
+    return next((place[key] for place in places for key in keys if place.get(key)), {})
+
+
+def packed_tensors(config: Config, needed: NeededTensors, deviation: float) -> dict[str, list[Part]]:
+    """The parts of those matrices that are packed, by name; what does not fit its form is numbers."""
+    section = section_of(config)
+    found = {
+        one.tensor.name: parts_of(section, Matrix(one.tensor.name, one.tensor.shape, deviation))
+        for one in needed.tensors
+        if one.is_packed
+    }
+    numbers = [name for name, parts in found.items() if parts is None]
+    if numbers:
+        print(f"{len(numbers)} matrices stay numbers, which {section['quant_method']} does not pack;"
+              f" the first is {numbers[0]}")  # fmt: skip
+    return {name: parts for name, parts in found.items() if parts is not None}
+
+
+class Sources:
+    """The bytes of every tensor, in chunks."""
+
+    def __init__(
+        self, needed: NeededTensors, pool: ValuePool, plants: Sequence[Plant], dtype: str
+    ) -> None:
+        self.needed = needed
+        self._by_name = {one.tensor.name: one for one in needed.tensors}
+        self._pool, self._plants, self._dtype = pool, plants, dtype
+
+    def of_tensor(self, tensor: Tensor) -> Iterator[memoryview]:
+        one, count = self._by_name[tensor.name], tensor.num_elements()
+        is_neutral = one.kind in ("norm", "embedding_norm")
+        chunks = self._pool.constant(one.mean, count) if is_neutral else self._pool.normal(count)
+        own = [plant for plant in self._plants if plant.tensor == tensor.name]
+        return planted(chunks, own, self._dtype)
+
+    def of_part(self, part: Part) -> Iterator[memoryview]:
+        num_bytes = part.tensor.num_bytes(self._dtype)
+        if isinstance(part.fill, bytes):
+            return repeated(part.fill, num_bytes)
+        return self._pool.codes(part.fill, num_bytes)
+
+
 def _write(
     writer: CheckpointWriter,
-    needed: NeededTensors,
-    pool: ValuePool,
-    plants: Sequence[Plant],
+    sources: Sources,
+    packed: dict[str, list[Part]],
     settings: Settings,
 ) -> list[str]:
-    by_name = {one.tensor.name: one for one in needed.tensors}
-    tensors = [one.tensor for one in needed.tensors]
-    elements = sum(tensor.num_elements() for tensor in tensors)
-    with tqdm(
-        total=elements * ELEMENT_BYTES[writer.dtype], unit="B", unit_scale=True, disable=None
-    ) as progress:
+    parts = {part.tensor.name: part for of_one in packed.values() for part in of_one}
+    tensors: list[Tensor] = []
+    for one in sources.needed.tensors:
+        name = one.tensor.name
+        tensors += [part.tensor for part in packed[name]] if name in packed else [one.tensor]
+    total = sum(tensor.num_bytes(writer.dtype) for tensor in tensors)
+    with tqdm(total=total, unit="B", unit_scale=True, disable=None) as progress:
 
         def chunks_of(tensor: Tensor) -> Iterator[memoryview]:
-            mean, count = by_name[tensor.name].mean, tensor.num_elements()
-            chunks = pool.constant(mean, count) if is_neutral(tensor) else pool.normal(count)
-            own = [plant for plant in plants if plant.tensor == tensor.name]
-            for chunk in planted(chunks, own, writer.dtype):
+            part = parts.get(tensor.name)
+            for chunk in sources.of_tensor(tensor) if part is None else sources.of_part(part):
                 yield chunk
                 progress.update(len(chunk))
-
-        def is_neutral(tensor: Tensor) -> bool:
-            return by_name[tensor.name].kind in ("norm", "embedding_norm")
 
         return writer.write_tensors(tensors, settings.shard_bytes, chunks_of)

@@ -62,6 +62,7 @@ struct Rope {
   double beta_slow = 1;         // kYarn: rotations below which they are divided
   bool rounds_range = true;     // kYarn: the range between them ends at whole pairs
   double attention_factor = 1;  // kYarn, kLongRope: multiplies cosines and sines
+  double long_attention_factor = 1;         // kLongRope: the same above original_length
   std::vector<double> short_divisors = {};  // [width/2] kLongRope: up to original_length positions
   std::vector<double> long_divisors = {};   // [width/2] kLongRope: above
 
@@ -83,7 +84,11 @@ struct OtherHeads {
 enum class Alibi { kNone, kPlain, kFalcon };
 
 /// What a router makes of its logits.
-enum class RouterScore { kSoftmax, kSigmoid };
+enum class RouterScore {
+  kSoftmax,
+  kSigmoid,
+  kSparseMixer,  // for each choice anew, the softmax over the experts that are close to the best
+};
 
 /// What a group of experts counts for where the router chooses groups first.
 enum class GroupScore {
@@ -97,9 +102,10 @@ struct RouterFacts {
   int64_t groups = 1;         // of neighbouring experts, of one size
   int64_t chosen_groups = 1;  // experts of the others are left out
   GroupScore group_score = GroupScore::kBestTwo;
-  double epsilon = 0;              // added to the sum by which the chosen scores are divided
-  double least_sum = 0;            // the sum is taken for no less
-  double scale = 1;                // of the weights
+  double band = 0;       // kSparseMixer: what close is, of the larger of best and own magnitude
+  double epsilon = 0;    // added to the sum by which the chosen scores are divided
+  double least_sum = 0;  // the sum is taken for no less
+  double scale = 1;      // of the weights
   bool chooses_by_logits = false;  // else by scores
   bool is_float32 = false;         // logits are of float32 rows, whatever the dtype
   double logit_scale = 1;
@@ -223,6 +229,7 @@ struct Architecture {
   /// Layers behind the last that a checkpoint may hold for the tokens after the next: no forward
   /// pass needs them.
   int64_t prediction_layers = 0;
+  int64_t mask_id = -1;  // of the token that stands for one to be predicted; -1: there is none
 
   bool reads_images() const { return image.patch > 0; }
   /// Whether no mask hides the padding of shorter sequences, which images have none of.

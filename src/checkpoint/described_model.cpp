@@ -23,8 +23,9 @@ class Listing {
     const auto name = tensor_name(row, layer.value_or(0));
     const bool is_tied_head = row.weight == Weight::kHead && !row.tied_to.empty();
     if (row.constant || is_tied_head || !names_.insert(name).second) return;
-    tensors_.push_back({saved_name(model_.part, *model_.family, name), row.shape, kind_of(row),
-                        mean_of(row), layer});
+    const auto saved = saved_name(model_.part, *model_.family, name);
+    tensors_.push_back({saved, row.shape, kind_of(row), mean_of(row), layer,
+                        layer && model_.quantisation.packs(saved, row)});
   }
 
   void add_layers() {
@@ -72,8 +73,11 @@ json facts_of(const Architecture& a) {
 }
 
 json line_of(const NeededTensor& tensor) {
-  json line = {
-      {"name", tensor.name}, {"shape", tensor.shape}, {"kind", tensor.kind}, {"mean", tensor.mean}};
+  json line = {{"name", tensor.name},
+               {"shape", tensor.shape},
+               {"kind", tensor.kind},
+               {"mean", tensor.mean},
+               {"is_packed", tensor.is_packed}};
   line["layer"] = tensor.layer ? json(*tensor.layer) : json();
   return line;
 }
@@ -107,7 +111,8 @@ DescribedModel::DescribedModel(const Config& config, bool is_vision)
     : part(part_of(config, is_vision)),
       family(&family_of(part.config)),
       architecture(read_part(*family, part)),
-      rows(family->rows(architecture)) {}
+      rows(family->rows(architecture)),
+      quantisation(std::filesystem::path(config.path()).parent_path().string(), config) {}
 
 std::string kind_of(const TensorRow& row) {
   switch (row.weight) {
@@ -162,6 +167,7 @@ std::string describe_tensors(const std::string& path) {
   auto facts = facts_of(model.architecture);
   facts["path"] = model_directory(path);
   facts["linear_layers"] = described(model.linear_layers(), model.architecture);
+  facts["quantisation"] = model.quantisation.text();
   auto text = facts.dump() + "\n";
   for (const auto& tensor : needed_tensors(model)) text += line_of(tensor).dump() + "\n";
   return text;

@@ -12,6 +12,7 @@
 
 #include "checkpoint/family.h"
 #include "checkpoint/linear_layers.h"
+#include "checkpoint/quantisation.h"
 #include "checkpoint/wrapper.h"
 
 namespace actsweep {
@@ -29,6 +30,7 @@ struct DescribedModel {
   const Family* family;
   Architecture architecture;
   std::vector<TensorRow> rows;
+  Quantisation quantisation;
 
   std::vector<LinearLayer> linear_layers() const;
 };
@@ -43,6 +45,7 @@ struct NeededTensor {
   std::string kind;              // kind_of
   double mean = 0;               // of its elements where nothing was learned
   std::optional<int64_t> layer;  // 0-based
+  bool is_packed = false;        // the config's quantisation is of it
 };
 
 /// Each tensor once, a tied head not: embeddings, layer by layer, what stands behind the layers.

@@ -59,6 +59,15 @@ TensorRows& TensorRows::experts(const std::string& prefix, const std::string& up
   return *this;
 }
 
+TensorRows& TensorRows::stacked_under(const std::string& once, const std::string& now) {
+  for (auto& row : rows_) {
+    const auto place = row.name.find(once);
+    if (place == std::string::npos || !row.stacked_name.empty()) continue;
+    row.stacked_name = std::string(row.name).replace(place, once.size(), now);
+  }
+  return *this;
+}
+
 TensorRow& TensorRows::stacked(const std::string& name, Weight weight, int64_t expert,
                                std::vector<int64_t> shape) {
   rows_.push_back({.name = name,
@@ -122,11 +131,26 @@ TensorRows& TensorRows::stacked_in_out_experts(const std::string& gate_up,
   return *this;
 }
 
+TensorRows& TensorRows::joined_experts(const std::string& prefix) {
+  const int64_t count = a_.experts.count, width = a_.experts.ffn_width;
+  const auto first = rows_.size();
+  for (int64_t expert = 0; expert < count; ++expert) {
+    stacked(prefix + "w1", Weight::kExpertGateUp, expert, {count * width, a_.channels});
+    stacked(prefix + "v1", Weight::kExpertGateUp, expert, {count * width, a_.channels}).part = 1;
+    stacked(prefix + "w2", Weight::kExpertDown, expert, {count * width, a_.channels})
+        .is_transposed = true;
+  }
+  for (auto row = first; row < rows_.size(); ++row) rows_[row].joined = count;
+  belong_to(TensorRow::Layers::kExperts, first);
+  return *this;
+}
+
 std::vector<TensorRow> with_stacked_experts(const std::vector<TensorRow>& rows,
                                             const Architecture& a) {
   const int64_t count = a.experts.count, width = a.experts.ffn_width;
   auto changed = rows;
   for (auto& row : changed) {
+    if (!row.stacked_name.empty()) row.name = row.stacked_name;
     if (row.cut != Cut::kExperts || row.is_stacked) continue;
     const auto start = row.name.substr(0, row.name.find(numbered(".{e}.", "{e}", row.only_unit)));
     row.is_stacked = true;

@@ -12,7 +12,8 @@ const std::string kWeight = ".weight";
 
 WantedMatrix wanted_of(const TensorRow& row) {
   const auto shape = row.whole_shape();
-  return {row.is_stacked ? row.shape[0] : 1, shape[0], shape[1]};
+  const int64_t stacked = row.joined > 0 ? row.joined : row.shape[0];
+  return {row.is_stacked ? stacked : 1, shape[0], shape[1]};
 }
 
 std::string shapes_text(const std::vector<std::vector<int64_t>>& shapes) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
 #include "base/error.h"
 #include "base/json_file.h"
@@ -88,6 +89,16 @@ std::optional<PackedWeight> Quantisation::find(const StoredTensors& tensors,
           module.parts().front().second->type_name);
   packed->parts = module.parts();
   return packed;
+}
+
+bool Quantisation::packs(const std::string& name, const TensorRow& row) const {
+  static const std::set<Weight> numbers = {Weight::kRouter, Weight::kSharedGate, Weight::kExtraKey,
+                                           Weight::kExtraValue};
+  const bool is_product = row.whole_shape().size() == 2 && !is_factor(row.weight);
+  if (!packing_.pack || !is_product || numbers.contains(row.weight)) return false;
+  const StoredTensors none;
+  const ModuleTensors module(none, name, row, {directory_, method_});
+  return !packing_.left_out.contains(module.module());
 }
 
 std::string Quantisation::said() const {

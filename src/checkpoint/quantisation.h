@@ -48,6 +48,9 @@ class Quantisation {
   /// The weight of a row that would be stored under `name`, if it is packed.
   std::optional<PackedWeight> find(const StoredTensors& tensors, const std::string& name,
                                    const TensorRow& row) const;
+  /// Whether quantised files hold the matrix of a row packed: a product of a layer that the section
+  /// does not leave out, but no router.
+  bool packs(const std::string& name, const TensorRow& row) const;
   /// The same behind a message: "; its weights are read as fp8: …".
   std::string said() const;
   /// True for tensors beside packed weights that change none: scales of activations, which are not

@@ -53,8 +53,13 @@ void read_yarn(const Config& section, double longest, Rope& rope) {
   if (rope.theta == 1) section.refuse("rope_theta", "a base other than 1 for yarn");
 }
 
-void read_longrope(const Config& section, double longest, Rope& rope) {
-  rope.original_length = section.above_zero(kOriginal);
+/// Factors on cosines and sines: one for all lengths, or those of short and of long sequences.
+void read_magnitudes(const Config& section, double longest, bool has_own, Rope& rope) {
+  if (has_own) {
+    rope.attention_factor = section.number("short_mscale");
+    rope.long_attention_factor = section.number("long_mscale");
+    return;
+  }
   const double factor = section.above_zero_or("factor", longest / rope.original_length);
   double magnitude = 1;
   if (factor > 1 && !section.has("attention_factor")) {
@@ -62,6 +67,12 @@ void read_longrope(const Config& section, double longest, Rope& rope) {
     magnitude = std::sqrt(1 + std::log(factor) / std::log(rope.original_length));
   }
   rope.attention_factor = section.above_zero_or("attention_factor", magnitude);
+  rope.long_attention_factor = rope.attention_factor;
+}
+
+void read_longrope(const Config& section, double longest, bool has_magnitudes, Rope& rope) {
+  rope.original_length = section.above_zero(kOriginal);
+  read_magnitudes(section, longest, has_magnitudes, rope);
   const auto pairs = static_cast<size_t>(rope.width / 2);
   rope.short_divisors = section.numbers("short_factor", pairs);
   rope.long_divisors = section.numbers("long_factor", pairs);
@@ -89,7 +100,8 @@ void stretch_base(const Config& section, Rope& rope) {
   rope.theta *= std::pow(section.above_zero("alpha"), width / (width - 2));
 }
 
-void read_scaling(const Config& section, const std::string& type, double longest, Rope& rope) {
+void read_scaling(const Config& section, const std::string& type, double longest,
+                  const RopeKeys& keys, Rope& rope) {
   if (type == "linear") {
     rope.scaling = RopeScaling::kLinear;
     rope.factor = section.above_zero("factor");
@@ -106,7 +118,7 @@ void read_scaling(const Config& section, const std::string& type, double longest
     read_llama3(section, rope);
   } else if (type == "longrope") {
     rope.scaling = RopeScaling::kLongRope;
-    read_longrope(section, longest, rope);
+    read_longrope(section, longest, keys.has_magnitudes, rope);
   } else if (type == kProportional) {
     rope.scaling = RopeScaling::kProportional;
     read_proportional(section, rope);
@@ -131,6 +143,7 @@ std::string read_type(const Config& section, const RopeKeys& keys) {
   if (!section.contains(key)) return "default";
   if (keys.may_have_axes && section.values().at(key) == "mrope") return "default";
   if (keys.may_be_proportional && section.values().at(key) == kProportional) return kProportional;
+  if (keys.has_magnitudes) return section.one_of(key, {"default", "longrope"});
   return section.one_of(key, {"default", "linear", "dynamic", "yarn", "llama3", "longrope"});
 }
 
@@ -189,7 +202,7 @@ Rope read_rope_parameters(const Config& config, Config section, const Architectu
   if (type == "dynamic" && has_alpha(section, keys)) {
     stretch_base(section, rope);
   } else {
-    read_scaling(section, type, static_cast<double>(facts.max_positions), rope);
+    read_scaling(section, type, static_cast<double>(facts.max_positions), keys, rope);
   }
   return rope;
 }

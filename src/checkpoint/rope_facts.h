@@ -22,6 +22,8 @@ struct RopeKeys {
   bool may_have_alpha = false;  // "dynamic" with a fixed alpha: the base times alpha^(D / (D - 2))
   bool may_be_proportional = false;  // the type "proportional": the first pairs of a whole head
   bool may_have_axes = false;  // the type "mrope": of images; text has the same position along all
+  // "longrope" says its own for lengths below and above; no other type.
+  bool has_magnitudes = false;
   bool is_scaled = true;  // where kinds of layers have their own: "rope_scaling" is of this one too
 };
 

@@ -149,6 +149,7 @@ bool TensorRow::is_in(const Architecture& architecture, int64_t layer) const {
 
 std::vector<int64_t> TensorRow::whole_shape() const {
   auto own = shape;
+  if (joined > 0) own = {joined, shape[0] / joined, shape[1]};
   if (is_stacked) own.erase(own.begin());
   if (own.empty()) own = {1};
   if (is_transposed) std::swap(own[0], own[1]);

@@ -6,6 +6,7 @@
 // holds "{}" exists once per layer.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -141,8 +142,9 @@ struct UnitOrder {
 };
 
 struct TensorRow {
-  std::string name;          // "model.layers.{}.mlp.up_proj.weight"
-  std::string tied_to = {};  // the tensor to take where `name` is not stored
+  std::string name;               // "model.layers.{}.mlp.up_proj.weight"
+  std::string tied_to = {};       // the tensor to take where `name` is not stored
+  std::string stacked_name = {};  // where experts are stacked; empty: the same
   Weight weight = Weight::kEmbedding;
   int part = 0;
   Cut cut = Cut::kNone;
@@ -154,6 +156,7 @@ struct TensorRow {
   bool is_transposed = false;  // the checkpoint holds the last two axes exchanged
   int64_t only_unit = -1;      // the row belongs to this one unit of the cut, and is read whole
   bool is_stacked = false;     // the checkpoint's first axis counts units; the row is one of them
+  int64_t joined = 0;  // above 0: so many units, stacked one below the other without an axis
   std::optional<float> constant = {};  // no checkpoint holds it: the part has this everywhere
   bool may_be_exchanged = false;       // the checkpoint may hold the last two axes exchanged
   bool is_float32 = false;             // the weight stays float32 in this family
@@ -276,6 +279,9 @@ class TensorRows {
                       const std::string& down);
   /// The same without a gate.
   TensorRows& experts(const std::string& prefix, const std::string& up, const std::string& down);
+  /// Where transformers 5 stacks experts, names of rows have `now` in the place of `once`; the
+  /// first call that fits a row counts.
+  TensorRows& stacked_under(const std::string& once, const std::string& now);
   /// Experts in one tensor [E, C, 2 F] whose columns alternate between gate and up, and one
   /// [E, F, C]; biases `name`_bias.
   TensorRows& alternating_experts(const std::string& gate_up, const std::string& down);
@@ -284,6 +290,8 @@ class TensorRows {
   TensorRows& stacked_experts(const std::string& gate_up, const std::string& down);
   /// The same, always with the last two axes exchanged: [E, C, 2 F] and [E, F, C].
   TensorRows& stacked_in_out_experts(const std::string& gate_up, const std::string& down);
+  /// Experts in three tensors [E F, C]: w1, the gates; v1, the ups; w2, the downs as [in, out].
+  TensorRows& joined_experts(const std::string& prefix);
   /// The dense MLP beside experts.
   TensorRows& shared_expert(const std::string& prefix);
   /// The same without a gate.

@@ -70,7 +70,9 @@ struct Job {
     WindowPolicy windows = WindowPolicy::kPacked;
     BosPolicy bos = BosPolicy::kNone;
     std::optional<int64_t> max_sequences;
-    Shard shard;  // segments index, index + count, ...
+    std::optional<double> mask_ratio;  // of tokens that are masked, up to 1; none: none are
+    std::optional<int64_t> mask_seed;  // of their places
+    Shard shard;                       // segments index, index + count, ...
   } corpus;
   struct Parallel {
     int64_t tensor = 1;  // ranks in a model group

@@ -104,7 +104,9 @@ const RotaryTable& RotaryTables::table(int rope_index, int64_t length) {
   if (table.cos.defined()) return table;
   const auto frequencies = rotary_frequencies(rope, length);
   const auto pairs = static_cast<int64_t>(frequencies.size());
-  const auto factor = static_cast<float>(rope.attention_factor);
+  const bool is_long = rope.scaling == RopeScaling::kLongRope && length_class(rope, length) != 0;
+  const auto factor =
+      static_cast<float>(is_long ? rope.long_attention_factor : rope.attention_factor);
   const auto cosines = at::empty({positions_, pairs}, at::kFloat);
   const auto sines = at::empty({positions_, pairs}, at::kFloat);
   auto* cos = cosines.data_ptr<float>();

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <limits>
+#include <vector>
 
 #include "kernels/product.h"
 
@@ -17,6 +18,22 @@ at::Tensor logits_of(const Architecture& a, const StageWeights& weights, const a
   project(rows.to(dtype), weights[Weight::kRouter].to(dtype), weights[Weight::kRouterBias], logits);
   const auto wide = logits.to(at::kFloat);
   return facts.logit_scale == 1 ? wide : wide * facts.logit_scale;
+}
+
+/// Of each row the best expert, weighed among those that are close to it; then the best of the
+/// rest in the same way, and so on.
+Routing mix_sparsely(const at::Tensor& logits, double band, int64_t chosen) {
+  constexpr float kOut = -std::numeric_limits<float>::infinity();
+  std::vector<at::Tensor> experts, weights;
+  auto left = logits;
+  for (int64_t choice = 0; choice < chosen; ++choice) {
+    const auto [best, expert] = left.max(1, /*keepdim=*/true);
+    const auto is_far = (best - logits) / logits.abs().maximum(best) > band;
+    weights.push_back(left.masked_fill(is_far, kOut).softmax(1).gather(1, expert));
+    experts.push_back(expert);
+    left = left.scatter(1, expert, kOut);
+  }
+  return {at::cat(experts, 1), at::cat(weights, 1)};
 }
 
 /// choice [n, E], with -inf for the experts of groups that a row does not choose.
@@ -35,6 +52,9 @@ at::Tensor of_chosen_groups(const RouterFacts& facts, const at::Tensor& choice) 
 Routing route(const Architecture& a, const StageWeights& weights, const at::Tensor& rows) {
   const auto& facts = a.experts.router;
   const auto logits = logits_of(a, weights, rows);
+  if (facts.score == RouterScore::kSparseMixer) {
+    return mix_sparsely(logits, facts.band, a.experts.chosen);
+  }
   const auto scores =
       facts.score == RouterScore::kSigmoid ? at::sigmoid(logits) : at::softmax(logits, 1);
   auto choice = facts.chooses_by_logits ? logits : scores;

@@ -17,7 +17,8 @@ struct Routing {
   at::Tensor weight;  // [n, chosen] float32
 };
 
-/// rows [n, C] -> the choice. Scores are the softmax over all experts, or the sigmoid of each.
+/// rows [n, C] -> the choice. Scores are the softmax over all experts, the sigmoid of each, or
+/// those of SparseMixer.
 Routing route(const Architecture& architecture, const StageWeights& weights,
               const at::Tensor& rows);
 

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "checkpoint/tokenizer.h"
 #include "corpus/corpus_file.h"
-#include "corpus/token_file_list.h"
+#include "corpus/masked_text.h"
 #include "run/check_statistics.h"
 #include "run/corpus_identity.h"
 #include "schema/declare_statistics.h"
@@ -40,6 +40,23 @@ std::string wanted_corpus(const Checkpoint& checkpoint) {
   if (checkpoint.architecture().reads_images()) return "an image file of data/prepare_images.py";
   const std::string text = "a token file of data/prepare_corpus.py";
   return checkpoint.is_part() ? text + ", or [model] vision = true, which reads images" : text;
+}
+
+/// The text with its masked tokens, where the job asks for them and the model has a mask.
+std::shared_ptr<const Corpus> masked(TokenFileList text, const Job::Corpus& job,
+                                     const Architecture& a) {
+  require(job.mask_ratio || !job.mask_seed, ErrorKind::kJob,
+          "[corpus] mask_seed = {}: expected mask_ratio beside it", job.mask_seed.value_or(0));
+  if (!job.mask_ratio) return std::make_shared<const TokenFileList>(std::move(text));
+  require(*job.mask_ratio <= 1, ErrorKind::kJob, "[corpus] mask_ratio = {}: expected at most 1",
+          *job.mask_ratio);
+  require(a.mask_id >= 0, ErrorKind::kJob,
+          "[corpus] mask_ratio = {}: {} has no \"mask_token_id\"; expected a model that predicts "
+          "masked tokens",
+          *job.mask_ratio, a.family);
+  const Masking masking = {static_cast<uint32_t>(a.mask_id), *job.mask_ratio,
+                           static_cast<uint64_t>(job.mask_seed.value_or(0))};
+  return std::make_shared<const MaskedText>(std::move(text), masking);
 }
 
 /// Refuses a corpus of another kind than the model reads.
@@ -75,6 +92,8 @@ std::shared_ptr<const Corpus> open_corpus(const Job& job, const Checkpoint& chec
     require(paths.size() == 1, ErrorKind::kCorpus,
             "{}: [corpus] path: expected one image file, found a list of {}", paths.front(),
             paths.size());
+    require(!job.corpus.mask_ratio, ErrorKind::kJob,
+            "[corpus] mask_ratio: {} reads images; expected a model of text", a.family);
     auto images = std::make_shared<const ImageFile>(paths.front(), patch_layout(a.image));
     check_grid(*images, a.image);
     return images;
@@ -83,7 +102,7 @@ std::shared_ptr<const Corpus> open_corpus(const Job& job, const Checkpoint& chec
   for (const auto& path : paths) {
     check_tokens(*files.emplace_back(std::make_unique<const TokenFile>(path)), job, checkpoint);
   }
-  return std::make_shared<const TokenFileList>(std::move(files));
+  return masked(TokenFileList(std::move(files)), job.corpus, a);
 }
 
 InputFacts input_facts(const Corpus& corpus, const Architecture& architecture) {

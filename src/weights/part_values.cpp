@@ -43,6 +43,7 @@ at::Tensor target_of(const PartPlace& part, const at::Tensor& weight, const Unit
 /// The part of a stored tensor that a row names, whole, in the weight's order of axes.
 at::Tensor whole_part(const TensorRow& row, const StoredTensor& stored) {
   auto tensor = mapped_tensor(stored);
+  if (row.joined > 0) tensor = tensor.unflatten(0, {row.joined, -1});
   if (row.is_stacked) tensor = tensor.select(0, row.only_unit);
   if (tensor.dim() == 0) tensor = tensor.view({1});
   return row.is_transposed ? tensor.t() : tensor;
@@ -110,8 +111,8 @@ void widen_run(const PartPlace& part, const PackedWeight& packed, const UnitRun&
 /// Rows that are cut out of the middle whole; columns need all rows.
 void read_ahead(const PartPlace& part, const StoredTensor& stored) {
   if (stored.shape.empty() || stored.shape[0] == 0) return;
-  const int64_t slice_bytes = stored.bytes / stored.shape[0];
   const auto& row = part.row;
+  const int64_t slice_bytes = stored.bytes / (row.joined > 0 ? row.joined : stored.shape[0]);
   if (row.is_stacked) {
     stored.file->read_ahead(stored.offset + row.only_unit * slice_bytes, slice_bytes);
     return;

@@ -26,6 +26,7 @@ json facts_of(const Rope& rope) {
   return {{"interleaved", rope.is_interleaved},
           {"of_patches", rope.is_of_patches},
           {"attention_factor", rope.attention_factor},
+          {"long_attention_factor", rope.long_attention_factor},
           {"frequencies", rotary_frequencies(rope, 1)},
           {"beyond", beyond},
           {"frequencies_beyond", rotary_frequencies(rope, beyond)}};
@@ -36,6 +37,7 @@ json facts_of(const RouterFacts& router) {
           {"groups", router.groups},
           {"chosen_groups", router.chosen_groups},
           {"group_score", static_cast<int>(router.group_score)},
+          {"band", router.band},
           {"epsilon", router.epsilon},
           {"least_sum", router.least_sum},
           {"scale", router.scale},

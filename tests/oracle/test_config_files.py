@@ -56,6 +56,9 @@ READ = (
     Oddity("tail", "white space around it", "\r\n\t " + TEXT + "\n\n"),
 )  # fmt: skip
 UNREAD = (  # models with mathematics that is not here, and what the refusal says of them
+    ("diffllama", "a DiffLlama", "one softmax each, not the difference of two"),
+    ("doge", "a Doge", "no bias that values make"),
+    ("lladamoe", "a LLaDA with experts", '"llada", whose layers have no experts'),
     ("beit", "a BEiT", "no bias by the places of query and key"),
     ("gemma3n", "a Gemma 3n", "a model with one residual stream"),
     ("siglip2", "a SigLIP 2 of any image size (NaFlex)", '"siglip", a SigLIP 2 of fixed size'),

@@ -32,21 +32,21 @@ PAIRS = {
     "olmo3": 8, "smollm3": 8, "seed_oss": 12, "cohere2": 8, "ministral3": 8, "exaone4": 8, "glm": 6,
     "glm4": 6, "ernie4_5": 12,
     "granite": 8, "nemotron": 4, "arcee": 8, "olmo": 8, "olmoe": 8, "apertus": 8,
-    "granitemoe": 8, "granitemoeshared": 8, "hunyuan_v1_dense": 12,
-    "llama4_text": 8,
+    "granitemoe": 8, "granitemoeshared": 8, "hunyuan_v1_dense": 12, "hunyuan_v1_moe": 12,
+    "helium": 8, "phimoe": 8, "llama4_text": 8,
 }  # fmt: skip
 FAMILIES = (
     *PAIRS, "gpt2", "gpt_bigcode", "opt", "mpt", "bert", "roberta", "xlm-roberta", "gpt_neo", "gptj",
-    "codegen", "bloom", "gemma4_text", "gemma4_unified_text", "nemotron_h", "granitemoehybrid", "mamba",
-    "falcon_mamba", "jamba", *VISION,
+    "codegen", "bloom", "biogpt", "dbrx", "gemma4_text", "gemma4_unified_text", "nemotron_h",
+    "granitemoehybrid", "mamba", "falcon_mamba", "jamba", *VISION,
 )  # fmt: skip
 
 # Whose keys are those of another family but for a few: their variants take minutes together.
 ALIKE = (
     "seed_oss", "ministral3", "glm", "glm4", "codegen", "roberta", "xlm-roberta", "dots1", "minimax_m2",
     "ernie4_5_moe", "deepseek_v3", "glm4_moe_lite", "arcee", "olmo", "olmoe", "granitemoe",
-    "granitemoeshared", "qwen3_5_text", "qwen3_5_moe_text", "cohere2", "smollm3", "olmo3",
-    "gemma4_unified_text",
+    "granitemoeshared", "hunyuan_v1_moe", "helium", "phimoe", "qwen3_5_text", "qwen3_5_moe_text",
+    "cohere2", "smollm3", "olmo3", "gemma4_unified_text",
 )  # fmt: skip
 
 # Types of parts that only a model of several has, and the types of such models.
@@ -55,6 +55,7 @@ PARTS = (
     "glm4v_moe_text", "mllama_text_model", "internvl_vision",
 )  # fmt: skip
 OWN_CODE = ("kimi_vl",)  # wrappers that are published with code of their own
+OWN_FAMILIES = ("llada", "Dream")  # and families
 WRAPPERS = (
     "gemma3", "llava", "mistral3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5",
     "qwen3_5_moe", "internvl", "paligemma", "llava_next", "llava_onevision", "idefics3", "smolvlm", "glm4v",
@@ -81,7 +82,7 @@ def declared() -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def test_every_family_is_here(declared: dict[str, Any]) -> None:
-    assert set(declared) == {*FAMILIES, *PARTS}
+    assert set(declared) == {*FAMILIES, *PARTS, *OWN_FAMILIES}
     assert {wrapper["model_type"] for wrapper in asked("wrappers")} == set(WRAPPERS)
 
 

@@ -38,7 +38,7 @@ FAMILIES = (
     "olmo3", "smollm3", "seed_oss",
     "cohere2", "ministral3", "exaone4", "glm", "glm4", "ernie4_5", "gpt_neo", "gptj", "codegen",
     "granite", "nemotron", "arcee", "olmo", "olmoe", "bloom", "apertus", "granitemoe",
-    "granitemoeshared", "hunyuan_v1_dense",
+    "granitemoeshared", "hunyuan_v1_dense", "hunyuan_v1_moe", "helium", "biogpt", "phimoe", "dbrx",
     "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "qwen3_5", "qwen3_5_moe",
     "internvl", "paligemma", "llava_next", "llava_onevision", "idefics3", "smolvlm", "glm4v", "glm4v_moe",
     "kimi_k25", "mllama",

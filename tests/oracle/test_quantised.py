@@ -10,8 +10,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,24 +26,10 @@ from support.bounds import (
 from support.family_cases import Case, Expected, expected_of
 from support.family_sweeps import FamilySweeps, selected_cases
 from support.measured_errors import record
-from support.quantised import FORMS, FP8, MXFP4, Form, save_both
-from support.random_models import RandomModel
-from support.sweeps import Sweep, environment, read_attributes, read_datasets, to_toml
+from support.quantised import FORMS, FP8, MXFP4, Form, QuantisedModel, model_of, save_both
+from support.sweeps import Sweep, read_attributes, read_datasets, run_program, to_toml
 from support.token_files import random_corpus, write_token_file
 from support.transformers_oracle import Window, join
-
-
-@dataclass(frozen=True)
-class QuantisedModel(RandomModel):
-    """A random model in one of the forms."""
-
-    form: Form | None = None
-
-
-def model_of(form: Form) -> QuantisedModel:
-    fields = {field.name: getattr(form.model, field.name) for field in dataclasses.fields(form.model)}
-    return QuantisedModel(**{**fields, "name": form.name}, form=form)
-
 
 MODELS = [model_of(form) for form in FORMS]
 FLOAT_CASES = [
@@ -185,14 +169,9 @@ def test_scales_may_lie_in_another_shard_and_are_of_the_fingerprint(
     assert prints[0] == prints[1] != prints[2]
     np.testing.assert_array_equal(whole, of_shards)
     assert (whole[1] == of_others[1]).all() and (whole[2] != of_others[2]).any()
-    assert f"widened from {form.text}" in said(program, "show", sweeps[0])
+    assert f"widened from {form.text}" in run_program(program, "show", sweeps[0])
     job_file = tmp_path / "job.toml"
     job_file.write_text(to_toml(job))
     stored_bytes = sum(tensor.nbytes for tensor in tensors.values())
-    assert f"{stored_bytes / 2**30:.2f} GiB, {form.text}" in said(program, "plan", job_file, "--ranks", 1)
-
-
-def said(program: Path, *arguments: object) -> str:
-    command = [str(program), *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment())
-    return result.stdout
+    text = run_program(program, "plan", job_file, "--ranks", 1)
+    assert f"{stored_bytes / 2**30:.2f} GiB, {form.text}" in text

@@ -47,7 +47,7 @@ CASES = [
     )
     for model in ALL
 ]
-OTHER_NAMES = {"kimi_k2", "kimi_vl"}  # DeepSeek-V3 and Kimi K2.5 under other names
+OTHER_NAMES = {"kimi_k2", "kimi_vl", "llada", "Dream"}  # others' mathematics, under other names
 CHANNEL, TOKEN, MAGNITUDE = 9, 3, 3000.0
 PROJECTIONS = {"text_projection", "visual_projection"}
 DTYPES = ("float32", "bfloat16", "float16")

@@ -57,7 +57,7 @@ ACTIVATIONS = {
         "clip_vision_model", "vit", "vit_mae", "dinov2", "dinov2_with_registers",
         "siglip_vision_model", "bert", "roberta", "xlm-roberta", "eurobert",
         "granite", "nemotron", "arcee", "olmo", "olmoe", "apertus", "granitemoe",
-        "granitemoeshared", "hunyuan_v1_dense",
+        "granitemoeshared", "hunyuan_v1_dense", "hunyuan_v1_moe", "helium", "biogpt", "phimoe",
         "vit_msn", "deit", "ijepa", "dinov3_vit", "aimv2_vision_model",
     ),
     "vision_config.hidden_act": ("clip", "siglip", "aimv2"),
@@ -69,7 +69,7 @@ ROTARY = (
     "glm4_moe_lite",
     "smollm3", "seed_oss", "cohere2", "ministral3", "exaone4", "glm", "glm4", "ernie4_5",
     "granite", "nemotron", "arcee", "olmo", "olmoe", "apertus", "granitemoe", "granitemoeshared",
-    "hunyuan_v1_dense",
+    "hunyuan_v1_dense", "hunyuan_v1_moe", "helium", "phimoe", "dbrx",
     "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "llama4_text", "lfm2", "granitemoehybrid", "bamba",
 )  # fmt: skip
 SWITCHES = [
@@ -188,6 +188,27 @@ SWITCHES = [
     Switch("gemma4_text", "num_experts", None, "2of6"),
     Switch("gemma4_text", "top_k_experts", 7, "2of6"),
     Switch("llama", "per_layer_config", {"0": {"head_dim": 8}}),
+    Switch("helium", "head_dim", 20),
+    Switch("phimoe", "num_experts_per_tok", 3),
+    Switch("phimoe", "rope_parameters.short_mscale", None, "other-magnitudes"),
+    *(
+        Switch("hunyuan_v1_moe", key, value)
+        for key, value in (
+            ("moe_topk", [2, 1, 2]), ("moe_topk", 7), ("use_cla", True),
+            ("moe_intermediate_size", [44, 40, 44]), ("num_shared_expert", [1, 2, 1]),
+            ("use_mixed_mlp_moe", False), ("use_qk_norm", False), ("moe_layer_num_skipped", 1),
+            ("norm_topk_prob", False),
+        )
+    ),
+    *(
+        Switch("dbrx", key, value)
+        for key, value in (
+            ("ffn_config.moe_normalize_expert_weights", 2.0), ("ffn_config.ffn_act_fn.name", "mish"),
+            ("ffn_config.uniform_expert_assignment", True), ("ffn_config.moe_top_k", 7),
+            ("attn_config.clip_qkv", -1.0), ("attn_config.kv_n_heads", 2),
+            ("attn_config.rope_theta", 500000.0), ("tie_word_embeddings", True),
+        )
+    ),
     Switch("qwen3_vl_moe", "text_config.norm_topk_prob", False),
     *(Switch(f, "text_config.rope_parameters.rope_type", "proportional") for f in ("glm4v", "glm4v_moe")),
     *(Switch(f, "text_config.hidden_act", "mish") for f in ("glm4v", "glm4v_moe", "mllama")),

@@ -42,7 +42,8 @@ def read_facts(directories: Sequence[Path]) -> list[dict[str, Any]]:
 
 def count_elements(mine: dict[str, Any]) -> int:
     """Of all parameters; a tied head is none of its own."""
-    heads = ("lm_head.weight", "embed_out.weight") if mine["facts"]["ties"] else ()
+    names = ("lm_head.weight", "embed_out.weight", "output_projection.weight")
+    heads = names if mine["facts"]["ties"] else ()
     return sum(count for name, count in mine["elements"].items() if name not in heads)
 
 
@@ -117,7 +118,8 @@ class Comparison:
         assert mine["code"] == 4 and "\n" not in message, message
         assert "config.json: " in message and len(message) < 800, message
         # A type of rotary positions that a family does not have, or that lacks its own parameters.
-        keys = (*variant.keys, "rope_type", "type", "short_factor", "head_dim", "llama_4_scaling_beta")
+        keys = (*variant.keys, "rope_type", "type", "short_factor", "short_mscale", "head_dim",
+                "llama_4_scaling_beta")  # fmt: skip
         assert any(f'{key}"' in message for key in keys), message
 
     def _add(

@@ -130,7 +130,7 @@ class Reference:
     def ids(self) -> np.ndarray:
         """int64 [T]: within the vocabulary, and not more than there are positions."""
         length = len(IDS)
-        if self.family in ("gpt2", "gpt_bigcode", "opt", "bert", "gpt_neo", "gptj", "codegen"):
+        if self.family in ("gpt2", "gpt_bigcode", "opt", "bert", "gpt_neo", "gptj", "codegen", "biogpt"):
             length = min(length, self.config.max_position_embeddings)
         if self.family in ("roberta", "xlm-roberta"):
             length = min(length, self.config.max_position_embeddings - self.config.pad_token_id - 1)
@@ -289,7 +289,7 @@ class Reference:
         return value
 
     def _windows(self) -> list[int]:
-        if self.family in ("mistral", "ministral3", "mixtral", "phi3", "starcoder2"):
+        if self.family in ("mistral", "ministral3", "mixtral", "phi3", "phimoe", "starcoder2"):
             return [self.config.sliding_window or 0] * len(self.blocks)
         if self.family == "gpt_neo":
             kinds = [block.attn.attention_type for block in self.blocks]

@@ -39,7 +39,9 @@ IDLE = (
     "time_step_max", "time_step_floor", "time_step_init", "time_step_scale", "use_mamba", "associative",
     "ssm_cache", "expert_overlap", "rescale_", "nextn", "mtp_layers", "z_loss",
 )  # fmt: skip
-BUSY = (("roberta", "pad_token_id"), ("xlm-roberta", "pad_token_id"))  # positions begin behind it
+BUSY = (  # positions begin behind the first two; the third is read by a router
+    ("roberta", "pad_token_id"), ("xlm-roberta", "pad_token_id"), ("phimoe", "router_jitter_noise"),
+)  # fmt: skip
 TEXT_VALUES = ("gelu", "relu", "silu", "gelu_new", "quick_gelu", "relu2", "mish")
 LIST_VALUES = ([0], [99], [1, "x"], ["full_attention"], [0.5])
 

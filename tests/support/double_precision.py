@@ -15,6 +15,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from transformers.models.codegen.modeling_codegen import CodeGenAttention
 from transformers.models.gptj.modeling_gptj import GPTJAttention, create_sinusoidal_positions
+from transformers.models.hunyuan_v1_moe.modeling_hunyuan_v1_moe import HunYuanMoEV1Gate
 from transformers.models.dinov3_vit import modeling_dinov3_vit as dinov3
 
 
@@ -42,6 +43,8 @@ def prepare_for_double(module: nn.Module) -> None:
     for part in module.modules():  # GPT-2's switch takes float32 for granted
         if getattr(part, "reorder_and_upcast_attn", False):
             part.reorder_and_upcast_attn = False
+        if isinstance(part, HunYuanMoEV1Gate):  # which stays float32 in a model of any dtype
+            part.double()
         if isinstance(part, (GPTJAttention, CodeGenAttention)):  # their tables of sines and cosines
             with InDouble():
                 part.embed_positions = create_sinusoidal_positions(part.max_positions, part.pos_embd_dim)

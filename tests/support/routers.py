@@ -7,18 +7,28 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
+from transformers import PreTrainedConfig
+
+# The ends of their classes' names.
+ROUTERS = ("topkrouter", "moev1gate", "dbrxrouter", "gemma4textrouter", "llama4router")
 
 
 def chosen_by(router: nn.Module, inputs: tuple, logits: torch.Tensor) -> torch.Tensor:
     """[T, experts]: what a router takes the largest of."""
     if hasattr(router, "moe_statics"):
         return torch.softmax(logits, 1) + router.moe_statics.e_score_correction_bias.squeeze()
+    if isinstance(router, nn.Linear):  # of Phi-3.5-MoE
+        return logits
     bias = getattr(router, "e_score_correction_bias", inputs[1] if len(inputs) > 1 else None)
     return logits if bias is None else torch.sigmoid(logits) + bias
 
 
-def logits_and_choice(router: nn.Module, output: tuple) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of all experts, and the chosen ones."""
+def logits_and_choice(
+    router: nn.Module, config: PreTrainedConfig, output: tuple | torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits [T, experts], and the experts chosen [T, k]."""
+    if isinstance(output, torch.Tensor):  # of DBRX, which chooses behind its router
+        return output, torch.topk(output, config.ffn_config.moe_top_k, dim=-1).indices
     if type(router).__name__ == "Llama4Router":  # which gives scores and logits
         return output[1], torch.topk(output[1], router.top_k, dim=1).indices
     return output[0], output[2]

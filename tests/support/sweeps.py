@@ -64,6 +64,13 @@ def environment() -> dict[str, str]:
     }
 
 
+def run_program(program: Path, *arguments: object) -> str:
+    """What a command that runs alone writes."""
+    command = [str(program), *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment())
+    return result.stdout
+
+
 def to_toml(job: Keys) -> str:
     """Of strings, numbers, booleans and lists of them JSON is TOML."""
     lines = []

@@ -21,9 +21,8 @@ from transformers import AutoConfig
 from .bounds import Losses
 from .double_precision import in_precision_of, kept, prepare_for_double
 from .random_models.weights import auto_class, blocks_of, decoder_of
-from .routers import Groups, chosen_by, logits_and_choice, margin_of
+from .routers import ROUTERS, Groups, chosen_by, logits_and_choice, margin_of
 
-ROUTERS = ("topkrouter", "gemma4textrouter", "llama4router")
 TIE = 10.0  # times the rounding of the router's logits: it may choose either expert
 
 
@@ -135,7 +134,7 @@ class Oracle:
 
     def _keeper_of_routing(self, layer: int):
         def keep(router: torch.nn.Module, inputs: tuple, output: tuple) -> None:
-            logits, chosen = logits_and_choice(router, output)
+            logits, chosen = logits_and_choice(router, self.module.config, output)
             by = kept(chosen_by(router, inputs, kept(logits))).numpy()
             self._routings.append(Routing(layer, chosen.numpy(), by, Groups.of(router)))
 

@@ -68,7 +68,8 @@ void add_minimax_experts(const Architecture& a, TensorRows& rows) {
   const std::string moe = "model.layers.{}.block_sparse_moe.";
   rows.router(moe + "gate", false)
       .router_correction(moe + "e_score_correction_bias", {a.experts.count})
-      .experts(moe + "experts.{e}.", "w1", "w3", "w2");
+      .experts(moe + "experts.{e}.", "w1", "w3", "w2")
+      .stacked_under("block_sparse_moe", "mlp");
 }
 
 std::vector<TensorRow> minimax_m2_rows(const Architecture& a) {

@@ -35,7 +35,9 @@ Architecture read_mixtral(const Config& config) {
 std::vector<TensorRow> mixtral_rows(const Architecture& a) {
   return llama_rows_around(a, [](const Architecture&, TensorRows& rows) {
     const std::string moe = "model.layers.{}.block_sparse_moe.";
-    rows.router(moe + "gate", false).experts(moe + "experts.{e}.", "w1", "w3", "w2");
+    rows.router(moe + "gate", false)
+        .experts(moe + "experts.{e}.", "w1", "w3", "w2")
+        .stacked_under("block_sparse_moe", "mlp");
   });
 }
 

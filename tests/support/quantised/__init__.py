@@ -2,7 +2,7 @@
 
 from .bitsandbytes import BITSANDBYTES
 from .compressed_tensors import COMPRESSED_TENSORS
-from .form import Form, Packed, Stored, Tensors, save_both
+from .form import Form, Packed, QuantisedModel, Stored, Tensors, model_of, save_both
 from .fp8 import FP8
 from .gptq_awq import GPTQ_AWQ
 from .modelopt import MODELOPT
@@ -10,4 +10,15 @@ from .mxfp4 import MXFP4
 
 FORMS = (*FP8, *MXFP4, *COMPRESSED_TENSORS, *GPTQ_AWQ, *MODELOPT, *BITSANDBYTES)
 
-__all__ = ["FORMS", "FP8", "MXFP4", "Form", "Packed", "Stored", "Tensors", "save_both"]
+__all__ = [
+    "FORMS",
+    "FP8",
+    "MXFP4",
+    "Form",
+    "Packed",
+    "QuantisedModel",
+    "Stored",
+    "Tensors",
+    "model_of",
+    "save_both",
+]

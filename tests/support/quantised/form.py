@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,18 @@ class Form:
 
     def tensor_name(self, weight: str, last_words: str) -> str:
         return weight.removesuffix(".weight") + self.separator + last_words
+
+
+@dataclass(frozen=True)
+class QuantisedModel(RandomModel):
+    """A random model in one of the forms."""
+
+    form: Form | None = None
+
+
+def model_of(form: Form) -> QuantisedModel:
+    values = {one.name: getattr(form.model, one.name) for one in fields(form.model)}
+    return QuantisedModel(**{**values, "name": form.name}, form=form)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from .recent_decoders import RECENT_DECODERS
 from .routed_experts import ROUTED_EXPERTS
 from .short_convolutions import SHORT_CONVOLUTIONS
 from .sigmoid_routers import SIGMOID_ROUTERS
+from .small_families import SMALL_FAMILIES
 from .state_spaces import STATE_SPACES
 from .weights import blocks_of, decoder_of, make_random, save
 from .wrapped import WRAPPED
@@ -53,6 +54,7 @@ MODELS = (
     *LLAMA4,
     *SHORT_CONVOLUTIONS,
     *STATE_SPACES,
+    *SMALL_FAMILIES,
 )
 
 __all__ = [

@@ -41,9 +41,8 @@ DOWN_PROJECTIONS = (
     "mlp.down_proj", "mlp.c_proj", "mlp.fc2", "fc2", "mlp.dense_4h_to_h", "ffn.down_proj", "mlp.Wo",
     "feed_forward.experts.down_proj", "feed_forward.shared_expert.down_proj", "feed_forward.down_proj",
     "mlp.fc_out", "block_sparse_moe.experts.down_proj", "shared_mlp.output_linear",
-    "feed_forward.w2", "feed_forward.down_proj", "mixer.down_proj", "mixer.experts.down_proj",
-    "mixer.out_proj", "feed_forward.experts.down_proj",
-    "mixer.shared_experts.down_proj",
+    "feed_forward.w2", "mixer.down_proj", "mixer.experts.down_proj", "mixer.out_proj",
+    "mixer.shared_experts.down_proj", "mlp.shared_mlp.down_proj", "ffn.experts.mlp.w2",
 )  # fmt: skip
 
 
@@ -148,7 +147,8 @@ def adds_one(norm: nn.Module) -> bool:
 
 def embedding_scale(module: PreTrainedModel) -> float:
     """What the model multiplies its embeddings by."""
-    return float(getattr(module.get_input_embeddings(), "scalar_embed_scale", 1.0))
+    embedding = module.get_input_embeddings()
+    return float(getattr(embedding, "scalar_embed_scale", getattr(embedding, "embed_scale", 1.0)))
 
 
 def decoder_of(module: PreTrainedModel) -> nn.Module:
@@ -224,7 +224,11 @@ def set_outlier(module: PreTrainedModel) -> None:
             continue
         found += 1
         weight = owner if isinstance(owner, nn.Parameter) else owner.weight
-        is_transposed = isinstance(owner, Conv1D) or type(parent).__name__ in IN_OUT_EXPERTS
+        is_transposed = (
+            isinstance(owner, Conv1D)
+            or type(parent).__name__ in IN_OUT_EXPERTS
+            or module.config.model_type == "dbrx"
+        )
         if is_transposed:
             weight[..., OUTLIER_CHANNEL] *= 100
         else:

@@ -28,6 +28,8 @@ Job unusual_job() {
                 .windows = WindowPolicy::kPerDocument,
                 .bos = BosPolicy::kEachWindow,
                 .max_sequences = int64_t{1} << 60,
+                .mask_ratio = 0.15,
+                .mask_seed = 7,
                 .shard = {.index = 3, .count = 8}};
   job.parallel = {.tensor = 3,
                   .threads = 5,
@@ -112,7 +114,8 @@ TEST(WriteJob, TheIdentityHasEachInterventionWithoutPaths) {
 TEST(WriteJob, KeysWithoutAValueAreLeftOut) {
   const std::string text = to_toml(JobFile(kSmallestJob).load());
   EXPECT_THAT(text, HasSubstr("[parallel]\ntensor = 1\nweights = \"resident\"\n"));
-  for (const std::string name : {"threads", "max_sequences", "block_tokens", "segment_tokens"}) {
+  for (const std::string name :
+       {"threads", "max_sequences", "mask_ratio", "mask_seed", "block_tokens", "segment_tokens"}) {
     EXPECT_THAT(text, Not(HasSubstr(name)));
   }
 }
@@ -124,10 +127,11 @@ TEST(Identity, HoldsEveryKeyThatCanChangeANumberAndNoOther) {
   EXPECT_THAT(
       names,
       ElementsAre("capture.attention", "capture.prompts", "capture.sites", "corpus.bos",
-                  "corpus.max_sequences", "corpus.sequence_length", "corpus.windows", "model.dtype",
-                  "model.residual_dtype", "model.vision", "output.per_token",
-                  "output.segment_tokens", "parallel.microbatch_tokens", "parallel.tensor",
-                  "parallel.threads", "statistics.attention", "statistics.criterion_magnitude",
+                  "corpus.mask_ratio", "corpus.mask_seed", "corpus.max_sequences",
+                  "corpus.sequence_length", "corpus.windows", "model.dtype", "model.residual_dtype",
+                  "model.vision", "output.per_token", "output.segment_tokens",
+                  "parallel.microbatch_tokens", "parallel.tensor", "parallel.threads",
+                  "statistics.attention", "statistics.criterion_magnitude",
                   "statistics.criterion_ratio", "statistics.expert_inputs", "statistics.experts",
                   "statistics.loss", "statistics.max_events", "statistics.query_key",
                   "statistics.sites", "statistics.top_k", "statistics.value_updates"));

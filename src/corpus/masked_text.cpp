@@ -1,0 +1,20 @@
+#include "corpus/masked_text.h"
+
+#include "base/error.h"
+#include "base/splitmix.h"
+
+namespace actsweep {
+
+MaskedText::MaskedText(TokenFileList text, const Masking& masking)
+    : TokenFileList(std::move(text)), masking_(masking) {
+  require(masking.id < vocabulary_size(), ErrorKind::kCorpus,
+          "{}: vocabulary: expected the id of the model's mask, {}, found {} ids", path(),
+          masking.id, vocabulary_size());
+}
+
+bool MaskedText::is_masked(int64_t token) const {
+  const uint64_t number = splitmix64(masking_.seed, static_cast<uint64_t>(token));
+  return static_cast<double>(number >> 11) * 0x1p-53 < masking_.ratio;
+}
+
+}  // namespace actsweep
