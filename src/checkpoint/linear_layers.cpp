@@ -14,7 +14,7 @@ std::string read_by(const TensorRow& row, const Architecture& a) {
     case Weight::kOutputGate:
     case Weight::kQueryDown:
     case Weight::kKeyValueDown:
-    case Weight::kDeltaIn:
+    case Weight::kMixerIn:
       return "attention_input";
     case Weight::kLatentQuery:
       return a.latent.query == 0 ? "attention_input" : "";

@@ -23,7 +23,7 @@ Job unusual_job() {
   Job job;
   job.model = {
       .path = "models/\"odd\" \\ name\n\t\x7f ü 😀", .vision = true, .dtype = Dtype::kBFloat16};
-  job.corpus = {.path = "it's/c.h5",
+  job.corpus = {.paths = {"it's/c.h5", "b.h5"},
                 .sequence_length = 333,
                 .windows = WindowPolicy::kPerDocument,
                 .bos = BosPolicy::kEachWindow,
