@@ -157,7 +157,9 @@ void read_nemotron_states(const Config& config, Architecture& facts) {
                "use_conv_bias", "use_bias"});
   facts.states.activation = read_activation(config, "mamba_hidden_act");
   // The lower end of `time_step_limit` has no effect, in transformers either.
-  facts.states.least_step = config.number("time_step_min");
+  const char* key = "time_step_min";
+  facts.states.least_step = config.number(key);
+  if (facts.states.least_step > 1000) config.refuse(key, "a time step of at most 1000");
 }
 
 /// What no module reads, and a checkpoint of another model may set.
@@ -168,9 +170,16 @@ void check_unread(const Config& config) {
   config.only("tie_word_embeddings", false);
 }
 
+/// transformers overlooks a number of layers that is another than the list's.
+void check_count(const Config& config, size_t layers) {
+  const char* key = "num_hidden_layers";
+  if (!config.contains(key) || config.values().at(key) == layers) return;
+  config.refuse(key, fmt::format("{}, as \"layers_block_type\" has layers", layers));
+}
+
 Architecture read_nemotron_h(const Config& config) {
   const auto branches = read_branches(config);
-  config.only("num_hidden_layers", branches.size());
+  check_count(config, branches.size());
   auto sized = config;
   sized.set("num_hidden_layers", branches.size(), "layers_block_type");
   sized.set("layer_types", nullptr, "layers_block_type");
