@@ -151,7 +151,7 @@ def _add_sweep(commands: argparse._SubParsersAction) -> None:
         type=shlex.split,
         default=[],
         metavar="OPTIONS",
-        help="options for data/prepare_corpus.py in one text: '--text-field body'",
+        help="options for data/prepare_corpus.py, in one text: --prepare='--text-field body'",
     )
     parser.add_argument("--program", type=Path, help="default: build/actsweep, or that of the PATH")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder with prepare_corpus.py")

@@ -76,8 +76,8 @@ def test_a_list_is_swept_as_one_file(
 def test_the_file_names_the_list_and_its_order(
     model: Path, parts: list[Path], tmp_path: Path, compatibility: Compatibility
 ) -> None:
-    run_well(job_of(model, parts, "forth", tmp_path), 1)
-    run_well(job_of(model, parts[::-1], "back", tmp_path), 1)
+    run_well(job_of(model, parts, "forth", tmp_path), 2)
+    run_well(job_of(model, parts[::-1], "back", tmp_path), 2)
     with h5py.File(tmp_path / "forth.h5") as forth, h5py.File(tmp_path / "back.h5") as back:
         assert 'path = ["part0.h5", "part1.h5", "part2.h5"]' in forth.attrs["job"]
         assert forth.attrs["num_documents"] == len(LENGTHS)
@@ -86,8 +86,8 @@ def test_the_file_names_the_list_and_its_order(
 
 
 def test_a_list_of_one_is_that_file(model: Path, parts: list[Path], tmp_path: Path) -> None:
-    run_well(job_of(model, parts[2:], "list", tmp_path), 1)
-    run_well(job_of(model, parts[2], "file", tmp_path), 1)
+    run_well(job_of(model, parts[2:], "list", tmp_path), 2)
+    run_well(job_of(model, parts[2], "file", tmp_path), 2)
     with h5py.File(tmp_path / "list.h5") as mine, h5py.File(tmp_path / "file.h5") as theirs:
         assert mine.attrs["job"] == theirs.attrs["job"]
         assert mine.attrs["corpus_fingerprint"] == theirs.attrs["corpus_fingerprint"]
@@ -96,7 +96,7 @@ def test_a_list_of_one_is_that_file(model: Path, parts: list[Path], tmp_path: Pa
 def test_an_override_may_be_a_list(model: Path, parts: list[Path], tmp_path: Path) -> None:
     job = job_of(model, parts[2], "job", tmp_path)
     text = ", ".join(f'"{path}"' for path in parts)
-    done = run_alone("plan", job, "--ranks", 1, "--set", f"corpus.path=[{text}]")
+    done = run_alone("plan", job, "--ranks", 2, "--set", f"corpus.path=[{text}]")
     assert done.returncode == 0 and f"{sum(LENGTHS) // 16 * 16} tokens" in done.stdout, done.stderr
 
 
@@ -136,7 +136,7 @@ def test_a_prompt_of_two_contents_is_refused(model: Path, parts: list[Path], tmp
 
     change(parts[2], replace)
     words = f'{parts[2]}: prompt "short": expected the ids that it has in {parts[1]}'
-    refuse(job_of(model, parts, "job", tmp_path), CORPUS_ERROR, words, ranks=1)
+    refuse(job_of(model, parts, "job", tmp_path), CORPUS_ERROR, words, ranks=2)
 
 
 def test_a_list_that_is_none_is_refused(model: Path, parts: list[Path], tmp_path: Path) -> None:
@@ -147,4 +147,4 @@ def test_a_list_that_is_none_is_refused(model: Path, parts: list[Path], tmp_path
         ('["a.h5", 3]', "entry 2: expected a string that is not empty, found an integer (3)"),
         ("3", "expected a string that is not empty, or a list of such, found an integer (3)"),
     ):
-        refuse(job, JOB_ERROR, f"corpus.path={value}: {words}", ranks=1, sets=[f"corpus.path={value}"])
+        refuse(job, JOB_ERROR, f"corpus.path={value}: {words}", ranks=2, sets=[f"corpus.path={value}"])

@@ -68,11 +68,11 @@ def test_the_same_command_keeps_the_corpus(folder: Path) -> None:
     second = made()
     assert second > first
     os.utime(text, (1, 1))
-    assert made() == second and made("--prepare", "--special bos", code=6) > second
+    assert made() == second and made("--prepare=--special bos", code=6) > second
 
 
 def test_a_mistake_ends_with_the_programs_exit_code(folder: Path) -> None:
-    done = sweep(folder, "--prepare", "--text-field")
+    done = sweep(folder, "--prepare=--text-field")
     assert done.returncode == 2 and "prepare_corpus.py: error" in done.stderr
     done = sweep(folder, "--set", "parallel.tensor=0")
     assert done.returncode == 2 and "parallel.tensor=0: expected an integer" in done.stdout + done.stderr

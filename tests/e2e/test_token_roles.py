@@ -66,7 +66,7 @@ def test_each_token_has_its_role(cut: Cut, files: int, model: Path, tmp_path: Pa
 
 
 def test_a_corpus_of_texts_has_no_roles(model: Path, corpus: Path, tmp_path: Path) -> None:
-    run_well(job_of(model, [corpus], tmp_path), 1)
+    run_well(job_of(model, [corpus], tmp_path), 2)
     with h5py.File(tmp_path / "sweep.h5") as file:
         assert "tokens/role" not in file
 
@@ -82,7 +82,7 @@ WRONG: dict[str, tuple[np.ndarray, str]] = {
 def test_roles_of_another_shape_are_refused(what: str, model: Path, tmp_path: Path) -> None:
     roles, words = WRONG[what]
     path = chats(tmp_path, "part", 0, roles=roles)
-    refuse(job_of(model, [path], tmp_path), CORPUS_ERROR, f"{path}: {words}", ranks=1)
+    refuse(job_of(model, [path], tmp_path), CORPUS_ERROR, f"{path}: {words}", ranks=2)
 
 
 def test_chats_beside_texts_are_refused(

@@ -41,6 +41,7 @@ IDLE = (
 )  # fmt: skip
 BUSY = (  # positions begin behind the first two; the third is read by a router
     ("roberta", "pad_token_id"), ("xlm-roberta", "pad_token_id"), ("phimoe", "router_jitter_noise"),
+    ("llama4_text", "attention_chunk_size"),
 )  # fmt: skip
 TEXT_VALUES = ("gelu", "relu", "silu", "gelu_new", "quick_gelu", "relu2", "mish")
 LIST_VALUES = ([0], [99], [1, "x"], ["full_attention"], [0.5])
