@@ -20,7 +20,7 @@ REFERENCES = ("DIMENSION_LIST", "REFERENCE_LIST")  # addresses within one file
 
 # Datasets of such inputs have their references in oracle.vision, families, interventions.
 OTHER_TESTS = (
-    "image corpora", "models with experts", "models with registers", "jobs with interventions",
+    "image corpora", "corpora of chats", "models with experts", "models with registers", "jobs with interventions",
     "jobs with variants",
 )  # fmt: skip
 
