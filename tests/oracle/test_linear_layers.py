@@ -26,13 +26,17 @@ from support.random_models import ENCODERS, MODELS, RandomModel, make_random, sa
 from support.random_models.weights import auto_class
 
 FIRST = tuple({model.family: model for model in reversed((*MODELS, *ENCODERS))}.values())
+AS_PUBLISHED = ("llama4",)  # whose modules have the names of the publication in transformers, too
 BESIDE = ("vision_tower", "vision_model", "visual.", "projector", "connector")
 PUBLISHED = "language_model.model."
-# Products of a block that read a normed latent, the delta rule's outputs, positions of a window, or the
-# stream by a norm of their own.
+# Products of a block that read a normed latent, the outputs of a mixer that is no attention, positions of a
+# window, or the stream by a norm of their own.
 WITHOUT_SITE = (
-    "kv_b_proj", "q_b_proj", "linear_attn.out_proj", "linear_attn.conv1d", "linear_attn.A_log",
-    "linear_attn.dt_bias", "router.proj",
+    "kv_b_proj", "q_b_proj", "router.proj", "conv.out_proj", "conv.conv",
+    *(
+        f"{mixer}.{part}" for mixer in ("linear_attn", "mamba", "mixer")
+        for part in ("out_proj", "conv1d", "A_log", "dt_bias", "x_proj", "dt_proj")
+    ),
 )  # fmt: skip
 
 
@@ -73,7 +77,9 @@ def listed(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
         command = [str(program), "tensors", str(directory)]
         facts = json.loads(subprocess.run(command, check=True, capture_output=True).stdout.splitlines()[0])
         shapes = shapes_of_file(directory)
-        is_named = any(name.startswith("model.language_model.") for name in shapes)
+        if model.family not in AS_PUBLISHED:
+            shapes = {renamed(name): shape for name, shape in shapes.items()}
+        is_named = any(name.startswith(("model.language_model.", PUBLISHED)) for name in shapes)
         if "text_config" in model.config and not is_named:
             shapes = shapes_of_modules(directory)
         return Listed(facts, shapes)
@@ -81,15 +87,19 @@ def listed(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return lambda model: of(FIRST.index(model))
 
 
+def renamed(module: str) -> str:
+    """From its name in a publication to that in transformers."""
+    if module.startswith(PUBLISHED):
+        return "model.language_model." + module.removeprefix(PUBLISHED)
+    return module
+
+
 def shapes_of_file(directory: Path) -> dict[str, tuple[int, ...]]:
     shapes = {}
     for path in directory.glob("*.safetensors"):
         with safe_open(path, "np") as file:
             for name in file.keys():  # noqa: SIM118
-                module = name.removesuffix(".weight")
-                if module.startswith(PUBLISHED):
-                    module = "model.language_model." + module.removeprefix(PUBLISHED)
-                shapes[module] = tuple(file.get_slice(name).get_shape())
+                shapes[name.removesuffix(".weight")] = tuple(file.get_slice(name).get_shape())
     return shapes
 
 
