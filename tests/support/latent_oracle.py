@@ -9,16 +9,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from .inner_oracle import ATTENTION, OUTPUT_PROJECTION, Inner, InnerOracle, LayerAttention, part_of
+from .inner_oracle import OUTPUT_PROJECTION, Inner, InnerOracle, LayerAttention, part_of
 
 
 class LatentOracle(InnerOracle):
-    def _hook_attention(self, block: nn.Module) -> None:
-        attention = part_of(block, ATTENTION)
-        projection = part_of(attention, OUTPUT_PROJECTION)
-        self._on_input(attention, "attention_input")
-        self._on_input(projection, "attention_heads")
-        self._on_output(projection, "attention_output")
+    def _hook_attention(self, attention: nn.Module) -> None:
+        self._on_input(part_of(attention, OUTPUT_PROJECTION), "attention_heads")
         if attention.q_lora_rank is None:
             self._on_output(attention.q_proj, "query")
         else:
