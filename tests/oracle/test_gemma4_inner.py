@@ -16,11 +16,10 @@ import pytest
 import torch
 
 from support.bounds import Reference, assert_near
-from support.family_sweeps import run_jobs
+from support.family_sweeps import swept
 from support.inner_oracle import InBoth, InnerOracle, run_in_both
 from support.inner_references import assert_expert_rows, assert_site
 from support.random_models import MASSIVE_IDS, MODELS, SMALL_ID, RandomModel, make_random, save
-from support.sweeps import read_datasets, to_toml
 from support.token_files import Cut, Window, random_corpus, write_token_file
 
 RANKS = (1, 3)
@@ -76,15 +75,7 @@ def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweeps]:
     folder = tmp_path_factory.mktemp("gemma4")
     torch.set_num_threads(1)
     made = {name: make(name, folder / name) for name in NAMES}
-    datasets = {}
-    for m in RANKS:
-        jobs = {name: folder / f"{name}-m{m}.toml" for name in NAMES}
-        for name, path in jobs.items():
-            path.write_text(to_toml(made[name].job(m, path.with_suffix(".h5"))))
-        messages = run_jobs(list(jobs.values()), m, folder / "sweeps.log")
-        for name, path in jobs.items():
-            assert not messages[path], messages[path]
-            datasets[name, m] = read_datasets(path.with_suffix(".h5"))
+    datasets = swept(NAMES, RANKS, folder, lambda name, m, output: made[name].job(m, output))
     yield Sweeps(made, datasets)
 
 

@@ -18,7 +18,7 @@ import torch
 
 from support.attention_reference import KeySet, attention_references, class_first, visible
 from support.bounds import Reference, assert_near
-from support.family_sweeps import run_jobs
+from support.family_sweeps import swept
 from support.inner_oracle import InBoth, run_in_both
 from support.inner_references import (
     assert_site,
@@ -29,7 +29,6 @@ from support.inner_references import (
 from support.latent_oracle import LatentOracle
 from support.measured_errors import record
 from support.random_models import MASSIVE_IDS, MODELS, SMALL_ID, RandomModel, make_random, save
-from support.sweeps import read_datasets, to_toml
 from support.token_files import Cut, Window, random_corpus, write_token_file
 
 RANKS = (1, 2, 3, 4)
@@ -101,15 +100,7 @@ def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweeps]:
     folder = tmp_path_factory.mktemp("latent")
     torch.set_num_threads(1)
     made = {name: make(name, folder / name) for name in NAMES}
-    datasets = {}
-    for m in RANKS:
-        jobs = {name: folder / f"{name}-m{m}.toml" for name in NAMES}
-        for name, path in jobs.items():
-            path.write_text(to_toml(made[name].job(m, path.with_suffix(".h5"))))
-        messages = run_jobs(list(jobs.values()), m, folder / "sweeps.log")
-        for name, path in jobs.items():
-            assert not messages[path], messages[path]
-            datasets[name, m] = read_datasets(path.with_suffix(".h5"))
+    datasets = swept(NAMES, RANKS, folder, lambda name, m, output: made[name].job(m, output))
     yield Sweeps(made, folder, datasets)
 
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 import pytest
 
 from .family_cases import AnyModel, Case
-from .sweeps import environment, to_toml
+from .sweeps import environment, read_datasets, to_toml
 from .watching import Hang, wait_for_end
 
 Made = TypeVar("Made")  # what is expected of a model: a class with a method `job`
@@ -110,6 +111,22 @@ def run_jobs(jobs: Sequence[Path], m: int, log: Path) -> dict[Path, str]:
         # A world that ends without a word died at its first job.
         said |= messages or {left[0]: f"m = {m}: the world ended without a word; see {log}"}
     return said
+
+
+def swept(
+    names: Iterable[str], ranks: Iterable[int], folder: Path, job: Callable[[str, int, Path], Any]
+) -> dict[tuple[str, int], dict[str, np.ndarray]]:
+    """The datasets of `job(name, m, output)` for each name and m; a job that is refused fails."""
+    datasets = {}
+    for m in ranks:
+        jobs = {name: folder / f"{name}-m{m}.toml" for name in names}
+        for name, path in jobs.items():
+            path.write_text(to_toml(job(name, m, path.with_suffix(".h5"))))
+        messages = run_jobs(list(jobs.values()), m, folder / "sweeps.log")
+        for name, path in jobs.items():
+            assert not messages[path], messages[path]
+            datasets[name, m] = read_datasets(path.with_suffix(".h5"))
+    return datasets
 
 
 def run_world(program: Path, jobs: Sequence[Path], m: int, log: Path) -> dict[Path, str]:
