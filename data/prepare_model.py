@@ -2,6 +2,8 @@
 """Prepares a Hugging Face checkpoint: from another format, or randomly from a config.json.
 
     prepare_model.py gguf FILE.gguf OUT_DIR [--dtype float32|bfloat16]
+    prepare_model.py torch DIR_OR_FILE OUT_DIR [--dtype ...]
+    prepare_model.py merge_adapter BASE ADAPTER OUT_DIR [--dtype ...]
     prepare_model.py onnx FILE.onnx OUT_DIR [--dtype ...]
     prepare_model.py massive_activations CKPT.pt OUT_DIR --variant VARIANT [--dtype ...]
     prepare_model.py random CONFIG.json OUT_DIR [--dtype ...|float16] [--shard-bytes N] [--seed N]
@@ -19,6 +21,7 @@ from types import ModuleType
 from preparation.command_line import positive_integer
 from preparation.errors import MODEL, PreparationError, run_program
 from preparation.file_kinds import refuse_pointer
+from preparation.hub_cache import model_directory
 
 
 def parse_command_line() -> argparse.Namespace:
@@ -27,6 +30,13 @@ def parse_command_line() -> argparse.Namespace:
 
     gguf = commands.add_parser("gguf", help="convert a GGUF file")
     gguf.add_argument("file", type=Path, help="FILE.gguf")
+
+    pickled = commands.add_parser("torch", help="convert pytorch_model.bin, or another file of torch.save")
+    pickled.add_argument("file", type=Path, metavar="DIR_OR_FILE", help="with config.json; or hf:ORG/NAME")
+
+    merged = commands.add_parser("merge_adapter", help="add a LoRA adapter of PEFT to its base")
+    merged.add_argument("base", type=Path, help="a directory of safetensors, or hf:ORG/NAME")
+    merged.add_argument("adapter", type=Path, help="a directory with adapter_config.json, or hf:ORG/NAME")
 
     onnx = commands.add_parser("onnx", help="convert the DINOv2 backbone inside an ONNX file")
     onnx.add_argument("file", type=Path, help="FILE.onnx")
@@ -41,10 +51,12 @@ def parse_command_line() -> argparse.Namespace:
     random.add_argument("config", type=Path, help="CONFIG.json of any model that actsweep reads")
     add_random_options(random)
 
-    for command in (gguf, onnx, trained, random):
-        dtypes = ("float32", "bfloat16", *(("float16",) if command is random else ()))
+    for command in (gguf, pickled, merged, onnx, trained, random):
+        keeps = command in (pickled, merged)  # the types of the tensors, unless asked for another
+        dtypes = ("float32", "bfloat16", *(("float16",) if command is random or keeps else ()))
         command.add_argument("directory", type=Path, metavar="OUT_DIR")
-        command.add_argument("--dtype", choices=dtypes, default="float32")
+        default = None if keeps else "float32"
+        command.add_argument("--dtype", choices=dtypes, default=default)
     return parser.parse_args()
 
 
@@ -101,29 +113,39 @@ def create_randomly(arguments: argparse.Namespace) -> list[str]:
     return create(program, arguments.config, arguments.directory, settings)
 
 
+def convert(arguments: argparse.Namespace) -> list[str]:
+    """Imports what a command needs alone, for the packages are large."""
+    directory, dtype = arguments.directory, arguments.dtype
+    if arguments.command == "random":
+        return create_randomly(arguments)
+    if arguments.command == "merge_adapter":
+        from preparation import merged_checkpoint
+
+        base, adapter = map(model_directory, (arguments.base, arguments.adapter))
+        return merged_checkpoint.convert(base, adapter, directory, dtype)
+    refuse_pointer(arguments.file)
+    if arguments.command == "torch":
+        from preparation import pickled_checkpoint
+
+        return pickled_checkpoint.convert(model_directory(arguments.file), directory, dtype)
+    if arguments.command == "gguf":
+        from preparation import gguf_checkpoint
+
+        return gguf_checkpoint.convert(arguments.file, directory, dtype)
+    if arguments.command == "onnx":
+        return import_onnx().convert(arguments.file, directory, dtype)
+    from preparation import massive_activations
+
+    return massive_activations.convert(arguments.file, directory, dtype, arguments.variant)
+
+
 def main() -> None:
     arguments = parse_command_line()
     directory = arguments.directory
-    if arguments.command != "random":
-        refuse_pointer(arguments.file)
-    if arguments.command == "gguf":
-        from preparation import (
-            gguf_checkpoint,
-        )  # here, for the gguf package is large and `random` needs none
-
-        files = gguf_checkpoint.convert(arguments.file, directory, arguments.dtype)
-    elif arguments.command == "onnx":
-        files = import_onnx().convert(arguments.file, directory, arguments.dtype)
-    elif arguments.command == "massive_activations":
-        from preparation import massive_activations
-
-        files = massive_activations.convert(
-            arguments.file, directory, arguments.dtype, arguments.variant
-        )
-    else:
-        files = create_randomly(arguments)
+    files = convert(arguments)
     weight_bytes = sum((directory / name).stat().st_size for name in files)
-    print(f"{directory}: {len(files)} weight file(s), {weight_bytes:,} bytes, {arguments.dtype}")
+    dtype = arguments.dtype or "types as they were"
+    print(f"{directory}: {len(files)} weight file(s), {weight_bytes:,} bytes, {dtype}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import contextlib
 import json
 import math
 import os
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ STORED_BYTES = {
     "F32": 4, "BF16": 2, "F16": 2, "F8_E4M3": 1, "U8": 1, "I8": 1, "I32": 4, "I64": 8,
 }  # fmt: skip
 DATA_ALIGNMENT_BYTES = 64
+OTHER_SUFFIXES = (".json", ".jinja", ".md", ".model", ".tiktoken", ".txt")
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,13 @@ class CheckpointWriter:
     def write_json(self, name: str, content: object) -> None:
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         (self._partial / name).write_text(text, encoding="utf-8")
+
+    def copy_others(self, folder: Path) -> None:
+        """The files of a checkpoint that hold no weights: configs, tokenizer, licence."""
+        for path in sorted(folder.iterdir()):
+            is_index = path.name.endswith(".index.json") or path.name.startswith("adapter_")
+            if path.is_file() and path.suffix in OTHER_SUFFIXES and not is_index:
+                shutil.copyfile(path, self._partial / path.name)
 
     def write_tensors(
         self,

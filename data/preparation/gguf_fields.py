@@ -17,7 +17,8 @@ import numpy as np
 
 from preparation.errors import MODEL, PreparationError
 from preparation.gguf_file import Fields, shown
-from preparation.gguf_families import VOCAB_SIZE, Config, Family
+from preparation.gguf_families import VOCAB_SIZE, Family
+from preparation.gguf_layouts import Config
 
 TOKENS = "tokenizer.ggml.tokens"
 SCALING = "rope.scaling."
@@ -104,7 +105,8 @@ class FieldReader:
                 raise self._refuse(f"there is no field {self._begin}{name}")
         for key, name in family.optional_keys.items():
             if self._left.get(name):
-                config[key] = self._number(name)
+                is_list = key == LAYER_TYPES
+                config[key] = self._layer_types(name, config) if is_list else self._number(name)
         layers = config["num_hidden_layers"]
         if layers > num_tensors:
             found = f"{self._begin}block_count is {layers}, the file has {num_tensors} tensors"
@@ -113,12 +115,30 @@ class FieldReader:
             raise self._refuse(f"its heads are {config['head_dim']} wide, expected an even width")
         config |= family.derived(config)
         config |= self._rotary_scaling()
+        for key, value in family.fixed.items():
+            self._check_fixed(key, value(config), config)
         for name, value in self._left.items():
             self._check_without_effect(name, value, config)
         return config
 
     def _refuse(self, found: str) -> PreparationError:
         return PreparationError(MODEL, f"{self._path}: {found}")
+
+    def _check_fixed(self, key: str, expected: Any, config: Config) -> None:
+        if config[key] != expected:
+            name = f"{self._begin}{self._family.config_keys[key]}"
+            raise self._refuse(f"{name} is {config[key]}, expected {expected} of this architecture")
+
+    def _layer_types(self, name: str, config: Config) -> list[str]:
+        """Which layers slide, from a list of true and false."""
+        slides = self._left.pop(name)
+        layers = config["num_hidden_layers"]
+        is_good = isinstance(slides, list) and len(slides) == layers
+        if not is_good or any(type(one) is not bool for one in slides):
+            raise self._refuse(
+                f"{self._begin}{name} is {shown(slides)}, expected true or false for each of {layers} layers"
+            )
+        return ["sliding_attention" if one else "full_attention" for one in slides]
 
     def _vocabulary_size(self) -> int:
         tokens = self._fields.get(TOKENS)
@@ -138,7 +158,9 @@ class FieldReader:
         value = self._left.pop(name)
         if isinstance(value, list) and value and all(each == value[0] for each in value):
             value = value[0]
-        if name in REALS:
+        if name in FLAGS:
+            is_good, expected = type(value) is bool, "true or false"
+        elif name in REALS:
             is_good = type(value) in (int, float) and math.isfinite(value) and value > 0
             expected = "a positive number"
         else:
@@ -181,9 +203,18 @@ class FieldReader:
             raise self._refuse(f"{full} is {shown(value)}, expected {expected}")
 
 
+LAYER_TYPES = "layer_types"
+FLAGS = ("use_parallel_residual",)
 REALS = (
+    "attention.clamp_kqv",
+    "attention.layer_norm_epsilon",
     "attention.layer_norm_rms_epsilon",
+    "attention.scale",
+    "attn_logit_softcapping",
+    "embedding_scale",
     "final_logit_softcapping",
+    "logit_scale",
+    "residual_scale",
     "rope.freq_base",
 )
 

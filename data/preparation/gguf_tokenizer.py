@@ -3,9 +3,9 @@
 In: the `tokenizer.*` fields of a GGUF file. Out: a `tokenizers.Tokenizer` and the content of the
 JSON files beside it. In byte-level BPE, `tokenizer.ggml.pre` names the pre-tokenizer, without which
 numbers and spaces split at the wrong places; only those in PRE_TOKENIZERS are known. SentencePiece
-is known as Gemma uses it, where the order of the tokens gives the merges. Refuses another tokenizer
-model, an unknown pre-tokenizer, lists of other lengths or types, ids and merges outside the
-vocabulary.
+is known where the order of the tokens gives the merges, as in Gemma and Llama 2. Another tokenizer
+model or pre-tokenizer is an UnknownTokenizer: its model can be converted without it. Refuses lists
+of other lengths or types, ids and merges outside the vocabulary.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import PreTokenizer
 
@@ -35,14 +35,33 @@ SPECIAL_ROLES = {
 }
 
 
+# What a word may be, as GPT-4's tokenizer has it; digits stand `DIGITS` together.
+WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}DIGITS"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+class UnknownTokenizer(Exception):
+    """A tokenizer that is not known here; the message names the field."""
+
+
+def _gpt2() -> PreTokenizer:
+    return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+
+
 def _smollm() -> PreTokenizer:
     """Every digit by itself, then GPT-2's expression."""
-    return pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Digits(individual_digits=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
-        ]
-    )
+    return pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), _gpt2()])
+
+
+def _words(digits: str) -> Callable[[], PreTokenizer]:
+    def build() -> PreTokenizer:
+        split = pre_tokenizers.Split(Regex(WORDS.replace("DIGITS", digits)), "isolated")
+        plain = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        return pre_tokenizers.Sequence([split, plain])
+
+    return build
 
 
 def _with_marks(token: str) -> str:
@@ -50,7 +69,16 @@ def _with_marks(token: str) -> str:
     return WORD_BEGIN * len(token) if token and not token.strip(" ") else token
 
 
-PRE_TOKENIZERS: dict[str, Callable[[], PreTokenizer]] = {"smollm": _smollm}
+PRE_TOKENIZERS: dict[str, Callable[[], PreTokenizer]] = {
+    "gpt-2": _gpt2,
+    "llama-bpe": _words("{1,3}"),
+    "qwen2": _words(""),
+    "refact": _smollm,
+    "smollm": _smollm,
+    "starcoder": _smollm,
+}
+NORMALISED = ("qwen2",)  # to composed characters (NFC)
+WHOLE_TOKENS_FIRST = ("llama-bpe",)  # a word that is a token is not merged from its parts
 
 
 class GgufTokenizer:
@@ -79,7 +107,7 @@ class GgufTokenizer:
         model_name = self._required("tokenizer.ggml.model")
         builders = {"gpt2": self._byte_level, "llama": self._sentencepiece}
         if not isinstance(model_name, str) or model_name not in builders:
-            self._refuse(
+            raise UnknownTokenizer(
                 f'tokenizer.ggml.model is {shown(model_name)}, expected "gpt2" (byte-level BPE) or'
                 ' "llama" (SentencePiece)'
             )
@@ -115,22 +143,21 @@ class GgufTokenizer:
         pre = self._required("tokenizer.ggml.pre")
         if not isinstance(pre, str) or pre not in PRE_TOKENIZERS:
             known = ", ".join(sorted(PRE_TOKENIZERS))
-            self._refuse(
-                f'tokenizer.ggml.pre is {shown(pre)}, whose pre-tokenizer is not known here (known:'
+            raise UnknownTokenizer(
+                f"tokenizer.ggml.pre is {shown(pre)}, whose pre-tokenizer is not known here (known:"
                 f" {known})"
             )
-        tokenizer = Tokenizer(self._byte_pair_model())
+        tokenizer = Tokenizer(self._byte_pair_model(ignore_merges=pre in WHOLE_TOKENS_FIRST))
+        if pre in NORMALISED:
+            tokenizer.normalizer = normalizers.NFC()
         tokenizer.pre_tokenizer = PRE_TOKENIZERS[pre]()
         tokenizer.decoder = decoders.ByteLevel()
         return tokenizer
 
     def _sentencepiece(self) -> Tokenizer:
-        """Spaces become `WORD_BEGIN`, what has no token becomes bytes; as transformers' Gemma."""
-        if self._fields.get("tokenizer.ggml.add_space_prefix", True):
-            self._refuse(
-                "tokenizer.ggml.add_space_prefix is true, expected false: other SentencePiece"
-                " vocabularies than Gemma's are not known here"
-            )
+        """Spaces become `WORD_BEGIN`, what has no token becomes bytes; as transformers' Gemma, and
+        with a space before the text as its Llama."""
+        has_prefix = self._fields.get("tokenizer.ggml.add_space_prefix", True)
         vocabulary = self._vocabulary([_with_marks(token) for token in self._tokens])
         merges = self._merges_by_order(vocabulary)
         unknown = self._special_tokens().get("unk_token")
@@ -138,20 +165,23 @@ class GgufTokenizer:
             vocab=vocabulary, merges=merges, unk_token=unknown, fuse_unk=True, byte_fallback=True
         )
         tokenizer = Tokenizer(model)
-        tokenizer.normalizer = normalizers.Replace(" ", WORD_BEGIN)
-        tokenizer.decoder = decoders.Sequence(
-            [decoders.Replace(WORD_BEGIN, " "), decoders.ByteFallback(), decoders.Fuse()]
-        )
+        spaces = normalizers.Replace(" ", WORD_BEGIN)
+        words = [decoders.Replace(WORD_BEGIN, " "), decoders.ByteFallback(), decoders.Fuse()]
+        if has_prefix:
+            spaces = normalizers.Sequence([normalizers.Prepend(WORD_BEGIN), spaces])
+            words.append(decoders.Strip(" ", 1, 0))
+        tokenizer.normalizer = spaces
+        tokenizer.decoder = decoders.Sequence(words)
         return tokenizer
 
     def _merges_by_order(self, vocabulary: dict[str, int]) -> list[tuple[str, str]]:
         """The merges that the vocabulary implies: each token out of any two others, earlier tokens
-        first. Refuses scores that ask for another order."""
+        first. Another order is that of a tokenizer that is not known."""
         kinds = self._kinds
         scores = self._list("tokenizer.ggml.scores", float, len(kinds))
         ordered = [score for score, kind in zip(scores, kinds, strict=True) if kind == NORMAL]
         if any(later > earlier for earlier, later in itertools.pairwise(ordered)):
-            self._refuse("tokenizer.ggml.scores do not fall from token to token, as Gemma's do")
+            raise UnknownTokenizer("tokenizer.ggml.scores do not fall from token to token, as Gemma's do")
         merges = []
         for token, number in vocabulary.items():
             if kinds[number] not in (NORMAL, USER_DEFINED):
@@ -194,13 +224,13 @@ class GgufTokenizer:
             self._refuse("tokenizer.ggml.tokens holds a token twice")
         return vocabulary
 
-    def _byte_pair_model(self) -> BPE:
+    def _byte_pair_model(self, ignore_merges: bool) -> BPE:
         vocabulary = self._vocabulary(self._tokens)
         merges = [tuple(merge.split(" ")) for merge in self._list("tokenizer.ggml.merges", str)]
         for merge in merges:
             if len(merge) != 2 or any(part not in vocabulary for part in (*merge, "".join(merge))):
                 self._refuse(f"the merge {merge} does not make a token of the vocabulary from two others")
-        return BPE(vocab=vocabulary, merges=merges)
+        return BPE(vocab=vocabulary, merges=merges, ignore_merges=ignore_merges)
 
     def _special_tokens(self) -> dict[str, str]:
         return {role: self._tokens[number] for role, number in self.special_ids().items()}

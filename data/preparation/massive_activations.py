@@ -11,8 +11,6 @@ each other.
 
 from __future__ import annotations
 
-import pickle
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from tqdm import tqdm
 
 from preparation.checkpoint_writer import CheckpointWriter, Tensor, to_bytes
 from preparation.errors import MODEL, PreparationError
+from preparation.pickled_weights import load_weights
 
 SHARD_BYTES = 5_000_000_000
 COMPILED_PREFIX = "_orig_mod."  # torch.compile's
@@ -81,21 +80,7 @@ def convert(path: Path, directory: Path, dtype: str, variant: str) -> list[str]:
 
 def _load(path: Path) -> tuple[State, dict[str, Any]]:
     """The parameters and the arguments of the model; nothing of the file is run."""
-    try:
-        stored = torch.load(
-            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-        )
-    except FileNotFoundError:
-        raise PreparationError(MODEL, f"{path}: no such file") from None
-    except pickle.UnpicklingError as error:
-        lines = str(error).splitlines()  # of advice, among which one says what was found
-        reason = next((line for line in lines if "unsupported" in line.lower()), lines[0])
-        raise PreparationError(
-            MODEL, f"{path} is not a checkpoint of only tensors and numbers: {reason.strip()}"
-        ) from None
-    except Exception as error:  # a damaged file raises almost anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise PreparationError(MODEL, f"{path} is not a whole checkpoint: {reason}") from None
+    stored = load_weights(path)
     if not isinstance(stored, dict) or not isinstance(stored.get("model"), dict):
         raise PreparationError(MODEL, f'{path}: there is no state dictionary "model"')
     arguments = stored.get("model_args")

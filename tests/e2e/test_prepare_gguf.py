@@ -291,11 +291,6 @@ REFUSED: list[tuple[str, Changes, list[str]]] = [
     ),
     ("`split.count` as text", {"split.count": "2"}, ['split.count is "2"']),
     ("another architecture", {"general.architecture": "mamba"}, ['architecture "mamba"', "llama"]),
-    (
-        "`tokenizer.ggml.pre` that is unknown",
-        {"tokenizer.ggml.pre": "llama-bpe"},
-        ["tokenizer.ggml.pre", '"llama-bpe"', "smollm"],
-    ),
     ("without `tokenizer.ggml.pre`", {"tokenizer.ggml.pre": None}, ["no field tokenizer.ggml.pre"]),
     ("without merges", {"tokenizer.ggml.merges": None}, ["no field tokenizer.ggml.merges"]),
     (

@@ -1,0 +1,58 @@
+"""The factors of rotary frequencies that a GGUF file stores as tensors -> `rope_scaling` of config.json.
+
+In: `rope_freqs.weight`, which llama.cpp's converter computes of Llama 3's scaling, or Phi-3's long and short
+factors. Refuses factors that are no scaling that is known here.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from preparation.gguf_layouts import Config
+
+FREQUENCIES = "rope_freqs.weight"
+LONG, SHORT = "rope_factors_long.weight", "rope_factors_short.weight"
+NAMES = (FREQUENCIES, LONG, SHORT)
+# Of all released models with Llama 3's scaling; the factor itself is the largest of the tensor.
+LLAMA3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+
+
+class UnknownFactors(Exception):
+    """Factors that no scaling gives."""
+
+
+def rope_scaling(found: dict[str, np.ndarray], config: Config) -> Config:
+    """`found`: float32 tensors by their names in the file."""
+    if FREQUENCIES in found:
+        return _llama3(found[FREQUENCIES], config)
+    if LONG in found and SHORT in found:
+        factors = {"long_factor": LONG, "short_factor": SHORT}
+        lists = {key: found[name].astype(np.float64).tolist() for key, name in factors.items()}
+        return {"rope_scaling": {"rope_type": "longrope", **lists}}
+    if found:
+        raise UnknownFactors(f"{next(iter(found))} stands without the other of {LONG} and {SHORT}")
+    return {}
+
+
+def _llama3(factors: np.ndarray, config: Config) -> Config:
+    if np.all(factors == 1):
+        return {}
+    scaling = {"rope_type": "llama3", "factor": float(factors.max()), **LLAMA3}
+    expected = llama3_factors(config["rope_theta"], config["head_dim"], scaling)
+    if factors.shape != expected.shape or not np.allclose(factors, expected, rtol=1e-4):
+        raise UnknownFactors(
+            f"{FREQUENCIES} has other factors than Llama 3's scaling by {scaling['factor']:g} of 8,192"
+            " positions"
+        )
+    return {"rope_scaling": scaling}
+
+
+def llama3_factors(base: float, width: int, scaling: Config) -> np.ndarray:
+    """[width / 2] by which each frequency is divided, as transformers' rope_type "llama3" does."""
+    low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
+    positions, factor = scaling["original_max_position_embeddings"], scaling["factor"]
+    length = 2 * math.pi * base ** (np.arange(0, width, 2) / width)  # of a wave, in positions
+    share = np.clip((positions / length - low) / (high - low), 0, 1)  # that is not scaled
+    return 1 / ((1 - share) / factor + share)

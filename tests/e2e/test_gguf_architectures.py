@@ -1,0 +1,125 @@
+"""data/prepare_model.py gguf on a file of each architecture, written with the gguf package from a random
+checkpoint of transformers: its weights come back bit for bit, and transformers computes the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+from transformers import AutoModelForCausalLM
+
+from preparing import assert_refused, run
+from preparation import gguf_checkpoint
+from preparation.gguf_architectures import FAMILIES, VARIANTS
+from support.compatibility import Compatibility
+from support.gguf_architectures import CASES, Case, is_packed, write_case
+
+IDS = torch.tensor([[0, 4, 2, 3, 3, 5, 2, 4, 1, 2, 3, 5, 4, 2, 2, 5, 3, 1, 4, 3]])
+
+
+def logits_of(directory: Path) -> torch.Tensor:
+    model, loading = AutoModelForCausalLM.from_pretrained(
+        directory, dtype=torch.float32, output_loading_info=True
+    )
+    assert not loading["unexpected_keys"] and not loading["mismatched_keys"]
+    with torch.inference_mode():
+        return model.eval()(IDS).logits
+
+
+@pytest.mark.parametrize("stored", ["F32", "F16"])
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_weights_come_back_bit_for_bit(
+    case: Case, stored: str, tmp_path: Path, compatibility: Compatibility
+) -> None:
+    original, path = write_case(case, tmp_path, stored)
+    gguf_checkpoint.convert(path, tmp_path / "model", "float32")
+    expected = load_file(original / "model.safetensors")
+    found = load_file(tmp_path / "model/model.safetensors")
+    assert found.keys() == expected.keys() - set(case.skipped)
+    for name, values in expected.items():
+        if name in found:
+            assert found[name].dtype == values.dtype == np.float32, name
+            assert np.array_equal(found[name], values), name
+    logits = logits_of(original)
+    assert torch.equal(logits_of(tmp_path / "model"), logits) and logits.std() > 1e-3
+    if stored == "F32":
+        compatibility("GGUF files", f"the architecture {case.kind} ({case.config.model_type})", "read")
+
+
+def test_each_architecture_has_a_case() -> None:
+    assert {case.kind for case in CASES} == FAMILIES.keys()
+    assert len(CASES) >= len(FAMILIES) + len(VARIANTS)
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen3moe"])
+def test_quantised_weights_are_those_of_the_gguf_package(name: str, tmp_path: Path) -> None:
+    """Of experts, too, which one tensor of the file holds."""
+    (case,) = (case for case in CASES if case.name == name)
+    kind = gguf.GGMLQuantizationType.Q8_0
+    original, path = write_case(case, tmp_path, "Q8_0")
+    gguf_checkpoint.convert(path, tmp_path / "model", "float32")
+    found = load_file(tmp_path / "model/model.safetensors")
+    changed = 0
+    for name, values in load_file(original / "model.safetensors").items():
+        if is_packed(name, values):
+            packed = gguf.dequantize(gguf.quantize(values, kind), kind)
+            changed += not np.array_equal(packed, values)
+            values = packed
+        assert np.array_equal(found[name], values), name
+    assert changed > 10
+
+
+def test_a_tokenizer_that_is_not_known_is_left_out(
+    tmp_path: Path, compatibility: Compatibility
+) -> None:
+    (case,) = (case for case in CASES if case.name == "qwen3")
+    _, path = write_case(case, tmp_path, tokenizer={"tokenizer.ggml.pre": "dbrx"})
+    result = run("prepare_model.py", "gguf", path, tmp_path / "model")
+    assert result.returncode == 0
+    assert "no tokenizer is written: tokenizer.ggml.pre is \"dbrx\"" in result.stderr
+    assert not list((tmp_path / "model").glob("tokenizer*"))
+    what = "`tokenizer.ggml.pre` that is unknown: without a tokenizer"
+    compatibility("GGUF files", what, "warned", result.stderr)
+
+
+REFUSED: dict[str, tuple[str, dict[str, object], str]] = {
+    "heads of a width that the architecture has no key for": (
+        "qwen2", {"attention.key_length": 12}, "qwen2.attention.key_length is 12, expected 8"),
+    "key and value heads of GPT-2": (
+        "gpt2", {"attention.head_count_kv": 2}, "gpt2.attention.head_count_kv is 2, expected 4"),
+    "a sliding window in some layers that no list names": (
+        "olmo3", {"attention.sliding_window_pattern": [True]}, "expected true or false for each of 2 layers"),
+    "a parallel residual that is a number": (
+        "stablelm", {"use_parallel_residual": 1}, "use_parallel_residual is 1, expected true or false"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_fields_that_contradict_the_architecture_are_refused(
+    what: str, tmp_path: Path, compatibility: Compatibility
+) -> None:
+    name, fields, words = REFUSED[what]
+    (case,) = (case for case in CASES if case.name == name)
+    _, path = write_case(replace(case, fields=case.fields | fields), tmp_path)
+    result = run("prepare_model.py", "gguf", path, tmp_path / "model")
+    assert_refused(result, 4, "m.gguf", words)
+    compatibility("GGUF files", what, "refused", result.stderr)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [("more", "rope_freqs.weight has other factors"), ("bias", "there is no tensor blk.1.attn_q.bias")],
+)
+def test_tensors_that_fit_no_model_are_refused(changed: str, words: str, tmp_path: Path) -> None:
+    """Frequencies of no scaling, and a bias that one layer lacks."""
+    (case,) = (case for case in CASES if case.name == "llama")
+    factors = case.extra["rope_freqs.weight"]
+    extra = {"rope_freqs.weight": factors * 1.5} if changed == "more" else {}
+    left_out = ("model.layers.1.self_attn.q_proj.bias",) if changed == "bias" else ()
+    _, path = write_case(replace(case, extra=case.extra | extra, skipped=left_out), tmp_path)
+    assert_refused(run("prepare_model.py", "gguf", path, tmp_path / "model"), 4, "m.gguf", words)
