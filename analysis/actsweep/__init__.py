@@ -8,6 +8,7 @@
 
 from .findings import Criterion, lower_median, massive_channels
 from .moments import (
+    ROLES,
     TOKEN_CLASSES,
     channel_mean,
     channel_std,
@@ -15,12 +16,15 @@ from .moments import (
     class_std,
     layer_summary,
     magnitude_quantile,
+    role_mean,
+    role_std,
 )
 from .pictures import layer_curve, magnitude_3d, save
 from .sweep import Sweep
 from .sweep import open_sweep as open
 
 __all__ = [
+    "ROLES",
     "TOKEN_CLASSES",
     "Criterion",
     "Sweep",
@@ -35,5 +39,7 @@ __all__ = [
     "magnitude_quantile",
     "massive_channels",
     "open",
+    "role_mean",
+    "role_std",
     "save",
 ]

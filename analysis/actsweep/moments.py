@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 TOKEN_CLASSES = ("position 0", "delimiter", "weak-semantic word", "other")
+ROLES = ("template", "system", "user", "assistant", "tool")  # of chats
 IMAGE_CLASSES = ("class token", "register", "patch", "other")
 
 
@@ -36,6 +37,20 @@ def class_std(site: xr.Dataset) -> xr.DataArray:
     """[layer, class, channel]: standard deviation over all tokens of a class."""
     std = _std(site["class_sum"], site["class_sum_square"], site["class_count"])
     return _named(std, "class_std", "standard deviation by token class", **_class_names())
+
+
+def role_mean(site: xr.Dataset) -> xr.DataArray:
+    """[layer, role, class, channel]: mean of the signed activation over a role's tokens of a class."""
+    mean = _mean(site["role_sum"], site["role_count"])
+    names = {"role": list(ROLES), **_class_names()}
+    return _named(mean, "role_mean", "mean activation by role and token class", **names)
+
+
+def role_std(site: xr.Dataset) -> xr.DataArray:
+    """[layer, role, class, channel]: standard deviation over a role's tokens of a class."""
+    std = _std(site["role_sum"], site["role_sum_square"], site["role_count"])
+    names = {"role": list(ROLES), **_class_names()}
+    return _named(std, "role_std", "standard deviation by role and token class", **names)
 
 
 def magnitude_quantile(site: xr.Dataset, quantiles: ArrayLike) -> xr.DataArray:

@@ -33,6 +33,7 @@ class Sample:
     max_events: int = 10
     model_name: str = "sample_model"
     bos: str = "none"
+    roles: np.ndarray | None = None  # [S, T] uint8, of chats
 
     def attributes(self) -> dict[str, object]:
         layers, _, _, channels = self.residual.shape
@@ -169,6 +170,8 @@ def _write_scales(file: h5py.File, sample: Sample) -> dict[str, h5py.Dataset]:
         "class": 4,
         "event": len(events_of(sample)[0]),
     }
+    if sample.roles is not None:
+        lengths["role"] = 5
     scales = {name: add_scale(file, name, size) for name, size in lengths.items()}
     edges = file.create_dataset("magnitude_bin", data=bin_edges())
     edges.make_scale("magnitude_bin")
@@ -256,6 +259,13 @@ def write_site(
     add("class_count", np.tile(member.sum(axis=1), (layers, 1)), "layer class")
     add("class_sum", np.einsum("kt,ltc->lkc", member, wide), "layer class channel")
     add("class_sum_square", np.einsum("kt,ltc->lkc", member, wide**2), "layer class channel")
+    if sample.roles is not None:
+        speaks = sample.roles.reshape(-1) == np.arange(5)[:, None]  # [role, token]
+        count = np.einsum("rt,kt->rk", speaks.astype(np.int64), member.astype(np.int64))
+        add("role_count", np.tile(count, (layers, 1, 1)), "layer role class")
+        for name, power in (("sum", 1), ("sum_square", 2)):
+            sums = np.einsum("rt,kt,ltc->lrkc", speaks, member, wide**power)
+            add(f"role_{name}", sums, "layer role class channel")
 
 
 def _write_massive(file: h5py.File, scales: dict[str, h5py.Dataset], sample: Sample) -> None:

@@ -8,9 +8,11 @@ record that is no chat, and what the template itself refuses.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +29,10 @@ ROLE_OF = {
     "system": 1, "developer": 1, "user": 2, "assistant": 3, "tool": 4, "function": 4, "ipython": 4,
 }  # fmt: skip
 WORDS = ("content", "reasoning_content", "reasoning", "thinking")  # of a message
+ASSISTANT = ROLES.index("assistant")
 # Characters of a private plane, which stand around a message's words while their places are looked for.
-BEGINS = {0xF5A00 + role: role for role in range(len(ROLES))}
+FIRST_BEGIN = 0xF6000
+GROUPS = 256  # of words that belong together: 0 is none, the others repeat
 END = 0xF5AFF
 CHANGED = "chat(s) whose words the template changes: their tokens count as the template's"
 
@@ -70,12 +74,22 @@ class ChatTemplate:
         messages = self._messages_of(record, place)
         tools = _tools_of(value_at(record, self._tools), place)
         text = self._rendered(messages, tools, place)
-        marked = self._rendered([_marked(message) for message in messages], tools, place)
-        found = _unmarked(marked)
-        if found.text != text:
-            self._remarks.note(CHANGED, place)
-            return ChatText(text, _spans([]))
-        return found
+        for with_calls in (True, False):
+            found = self._marked_text(_marked(messages, with_calls), tools)
+            if found is not None and found.text == text:
+                return found
+        self._remarks.note(CHANGED, place)
+        return ChatText(text, _spans([]))
+
+    def _marked_text(self, messages: list[dict[str, Any]], tools: Any) -> ChatText | None:
+        """None where the template does not take the marks."""
+        try:
+            return _unmarked(self._apply(messages, tools))
+        except Exception:  # noqa: BLE001 (of any kind: the template is a program)
+            return None
+
+    def _apply(self, messages: list[dict[str, Any]], tools: Any) -> str:
+        return self._tokenizer.apply_chat_template(messages, tools=tools, tokenize=False)
 
     def _messages_of(self, record: object, place: str) -> list[dict[str, Any]]:
         found = value_at(record, self._messages)
@@ -91,7 +105,7 @@ class ChatTemplate:
 
     def _rendered(self, messages: list[dict[str, Any]], tools: Any, place: str) -> str:
         try:
-            text = self._tokenizer.apply_chat_template(messages, tools=tools, tokenize=False)
+            text = self._apply(messages, tools)
             text.encode()
         except UnicodeEncodeError:
             words = "an escaped half of a surrogate pair, which is no text"
@@ -139,39 +153,84 @@ def _tools_of(value: object, place: str) -> list[Any] | None:
     return value
 
 
-def _marked(message: dict[str, Any]) -> dict[str, Any]:
-    """With marks around its words; white space around those, which templates strip, stays outside."""
-    begin = chr(0xF5A00 + ROLE_OF.get(message["role"], 0))
+def _marked(messages: list[dict[str, Any]], with_calls: bool) -> list[dict[str, Any]]:
+    """The messages with marks around their words and, where asked for, around those of tool calls."""
+    groups = itertools.cycle(range(1, GROUPS))
+    return [_marked_message(message, with_calls, groups) for message in messages]
 
-    def mark(value: Any) -> Any:
-        if isinstance(value, list):  # parts of a content
-            return [
-                {**part, "text": mark(part["text"])} if _is_text_part(part) else part for part in value
-            ]
-        if not isinstance(value, str) or not (words := value.strip()):
-            return value
-        before = value[: value.index(words)]
-        return before + begin + words + chr(END) + value[len(before) + len(words) :]
 
-    return {name: mark(value) if name in WORDS else value for name, value in message.items()}
+def _marked_message(
+    message: dict[str, Any], with_calls: bool, groups: Iterator[int]
+) -> dict[str, Any]:
+    role = ROLE_OF.get(message["role"], 0)
+    marked = {
+        name: _marked_words(value, role, groups) if name in WORDS else value
+        for name, value in message.items()
+    }
+    if with_calls and isinstance(message.get("tool_calls"), list):
+        marked["tool_calls"] = [_marked_call(call, next(groups)) for call in message["tool_calls"]]
+    return marked
+
+
+def _marked_words(value: Any, role: int, groups: Iterator[int]) -> Any:
+    """A text, a list of a content's parts, or what the template writes as JSON."""
+    if isinstance(value, list):
+        return [
+            {**part, "text": _marked_texts(part["text"], role, 0)} if _is_text_part(part) else part
+            for part in value
+        ]
+    return _marked_texts(value, role, next(groups) if isinstance(value, dict) else 0)
+
+
+def _marked_call(call: Any, group: int) -> Any:
+    """Of a call the function's name and arguments; other keys are numbers of the protocol."""
+    if not isinstance(call, dict):
+        return call
+    if isinstance(call.get("function"), dict):
+        return {**call, "function": _marked_call(call["function"], group)}
+    return {
+        key: _marked_texts(value, ASSISTANT, group) if key in ("name", "arguments") else value
+        for key, value in call.items()
+    }
+
+
+def _marked_texts(value: Any, role: int, group: int) -> Any:
+    """With marks around each text; white space around it, which templates strip, stays outside."""
+    if isinstance(value, dict):
+        return {key: _marked_texts(inner, role, group) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_marked_texts(inner, role, group) for inner in value]
+    if not isinstance(value, str) or not (words := value.strip()):
+        return value
+    before = value[: value.index(words)]
+    begin = chr(FIRST_BEGIN + role * GROUPS + group)
+    return before + begin + words + chr(END) + value[len(before) + len(words) :]
 
 
 def _is_text_part(part: object) -> bool:
     return isinstance(part, dict) and isinstance(part.get("text"), str)
 
 
+@dataclass(frozen=True)
+class _Run:
+    begin: int  # in bytes
+    end: int
+    role: int
+    group: int
+
+
 def _unmarked(marked: str) -> ChatText:
     """Words whose beginning or end the template took away are not among those found."""
     kept: list[str] = []
-    found: list[tuple[int, int, int]] = []
-    at, opened = 0, None
+    found: list[_Run] = []
+    at, opened, mark = 0, None, 0
     for character in marked:
         code = ord(character)
-        if code in BEGINS:
-            opened = (at, BEGINS[code])
+        if 0 <= code - FIRST_BEGIN < len(ROLES) * GROUPS:
+            opened, mark = at, code - FIRST_BEGIN
         elif code == END:
-            if opened is not None and opened[0] < at and opened[1] > 0:
-                found.append((opened[0], at, opened[1]))
+            if opened is not None and opened < at and mark >= GROUPS:
+                found.append(_Run(opened, at, *divmod(mark, GROUPS)))
             opened = None
         else:
             kept.append(character)
@@ -179,6 +238,12 @@ def _unmarked(marked: str) -> ChatText:
     return ChatText("".join(kept), _spans(found))
 
 
-def _spans(found: list[tuple[int, int, int]]) -> RoleSpans:
-    table = np.array(found, dtype=np.int64).reshape(-1, 3)
+def _spans(found: list[_Run]) -> RoleSpans:
+    """Runs of one group are one, with what the template writes between them."""
+    whole: list[_Run] = []
+    for run in found:
+        if whole and run.group and run.group == whole[-1].group:
+            run = replace(run, begin=whole.pop().begin)
+        whole.append(run)
+    table = np.array([(run.begin, run.end, run.role) for run in whole], dtype=np.int64).reshape(-1, 3)
     return RoleSpans(table[:, 0], table[:, 1], table[:, 2].astype(np.uint8))

@@ -46,11 +46,11 @@ std::string describe_found(const fs::path& directory) {
 
 std::string cure_for(const fs::path& directory) {
   if (is_file(directory / "adapter_config.json")) {
-    return "; an adapter is no model: merge it into its base (merge_and_unload of PEFT)";
+    return "; an adapter is no model: data/prepare_model.py merge_adapter adds it to its base";
   }
   if (is_file(directory / "pytorch_model.bin") ||
       is_file(directory / "pytorch_model.bin.index.json")) {
-    return "; load it with transformers and save it with save_pretrained, which writes safetensors";
+    return "; data/prepare_model.py torch makes safetensors of it";
   }
   return "";
 }

@@ -78,6 +78,7 @@ OwnedRows owned_rows(const WindowPlan& plan, const Corpus& corpus, WindowRange m
     longest = std::max(longest, plan.window(w).length());
   }
   auto rows = empty_rows(round_up(microbatch.size(), members) / members, longest);
+  if (corpus.has_roles()) rows.token_role.assign(rows.row_count(), 0);
   const auto owned = owned_windows(microbatch, members, member);
   for (int64_t w = owned.begin; w < owned.end; ++w) {
     const auto window = plan.window(w);
@@ -94,6 +95,7 @@ OwnedRows owned_rows(const WindowPlan& plan, const Corpus& corpus, WindowRange m
       rows.token_id[row + first_rows + i] = id;
       rows.token_class[row + first_rows + i] = corpus.class_of(id);
       rows.document[row + first_rows + i] = document;
+      if (corpus.has_roles()) rows.token_role[row + first_rows + i] = corpus.role(token);
     }
     if (corpus.kind() == CorpusKind::kText) rows.token_class[row] = 0;  // a class of its own
     rows.windows.push_back(window);

@@ -8,7 +8,6 @@ namespace actsweep {
 namespace {
 
 constexpr auto kKind = ErrorKind::kCorpus;
-constexpr uint8_t kRoles = 5;  // the template, system, user, assistant, tool
 
 /// All values of a one-dimensional dataset.
 template <typename T>

@@ -31,6 +31,7 @@ struct OwnedRows {
   std::vector<Window> windows;       // the real ones, at most padded_sequences
   std::vector<uint32_t> token_id;    // [padded_sequences * T]; 0 in padding
   std::vector<uint8_t> token_class;  // [padded_sequences * T]
+  std::vector<uint8_t> token_role;   // [padded_sequences * T]; none where it is not known
   std::vector<int64_t> document;     // [padded_sequences * T]
 
   int64_t row_count() const { return padded_sequences * padded_length; }

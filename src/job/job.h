@@ -19,6 +19,8 @@ enum class WindowPolicy { kPacked, kPerDocument };
 enum class BosPolicy { kNone, kEachWindow };
 enum class WeightMode { kResident, kStreamed };
 enum class PerToken { kAll, kMassive, kNone };
+/// By what activations are summed: classes of tokens, or these and the roles of a chat.
+enum class Classes { kToken, kRole };
 /// What an intervention writes over an activation.
 enum class Action { kZero, kMean, kValue, kScale };
 /// The channels of a matched token: listed, all, or one of the controls.
@@ -48,6 +50,7 @@ const char* name_of(WindowPolicy policy);
 const char* name_of(BosPolicy policy);
 const char* name_of(WeightMode mode);
 const char* name_of(PerToken choice);
+const char* name_of(Classes choice);
 const char* name_of(Action action);
 const char* name_of(Site site);
 /// Bytes of one element.
@@ -84,6 +87,7 @@ struct Job {
   struct Statistics {
     std::vector<Site> sites = {Site::kResidual};
     int64_t top_k = 3;
+    Classes classes = Classes::kToken;
     bool loss = false;
     std::vector<std::string> attention;         // sets of keys; none: attention is not measured
     std::optional<std::string> attention_from;  // a sweep file, for the set "from"

@@ -21,6 +21,7 @@ constexpr auto words_of(Dtype) { return std::array{"float32", "bfloat16", "float
 constexpr auto words_of(WindowPolicy) { return std::array{"packed", "per_document"}; }
 constexpr auto words_of(BosPolicy) { return std::array{"none", "each_window"}; }
 constexpr auto words_of(WeightMode) { return std::array{"resident", "streamed"}; }
+constexpr auto words_of(Classes) { return std::array{"token", "role"}; }
 constexpr auto words_of(PerToken) { return std::array{"all", "massive", "none"}; }
 constexpr auto words_of(Site) {
   return std::array{

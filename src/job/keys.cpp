@@ -213,6 +213,7 @@ const char* name_of(WindowPolicy policy) { return word_of(policy); }
 const char* name_of(BosPolicy policy) { return word_of(policy); }
 const char* name_of(WeightMode mode) { return word_of(mode); }
 const char* name_of(PerToken choice) { return word_of(choice); }
+const char* name_of(Classes choice) { return word_of(choice); }
 const char* name_of(Site site) { return word_of(site); }
 
 bool Job::measures(Site site) const {

@@ -1,7 +1,7 @@
 // The measurement by ATen operators, for tensors of any device.
 //
 // The only waits for the device are one for which tokens are finite and one for the rows of each
-// chunk of tokens. Sums by class are products with the matrix of who has which class: their order
+// chunk of tokens. Sums by group are products with the matrix of who is in which group: their order
 // of additions is fixed, unlike that of atomic additions.
 #include <ATen/ATen.h>
 
@@ -25,7 +25,7 @@ constexpr int64_t kChunkValues =
 struct FiniteTokens {
   std::vector<int64_t> row;    // of the batch
   std::vector<int64_t> token;  // among the real tokens
-  std::vector<int64_t> token_class;
+  std::vector<int64_t> group;
   std::vector<int64_t> window_begin;  // [S + 1] where each window's tokens begin
 };
 
@@ -59,6 +59,11 @@ void add_to(T* slot, const at::Tensor& values) {
   if (slot != nullptr) tensor_at(slot, values).add_(values);
 }
 
+/// [groups, …] of a number of roles -> [classes, …]
+at::Tensor over_roles(const at::Tensor& of_groups) {
+  return of_groups.unflatten(0, {-1, kClasses}).sum(0);
+}
+
 void raise(float* slot, const at::Tensor& values) {
   if (slot == nullptr) return;
   at::Tensor largest = tensor_at(slot, values);
@@ -73,11 +78,10 @@ class AtenMeasurement : public Measurement {
   const Measured& finish() override { return of_batch_[finished_++ % of_batch_.size()]; }
 
  private:
-  FiniteTokens find_finite(const SiteBatch& batch);
+  FiniteTokens find_finite(const SiteBatch& batch, const Slots& slots);
   void measure_tokens(const at::Tensor& x, std::span<const int64_t> token);
   void add_tokens(const FiniteTokens& finite, const Slots& slots, at::Device device) const;
-  void add_sums(const at::Tensor& x, std::span<const int64_t> token_class,
-                const Slots& slots) const;
+  void add_sums(const at::Tensor& x, std::span<const int64_t> group, const Slots& slots) const;
 
   int64_t channels_;
   int64_t top_k_;
@@ -90,7 +94,7 @@ class AtenMeasurement : public Measurement {
 void AtenMeasurement::start(const SiteBatch& batch, const Slots& slots) {
   measured_ = &of_batch_[started_++ % of_batch_.size()];
   measured_->prepare_rows(*batch.labels, top_k_);
-  const FiniteTokens finite = find_finite(batch);
+  const FiniteTokens finite = find_finite(batch, slots);
   add_tokens(finite, slots, batch.rows.device());
   const auto count = static_cast<int64_t>(finite.row.size());
   const at::Tensor row = on_device(finite.row, batch.rows);  // [finite tokens] int64
@@ -99,7 +103,7 @@ void AtenMeasurement::start(const SiteBatch& batch, const Slots& slots) {
     const int64_t length = std::min(chunk, count - first);
     const at::Tensor x = batch.rows.index_select(0, row.narrow(0, first, length));
     measure_tokens(x, std::span(finite.token).subspan(first, length));
-    add_sums(x, std::span(finite.token_class).subspan(first, length), slots);
+    add_sums(x, std::span(finite.group).subspan(first, length), slots);
   }
   std::vector<at::Tensor> median;  // of the windows with a finite token
   std::vector<int64_t> window;
@@ -115,11 +119,12 @@ void AtenMeasurement::start(const SiteBatch& batch, const Slots& slots) {
   }
 }
 
-FiniteTokens AtenMeasurement::find_finite(const SiteBatch& batch) {
+FiniteTokens AtenMeasurement::find_finite(const SiteBatch& batch, const Slots& slots) {
   const OwnedRows& labels = *batch.labels;
   // [row_count] bool: a NaN or infinite value makes the largest magnitude so
   const at::Tensor is_finite = batch.rows.abs().amax(1).isfinite().to(at::kCPU);
   const bool* row_is_finite = is_finite.const_data_ptr<bool>();
+  const auto group = groups_of(labels, slots);
   FiniteTokens finite;
   int64_t token = 0;
   finite.window_begin.push_back(0);
@@ -130,7 +135,7 @@ FiniteTokens AtenMeasurement::find_finite(const SiteBatch& batch) {
       if (!row_is_finite[row]) continue;
       finite.row.push_back(row);
       finite.token.push_back(token);
-      finite.token_class.push_back(labels.token_class[row]);
+      finite.group.push_back(group[row]);
     }
     finite.window_begin.push_back(static_cast<int64_t>(finite.row.size()));
   }
@@ -167,20 +172,23 @@ void AtenMeasurement::add_tokens(const FiniteTokens& finite, const Slots& slots,
 }
 
 /// Adds the finite rows `x` [n, C] to the sums.
-void AtenMeasurement::add_sums(const at::Tensor& x, std::span<const int64_t> token_class,
+void AtenMeasurement::add_sums(const at::Tensor& x, std::span<const int64_t> group,
                                const Slots& slots) const {
-  const at::Tensor class_index =
-      on_device(std::vector<int64_t>(token_class.begin(), token_class.end()), x);  // [n]
-  const at::Tensor number = at::arange(kClasses, class_index.options());
-  const at::Tensor is_of_class = number.unsqueeze(1).eq(class_index.unsqueeze(0));  // [classes, n]
-  const at::Tensor weight = is_of_class.to(at::kDouble);
-  add_to(slots.class_count, is_of_class.sum(1));
+  const at::Tensor index = on_device(std::vector<int64_t>(group.begin(), group.end()), x);  // [n]
+  const at::Tensor number = at::arange(group_count(slots), index.options());
+  const at::Tensor is_of_group = number.unsqueeze(1).eq(index.unsqueeze(0));  // [groups, n]
+  const at::Tensor weight = is_of_group.to(at::kDouble);
+  const at::Tensor count = is_of_group.sum(1);                          // [groups]
   const at::Tensor value = x.to(at::kDouble), square = value.square();  // [n, C]
-  const at::Tensor class_sum = weight.mm(value), class_sum_square = weight.mm(square);
-  add_to(slots.class_sum, class_sum);
-  add_to(slots.class_sum_square, class_sum_square);
-  add_to(slots.channel_sum, class_sum.sum(0));
-  add_to(slots.channel_sum_square, class_sum_square.sum(0));
+  const at::Tensor sum = weight.mm(value), sum_square = weight.mm(square);
+  add_to(slots.role_count, count);
+  add_to(slots.role_sum, sum);
+  add_to(slots.role_sum_square, sum_square);
+  add_to(slots.class_count, over_roles(count));
+  add_to(slots.class_sum, over_roles(sum));
+  add_to(slots.class_sum_square, over_roles(sum_square));
+  add_to(slots.channel_sum, sum.sum(0));
+  add_to(slots.channel_sum_square, sum_square.sum(0));
   add_to(slots.channel_sum_fourth, square.square().sum(0));
   const at::Tensor magnitude = x.abs();
   raise(slots.channel_max_magnitude, magnitude.amax(0));

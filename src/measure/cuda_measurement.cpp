@@ -51,7 +51,7 @@ struct TokenLists {
   int64_t row = 0;  // places in the buffer: int32 each
   int64_t order = 0;
   int64_t run_begin = 0;
-  int64_t run_class = 0;
+  int64_t run_group = 0;
   int64_t window_begin = 0;
   std::vector<int32_t> length;  // of each window
   at::Tensor buffer;            // on the device
@@ -80,7 +80,8 @@ void sum_channels(const MeasuredTokens& tokens, const Slots& slots) {
   cuda::sum_channels(rows,
                      {piece_of<int32_t>(lists.buffer, lists.order),
                       piece_of<int32_t>(lists.buffer, lists.run_begin),
-                      piece_of<int32_t>(lists.buffer, lists.run_class), lists.runs, is_finite},
+                      piece_of<int32_t>(lists.buffer, lists.run_group), kClasses, lists.runs,
+                      is_finite},
                      {piece_of<double>(work, sum), piece_of<double>(work, square),
                       piece_of<double>(work, fourth), piece_of<float>(work, largest),
                       piece_of<int32_t>(work, above), piece_of<int32_t>(work, count)},
@@ -125,7 +126,7 @@ class CudaMeasurement : public Measurement {
     int64_t value, channel, median, norm, is_finite, window_median, bytes;
   };
 
-  TokenLists list_tokens(const OwnedRows& labels, at::Device device) const;
+  TokenLists list_tokens(const OwnedRows& labels, const Slots& slots, at::Device device) const;
   Columns place_columns(const TokenLists& lists) const;
   struct Batch {
     Measured measured;
@@ -156,7 +157,7 @@ void CudaMeasurement::start(const SiteBatch& batch, const Slots& slots) {
   const cudaStream_t stream = current.stream();
   auto& started = batches_[started_++ % batches_.size()];
   started.measured.prepare_rows(*batch.labels, top_k_);
-  const auto lists = list_tokens(*batch.labels, device);
+  const auto lists = list_tokens(*batch.labels, slots, device);
   const auto places = place_columns(lists);
   const auto results = at::empty({places.bytes}, bytes_on(device));
   const cuda::TokenRows rows = {batch.rows.const_data_ptr<float>(), channels_,
@@ -186,24 +187,26 @@ const Measured& CudaMeasurement::finish() {
   return first.measured;
 }
 
-TokenLists CudaMeasurement::list_tokens(const OwnedRows& labels, at::Device device) const {
+TokenLists CudaMeasurement::list_tokens(const OwnedRows& labels, const Slots& slots,
+                                        at::Device device) const {
   std::vector<int32_t> row, window_begin = {0}, length;
-  std::array<std::vector<int32_t>, kClasses> of_class;
+  const auto group = groups_of(labels, slots);
+  std::vector<std::vector<int32_t>> of_group(group_count(slots));
   for (size_t window = 0; window < labels.windows.size(); ++window) {
     const int64_t first = static_cast<int64_t>(window) * labels.padded_length;
     length.push_back(static_cast<int32_t>(labels.windows[window].length()));
     for (int64_t i = first; i < first + length.back(); ++i) {
-      of_class.at(labels.token_class[i]).push_back(static_cast<int32_t>(row.size()));
+      of_group.at(group[i]).push_back(static_cast<int32_t>(row.size()));
       row.push_back(static_cast<int32_t>(i));
     }
     window_begin.push_back(static_cast<int32_t>(row.size()));
   }
-  std::vector<int32_t> order, run_begin, run_class;
-  for (size_t number = 0; number < of_class.size(); ++number) {
-    const auto& tokens = of_class[number];
+  std::vector<int32_t> order, run_begin, run_group;
+  for (size_t number = 0; number < of_group.size(); ++number) {
+    const auto& tokens = of_group[number];
     for (size_t i = 0; i < tokens.size(); i += cuda::kRunTokens) {
       run_begin.push_back(static_cast<int32_t>(order.size() + i));
-      run_class.push_back(static_cast<int32_t>(number));
+      run_group.push_back(static_cast<int32_t>(number));
     }
     order.insert(order.end(), tokens.begin(), tokens.end());
   }
@@ -215,12 +218,12 @@ TokenLists CudaMeasurement::list_tokens(const OwnedRows& labels, at::Device devi
     return pieces.add<int32_t>(static_cast<int64_t>(list.size()));
   };
   lists.tokens = static_cast<int64_t>(row.size());
-  lists.runs = static_cast<int64_t>(run_class.size());
+  lists.runs = static_cast<int64_t>(run_group.size());
   lists.windows = static_cast<int64_t>(length.size());
   lists.row = place(row);
   lists.order = place(order);
   lists.run_begin = place(run_begin);
-  lists.run_class = place(run_class);
+  lists.run_group = place(run_group);
   lists.window_begin = place(window_begin);
   auto host = host_buffer(pieces.bytes());
   const auto fill = [&](int64_t at, const std::vector<int32_t>& list) {
@@ -229,7 +232,7 @@ TokenLists CudaMeasurement::list_tokens(const OwnedRows& labels, at::Device devi
   fill(lists.row, row);
   fill(lists.order, order);
   fill(lists.run_begin, run_begin);
-  fill(lists.run_class, run_class);
+  fill(lists.run_group, run_group);
   fill(lists.window_begin, window_begin);
   lists.length = std::move(length);
   lists.buffer = host.to(device, /*non_blocking=*/true);

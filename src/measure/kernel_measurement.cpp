@@ -26,7 +26,7 @@ class KernelMeasurement : public Measurement {
   const Measured& finish() override { return measured_; }
 
  private:
-  void view_windows(const SiteBatch& batch);
+  void view_windows(const SiteBatch& batch, const Slots& slots);
   template <typename Work>
   void on_all_threads(Work work);
   void measure_windows();
@@ -41,8 +41,10 @@ class KernelMeasurement : public Measurement {
 
   int64_t channels_;
   int64_t top_k_;
+  int64_t groups_ = kClasses;
   int threads_ = 1;
   std::vector<KernelWorker> workers_;  // one a thread
+  std::vector<uint8_t> group_;  // of each row
   std::vector<WindowView> windows_;
   Measured measured_;
 };
@@ -62,21 +64,23 @@ void KernelMeasurement::start(const SiteBatch& batch, const Slots& slots) {
   threads_ = at::get_num_threads();
   while (static_cast<int>(workers_.size()) < threads_) workers_.emplace_back(channels_, top_k_);
   measured_.prepare_rows(*batch.labels, top_k_);
-  view_windows(batch);
+  view_windows(batch, slots);
   measure_windows();
   add_sums(slots);
 }
 
-void KernelMeasurement::view_windows(const SiteBatch& batch) {
+void KernelMeasurement::view_windows(const SiteBatch& batch, const Slots& slots) {
   const OwnedRows& labels = *batch.labels;
   const float* rows = batch.rows.const_data_ptr<float>();
+  groups_ = group_count(slots);
+  group_ = groups_of(labels, slots);
   windows_.clear();
   int64_t token = 0;
   for (size_t i = 0; i < labels.windows.size(); ++i) {
     const int64_t row = static_cast<int64_t>(i) * labels.padded_length;
     WindowView view;
     view.rows = rows + row * channels_;
-    view.token_class = labels.token_class.data() + row;
+    view.group = group_.data() + row;
     view.length = labels.windows[i].length();
     view.first = {measured_.token_top_value.data() + token * top_k_,
                   measured_.token_top_channel.data() + token * top_k_,
@@ -107,7 +111,7 @@ void KernelMeasurement::measure_windows() {
   const size_t whole = windows_.size() / threads * threads;
   on_all_threads([&](int thread) {
     KernelWorker& worker = workers_[thread];
-    worker.begin_batch();
+    worker.begin_batch(groups_);
     for (size_t i = static_cast<size_t>(thread); i < whole; i += threads) {
       measured_.sequence_median[i] = worker.measure_window(windows_[i]);
     }
@@ -166,23 +170,28 @@ Sum KernelMeasurement::over_workers(Sums KernelWorker::*sums, int64_t at) const 
 
 void KernelMeasurement::add_tokens(const Slots& slots) {
   int64_t finite = 0;
-  for (int64_t number = 0; number < kClasses; ++number) {
-    const auto count = over_workers<int64_t>(&KernelWorker::class_count, number);
-    add_to(slots.class_count, number, count);
+  for (int64_t group = 0; group < groups_; ++group) {
+    const auto count = over_workers<int64_t>(&KernelWorker::group_count, group);
+    add_to(slots.role_count, group, count);
+    add_to(slots.class_count, group % kClasses, count);
     finite += count;
   }
   add_to(slots.count, 0, finite);
   add_to(slots.nonfinite_tokens, 0, static_cast<int64_t>(measured_.is_finite.size()) - finite);
 }
 
-/// Sums over all tokens are those over the classes, added up.
+/// Sums over all tokens, and over those of a class, are those over the groups, added up.
 void KernelMeasurement::add_channel(int64_t channel, const Slots& slots) {
   double total = 0, total_square = 0;
-  for (int64_t at = channel; at < kClasses * channels_; at += channels_) {
-    const auto sum = over_workers<double>(&KernelWorker::class_sum, at);
-    const auto square = over_workers<double>(&KernelWorker::class_sum_square, at);
-    add_to(slots.class_sum, at, sum);
-    add_to(slots.class_sum_square, at, square);
+  for (int64_t group = 0; group < groups_; ++group) {
+    const int64_t at = group * channels_ + channel;
+    const int64_t of_class = group % kClasses * channels_ + channel;
+    const auto sum = over_workers<double>(&KernelWorker::group_sum, at);
+    const auto square = over_workers<double>(&KernelWorker::group_sum_square, at);
+    add_to(slots.role_sum, at, sum);
+    add_to(slots.role_sum_square, at, square);
+    add_to(slots.class_sum, of_class, sum);
+    add_to(slots.class_sum_square, of_class, square);
     total += sum;
     total_square += square;
   }

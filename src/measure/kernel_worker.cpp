@@ -35,23 +35,20 @@ uint32_t* MagnitudeList::room_for(int64_t count) {
 }
 
 KernelWorker::KernelWorker(int64_t channels, int64_t top_k)
-    : class_sum(kClasses * channels),
-      class_sum_square(kClasses * channels),
-      sum_fourth(channels),
+    : sum_fourth(channels),
       max_bits(channels),
       count_above_6(channels),
       histogram(kMagnitudeBins),
       channels_(channels),
       top_k_(top_k),
       row_(channels, top_k),
-      window_histogram_(kMagnitudeBins) {
-  for (auto& rows : class_rows_) rows.reserve(kTileTokens);
-}
+      window_histogram_(kMagnitudeBins) {}
 
-void KernelWorker::begin_batch() {
-  std::fill(std::begin(class_count), std::end(class_count), 0);
-  std::fill(class_sum.begin(), class_sum.end(), 0.0);
-  std::fill(class_sum_square.begin(), class_sum_square.end(), 0.0);
+void KernelWorker::begin_batch(int64_t groups) {
+  group_rows_.resize(groups);
+  group_count.assign(groups, 0);
+  group_sum.assign(groups * channels_, 0.0);
+  group_sum_square.assign(groups * channels_, 0.0);
   std::fill(sum_fourth.begin(), sum_fourth.end(), 0.0);
   std::fill(max_bits.begin(), max_bits.end(), 0);
   std::fill(count_above_6.begin(), count_above_6.end(), 0);
@@ -60,7 +57,7 @@ void KernelWorker::begin_batch() {
 }
 
 void KernelWorker::measure_tile(const WindowView& window, int64_t tile) {
-  for (auto& rows : class_rows_) rows.clear();
+  for (auto& rows : group_rows_) rows.clear();
   const int64_t begin = tile * kTileTokens;
   const int64_t end = std::min(begin + kTileTokens, window.length);
   const bool collects = near_.size() <= kMostCollected;
@@ -76,7 +73,7 @@ void KernelWorker::measure_tile(const WindowView& window, int64_t tile) {
     if (collects) near_.keep(row_.near_count());
     key_count_ += channels_;
     window_keys_.widen({row_.smallest_key(), row_.largest_key() + 1});
-    class_rows_[window.token_class[token]].push_back(row.data());
+    group_rows_[window.group[token]].push_back(row.data());
   }
   look.end = near_.size();
   looks_.push_back(look);
@@ -84,14 +81,15 @@ void KernelWorker::measure_tile(const WindowView& window, int64_t tile) {
   add_tile_sums();
 }
 
-/// Sums by class serve the sums over all tokens too, which are theirs added up.
+/// Sums by group serve the sums over all tokens too, which are theirs added up.
 void KernelWorker::add_tile_sums() {
-  for (int64_t c = 0; c < kClasses; ++c) {
-    class_count[c] += static_cast<int64_t>(class_rows_[c].size());
-    const kernels::MomentSums sums = {class_sum.data() + c * channels_,
-                                      class_sum_square.data() + c * channels_, sum_fourth.data(),
-                                      max_bits.data(), count_above_6.data()};
-    kernels::add_moments(class_rows_[c], channels_, sums);
+  for (size_t group = 0; group < group_rows_.size(); ++group) {
+    const auto& rows = group_rows_[group];
+    group_count[group] += static_cast<int64_t>(rows.size());
+    const kernels::MomentSums sums = {group_sum.data() + group * channels_,
+                                      group_sum_square.data() + group * channels_,
+                                      sum_fourth.data(), max_bits.data(), count_above_6.data()};
+    kernels::add_moments(rows, channels_, sums);
   }
 }
 

@@ -22,7 +22,7 @@ namespace actsweep {
 /// The rows of one window and where its results go.
 struct WindowView {
   const float* rows = nullptr;           // [length, C]
-  const uint8_t* token_class = nullptr;  // [length]
+  const uint8_t* group = nullptr;  // [length]
   int64_t length = 0;
   RowResult first;               // of the window's first token
   uint8_t* is_finite = nullptr;  // [length]
@@ -69,8 +69,8 @@ class KernelWorker {
  public:
   KernelWorker(int64_t channels, int64_t top_k);
 
-  /// Forgets all sums.
-  void begin_batch();
+  /// Forgets all sums, and makes room for those of `groups`.
+  void begin_batch(int64_t groups);
   /// Measures every row of one tile of a window and adds the finite ones to the sums and the
   /// window's histogram.
   void measure_tile(const WindowView& window, int64_t tile);
@@ -98,9 +98,9 @@ class KernelWorker {
   float finish_window_median(const MedianPlace& place);
 
   // Sums since begin_batch.
-  int64_t class_count[kClasses] = {};
-  std::vector<double> class_sum;         // [classes, C]
-  std::vector<double> class_sum_square;  // [classes, C]
+  std::vector<int64_t> group_count;      // [groups]
+  std::vector<double> group_sum;         // [groups, C]
+  std::vector<double> group_sum_square;  // [groups, C]
   std::vector<double> sum_fourth;        // [C]
   std::vector<int32_t> max_bits;         // [C] bits of the largest magnitude
   std::vector<int32_t> count_above_6;    // [C]
@@ -126,8 +126,8 @@ class KernelWorker {
   int64_t channels_;
   int64_t top_k_;
   RowMeasure row_;
-  std::vector<const float*> class_rows_[kClasses];  // finite rows of the tile
-  std::vector<uint32_t> window_histogram_;          // [magnitude bins]
+  std::vector<std::vector<const float*>> group_rows_;  // [groups] finite rows of the tile
+  std::vector<uint32_t> window_histogram_;             // [magnitude bins]
   KeyRange window_keys_;
   int64_t key_count_ = 0;   // of the window
   int16_t median_key_ = 0;  // of the window's lower median, as far as is known

@@ -76,7 +76,7 @@ constexpr int kChannelThreads = 128;
 
 /// One run's sums of 128 channels.
 __global__ void __launch_bounds__(kChannelThreads)
-    run_kernel(TokenRows rows, ClassRuns runs, RunSums sums) {
+    run_kernel(TokenRows rows, GroupRuns runs, RunSums sums) {
   __shared__ const float* at[kRunTokens];  // null for a token that is not finite
   const int64_t run = blockIdx.y;
   const int32_t begin = runs.begin[run], length = runs.begin[run + 1] - begin;
@@ -117,31 +117,37 @@ __device__ void add_to(T* slot, int64_t at, T sum) {
   if (slot != nullptr) slot[at] += sum;
 }
 
-/// Adds the runs in their order; the slots of classes without a run are left as they are. Sums over
-/// all tokens are those over the classes, added up.
+/// Adds the runs in their order; the slots of groups without a run are left as they are. Sums over
+/// all tokens, and over those of a class, are those over the groups, added up.
 __global__ void __launch_bounds__(kChannelThreads)
-    add_runs_kernel(TokenRows rows, ClassRuns runs, RunSums work, Slots slots) {
+    add_runs_kernel(TokenRows rows, GroupRuns runs, RunSums work, Slots slots) {
   const int64_t channel = static_cast<int64_t>(blockIdx.x) * kChannelThreads + threadIdx.x;
   if (channel >= rows.channels) return;
   const bool counts = channel == 0;
-  double sum = 0, square = 0;  // of one class
+  double sum = 0, square = 0;  // of one group
   double total = 0, total_square = 0, fourth = 0;
   float largest = 0;
-  int64_t above = 0, count = 0, finite = 0;  // count: of one class
+  int64_t above = 0, count = 0, finite = 0;  // count: of one group
 #pragma unroll 8
   for (int64_t run = 0; run < runs.runs; ++run) {
     const int64_t from = run * rows.channels + channel;
-    const int32_t of_class = runs.token_class[run];
+    const int64_t group = runs.group[run];
     sum += work.sum[from];
     square += work.square[from];
     count += work.count[run];
     fourth += work.fourth[from];
     largest = fmaxf(largest, work.largest[from]);
     above += work.above_6[from];
-    if (run + 1 < runs.runs && runs.token_class[run + 1] == of_class) continue;
+    if (run + 1 < runs.runs && runs.group[run + 1] == group) continue;
+    const int64_t of_class = group % runs.classes;
+    add_to(slots.role_sum, group * rows.channels + channel, sum);
+    add_to(slots.role_sum_square, group * rows.channels + channel, square);
     add_to(slots.class_sum, of_class * rows.channels + channel, sum);
     add_to(slots.class_sum_square, of_class * rows.channels + channel, square);
-    if (counts) add_to(slots.class_count, of_class, count);
+    if (counts) {
+      add_to(slots.role_count, group, count);
+      add_to(slots.class_count, of_class, count);
+    }
     total += sum;
     total_square += square;
     finite += count;
@@ -169,7 +175,7 @@ void measure_tokens(const TokenRows& rows, const TokenColumns& columns, cudaStre
   token_kernel<<<static_cast<unsigned>(rows.tokens), kThreads, 0, stream>>>(rows, columns);
 }
 
-void sum_channels(const TokenRows& rows, const ClassRuns& runs, const RunSums& work,
+void sum_channels(const TokenRows& rows, const GroupRuns& runs, const RunSums& work,
                   const Slots& slots, cudaStream_t stream) {
   const unsigned tiles = blocks_of(rows.channels, kChannelThreads);
   if (runs.runs > 0) {

@@ -34,12 +34,14 @@ struct TokenColumns {
 };
 void measure_tokens(const TokenRows& rows, const TokenColumns& columns, cudaStream_t stream);
 
-/// Runs of tokens of one class, at most kRunTokens each, by rising class.
+/// Runs of tokens of one group, at most kRunTokens each, by rising group. A group's remainder by
+/// `classes` is its class.
 inline constexpr int64_t kRunTokens = 256;
-struct ClassRuns {
-  const int32_t* token = nullptr;        // [tokens] in the order of their classes
-  const int32_t* begin = nullptr;        // [runs + 1] into `token`
-  const int32_t* token_class = nullptr;  // [runs]
+struct GroupRuns {
+  const int32_t* token = nullptr;  // [tokens] in the order of their groups
+  const int32_t* begin = nullptr;  // [runs + 1] into `token`
+  const int32_t* group = nullptr;  // [runs]
+  int64_t classes = 0;
   int64_t runs = 0;
   const uint8_t* is_finite = nullptr;  // [tokens] in the order of the rows
 };
@@ -55,7 +57,7 @@ struct RunSums {
 };
 
 /// Adds to all slots but that of the histogram.
-void sum_channels(const TokenRows& rows, const ClassRuns& runs, const RunSums& work,
+void sum_channels(const TokenRows& rows, const GroupRuns& runs, const RunSums& work,
                   const Slots& slots, cudaStream_t stream);
 
 /// Windows: consecutive tokens [begin[w], begin[w + 1]).

@@ -2,6 +2,9 @@
 
 #include <limits>
 
+#include "base/error.h"
+#include "schema/declare.h"
+
 namespace actsweep {
 
 void Measured::prepare_rows(const OwnedRows& labels, int64_t top_k) {
@@ -13,6 +16,18 @@ void Measured::prepare_rows(const OwnedRows& labels, int64_t top_k) {
   token_median.assign(tokens, kNan);
   token_norm.assign(tokens, kNan);
   sequence_median.assign(labels.windows.size(), kNan);
+}
+
+int64_t group_count(const Slots& slots) { return slots.by_role() ? kRoles * kClasses : kClasses; }
+
+std::vector<uint8_t> groups_of(const OwnedRows& labels, const Slots& slots) {
+  auto groups = labels.token_class;
+  if (!slots.by_role()) return groups;
+  ensure(labels.token_role.size() == groups.size(), "every row has a role");
+  for (size_t row = 0; row < groups.size(); ++row) {
+    groups[row] = static_cast<uint8_t>(groups[row] + kClasses * labels.token_role[row]);
+  }
+  return groups;
 }
 
 }  // namespace actsweep

@@ -43,6 +43,11 @@ struct Measured {
   void prepare_rows(const OwnedRows& labels, int64_t top_k);
 };
 
+/// The groups into which sums divide tokens: the classes, or for each role the classes.
+int64_t group_count(const Slots& slots);
+/// [labels.row_count()] the group of each row; the class is its remainder by kClasses.
+std::vector<uint8_t> groups_of(const OwnedRows& labels, const Slots& slots);
+
 class Measurement {
  public:
   virtual ~Measurement() = default;

@@ -21,6 +21,12 @@ struct Slots {
   double* class_sum = nullptr;               // [classes, C]
   double* class_sum_square = nullptr;        // [classes, C]
   int64_t* magnitude_histogram = nullptr;    // [magnitude bins]
+  int64_t* role_count = nullptr;             // [roles, classes]
+  double* role_sum = nullptr;                // [roles, classes, C]
+  double* role_sum_square = nullptr;         // [roles, classes, C]
+
+  /// Whether sums are kept by role, too.
+  bool by_role() const { return role_sum != nullptr; }
 };
 
 }  // namespace actsweep

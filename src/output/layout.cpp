@@ -66,6 +66,7 @@ const std::vector<Axis>& all_axes() {
       Axis::kHeadOutput,
       Axis::kValueChannel,
       Axis::kHeadValue,
+      Axis::kRole,
   };
   return axes;
 }

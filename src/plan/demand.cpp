@@ -180,6 +180,8 @@ int64_t axis_length(const SweepFacts& facts, Axis axis) {
       return kMagnitudeBins;
     case Axis::kClass:
       return kClasses;
+    case Axis::kRole:
+      return kRoles;
     case Axis::kVocabulary:
       return facts.architecture.vocabulary;
     case Axis::kExpertChoice:

@@ -91,6 +91,9 @@ void check_statistics(const Job& job, const Architecture& architecture,
   check_sites(job, architecture, rows);
   check_attention(job, architecture);
   check_head_sizes(job, architecture);
+  require(job.statistics.classes != Classes::kRole || !architecture.reads_images(), ErrorKind::kJob,
+          "[statistics] classes = \"role\": {} reads images, which have no roles",
+          architecture.family);
   require(!job.statistics.loss || architecture.is_causal, ErrorKind::kJob,
           "[statistics] loss = true: {} predicts masked tokens and no next one; expected false",
           architecture.family);

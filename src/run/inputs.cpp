@@ -154,6 +154,10 @@ SweepInputs::SweepInputs(const Job& wanted)
   }
   check_lengths();
   check_statistics(job, checkpoint.architecture(), checkpoint.rows());
+  require(job.statistics.classes != Classes::kRole || corpus.has_roles(), ErrorKind::kCorpus,
+          "{}: [statistics] classes = \"role\": expected chats, of data/prepare_corpus.py "
+          "--messages-field, found none (no token_role)",
+          corpus.path());
   if (const auto& from = job.statistics.attention_from) {
     earlier_events = read_earlier_events(*from, identity(1));
   }

@@ -24,20 +24,6 @@ void add_grid(const ImageFile& images, const std::vector<uint32_t>& ids,
   columns.push_back(column("tokens/grid_column", at));
 }
 
-/// Whose words each token of the rows holds; a BOS or sink token before a window is no one's.
-Column roles(const Corpus& corpus, const std::vector<OwnedRows>& own) {
-  std::vector<uint8_t> role;
-  for (const auto& rows : own) {
-    for (const auto& window : rows.windows) {
-      if (window.has_first) role.push_back(0);
-      for (int64_t i = 0; i < window.corpus_length; ++i) {
-        role.push_back(corpus.role(window.corpus_begin + i));
-      }
-    }
-  }
-  return column("tokens/role", role);
-}
-
 /// The first `count` values from `begin` on, behind those that are there.
 template <typename T>
 void add(std::vector<T>& into, const std::vector<T>& values, int64_t begin, int64_t count) {
@@ -49,7 +35,7 @@ void add(std::vector<T>& into, const std::vector<T>& values, int64_t begin, int6
 std::vector<Column> label_columns(const SweepInputs& inputs, const std::vector<OwnedRows>& own) {
   std::vector<uint32_t> id, position, length;
   std::vector<int64_t> sequence, document;
-  std::vector<uint8_t> token_class;
+  std::vector<uint8_t> token_class, role;
   for (const auto& rows : own) {
     for (size_t i = 0; i < rows.windows.size(); ++i) {
       const auto& window = rows.windows[i];
@@ -57,6 +43,7 @@ std::vector<Column> label_columns(const SweepInputs& inputs, const std::vector<O
       add(id, rows.token_id, begin, count);
       add(document, rows.document, begin, count);
       add(token_class, rows.token_class, begin, count);
+      if (!rows.token_role.empty()) add(role, rows.token_role, begin, count);
       for (uint32_t p = 0; p < count; ++p) position.push_back(p);
       sequence.insert(sequence.end(), count, window.sequence);
       length.push_back(static_cast<uint32_t>(count));
@@ -68,7 +55,7 @@ std::vector<Column> label_columns(const SweepInputs& inputs, const std::vector<O
                                  column("tokens/document", document),
                                  column("tokens/class", token_class),
                                  column("sequences/length", length)};
-  if (inputs.corpus.has_roles()) columns.push_back(roles(inputs.corpus, own));
+  if (inputs.corpus.has_roles()) columns.push_back(column("tokens/role", role));
   if (inputs.images != nullptr) add_grid(*inputs.images, id, columns);
   return columns;
 }

@@ -86,6 +86,7 @@ std::string config_plan_table(const std::string& config, const Job& job,
 Job schema_job() {
   Job job;
   job.statistics.sites = {Site::kResidual, Site::kMlpHidden, Site::kMlpOutput};
+  job.statistics.classes = Classes::kRole;
   job.statistics.loss = true;
   job.statistics.attention = {"position:0"};
   job.statistics.value_updates = job.statistics.query_key = true;

@@ -149,12 +149,13 @@ std::vector<Dataset> declare_captured_attention(const std::string& prompt) {
   };
 }
 
-std::vector<Dataset> declare_site(const SiteGroup& site, PerToken per_token) {
-  std::vector<Dataset> datasets = declare_token_extrema(site, per_token);
+std::vector<Dataset> declare_site(const SiteGroup& site, const Job& job) {
+  std::vector<Dataset> datasets = declare_token_extrema(site, job.output.per_token);
   append(datasets, declare_sequence_extrema(site));
   append(datasets, declare_channel_moments(site));
   append(datasets, declare_magnitude_histogram(site));
   append(datasets, declare_class_moments(site));
+  if (job.statistics.classes == Classes::kRole) append(datasets, declare_role_moments(site));
   return datasets;
 }
 
@@ -170,7 +171,7 @@ std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) 
   append(datasets, declare_sequences());
   append(datasets, declare_vocabulary());
   for (const Site site : job.statistics.sites) {
-    append(datasets, declare_site(group_of(site, inputs.values), per_token));
+    append(datasets, declare_site(group_of(site, inputs.values), job));
     if (site != Site::kResidual) continue;
     if (inputs.registers > 0) append(datasets, declare_register_moments());
     append(datasets, declare_massive_columns());

@@ -57,6 +57,7 @@ enum class Axis {
   kHeadOutput,    // query heads x width of a value, head by head
   kValueChannel,  // key/value heads x width of a value
   kHeadValue,     // of one value
+  kRole,          // whose words a token of a chat holds
 };
 
 /// How a dataset of two parts (ranks, segments, files) becomes one.

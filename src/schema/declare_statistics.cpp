@@ -174,6 +174,30 @@ std::vector<Dataset> declare_class_moments(const SiteGroup& site) {
   };
 }
 
+std::vector<Dataset> declare_role_moments(const SiteGroup& site) {
+  return {
+      {site.name + "/role_count",
+       kInt64,
+       {site.layer, kRole, kClass},
+       "1",
+       "tokens kept of a role and class; corpora of chats alone",
+       Merge::kSum},
+      {site.name + "/role_sum",
+       kFloat64,
+       {site.layer, kRole, kClass, site.channel},
+       "1",
+       "sum over the tokens of a role and class of the activation; corpora of chats alone",
+       Merge::kSum},
+      {site.name + "/role_sum_square",
+       kFloat64,
+       {site.layer, kRole, kClass, site.channel},
+       "1",
+       "sum over the tokens of a role and class of the activation's square; corpora of chats "
+       "alone",
+       Merge::kSum},
+  };
+}
+
 std::vector<Dataset> declare_massive_columns() {
   return {
       {"massive/layer", kInt64, {kEvent}, "1", "layer of a massive activation", Merge::kGather},

@@ -29,6 +29,7 @@ std::vector<std::unique_ptr<Statistic>> make_statistics(Site site, const Job& jo
                                                         const Extents& extents, at::Device device) {
   Extents lengths = extents;
   lengths[Axis::kClass] = kClasses;
+  lengths[Axis::kRole] = kRoles;
   lengths[Axis::kMagnitudeBin] = kMagnitudeBins;
   std::vector<std::unique_ptr<Statistic>> statistics;
   statistics.push_back(std::make_unique<TokenExtrema>(site, job.output.per_token));
@@ -36,6 +37,9 @@ std::vector<std::unique_ptr<Statistic>> make_statistics(Site site, const Job& jo
   statistics.push_back(std::make_unique<ChannelMoments>(site, lengths, device));
   statistics.push_back(std::make_unique<MagnitudeHistogram>(site, lengths, device));
   statistics.push_back(std::make_unique<ClassMoments>(site, lengths, device));
+  if (job.statistics.classes == Classes::kRole) {
+    statistics.push_back(std::make_unique<RoleMoments>(site, lengths, device));
+  }
   if (site != Site::kResidual) return statistics;
   statistics.push_back(std::make_unique<MassiveEvents>(job, lengths, device));
   if (lengths.contains(Axis::kRegister)) {

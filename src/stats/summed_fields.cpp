@@ -36,4 +36,14 @@ void ClassMoments::hand_over(int64_t layer, Slots& slots) const {
   slots.class_sum_square = fields_.slot<double>("class_sum_square", layer);
 }
 
+RoleMoments::RoleMoments(Site site, const Extents& extents, at::Device device)
+    : Statistic(FieldSet(declare_role_moments(group_of(site, value_width_of(extents))), extents,
+                         device)) {}
+
+void RoleMoments::hand_over(int64_t layer, Slots& slots) const {
+  slots.role_count = fields_.slot<int64_t>("role_count", layer);
+  slots.role_sum = fields_.slot<double>("role_sum", layer);
+  slots.role_sum_square = fields_.slot<double>("role_sum_square", layer);
+}
+
 }  // namespace actsweep

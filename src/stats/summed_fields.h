@@ -1,8 +1,8 @@
 // The statistics that are sums of the measurement alone: fields by channel over all tokens, by
-// token class, by magnitude.
+// token class and role, by magnitude.
 //
 // In: nothing but slots, which are their fields. Out: the fields of declare_channel_moments,
-// declare_magnitude_histogram and declare_class_moments.
+// declare_magnitude_histogram, declare_class_moments and declare_role_moments.
 #pragma once
 
 #include "stats/statistic.h"
@@ -27,6 +27,13 @@ class MagnitudeHistogram : public Statistic {
 class ClassMoments : public Statistic {
  public:
   ClassMoments(Site site, const Extents& extents, at::Device device);
+  void hand_over(int64_t layer, Slots& slots) const override;
+};
+
+/// The same of the tokens of each role and class.
+class RoleMoments : public Statistic {
+ public:
+  RoleMoments(Site site, const Extents& extents, at::Device device);
   void hand_over(int64_t layer, Slots& slots) const override;
 };
 

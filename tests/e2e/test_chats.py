@@ -162,6 +162,57 @@ def test_each_message_has_its_role(tmp_path: Path) -> None:
         assert file["token_role"].dtype == np.uint8 and file["token_role"].chunks is None
 
 
+# As those of Qwen 2.5, with ids that the template checks, as Mistral's does.
+CALLING = (
+    "{%- for m in messages %}{{ '<|im_start|>' + m.role + '\\n' }}"
+    "{%- if m.content is mapping %}{{ m.content | tojson }}{% elif m.content %}{{ m.content }}{% endif %}"
+    "{%- for call in m.tool_calls or [] %}"
+    "{%- if call.id is defined and call.id | length != 9 %}{{ raise_exception('9 characters') }}{% endif %}"
+    "{%- set call = call.function or call %}"
+    "{{ '<tool_call>{\"name\": ' }}{{ call.name | tojson }}{{ ', \"arguments\": ' }}"
+    "{%- if call.arguments is string %}{{ call.arguments }}{% else %}{{ call.arguments | tojson }}{% endif %}"
+    "{{ '}</tool_call>' }}{% endfor %}{{ '<|im_end|>\\n' }}{% endfor %}"
+)
+CITY = {"city": "Zürich", "days": 3, "units": ["metric", " wind"]}
+CALLS = [
+    {"id": "abcdefghi", "type": "function", "function": {"name": "weather", "arguments": CITY}},
+    {"name": "time", "arguments": '{"zone": "CET"}'},
+]
+
+
+def test_tool_calls_are_the_assistants_and_results_the_tools(tmp_path: Path) -> None:
+    model = chat_model(small.byte_level, CALLING, tmp_path / "model")
+    chat = {
+        "messages": [
+            {"role": "user", "content": "How is it?"},
+            {"role": "assistant", "content": "Look:", "tool_calls": CALLS},
+            {"role": "tool", "content": {"degrees": 21, "sky": "clear", "wind": "weak"}},
+            {"role": "assistant", "content": "Clear."},
+        ]
+    }
+    output = prepare(model, [chat], tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    ids = tokenizer.apply_chat_template(chat["messages"], tokenize=True, return_dict=False)
+    assert documents_of(output, "ids") == [ids]
+    runs = [(role, text.strip(' "{}')) for role, text in runs_of(output, 0)]
+    assert runs == [
+        ("user", "How is it?"),
+        ("assistant", "Look:"),
+        ("assistant", 'weather", "arguments": {"city": "Zürich", "days": 3, "units": ["metric", " wind'),
+        ("assistant", 'time", "arguments": {"zone": "CET'),
+        ("tool", 'clear", "wind": "weak'),
+        ("assistant", "Clear."),
+    ]
+
+
+def test_calls_of_which_a_template_takes_no_marks_are_the_templates(tmp_path: Path) -> None:
+    template = CALLING.replace("call.id is defined and call.id | length != 9", "call.name not in ['time']")
+    model = chat_model(small.byte_level, template, tmp_path / "model")
+    messages = [{"role": "assistant", "content": "Look:", "tool_calls": CALLS[1:]}]
+    output = prepare(model, [{"messages": messages}], tmp_path)
+    assert runs_of(output, 0) == [("assistant", "Look:")]
+
+
 def test_special_tokens_around_a_chat_are_the_templates(tmp_path: Path) -> None:
     model = chat_model(small.byte_level, CHATML, tmp_path / "model")
     output = prepare(model, CHATS, tmp_path, "--special", "bos-eos", "--tokens", "60")

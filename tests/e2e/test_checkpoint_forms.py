@@ -573,12 +573,12 @@ REFUSED = [
     (
         only_files("pytorch_model.bin"),
         "pytorch_model.bin alone",
-        ["found pytorch_model.bin; load it with transformers and save it with save_pretrained"],
+        ["found pytorch_model.bin; data/prepare_model.py torch makes safetensors of it"],
     ),
     (
         only_files("adapter_model.safetensors", "adapter_config.json"),
         "an adapter alone",
-        ["found adapter_model.safetensors; an adapter is no model: merge it into its base"],
+        ["found adapter_model.safetensors; an adapter is no model", "prepare_model.py merge_adapter"],
     ),
     (
         add("model.layers.4.mlp.up_proj.weight", 80, 48),

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
-from running import make_job, refuse, run_well, said, write_job
+from running import make_job, refuse, run_alone, run_well, said, write_job
 
 from support.compatibility import Compatibility
 from support.token_files import Corpus, Cut, random_corpus, write_token_file
 
-CORPUS_ERROR = 3
+JOB_ERROR, CORPUS_ERROR = 2, 3
 VOCABULARY = 97
 LENGTHS = (70, 0, 31, 5, 150, 16, 44)
+IMAGES = {
+    "model_type": "vit", "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "intermediate_size": 96, "image_size": 32, "patch_size": 8, "num_channels": 3,
+    "layer_norm_eps": 1e-12, "hidden_act": "gelu", "qkv_bias": True,
+}  # fmt: skip
 CUTS = [
     Cut(16),
     Cut(16, windows="per_document"),
@@ -24,17 +31,12 @@ CUTS = [
 ]
 
 
-def chats(folder: Path, name: str, seed: int, *, roles: np.ndarray | None = None) -> Path:
-    """A token file of chats; the role of a token is a function of its id."""
-    corpus = random_corpus(VOCABULARY, LENGTHS, seed=seed)
-    path = write_token_file(folder / f"{name}.h5", corpus, {"short": np.array([3, 9, 27], "<u4")})
-    with h5py.File(path, "r+") as file:
-        file["token_role"] = roles_of(file["ids"][()]) if roles is None else roles
-    return path
+def chats(folder: Path, name: str, corpus: Corpus) -> Path:
+    return write_token_file(folder / f"{name}.h5", corpus, {"short": np.array([3, 9, 27], "<u4")})
 
 
-def roles_of(ids: np.ndarray) -> np.ndarray:
-    return (ids % 5).astype(np.uint8)
+def random_chats(seed: int = 0) -> Corpus:
+    return random_corpus(VOCABULARY, LENGTHS, seed=seed, are_chats=True)
 
 
 def job_of(model: Path, paths: list[Path], folder: Path, **keys: Any) -> Path:
@@ -46,20 +48,14 @@ def job_of(model: Path, paths: list[Path], folder: Path, **keys: Any) -> Path:
 @pytest.mark.parametrize("files", [1, 2])
 @pytest.mark.parametrize("cut", CUTS, ids=str)
 def test_each_token_has_its_role(cut: Cut, files: int, model: Path, tmp_path: Path) -> None:
-    paths = [chats(tmp_path, f"part{number}", number) for number in range(files)]
-    parts = [random_corpus(VOCABULARY, LENGTHS, seed=number) for number in range(files)]
+    parts = [random_chats(number) for number in range(files)]
+    parts = [replace(part, classes=parts[0].classes) for part in parts]
+    paths = [chats(tmp_path, f"part{number}", part) for number, part in enumerate(parts)]
     documents = [document for part in parts for document in part.documents]
-    corpus = Corpus(VOCABULARY, documents, parts[0].classes)
-    for path in paths[1:]:
-        with h5py.File(path, "r+") as file:
-            file["token_class"][...] = corpus.classes
+    roles = [role for part in parts for role in part.roles]
+    corpus = Corpus(VOCABULARY, documents, parts[0].classes, roles)
     run_well(job_of(model, paths, tmp_path, **cut.job_keys()), 2)
-    expected = []
-    for window in corpus.windows(cut):
-        roles = roles_of(window.ids)
-        if cut.bos == "each_window":
-            roles[0] = 0
-        expected.append(roles)
+    expected = [window.roles for window in corpus.windows(cut)]
     with h5py.File(tmp_path / "sweep.h5") as file:
         assert file["tokens/role"].dtype == np.uint8
         assert file["tokens/role"][()].tolist() == np.concatenate(expected).tolist()
@@ -69,6 +65,22 @@ def test_a_corpus_of_texts_has_no_roles(model: Path, corpus: Path, tmp_path: Pat
     run_well(job_of(model, [corpus], tmp_path), 2)
     with h5py.File(tmp_path / "sweep.h5") as file:
         assert "tokens/role" not in file
+
+
+def test_roles_of_a_corpus_of_texts_are_refused(
+    model: Path, corpus: Path, tmp_path: Path, compatibility: Compatibility
+) -> None:
+    job = make_job(model, corpus, tmp_path / "sweep.h5", statistics={"classes": "role"})
+    words = '[statistics] classes = "role": expected chats'
+    log = refuse(write_job(tmp_path / "job.toml", job), CORPUS_ERROR, f"{corpus}: {words}")
+    compatibility("Corpora", "texts, with `classes = \"role\"`", "refused", said(log))
+
+
+def test_roles_of_images_are_refused(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(IMAGES))
+    result = run_alone("plan", "--config", config, "--ranks", 1, "--set", "statistics.classes=role")
+    assert result.returncode == JOB_ERROR and "reads images, which have no roles" in result.stderr
 
 
 WRONG: dict[str, tuple[np.ndarray, str]] = {
@@ -81,14 +93,14 @@ WRONG: dict[str, tuple[np.ndarray, str]] = {
 @pytest.mark.parametrize("what", WRONG)
 def test_roles_of_another_shape_are_refused(what: str, model: Path, tmp_path: Path) -> None:
     roles, words = WRONG[what]
-    path = chats(tmp_path, "part", 0, roles=roles)
+    path = chats(tmp_path, "part", replace(random_chats(), roles=[roles]))
     refuse(job_of(model, [path], tmp_path), CORPUS_ERROR, f"{path}: {words}", ranks=2)
 
 
 def test_chats_beside_texts_are_refused(
     model: Path, tmp_path: Path, compatibility: Compatibility
 ) -> None:
-    first = chats(tmp_path, "part0", 0)
+    first = chats(tmp_path, "part0", random_chats())
     other = write_token_file(tmp_path / "part1.h5", random_corpus(VOCABULARY, LENGTHS, seed=0), {})
     job = job_of(model, [first, other], tmp_path)
     log = refuse(job, CORPUS_ERROR, f"{other}: token_role: ", "expected chats, as in", "found texts")

@@ -47,6 +47,7 @@ class Variant:
     model: str = "exact"
     options: Options = Options()
     loss: bool = True
+    are_chats: bool = False
     job: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def keys(self) -> dict[str, dict[str, Any]]:
@@ -62,6 +63,7 @@ class Variant:
                 "criterion_magnitude": o.magnitude,
                 "criterion_ratio": o.ratio,
                 "loss": self.loss,
+                "classes": "role" if self.are_chats else "token",
             },
             "output": {"per_token": o.per_token, "segment_tokens": 200},
         }
@@ -101,6 +103,11 @@ VARIANTS = (
         options=Options(per_token="massive", max_events=2, **LOW),
     ),
     Variant("exact-none-m3", Cut(40), ranks=3, options=Options(per_token="none")),
+    *(
+        Variant(f"exact-chats-m{ranks}", cut, ranks=ranks, are_chats=True)
+        for ranks, cut in zip((1, 2, 3, 4), (Cut(40, bos="each_window"), DOCUMENTS, DOCUMENTS, Cut(40)))
+    ),
+    Variant("nonfinite-chats-m2", DOCUMENTS, ranks=2, model="nonfinite", loss=False, are_chats=True),
     Variant("nonfinite-m1", DOCUMENTS, model="nonfinite", loss=False),
     Variant(
         "nonfinite-top64-of-48-channels-m3",
@@ -128,7 +135,7 @@ def make_model(variant: Variant, folder: Path) -> tuple[Path, Head, int]:
 
 
 def make_corpus(variant: Variant, vocabulary: int) -> Corpus:
-    corpus = random_corpus(vocabulary, RAGGED, seed=3, often=OFTEN)
+    corpus = random_corpus(vocabulary, RAGGED, seed=3, often=OFTEN, are_chats=variant.are_chats)
     infinite_in = (3, 5, 7) if variant.model == "nonfinite" else ()
     for number, ids in enumerate(corpus.documents):
         ids[ids == INFINITE_ID] = 2
@@ -194,6 +201,10 @@ def test_file_holds_what_the_schema_lists(swept: Swept, program: Path) -> None:
     if swept.variant.options.per_token == "none":
         left_out = {path for path in listed if path.startswith("residual/token_")}
         left_out.add("loss/token_nll")
+    if swept.variant.are_chats:
+        listed["tokens/role"] = "uint8"
+        listed["residual/role_count"] = "int64"
+        listed |= {f"residual/role_{name}": "float64" for name in ("sum", "sum_square")}
     if not swept.variant.loss:
         left_out |= {path for path in listed if path.startswith("loss/")}
     if swept.variant.options.per_token == "massive":
@@ -214,6 +225,8 @@ def test_variant_shows_what_it_is_for(swept: Swept) -> None:
         assert len(measured.windows) == 14
         assert len({len(window.ids) for window in measured.windows}) > 5
     assert len(measured.events) > 0 and len(measured.findings) > 0
+    if variant.are_chats:
+        assert set(measured.roles) == set(range(5))
     if variant.options.magnitude == LOW["magnitude"]:
         every = [event for events in measured.events_by_place.values() for event in events]
         assert {event.reading for event in every} == {1, 2, 3}

@@ -95,6 +95,10 @@ class Measured:
         return np.concatenate([window.classes for window in self.windows])
 
     @cached_property
+    def roles(self) -> np.ndarray:  # uint8 [N]
+        return np.concatenate([window.roles for window in self.windows])
+
+    @cached_property
     def token_median(self) -> np.ndarray:  # float32 [L, N]
         middle = (self.x.shape[2] - 1) // 2
         median = np.partition(self.magnitude, middle, axis=2)[:, :, middle]

@@ -6,13 +6,14 @@ Selections, medians, counts and histograms are exact; sums have a bound.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from support.bounds import allowed_error
 from support.measured_windows import BINS, Measured
+from support.token_files import ROLES
 
 CLASSES = 4
 NO_INDEX = 2**32 - 1
@@ -58,12 +59,31 @@ def near_sum(terms: np.ndarray, axis: int | tuple[int, ...]) -> Near:
     return Near(terms.sum(axis=axis), SUM_BOUND * np.abs(terms).sum(axis=axis))
 
 
+def sums_of(terms: np.ndarray, groups: Iterable[np.ndarray], shape: tuple[int, ...]) -> Near:
+    """Terms [L, N, C] -> sums [L, *shape, C] over each group's tokens, bool [N]."""
+    sums = [near_sum(terms[:, group], axis=1) for group in groups]
+    full = (len(terms), *shape, terms.shape[2])
+    values, tolerances = ([s.values for s in sums], [s.tolerance for s in sums])
+    return Near(*(np.stack(one, axis=1).reshape(full) for one in (values, tolerances)))
+
+
 def by_class(m: Measured, terms: np.ndarray) -> Near:
     """Terms [L, N, C] -> sums [L, classes, C]."""
-    sums = [near_sum(terms[:, m.classes == c], axis=1) for c in range(CLASSES)]
-    return Near(
-        np.stack([s.values for s in sums], axis=1), np.stack([s.tolerance for s in sums], axis=1)
-    )
+    return sums_of(terms, [m.classes == c for c in range(CLASSES)], (CLASSES,))
+
+
+def by_role(m: Measured, terms: np.ndarray) -> Near:
+    """Terms [L, N, C] -> sums [L, roles, classes, C]."""
+    groups = [(m.roles == r) & (m.classes == c) for r in range(ROLES) for c in range(CLASSES)]
+    return sums_of(terms, groups, (ROLES, CLASSES))
+
+
+def role_count(m: Measured) -> np.ndarray:
+    """[L, roles, classes]"""
+    counts = np.zeros((len(m.x), ROLES, CLASSES), np.int64)
+    for layer, kept in enumerate(m.is_kept):
+        np.add.at(counts[layer], (m.roles[kept], m.classes[kept]), 1)
+    return counts
 
 
 def padded(values: np.ndarray, k: int, filler: object) -> np.ndarray:
@@ -148,6 +168,7 @@ references(
         ),
         "tokens/document": labels_of("documents"),
         "tokens/class": labels_of("classes"),
+        "tokens/role": labels_of("roles"),
         "tokens/row_token": lambda m: m.rows,
         "sequences/length": lambda m: np.array([len(w.ids) for w in m.windows]),
         "vocabulary/bytes": lambda m: np.frombuffer(b"".join(m.corpus.spellings()), np.uint8),
@@ -173,6 +194,9 @@ references(
         ),
         "residual/class_sum": lambda m: by_class(m, m.exact),
         "residual/class_sum_square": lambda m: by_class(m, m.exact**2),
+        "residual/role_count": role_count,
+        "residual/role_sum": lambda m: by_role(m, m.exact),
+        "residual/role_sum_square": lambda m: by_role(m, m.exact**2),
         "massive/class": event_column("token_class"),
         "massive/events_left_out": lambda m: np.array(
             [

@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 BOS_ID = 1
+ROLES = 5  # template, system, user, assistant, tool
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Window:
     ids: np.ndarray  # uint32, the BOS included
     documents: np.ndarray  # int64
     classes: np.ndarray  # uint8
+    roles: np.ndarray  # uint8; 0 where the corpus has none
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Corpus:
     vocabulary: int
     documents: Sequence[np.ndarray]  # each uint32 [any length, 0 too]
     classes: np.ndarray  # uint8 [vocabulary]: 1 delimiter, 2 weak-semantic word, 3 other
+    roles: Sequence[np.ndarray] | None = None  # of chats: each uint8 [the document's length]
 
     def spellings(self) -> list[bytes]:
         """The bytes of each id; of different lengths, one of them empty."""
@@ -57,25 +60,31 @@ class Corpus:
         bos = cut.bos == "each_window"
         step = cut.sequence_length - bos
         numbers = [np.full(len(ids), i) for i, ids in enumerate(self.documents)]
-        pairs = list(zip(self.documents, numbers, strict=True))
+        roles = self.roles or [np.zeros(len(ids), np.uint8) for ids in self.documents]
+        runs = list(zip(self.documents, numbers, roles, strict=True))
         if cut.windows == "packed":
-            pairs = [(np.concatenate(self.documents), np.concatenate(numbers))]
+            runs = [tuple(map(np.concatenate, (self.documents, numbers, roles)))]
         found = []
-        for ids, document in pairs:
-            for begin in range(0, len(ids), step):
-                text, of = ids[begin : begin + step], document[begin : begin + step]
+        for run in runs:
+            for begin in range(0, len(run[0]), step):
+                text, of, role = (column[begin : begin + step] for column in run)
                 if len(text) < step and (cut.windows == "packed" or len(text) + bos < 2):
                     continue
                 if bos:
-                    text, of = np.insert(text, 0, BOS_ID), np.insert(of, 0, of[0])
+                    text, of, role = np.insert(text, 0, BOS_ID), np.insert(of, 0, of[0]), np.insert(role, 0, 0)
                 classes = self.classes[text]
                 classes[0] = 0
-                found.append(Window(text.astype("<u4"), of.astype(np.int64), classes))
+                found.append(Window(text.astype("<u4"), of.astype(np.int64), classes, role))
         return found[: cut.max_sequences]
 
 
 def random_corpus(
-    vocabulary: int, lengths: Sequence[int], *, seed: int = 0, often: Sequence[int] = ()
+    vocabulary: int,
+    lengths: Sequence[int],
+    *,
+    seed: int = 0,
+    often: Sequence[int] = (),
+    are_chats: bool = False,
 ) -> Corpus:
     """Documents of random ids >= 2; one token in 16 is one of `often`. Id 0 is padding's own."""
     generator = np.random.default_rng(seed)
@@ -86,7 +95,10 @@ def random_corpus(
             ids = np.where(generator.random(length) < 1 / 16, generator.choice(often, length), ids)
         documents.append(ids.astype("<u4"))
     classes = generator.integers(1, 4, vocabulary).astype(np.uint8)
-    return Corpus(vocabulary, documents, classes)
+    if not are_chats:
+        return Corpus(vocabulary, documents, classes)
+    roles = [generator.integers(0, ROLES, length).astype(np.uint8) for length in lengths]
+    return Corpus(vocabulary, documents, classes, roles)
 
 
 def write_token_file(path: Path, corpus: Corpus, prompts: Mapping[str, np.ndarray]) -> Path:
@@ -102,6 +114,8 @@ def write_token_file(path: Path, corpus: Corpus, prompts: Mapping[str, np.ndarra
         file["vocabulary/bytes"] = np.frombuffer(b"".join(spellings), dtype=np.uint8)
         file["vocabulary/offset"] = np.cumsum([0, *map(len, spellings)]).astype("<u8")
         file["token_class"] = corpus.classes
+        if corpus.roles is not None:
+            file["token_role"] = np.concatenate(corpus.roles)
         for name, prompt in prompts.items():
             file[f"prompts/{name}"] = prompt.astype("<u4")
         file.attrs.update(

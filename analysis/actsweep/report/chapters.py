@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from . import attention, effects, features, heat_maps, location, projections
+from . import attention, effects, features, heat_maps, location, projections, roles
 from .content import Model, Section
 
 CHAPTERS: tuple[Callable[[Sequence[Model]], Section], ...] = (
@@ -15,6 +15,7 @@ CHAPTERS: tuple[Callable[[Sequence[Model]], Section], ...] = (
     location.tokens,
     location.channels,
     effects.constancy,
+    roles.roles,
     effects.interventions,
     heat_maps.section_of,
     attention.to_sets,
