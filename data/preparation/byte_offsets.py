@@ -2,8 +2,8 @@
 
 In: a run of a document's text and its ids. Out: the byte of each, from the beginning of the run. Where
 the bytes of the tokens, put together, are the text (byte-level BPE), or the text behind one more space
-(SentencePiece), they count the bytes. Otherwise (a tokenizer that changes the text) the tokenizers
-package says in which character a token begins.
+(SentencePiece), they count the bytes. Otherwise (a tokenizer that changes the text, WordPiece, whose
+tokens have no spaces of their own) the tokenizers package says in which character a token begins.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
 
 from preparation.encoding import Piece
 from preparation.errors import CORPUS, PreparationError
@@ -25,6 +26,7 @@ class ByteOffsets:
     def __init__(self, tokenizer: Tokenizer, spellings: Sequence[bytes]) -> None:
         self._tokenizer = tokenizer
         self._spellings = spellings
+        self._own_spaces = not isinstance(tokenizer.model, WordPiece)
         self._base = 0  # bytes of the document before the piece at hand
 
     def of(self, piece: Piece, ids: np.ndarray) -> np.ndarray:
@@ -48,7 +50,7 @@ class ByteOffsets:
         spelled = [self._spellings[number] for number in ids.tolist()]
         joined = b"".join(spelled)
         added = len(joined) - len(text)
-        if added in (0, 1) and joined == b" " * added + text:
+        if self._own_spaces and added in (0, 1) and joined == b" " * added + text:
             ends = np.cumsum([0, *map(len, spelled)])
             return np.maximum(ends[:-1] - added, 0)
         return self._looked_up(piece, len(ids))

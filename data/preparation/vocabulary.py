@@ -2,13 +2,14 @@
 fingerprint.
 
 In: the tokenizer of a model directory (tokenizer_directory.py). Refuses one that is neither byte-level
-BPE nor SentencePiece-like.
+BPE nor SentencePiece-like nor WordPiece.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,16 @@ def _sentencepiece_spelling(token: str) -> bytes:
     return bytes([int(byte[1], 16)]) if byte else token.replace(WORD_BEGIN, " ").encode()
 
 
+def _word_piece_spelling(prefix: str) -> Callable[[str], bytes]:
+    """A token that goes on with a word has the prefix; another begins one, behind a space."""
+
+    def spelling(token: str) -> bytes:
+        is_inside = token.startswith(prefix) and token != prefix
+        return (token.removeprefix(prefix) if is_inside else f" {token}").encode()
+
+    return spelling
+
+
 def _parts(component: dict[str, Any] | None, key: str) -> list[dict[str, Any]]:
     """A pipeline stage of tokenizer.json as a flat list."""
     if component is None:
@@ -60,7 +71,7 @@ def _parts(component: dict[str, Any] | None, key: str) -> list[dict[str, Any]]:
     return component[key] if component["type"] == "Sequence" else [component]
 
 
-def _spelling_rule(path: Path, content: dict[str, Any]) -> Any:
+def _spelling_rule(path: Path, content: dict[str, Any]) -> Callable[[str], bytes]:
     """The function from a token's text in the vocabulary to its bytes."""
     decoders = _parts(content.get("decoder"), "decoders")
     kinds = {part["type"] for part in decoders}
@@ -71,11 +82,14 @@ def _spelling_rule(path: Path, content: dict[str, Any]) -> Any:
     }
     if "Metaspace" in kinds or WORD_BEGIN in replaced:
         return _sentencepiece_spelling
+    for part in decoders:
+        if part["type"] == "WordPiece":
+            return _word_piece_spelling(part["prefix"])
     found = ", ".join(sorted(kinds)) or "none"
     raise PreparationError(
         MODEL,
-        f"{path}: the decoder ({found}) is neither ByteLevel nor SentencePiece's, so ids have no"
-        " known bytes",
+        f"{path}: the decoder ({found}) is neither ByteLevel nor SentencePiece's nor WordPiece, so ids"
+        " have no known bytes",
     )
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from preparing import ENGLISH
 
@@ -27,6 +31,50 @@ def byte_level() -> Tokenizer:
     )
     tokenizer.train_from_iterator([TRAINED_ON], trainer)
     return tokenizer
+
+
+def bytes_alone() -> Tokenizer:
+    """Byte-level, without special tokens."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=500, show_progress=False, initial_alphabet=alphabet)
+    tokenizer.train_from_iterator([TRAINED_ON], trainer)
+    return tokenizer
+
+
+def tokens_of(tokenizer: Tokenizer) -> list[str]:
+    """By id, as the vocabulary spells them."""
+    vocabulary = tokenizer.get_vocab()
+    return sorted(vocabulary, key=vocabulary.__getitem__)
+
+
+def token_bytes(tokens: Iterable[str]) -> list[bytes]:
+    """Of byte-level tokens."""
+    byte_of = {character: byte for byte, character in bytes_to_unicode().items()}
+    return [bytes(byte_of[character] for character in token) for token in tokens]
+
+
+def save_tekken(directory: Path) -> Path:
+    """As Mistral publishes it: tekken.json alone, with special tokens before all others."""
+    directory.mkdir(exist_ok=True)
+    ranks = [base64.b64encode(raw).decode() for raw in token_bytes(tokens_of(bytes_alone()))]
+    special = ["<unk>", "<s>", "</s>", "[INST]"]
+    content = {
+        "config": {
+            "pattern": r" ?[^\s\p{L}\p{N}]+|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|\s+",
+            "num_vocab_tokens": len(ranks),
+            "default_vocab_size": len(ranks) + len(special),
+            "default_num_special_tokens": len(special),
+            "version": "v7",
+        },
+        "vocab": [{"rank": i, "token_bytes": raw, "token_str": None} for i, raw in enumerate(ranks)],
+        "special_tokens": [
+            {"rank": i, "token_str": text, "is_control": True} for i, text in enumerate(special)
+        ],
+    }
+    (directory / "tekken.json").write_text(json.dumps(content))
+    return directory
 
 
 def sentencepiece(**bpe: bool) -> Tokenizer:
@@ -81,6 +129,18 @@ def unigram() -> Tokenizer:
     )
     tokenizer.train_from_iterator([TRAINED_ON[:10_000]], trainer)
     return tokenizer
+
+
+def unigram_with_bytes() -> Tokenizer:
+    """As that of Gemma's or mT5's kind: bytes for what is unknown."""
+    content = json.loads(unigram().to_str())
+    content["model"]["vocab"] += [[token, -100.0] for token in BYTES]
+    content["model"]["byte_fallback"] = True
+    content["decoder"] = {
+        "type": "Sequence",
+        "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}, content["decoder"]],
+    }
+    return Tokenizer.from_str(json.dumps(content))
 
 
 def word_piece() -> Tokenizer:

@@ -18,9 +18,13 @@ import small_tokenizers as small
 from corpus_formats import lines
 from preparing import DATA, assert_refused, run, write
 from preparation.encoding import Piece, encode
+from preparation.errors import PreparationError
 from preparation.id_files import INDEX_HEADER, INDEX_MAGIC
+from preparation.remarks import Remarks
 from preparation.selection import Selection, Shard, mixed
+from preparation.special_spellings import SpecialSpellings
 from preparation.tokenizer_directory import load_tokenizer, tokenizer_of
+from preparation.vocabulary import load_vocabulary
 from support.compatibility import Compatibility
 
 TEXTS = [f"Document {i} of <s>many</s>." for i in range(40)]
@@ -65,17 +69,28 @@ def test_special_tokens_in_texts_have_the_ids_of_transformers(
     assert file.attrs["special_in_text_count"] == 2 * len(TEXTS)
 
 
-KINDS = [small.byte_level, small.byte_fallback, small.unigram, small.word_piece]
+def saved(kind: Callable[[], Tokenizer]) -> Callable[[Path], Path]:
+    return lambda directory: small.save(kind(), directory)
+
+
+KINDS: dict[str, Callable[[Path], Path]] = {
+    "byte-level BPE": saved(small.byte_level),
+    "SentencePiece's BPE, with bytes for what is unknown": saved(small.byte_fallback),
+    "SentencePiece's unigram": saved(small.unigram),
+    "SentencePiece's unigram, with bytes for what is unknown": saved(small.unigram_with_bytes),
+    "WordPiece": saved(small.word_piece),
+    "Tekken": small.save_tekken,
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_choices_are_those_of_transformers_for_every_kind(
-    kind: Callable[[], Tokenizer], tmp_path: Path
+    kind: str, tmp_path: Path, compatibility: Compatibility
 ) -> None:
-    directory = small.save(kind(), tmp_path / "model")
+    directory = KINDS[kind](tmp_path / "model")
     loaded = load_tokenizer(directory)
     special = [one.content for one in loaded.tokenizer.get_added_tokens_decoder().values() if one.special]
-    texts = [f"It is {token}the {token} year{token}." for token in special]
+    texts = [f"It is {token}the {token} year{token}. 日" for token in special]
     oracle = AutoTokenizer.from_pretrained(directory)
     ids = {}
     for stays_text in (True, False):
@@ -85,6 +100,32 @@ def test_choices_are_those_of_transformers_for_every_kind(
         expected = oracle(texts, add_special_tokens=False, split_special_tokens=stays_text).input_ids
         assert ids[stays_text] == expected
     assert special and ids[True] != ids[False]
+    known = load_vocabulary(loaded)
+    assert set(known.special_texts) == set(special)
+    refusing = SpecialSpellings(known.special_texts, "refuse", Remarks())
+    for text in texts:
+        with pytest.raises(PreparationError, match="expected no special token in the text"):
+            refusing.look_at(text, "a.txt")
+    compatibility("Tokenizers", f"{kind}: special tokens in texts, by --special-in-text", "read")
+
+
+def test_word_piece_gives_berts_ids_and_words(tmp_path: Path, compatibility: Compatibility) -> None:
+    directory = small.save(small.word_piece(), tmp_path / "model")
+    texts = ["The year's Naïve end.\n\nThe fox", "unimaginable 1999"]
+    source = tmp_path / "a.jsonl"
+    source.write_bytes(lines(texts))
+    file = prepared(directory, tmp_path, "--byte-offsets", source)
+    oracle = AutoTokenizer.from_pretrained(directory)
+    encoded = oracle(texts, add_special_tokens=False, return_offsets_mapping=True)
+    assert documents_of(file) == encoded.input_ids
+    raw, offset = file["vocabulary/bytes"][:].tobytes(), file["vocabulary/offset"][:].tolist()
+    for ids in encoded.input_ids:
+        text = b"".join(raw[offset[i] : offset[i + 1]] for i in ids).decode()
+        assert text.split() == " ".join(oracle.convert_ids_to_tokens(ids)).replace(" ##", "").split()
+    begins = np.split(file["byte_offset"][:], file["document_offset"][1:-1].astype(int))
+    for text, found, places in zip(texts, begins, encoded.offset_mapping, strict=True):
+        assert found.tolist() == [len(text[:begin].encode()) for begin, _ in places]
+    compatibility("Tokenizers", "WordPiece", "read")
 
 
 def test_special_tokens_in_texts_can_be_refused(model: Path, source: Path, tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer, GPT2Tokenizer, Qwen2Tokenizer
-from transformers.convert_slow_tokenizer import TikTokenConverter, bytes_to_unicode
+from transformers.convert_slow_tokenizer import TikTokenConverter
 
 import small_tokenizers as small
 from preparing import ENGLISH, run_well
@@ -27,29 +27,16 @@ UNKNOWN, CONTROL, BYTE, NORMAL = 2, 3, 6, 1
 Ids = Callable[[str], list[int]]
 
 
-def byte_level() -> Tokenizer:
-    """Of bytes and merges alone."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=500, show_progress=False, initial_alphabet=alphabet)
-    tokenizer.train_from_iterator([small.TRAINED_ON], trainer)
-    return tokenizer
-
-
-def parts_of(tokenizer: Tokenizer) -> tuple[list[str], list[str]]:
-    """Tokens by id, and merges."""
-    model = json.loads(tokenizer.to_str())["model"]
-    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]]
-    return sorted(model["vocab"], key=model["vocab"].__getitem__), merges
+def merges_of(tokenizer: Tokenizer) -> list[str]:
+    merges = json.loads(tokenizer.to_str())["model"]["merges"]
+    return [merge if isinstance(merge, str) else " ".join(merge) for merge in merges]
 
 
 def as_tiktoken(tokens: list[str], folder: Path) -> Tokenizer:
     """Llama 3's, which transformers makes of a tiktoken file."""
-    byte_of = {character: byte for byte, character in bytes_to_unicode().items()}
-    raw = [bytes(byte_of[character] for character in token) for token in tokens]
+    raw = [base64.b64encode(one).decode() for one in small.token_bytes(tokens)]
     path = folder / "tokenizer.model"
-    path.write_text("".join(f"{base64.b64encode(r).decode()} {i}\n" for i, r in enumerate(raw)))
+    path.write_text("".join(f"{one} {rank}\n" for rank, one in enumerate(raw)))
     return TikTokenConverter(vocab_file=str(path)).converted()
 
 
@@ -76,7 +63,8 @@ def converted(fields: dict[str, Any], vocabulary: int, folder: Path) -> Ids:
 def test_byte_level_ids_are_those_of_transformers(
     pre: str, tmp_path: Path, compatibility: Compatibility
 ) -> None:
-    tokens, merges = parts_of(byte_level())
+    trained = small.bytes_alone()
+    tokens, merges = small.tokens_of(trained), merges_of(trained)
     fields = {
         "tokenizer.ggml.pre": pre,
         "tokenizer.ggml.tokens": tokens,
@@ -97,7 +85,7 @@ def test_llama_2s_ids_are_those_of_its_tokenizer(
 ) -> None:
     """A space before the text, and bytes for what has no token."""
     original = small.byte_fallback()
-    tokens, _ = parts_of(original)
+    tokens = small.tokens_of(original)
     kinds = [UNKNOWN, CONTROL, CONTROL, *[BYTE] * 256, *[NORMAL] * (len(tokens) - 259)]
     assert tokens[3] == "<0x00>" and tokens[258] == "<0xFF>"
     fields = {

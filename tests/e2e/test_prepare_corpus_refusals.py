@@ -87,10 +87,10 @@ def test_bad_model_directory_is_refused(model: Path, tmp_path: Path) -> None:
     )
 
     content = json.loads((model / "tokenizer.json").read_text())
-    content["decoder"] = {"type": "WordPiece", "prefix": "##", "cleanup": True}
+    content["decoder"] = {"type": "BPEDecoder", "suffix": "</w>"}
     (tmp_path / "tokenizer.json").write_text(json.dumps(content))
     assert_no_file(
-        run_corpus("--tokenizer", tmp_path, *options), 4, tmp_path, "decoder", "WordPiece"
+        run_corpus("--tokenizer", tmp_path, *options), 4, tmp_path, "decoder", "BPEDecoder"
     )
 
     (tmp_path / "tokenizer.json").write_bytes((model / "tokenizer.json").read_bytes())

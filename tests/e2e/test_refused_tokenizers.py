@@ -122,12 +122,14 @@ def test_ids_that_no_model_has_are_refused(
         assert "tokenizer" in refusal(small.changed(directory, model__vocab=vocab | {"!!": number}))
 
 
-def test_word_piece_is_refused_by_its_decoder(
-    tmp_path: Path, compatibility: Compatibility
+def test_another_decoder_is_refused_by_its_name(
+    byte_level: Tokenizer, tmp_path: Path, compatibility: Compatibility
 ) -> None:
-    message = refusal(small.save(small.word_piece(), tmp_path / "model"))
-    assert "WordPiece" in message
-    compatibility("Tokenizers", "WordPiece", "refused", message)
+    directory = small.save(byte_level, tmp_path / "model")
+    ctc = {"type": "CTC", "pad_token": "<s>", "word_delimiter_token": "|", "cleanup": True}
+    message = refusal(small.changed(directory, decoder=ctc))
+    assert "the decoder (CTC)" in message
+    compatibility("Tokenizers", "the decoder CTC", "refused", message)
 
 
 def test_directory_without_a_tokenizer_is_refused(
