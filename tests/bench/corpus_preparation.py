@@ -12,9 +12,7 @@ import argparse
 import json
 import os
 import random
-import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,12 +26,14 @@ import zstandard
 from pyarrow import ipc
 from tokenizers import Tokenizer
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from support.private_memory import peak_of  # noqa: E402
+
 DATA = Path(__file__).resolve().parents[2] / "data"
 FORMATS = ("JSON lines, zstd", "Parquet", "Arrow stream")
 WORDS = " ".join(topics.values()).split(" ")
 SCHEMA = pa.schema([("text", pa.string())])
 TEXTS_AT_ONCE = 1000
-SAMPLE_S = 0.05
 
 
 def batches(bytes_wanted: int) -> Iterator[list[str]]:
@@ -66,29 +66,11 @@ def write(name: str, path: Path, bytes_wanted: int) -> None:
                 writer.write_batch(pa.record_batch({"text": texts}, SCHEMA))
 
 
-def private_bytes(pid: int) -> int:
-    """Of a process and its children."""
-    try:
-        own = re.search(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return 0
-    return (int(own[1]) * 1024 if own else 0) + sum(private_bytes(int(child)) for child in children)
-
-
 def prepared(options: argparse.Namespace, *arguments: object) -> tuple[int, float]:
     """The peak of private memory, and seconds."""
     command = [sys.executable, DATA / "prepare_corpus.py", "--tokenizer", options.tokenizer]
     begin = time.monotonic()
-    with subprocess.Popen(
-        [str(word) for word in (*command, "--jobs", options.jobs, *arguments)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    ) as run:  # fmt: skip
-        peak = 0
-        while run.poll() is None:
-            peak = max(peak, private_bytes(run.pid))
-            time.sleep(SAMPLE_S)
-        assert run.returncode == 0
+    peak = peak_of([*command, "--jobs", options.jobs, *arguments])
     return peak, time.monotonic() - begin
 
 

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import re
+import re
 import threading
-from pathlib import Path
 
 from running import GIB, Run
 
+from support.private_memory import rss_anon_bytes
+
 SAMPLE_S = 0.005
-
-
-def rss_anon_bytes(pid: int) -> int:
-    """Private memory of a process; 0 once it has ended."""
-    try:
-        found = re.search(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    except OSError:
-        return 0
-    return int(found[1]) * 1024 if found else 0
 
 
 class PeakMemory:
