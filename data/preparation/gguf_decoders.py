@@ -72,6 +72,7 @@ GATED = (
     product("mlp.down_proj", "C", "F"),
 )
 HEAD_NORMS = (norm("self_attn.q_norm", size="D"), norm("self_attn.k_norm", size="D"))
+AFTER_NORMS = (norm("post_attention_layernorm"), norm("post_feedforward_layernorm"))
 TWO_NORMS = (norm("input_layernorm"), norm("post_attention_layernorm"))
 
 
@@ -229,7 +230,7 @@ OLMO2 = Family(
     KEYS,
     decoder(
         *projections(), norm("self_attn.q_norm", size="Q"), norm("self_attn.k_norm", size="K"),
-        norm("post_attention_layernorm"), norm("post_feedforward_layernorm"), *GATED,
+        *AFTER_NORMS, *GATED,
     ),
     derived=olmo_facts,
     defaults=DEFAULTS,
@@ -274,8 +275,34 @@ PHI3 = Family(
     names={"head_dim": "", "rotary_width": ""},
 )  # fmt: skip
 
+EXAONE4 = Family(
+    constants("exaone4", "Exaone4ForCausalLM", sliding_window=None),
+    KEYS,
+    decoder(*projections(), *HEAD_NORMS, *AFTER_NORMS, *GATED),
+    defaults=DEFAULTS,
+    optional_keys={
+        "sliding_window": "attention.sliding_window",
+        "layer_types": "attention.sliding_window_pattern",
+    },
+)
+GLM4 = Family(
+    constants("glm4", "Glm4ForCausalLM"),
+    KEYS | {"rotary_width": "rope.dimension_count"},
+    decoder(
+        *TWO_NORMS, norm("post_self_attn_layernorm"), norm("post_mlp_layernorm"),
+        *projections("optional")[:-1], product("mlp.gate_up_proj", "2F", "C"),
+        product("mlp.down_proj", "C", "F"),
+    ),
+    derived=rotary_share,
+    defaults=DEFAULTS,
+    flags={"attention_bias": "model.layers.0.self_attn.q_proj.bias"},
+    names={"rotary_width": ""},
+)  # fmt: skip
+
 DECODERS: dict[str, Family] = {
     "arcee": ARCEE,
+    "exaone4": EXAONE4,
+    "glm4": GLM4,
     "granite": GRANITE,
     "llama": LLAMA,
     "olmo2": OLMO2,

@@ -2,7 +2,7 @@
 
 A row names a tensor as transformers does; the gguf package's own tables say under which name llama.cpp
 stores it. A family whose tensors llama.cpp stores otherwise says so in its rows (`layout`). The families
-stand in gguf_decoders.py (RMS norms) and gguf_layer_norms.py.
+stand in gguf_decoders.py (RMS norms), gguf_gemma.py, gguf_layer_norms.py and gguf_gpt.py.
 """
 
 from __future__ import annotations
