@@ -1,5 +1,4 @@
 // The program: subcommands, one place where errors become messages and exit codes, the end of MPI.
-#include <c10/util/Exception.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <CLI/CLI.hpp>
@@ -7,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -24,6 +24,7 @@
 #include "output/merge.h"
 #include "output/schema.h"
 #include "output/show.h"
+#include "run/ending.h"
 #include "run/plan_command.h"
 #include "run/stop.h"
 #include "run/sweep.h"
@@ -32,7 +33,6 @@ namespace actsweep {
 namespace {
 
 constexpr int kExitUsage = 2;
-constexpr int kExitInternal = 1;
 constexpr int kMostRows = 1'000'000;
 constexpr int64_t kMostPlannedTokens = 1'000'000'000'000;
 
@@ -90,16 +90,10 @@ int run_under_mpi(const Arguments& arguments, int* argc, char*** argv) {
   } catch (const AgreedError& error) {
     if (error.is_mine()) spdlog::error("{}", error.what());
     return error.exit_code();
-  } catch (const Error& error) {
-    spdlog::error("{}", error.what());
-    session.abort(error.exit_code());
-  } catch (const c10::Error& error) {
-    // LibTorch's own: a kernel that failed, memory of a device that ran out.
-    spdlog::error("{}", error.what_without_backtrace());
-    session.abort(static_cast<int>(ErrorKind::kDevice));
-  } catch (const std::exception& error) {
-    spdlog::error("{}", error.what());
-    session.abort(kExitInternal);
+  } catch (...) {
+    const auto ending = ending_of(std::current_exception());
+    spdlog::error("{}", ending.message);
+    session.abort(ending.code);
   }
 }
 
@@ -138,12 +132,10 @@ int run_alone(const CLI::App& app, const Arguments& arguments, int* argc, char**
                                                                  .has_roles = true})));
     }
     return 0;
-  } catch (const Error& error) {
-    spdlog::error("{}", error.what());
-    return error.exit_code();
-  } catch (const std::exception& error) {
-    spdlog::error("{}", error.what());
-    return kExitInternal;
+  } catch (...) {
+    const auto ending = ending_of(std::current_exception());
+    spdlog::error("{}", ending.message);
+    return ending.code;
   }
 }
 

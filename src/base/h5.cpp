@@ -153,9 +153,19 @@ H5File& H5File::operator=(H5File&& other) noexcept {
   return *this;
 }
 
+H5Id file_access() {
+  H5Id access = make_property_list(H5P_FILE_ACCESS);
+#if H5_VERSION_GE(1, 10, 7)
+  constexpr bool kLocks = false, kIgnoresMissing = true;
+  H5Pset_file_locking(access.get(), kLocks, kIgnoresMissing);
+#endif
+  return access;
+}
+
 H5File H5File::create(const std::string& path, ErrorKind kind) {
   silence_hdf5();
-  H5File file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), kind, path, true);
+  H5File file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, file_access().get()), kind,
+              path, true);
   file.check(file.id(), "create the file");
   return file;
 }
@@ -163,14 +173,14 @@ H5File H5File::create(const std::string& path, ErrorKind kind) {
 H5File H5File::open(const std::string& path, ErrorKind kind) {
   silence_hdf5();
   require_hdf5_file(path, kind);
-  H5File file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), kind, path, false);
+  H5File file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, file_access().get()), kind, path, false);
   file.check(file.id(), "open the file");
   return file;
 }
 
 H5File H5File::open_for_writing(const std::string& path, ErrorKind kind) {
   silence_hdf5();
-  H5File file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), kind, path, true);
+  H5File file(H5Fopen(path.c_str(), H5F_ACC_RDWR, file_access().get()), kind, path, true);
   file.check(file.id(), "open the file for writing");
   return file;
 }

@@ -154,6 +154,11 @@ class H5File : public H5Object {
   bool is_written_serially_ = false;
 };
 
+/// How files are opened: without HDF5's locks, which some file systems lack (Lustre without flock,
+/// NFS without its daemon). None is needed: a file that is written has a name of its process' own.
+/// HDF5_USE_FILE_LOCKING, where set, decides in its stead.
+H5Id file_access();
+
 /// A property list of an HDF5 class, as in make_property_list(H5P_DATASET_CREATE).
 H5Id make_property_list(hid_t property_class);
 

@@ -13,9 +13,7 @@ void agree(MPI_Comm communicator, const std::function<void()>& work) {
   } catch (const Error& error) {
     mine = error;
   }
-  int rank = 0, size = 1;
-  MPI_Comm_rank(communicator, &rank);
-  MPI_Comm_size(communicator, &size);
+  const int rank = rank_in(communicator), size = size_of(communicator);
   int first = mine ? rank : size;
   check_mpi(MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, communicator),
             "MPI_Allreduce");

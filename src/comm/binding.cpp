@@ -133,16 +133,11 @@ std::optional<int64_t> cores_of_job(const Environment& variable) {
 }
 
 std::string binding_warning(MPI_Comm communicator, std::optional<int64_t> threads) {
-  MPI_Comm part = MPI_COMM_NULL;
-  check_mpi(MPI_Comm_split_type(communicator, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &part),
-            "MPI_Comm_split_type");
-  const Communicator node(part);
+  const Communicator node(split_by_node(communicator));
   const auto mine = own_cores();
   Share share = share_of_node(node.get(), mine);
   if (threads && *threads <= static_cast<int64_t>(mine.size())) share.all = 0;  // as it was asked
-  int ranks = 1;
-  MPI_Comm_size(communicator, &ranks);
-  std::vector<Share> shares(ranks);
+  std::vector<Share> shares(size_of(communicator));
   check_mpi(MPI_Allgather(&share, 2, MPI_INT64_T, shares.data(), 2, MPI_INT64_T, communicator),
             "MPI_Allgather");
   const auto least = *std::min_element(shares.begin(), shares.end(),

@@ -9,8 +9,8 @@ namespace actsweep {
 
 Group::Group(MPI_Comm communicator, std::shared_ptr<GroupBackend> backend)
     : communicator_(communicator), backend_(std::move(backend)) {
-  check_mpi(MPI_Comm_rank(communicator_, &rank_), "MPI_Comm_rank");
-  check_mpi(MPI_Comm_size(communicator_, &size_), "MPI_Comm_size");
+  rank_ = rank_in(communicator_);
+  size_ = size_of(communicator_);
 }
 
 std::string Group::backend_name() const { return backend_->name(); }

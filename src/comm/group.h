@@ -35,6 +35,8 @@ class GroupBackend {
   virtual void all_reduce(at::Tensor& values, Reduction reduction) = 0;
   /// Throws Error(kDevice) if anything enqueued so far is known to have failed.
   virtual void check() {}
+  /// What check() would say, for another thread: empty where nothing is known to have failed.
+  virtual std::string trouble() { return {}; }
   /// Waits for all members, who do the same, and for what is enqueued; no call may follow but
   /// abort(). Throws as check() does.
   virtual void finish() {}

@@ -13,6 +13,13 @@ void Groups::finish() {
   for (auto& member : members_) member.backend->finish();
 }
 
+std::string Groups::trouble() {
+  for (auto& member : members_) {
+    if (auto found = member.backend->trouble(); !found.empty()) return found;
+  }
+  return {};
+}
+
 void Groups::abort() noexcept {
   for (auto& member : members_) member.backend->abort();
 }

@@ -28,6 +28,10 @@ class Groups {
   /// as check() does. Nothing may be called on a group afterwards.
   void finish();
 
+  /// What a backend knows to have failed, for another thread; empty where nothing. No group may be
+  /// added meanwhile.
+  std::string trouble();
+
   /// Ends what the groups have enqueued, wherever that stands, and waits for nobody. May be called
   /// again, and after finish().
   void abort() noexcept;

@@ -56,9 +56,8 @@ void add_parts(const at::Tensor& parts, at::Tensor& out, int members) {
 
 class MpiBackend : public GroupBackend {
  public:
-  explicit MpiBackend(MPI_Comm communicator) : communicator_(communicator) {
-    check_mpi(MPI_Comm_size(communicator, &size_), "MPI_Comm_size");
-  }
+  explicit MpiBackend(MPI_Comm communicator)
+      : communicator_(communicator), size_(size_of(communicator)) {}
 
   std::string name() const override { return "MPI"; }
 
@@ -115,7 +114,7 @@ class MpiBackend : public GroupBackend {
   }
 
   MPI_Comm communicator_;
-  int size_ = 1;
+  int size_;
   at::Tensor parts_;  // bytes; the exchanged pieces of a reduce_scatter, kept between calls
 };
 

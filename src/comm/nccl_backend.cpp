@@ -46,6 +46,7 @@ class NcclBackend : public GroupBackend {
   void all_reduce(at::Tensor& values, Reduction reduction) override;
   void check() override { communicator_.check(); }
   void finish() override { communicator_.finish(); }
+  std::string trouble() override { return communicator_.trouble(); }
   void abort() noexcept override { communicator_.abort(); }
 
  private:
@@ -58,20 +59,20 @@ class NcclBackend : public GroupBackend {
 };
 
 void NcclBackend::all_gather(const at::Tensor& in, at::Tensor& out) {
-  const ncclComm_t communicator = communicator_.get("all_gather");
   if (in.numel() == 0) return;
-  communicator_.settle(ncclAllGather(in.const_data_ptr(), out.mutable_data_ptr(), in.nbytes(),
-                                     ncclUint8, communicator, current_stream(in)),
-                       "all_gather");
+  communicator_.run("all_gather", [&](ncclComm_t communicator) {
+    return ncclAllGather(in.const_data_ptr(), out.mutable_data_ptr(), in.nbytes(), ncclUint8,
+                         communicator, current_stream(in));
+  });
 }
 
 void NcclBackend::reduce_scatter(const at::Tensor& in, at::Tensor& out) {
-  const ncclComm_t communicator = communicator_.get("reduce_scatter");
   if (in.numel() == 0) return;
   if (in.scalar_type() != at::kFloat) return exchange_and_add(in, out);
-  communicator_.settle(ncclReduceScatter(in.const_data_ptr(), out.mutable_data_ptr(), out.numel(),
-                                         ncclFloat32, ncclSum, communicator, current_stream(in)),
-                       "reduce_scatter");
+  communicator_.run("reduce_scatter", [&](ncclComm_t communicator) {
+    return ncclReduceScatter(in.const_data_ptr(), out.mutable_data_ptr(), out.numel(), ncclFloat32,
+                             ncclSum, communicator, current_stream(in));
+  });
 }
 
 /// The reduce-scatter of a half type: its pieces go to their owners as they are, and are added
@@ -92,41 +93,38 @@ void NcclBackend::all_to_all(const at::Tensor& in, at::Tensor& out) {
 
 /// Piece p of `in` goes to rank p, as piece `rank_` of its `out`.
 void NcclBackend::exchange(const at::Tensor& in, at::Tensor& out, const char* operation) {
-  const ncclComm_t communicator = communicator_.get(operation);
   const size_t part_bytes = in.nbytes() / size_;
   const auto* sent = static_cast<const std::byte*>(in.const_data_ptr());
   auto* received = static_cast<std::byte*>(out.mutable_data_ptr());
   const cudaStream_t stream = current_stream(in);
-  ncclResult_t result = ncclGroupStart();
-  for (int peer = 0; peer < size_ && is_good(result); ++peer) {
-    const size_t offset = peer * part_bytes;
-    result = ncclSend(sent + offset, part_bytes, ncclUint8, peer, communicator, stream);
-    if (!is_good(result)) break;
-    result = ncclRecv(received + offset, part_bytes, ncclUint8, peer, communicator, stream);
-  }
-  // The group is ended even after a failure: an open one would swallow the next operations.
-  const ncclResult_t ended = ncclGroupEnd();
-  communicator_.settle(is_good(result) ? ended : result, operation);
+  communicator_.run(operation, [&](ncclComm_t communicator) {
+    ncclResult_t result = ncclGroupStart();
+    for (int peer = 0; peer < size_ && is_good(result); ++peer) {
+      const size_t offset = peer * part_bytes;
+      result = ncclSend(sent + offset, part_bytes, ncclUint8, peer, communicator, stream);
+      if (!is_good(result)) break;
+      result = ncclRecv(received + offset, part_bytes, ncclUint8, peer, communicator, stream);
+    }
+    // The group is ended even after a failure: an open one would swallow the next operations.
+    const ncclResult_t ended = ncclGroupEnd();
+    return is_good(result) ? ended : result;
+  });
 }
 
 void NcclBackend::all_reduce(at::Tensor& values, Reduction reduction) {
-  const ncclComm_t communicator = communicator_.get("all_reduce");
   const ncclDataType_t type = type_for_reduction(values);
   if (values.numel() == 0) return;
-  communicator_.settle(
-      ncclAllReduce(values.const_data_ptr(), values.mutable_data_ptr(), values.numel(), type,
-                    nccl_operator(reduction), communicator, current_stream(values)),
-      "all_reduce");
+  communicator_.run("all_reduce", [&](ncclComm_t communicator) {
+    return ncclAllReduce(values.const_data_ptr(), values.mutable_data_ptr(), values.numel(), type,
+                         nccl_operator(reduction), communicator, current_stream(values));
+  });
 }
 
 }  // namespace
 
 std::shared_ptr<GroupBackend> make_nccl_backend(MPI_Comm communicator, at::Device device,
                                                 std::chrono::milliseconds patience) {
-  int rank = 0;
-  int size = 0;
-  check_mpi(MPI_Comm_rank(communicator, &rank), "MPI_Comm_rank");
-  check_mpi(MPI_Comm_size(communicator, &size), "MPI_Comm_size");
+  const int rank = rank_in(communicator), size = size_of(communicator);
   IdMessage message;
   if (rank == 0) message.result = ncclGetUniqueId(&message.id);
   check_mpi(MPI_Bcast(&message, sizeof(message), MPI_BYTE, 0, communicator),

@@ -34,6 +34,21 @@ NcclCommunicator::NcclCommunicator(const ncclUniqueId& id, const Member& member)
   settle(result, "init");
 }
 
+void NcclCommunicator::abort() noexcept {
+  const std::lock_guard lock(mutex_);
+  communicator_.reset();
+}
+
+void NcclCommunicator::run(const char* operation,
+                           const std::function<ncclResult_t(ncclComm_t)>& call) {
+  ncclResult_t result = ncclSuccess;
+  {
+    const std::lock_guard lock(mutex_);
+    result = call(get(operation));
+  }
+  settle(result, operation);
+}
+
 ncclComm_t NcclCommunicator::get(const char* operation) const {
   require(communicator_ != nullptr && !has_failed_, ErrorKind::kDevice,
           "NCCL {} on rank {} of {}: the communicator {} before", operation, member_.rank,
@@ -44,8 +59,15 @@ ncclComm_t NcclCommunicator::get(const char* operation) const {
 void NcclCommunicator::settle(ncclResult_t result, const char* operation) {
   const ncclResult_t state = result == ncclInProgress ? wait_until_enqueued() : result;
   if (state == ncclSuccess) return;
+  const std::lock_guard lock(mutex_);
   has_failed_ = true;
   fail(ErrorKind::kDevice, "{}", describe(state, operation));
+}
+
+ncclResult_t NcclCommunicator::ask() const {
+  ncclResult_t state = ncclSuccess;
+  const ncclResult_t asked = ncclCommGetAsyncError(communicator_.get(), &state);
+  return asked == ncclSuccess ? state : asked;
 }
 
 /// ncclInProgress where patience has ended first.
@@ -55,8 +77,8 @@ ncclResult_t NcclCommunicator::wait_until_enqueued() const {
   while (state == ncclInProgress && Clock::now() - start < member_.patience) {
     const bool is_late = Clock::now() - start > kWithoutPause;
     is_late ? std::this_thread::sleep_for(kPause) : std::this_thread::yield();
-    const ncclResult_t asked = ncclCommGetAsyncError(communicator_.get(), &state);
-    if (asked != ncclSuccess) return asked;
+    const std::lock_guard lock(mutex_);
+    state = ask();
   }
   return state;
 }
@@ -73,13 +95,20 @@ std::string NcclCommunicator::describe(ncclResult_t state, const char* operation
 }
 
 void NcclCommunicator::check() {
-  ncclResult_t state = ncclSuccess;
-  const ncclResult_t asked = ncclCommGetAsyncError(get("check"), &state);
-  settle(asked == ncclSuccess ? state : asked, "check");
+  run("check", [&](ncclComm_t) { return ask(); });
+}
+
+std::string NcclCommunicator::trouble() {
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock.owns_lock() || communicator_ == nullptr || has_failed_) return "";
+  const ncclResult_t state = ask();
+  const bool is_good = state == ncclSuccess || state == ncclInProgress;
+  return is_good ? "" : describe(state, "watch");
 }
 
 void NcclCommunicator::finish() {
-  settle(ncclCommFinalize(get("finalize")), "finalize");
+  run("finalize", [](ncclComm_t communicator) { return ncclCommFinalize(communicator); });
+  const std::lock_guard lock(mutex_);
   const ncclResult_t destroyed = ncclCommDestroy(communicator_.release());
   const bool is_good = destroyed == ncclSuccess || destroyed == ncclInProgress;
   require(is_good, ErrorKind::kDevice, "{}", describe(destroyed, "destroy"));

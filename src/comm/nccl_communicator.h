@@ -12,7 +12,9 @@
 #include <nccl.h>
 
 #include <chrono>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 
 namespace actsweep {
@@ -30,26 +32,32 @@ class NcclCommunicator {
   /// Collective over all members that hold `id`: waits until all are here.
   NcclCommunicator(const ncclUniqueId& id, const Member& member);
 
-  /// For the next call of NCCL, which `operation` names in errors.
-  ncclComm_t get(const char* operation) const;
-  /// Returns once the operation whose call gave `result` is enqueued. Throws if it cannot be.
-  void settle(ncclResult_t result, const char* operation);
+  /// Calls NCCL, which `operation` names in errors, and returns once what was called is enqueued.
+  /// Throws if it cannot be.
+  void run(const char* operation, const std::function<ncclResult_t(ncclComm_t)>& call);
   /// Throws if an operation is known to have failed since it was enqueued. Waits for none.
   void check();
+  /// The same for another thread, in words; empty where nothing is known, or where this moment a
+  /// call is under way.
+  std::string trouble();
   /// Collective: waits until all operations are done and all members are here, then ends.
   void finish();
   /// Ends at once, and with it the operations in flight. Waits for nobody.
-  void abort() noexcept { communicator_.reset(); }
+  void abort() noexcept;
 
  private:
   struct Abort {
     void operator()(ncclComm* communicator) const noexcept;
   };
 
+  ncclComm_t get(const char* operation) const;
+  void settle(ncclResult_t result, const char* operation);
+  ncclResult_t ask() const;
   ncclResult_t wait_until_enqueued() const;
   std::string describe(ncclResult_t state, const char* operation) const;
 
   Member member_;
+  mutable std::mutex mutex_;  // a communicator is used by one thread at a time
   std::unique_ptr<ncclComm, Abort> communicator_;  // null once it has ended
   bool has_failed_ = false;
 };

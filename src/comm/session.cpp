@@ -28,15 +28,12 @@ MpiSession::MpiSession(int* argc, char*** argv) {
           "this MPI library allows no threads beside the one that calls it: expected "
           "MPI_THREAD_FUNNELED, found level {}",
           provided);
-  MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-  MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
-  MPI_Comm_size(MPI_COMM_WORLD, &size_);
-  MPI_Comm node = MPI_COMM_NULL;
-  check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node),
-            "MPI_Comm_split_type");
-  MPI_Comm_rank(node, &local_rank_);
-  MPI_Comm_size(node, &local_size_);
-  MPI_Comm_free(&node);
+  check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  rank_ = rank_in(MPI_COMM_WORLD);
+  size_ = size_of(MPI_COMM_WORLD);
+  const Communicator node(split_by_node(MPI_COMM_WORLD));
+  local_rank_ = rank_in(node.get());
+  local_size_ = size_of(node.get());
 }
 
 MpiSession::~MpiSession() {
@@ -53,22 +50,42 @@ Communicator::~Communicator() {
   if (communicator_ != MPI_COMM_NULL) MPI_Comm_free(&communicator_);
 }
 
-MPI_Comm split(MPI_Comm parent, int color) {
+int rank_in(MPI_Comm communicator) {
   int rank = 0;
-  MPI_Comm_rank(parent, &rank);
+  check_mpi(MPI_Comm_rank(communicator, &rank), "MPI_Comm_rank");
+  return rank;
+}
+
+int size_of(MPI_Comm communicator) {
+  int size = 1;
+  check_mpi(MPI_Comm_size(communicator, &size), "MPI_Comm_size");
+  return size;
+}
+
+MPI_Comm split(MPI_Comm parent, int color, int key) {
   MPI_Comm part = MPI_COMM_NULL;
-  check_mpi(MPI_Comm_split(parent, color, rank, &part), "MPI_Comm_split");
-  MPI_Comm_set_errhandler(part, MPI_ERRORS_RETURN);
+  check_mpi(MPI_Comm_split(parent, color, key, &part), "MPI_Comm_split");
+  check_mpi(MPI_Comm_set_errhandler(part, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   return part;
 }
 
+MPI_Comm split_by_node(MPI_Comm parent) {
+  MPI_Comm part = MPI_COMM_NULL;
+  check_mpi(MPI_Comm_split_type(parent, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &part),
+            "MPI_Comm_split_type");
+  check_mpi(MPI_Comm_set_errhandler(part, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  return part;
+}
+
+std::string node_name() {
+  std::array<char, MPI_MAX_PROCESSOR_NAME> name{};
+  int length = 0;
+  check_mpi(MPI_Get_processor_name(name.data(), &length), "MPI_Get_processor_name");
+  return {name.data(), static_cast<size_t>(length)};
+}
+
 int threads_per_rank(MPI_Comm communicator) {
-  Communicator node([&] {
-    MPI_Comm part = MPI_COMM_NULL;
-    check_mpi(MPI_Comm_split_type(communicator, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &part),
-              "MPI_Comm_split_type");
-    return part;
-  }());
+  const Communicator node(split_by_node(communicator));
   cpu_set_t mine;
   CPU_ZERO(&mine);
   sched_getaffinity(0, sizeof(mine), &mine);
@@ -79,10 +96,8 @@ int threads_per_rank(MPI_Comm communicator) {
             "MPI_Allreduce");
   cpu_set_t all;
   std::memcpy(&all, together.data(), sizeof(all));
-  int local_size = 1;
-  MPI_Comm_size(node.get(), &local_size);
   // A rank that its launcher has bound to fewer cores than its share keeps to those.
-  int threads = std::max(1, std::min(CPU_COUNT(&all) / local_size, CPU_COUNT(&mine)));
+  int threads = std::max(1, std::min(CPU_COUNT(&all) / size_of(node.get()), CPU_COUNT(&mine)));
   check_mpi(MPI_Allreduce(MPI_IN_PLACE, &threads, 1, MPI_INT, MPI_MIN, communicator),
             "MPI_Allreduce");
   return threads;
@@ -91,7 +106,7 @@ int threads_per_rank(MPI_Comm communicator) {
 std::string mpi_library_version() {
   std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> text{};
   int length = 0;
-  MPI_Get_library_version(text.data(), &length);
+  check_mpi(MPI_Get_library_version(text.data(), &length), "MPI_Get_library_version");
   std::string version(text.data(), length);
   return version.substr(0, version.find_first_of(",\n"));
 }

@@ -46,9 +46,15 @@ class Communicator {
   MPI_Comm communicator_;
 };
 
+int rank_in(MPI_Comm communicator);
+int size_of(MPI_Comm communicator);
 /// Collective over `parent`: members with the same `color` form a new communicator, in the order of
-/// their ranks.
-MPI_Comm split(MPI_Comm parent, int color);
+/// their `key`s, then of their ranks.
+MPI_Comm split(MPI_Comm parent, int color, int key = 0);
+/// Collective over `parent`: the members of each node, in the order of their ranks.
+MPI_Comm split_by_node(MPI_Comm parent);
+/// The name of this node, as MPI has it.
+std::string node_name();
 
 /// Collective over `communicator`: the threads a rank of this node can have to itself, the same on
 /// every rank: the cores that the node's ranks may use together, divided by their number, at

@@ -83,6 +83,8 @@ struct Job {
     WeightMode weights = WeightMode::kResident;
     std::optional<int64_t> block_tokens;
     int64_t microbatch_tokens = 8192;
+    bool across_nodes = false;          // whether a model group may lie on several
+    std::optional<int64_t> patience_s;  // for a step of a rank
   } parallel;
   struct Statistics {
     std::vector<Site> sites = {Site::kResidual};

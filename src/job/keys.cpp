@@ -144,6 +144,11 @@ std::vector<JobKey> parallel_keys() {
        .meaning =
            "whether weights stay in memory or are read anew, layer by layer, for each block"},
       {.section = "parallel",
+       .name = "across_nodes",
+       .kind = ValueKind::kFlag,
+       .access = member(&Job::parallel, &Parallel::across_nodes),
+       .meaning = "whether the ranks of a model group may lie on different nodes"},
+      {.section = "parallel",
        .name = "block_tokens",
        .kind = ValueKind::kInteger,
        .access = member(&Job::parallel, &Parallel::block_tokens),
@@ -157,6 +162,13 @@ std::vector<JobKey> parallel_keys() {
        .in_identity = true,
        .most = kMostTokens,
        .meaning = "tokens that pass a layer together"},
+      {.section = "parallel",
+       .name = "patience_s",
+       .kind = ValueKind::kInteger,
+       .access = member(&Job::parallel, &Parallel::patience_s),
+       .most = kMostPatience_s,
+       .meaning = "seconds without a step after which a rank ends the run (docs/faults.md)",
+       .without = "50 steps of the plan, at least 120"},
   };
 }
 

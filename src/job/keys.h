@@ -59,6 +59,7 @@ struct JobKey {
 /// Beyond these no machine follows, and sums of bytes would overflow.
 inline constexpr int64_t kMostThreads = 1024;
 inline constexpr int64_t kMostRanks = 65'536;
+inline constexpr int64_t kMostPatience_s = 1'000'000;
 inline constexpr int64_t kLongestSequence = 16'777'216;
 inline constexpr int64_t kMostTokens = 1'000'000'000;  // of a block, a micro-batch, a segment
 inline constexpr int64_t kMostShards = 1'000'000;

@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "comm/agreement.h"
+#include "comm/messages.h"
 #include "comm/session.h"
 #include "output/chunk_writer.h"
 #include "output/durable.h"
@@ -135,14 +136,13 @@ class Beginning {
 
 /// Collective. Rank 0 measures the parts; every rank gets the lengths.
 std::vector<PartLengths> measure_parts(const Assembly& assembly, Parts& parts, MPI_Comm comm) {
-  int rank = 0;
-  MPI_Comm_rank(comm, &rank);
   std::vector<PartLengths> lengths(parts.count());
   agree(comm, [&] {
-    if (rank == 0) lengths = survey(parts, assembly.datasets, assembly.extents);
+    if (rank_in(comm) == 0) lengths = survey(parts, assembly.datasets, assembly.extents);
   });
-  MPI_Bcast(lengths.data(), static_cast<int>(lengths.size() * sizeof(PartLengths)), MPI_BYTE, 0,
-            comm);
+  check_mpi(MPI_Bcast(lengths.data(), static_cast<int>(lengths.size() * sizeof(PartLengths)),
+                      MPI_BYTE, 0, comm),
+            "MPI_Bcast");
   return lengths;
 }
 
@@ -162,11 +162,11 @@ Extents final_extents(const Assembly& assembly, const std::vector<PartLengths>& 
 /// Collective. The concatenated datasets, one after the other.
 void write_rows(const Assembly& assembly, RowWriter writer, const std::string& path,
                 const Extents& extents, MPI_Comm comm) {
-  int ranks = 1;
-  MPI_Comm_size(comm, &ranks);
-  const H5Id access = make_property_list(H5P_FILE_ACCESS);
+  const int ranks = size_of(comm);
+  const H5Id access = file_access();
   H5Pset_fapl_mpio(access.get(), comm, MPI_INFO_NULL);
   H5File file;
+  agree(comm, [&] { wait_for_file(path); });
   agree(comm, [&] {
     file = ranks == 1 ? H5File::open_for_writing(path, ErrorKind::kOutput)
                       : H5File::open_in_parallel(path, ErrorKind::kOutput, access.get());
@@ -182,10 +182,7 @@ void write_rows(const Assembly& assembly, RowWriter writer, const std::string& p
 /// Collective. Rank 0's own name, under which all ranks write.
 std::string name_of_partial(const std::string& target, MPI_Comm comm) {
   std::string name = partial_of(target);
-  auto size = static_cast<int64_t>(name.size());
-  check_mpi(MPI_Bcast(&size, 1, MPI_INT64_T, 0, comm), "MPI_Bcast");
-  name.resize(static_cast<size_t>(size));
-  check_mpi(MPI_Bcast(name.data(), static_cast<int>(size), MPI_CHAR, 0, comm), "MPI_Bcast");
+  broadcast(name, comm);
   return name;
 }
 
@@ -211,8 +208,7 @@ void mark_complete(const std::string& path) {
 }  // namespace
 
 void assemble(const Assembly& assembly, MPI_Comm comm) {
-  int rank = 0;
-  MPI_Comm_rank(comm, &rank);
+  const int rank = rank_in(comm);
   const std::string partial = name_of_partial(assembly.target, comm);
   const auto on_first_rank = [&](const std::function<void()>& work) {
     agree(comm, [&] {
@@ -222,6 +218,7 @@ void assemble(const Assembly& assembly, MPI_Comm comm) {
   const auto step = [&](std::string_view word) {
     if (rank == 0) spdlog::debug("consolidation: {}", word);
     if (assembly.on_step) assembly.on_step(word);
+    if (assembly.on_progress) assembly.on_progress();
   };
 
   const int threads = threads_per_rank(comm);
@@ -234,7 +231,8 @@ void assemble(const Assembly& assembly, MPI_Comm comm) {
         [&] { planned = Beginning(assembly, parts, lengths, extents, threads).write(partial); });
     step("created");
     RowReader reader(parts, lengths, assembly.offset_indices);
-    write_rows(assembly, RowWriter(std::move(reader), comm, threads), partial, extents, comm);
+    write_rows(assembly, RowWriter(std::move(reader), comm, threads, assembly.on_progress), partial,
+               extents, comm);
     step("rows written");
     on_first_rank([&] {
       mark_complete(partial);

@@ -34,6 +34,7 @@ struct Assembly {
   std::function<Derived(const MergedFields&)> derive;
   std::map<std::string, std::vector<std::byte>> constants;  // every constant dataset but captures
   StepHook on_step;                                         // called on every rank
+  std::function<void()> on_progress = {};                   // after less than a step, too
 };
 
 /// Collective over the communicator. An error on one rank is an error on all.

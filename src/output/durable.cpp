@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
+#include <thread>
 
 #include "base/error.h"
 
@@ -48,6 +50,23 @@ void sync_path(const std::string& path) {
   const int reason = errno;
   ::close(descriptor);
   require(status == 0, ErrorKind::kOutput, "{}: fsync failed: {}", path, std::strerror(reason));
+}
+
+void wait_for_file(const std::string& path, double limit_s) {
+  using Clock = std::chrono::steady_clock;
+  const auto end = Clock::now() + std::chrono::duration<double>(limit_s);
+  std::error_code reason;
+  while (!std::filesystem::exists(path, reason)) {
+    require(Clock::now() < end, ErrorKind::kOutput,
+            "{}: was made by another rank, but is not to be seen here after {:.0f} s: expected a "
+            "file system that all nodes share",
+            path, limit_s);
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    // Reading the folder has the system ask the server anew.
+    for (std::filesystem::directory_iterator entry(folder_of(path), reason), last;
+         !reason && entry != last; entry.increment(reason)) {
+    }
+  }
 }
 
 void rename_file(const std::string& from, const std::string& to) {

@@ -1,6 +1,7 @@
 #include "output/rows.h"
 
 #include "comm/agreement.h"
+#include "comm/session.h"
 #include "output/chunk_writer.h"
 
 namespace actsweep {
@@ -16,8 +17,12 @@ void check_collective(const H5Dataset& dataset, hid_t transfer) {
 
 }  // namespace
 
-RowWriter::RowWriter(RowReader reader, MPI_Comm comm, int threads)
-    : reader_(std::move(reader)), comm_(comm), threads_(threads) {}
+RowWriter::RowWriter(RowReader reader, MPI_Comm comm, int threads,
+                     std::function<void()> on_progress)
+    : reader_(std::move(reader)),
+      comm_(comm),
+      threads_(threads),
+      on_progress_(std::move(on_progress)) {}
 
 void RowWriter::write_alone(const H5Dataset& target, const Dataset& dataset, const Extents& extents,
                             const std::vector<RowTile>& tiles) {
@@ -25,14 +30,13 @@ void RowWriter::write_alone(const H5Dataset& target, const Dataset& dataset, con
   for (const auto& tile : tiles) {
     const auto values = reader_.read(dataset, extents, tile);
     write_chunks(target, {dataset, view.shape}, slab_of(view, tile), values, threads_);
+    if (on_progress_) on_progress_();
   }
 }
 
 void RowWriter::write(const H5File& target, const Dataset& dataset, const Extents& extents) {
   const RowView view = view_of(dataset, extents);
-  int rank = 0, ranks = 1;
-  MPI_Comm_rank(comm_, &rank);
-  MPI_Comm_size(comm_, &ranks);
+  const int rank = rank_in(comm_), ranks = size_of(comm_);
   const std::vector<RowTile> tiles = cut_tiles(view.layers, view.rows, view.row_bytes, ranks);
   if (tiles.empty()) return;
   H5Dataset opened;
@@ -49,6 +53,7 @@ void RowWriter::write(const H5File& target, const Dataset& dataset, const Extent
       opened.write(memory_type(dataset.type), slab_of(view, tile), values.data(), transfer.get());
       check_collective(opened, transfer.get());
     });
+    if (on_progress_) on_progress_();
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include <mpi.h>
 
+#include <functional>
 #include <vector>
 
 #include "output/row_reader.h"
@@ -15,8 +16,8 @@ namespace actsweep {
 
 class RowWriter {
  public:
-  /// `threads` compress where one rank writes alone.
-  RowWriter(RowReader reader, MPI_Comm comm, int threads);
+  /// `threads` compress where one rank writes alone. `on_progress` is called after each round.
+  RowWriter(RowReader reader, MPI_Comm comm, int threads, std::function<void()> on_progress = {});
 
   /// Collective over the communicator. An error on one rank is an error on all. The target is open
   /// on all ranks, without MPI-IO where there is one.
@@ -29,6 +30,7 @@ class RowWriter {
   RowReader reader_;
   MPI_Comm comm_;
   int threads_;
+  std::function<void()> on_progress_;
 };
 
 }  // namespace actsweep

@@ -48,6 +48,8 @@ Job canonical_job(Job job) {
   job.corpus.shard = defaults.corpus.shard;
   job.parallel.weights = defaults.parallel.weights;
   job.parallel.block_tokens = defaults.parallel.block_tokens;
+  job.parallel.across_nodes = defaults.parallel.across_nodes;
+  job.parallel.patience_s = defaults.parallel.patience_s;
   for (auto& intervention : job.interventions) {
     if (intervention.from) intervention.from = last_name(*intervention.from);
   }
@@ -82,7 +84,7 @@ std::vector<Attribute> segment_attributes(const nlohmann::json& identity,
 
 std::vector<Attribute> root_attributes(const SweepInputs& inputs, const SweepLayout& layout,
                                        const nlohmann::json& identity,
-                                       const std::vector<FoundSegment>& segments) {
+                                       const std::vector<FoundSegment>& segments, bool is_mixed) {
   std::set<std::string> devices;
   for (const auto& segment : segments) devices.insert(segment.device);
   const nlohmann::json libraries = {{"LibTorch", TORCH_VERSION},
@@ -112,7 +114,7 @@ std::vector<Attribute> root_attributes(const SweepInputs& inputs, const SweepLay
       {"model_group_size", layout.members},
       {"threads", layout.threads},
       {"device", fmt::format("{}", fmt::join(devices, "; "))},
-      {"mixed_devices", static_cast<int64_t>(devices.size() > 1)},
+      {"mixed_devices", static_cast<int64_t>(is_mixed || devices.size() > 1)},
       {"key_sets", nlohmann::json(inputs.job.statistics.attention).dump()},
       {"linear_layers", described(inputs.checkpoint.linear_layers(), a).dump()},
       {"libraries", libraries.dump()}};

@@ -100,14 +100,15 @@ std::optional<int64_t> BlockPass::next_stage(int64_t stage, bool is_last) const 
 }
 
 BlockPass::Block BlockPass::listen(const BlockLabels& labels, bool is_last,
-                                   const std::vector<Stream::Listeners>& listeners) {
+                                   const Listeners& listeners) {
+  const auto& streams = listeners.streams;
   ensure(labels.row_count() <= streams_.front().row_count(), "a block fits its streams");
-  ensure(!listeners.empty() && listeners.size() <= streams_.size(),
+  ensure(!streams.empty() && streams.size() <= streams_.size(),
          "listeners are of the original and of variants of the job");
-  for (size_t i = 0; i < listeners.size(); ++i) {
-    streams_[i].listen(listeners[i], inputs_.checkpoint.architecture(), group_);
+  for (size_t i = 0; i < streams.size(); ++i) {
+    streams_[i].listen(streams[i], inputs_.checkpoint.architecture(), group_);
   }
-  return {labels, is_last, std::span(streams_).first(listeners.size())};
+  return {labels, is_last, std::span(streams_).first(streams.size()), listeners.on_batch};
 }
 
 void BlockPass::embed(const Block& block) {
@@ -115,6 +116,7 @@ void BlockPass::embed(const Block& block) {
   for (size_t batch = 0; batch < block.labels.own.size(); ++batch) {
     const auto& own = block.labels.own[batch];
     auto rows = original.rows_of(block.labels, batch);
+    block.begin(0, batch);
     {
       const Timer timer(times_.model_s);
       embedding_.embed(own, rows);
@@ -160,6 +162,7 @@ void BlockPass::pass_batch(const Block& block, Stream& stream, size_t batch, con
   const auto& listeners = stream.listeners();
   auto& experts = stream.experts_of(static_cast<int64_t>(batch));
   auto rows = stream.rows_of(block.labels, batch);
+  block.begin(stage.layer + 1, batch);
   if (listeners.before_stage) listeners.before_stage(batch, stage);
   stream.taps().begin(own);
   {
@@ -222,6 +225,7 @@ void BlockPass::pass_head(const Block& block) {
   const auto& head = store_.acquire(place, next_stage(place, block.is_last));
   for (const auto& stream : block.streams) {
     for (size_t batch = 0; batch < block.labels.own.size(); ++batch) {
+      block.begin(inputs_.checkpoint.architecture().layers, batch);
       const auto& own = block.labels.own[batch];
       const auto rows = stream.rows_of(block.labels, batch);
       if (stream.listeners().taps.wants(Site::kFinalNorm)) {
@@ -237,7 +241,7 @@ bool BlockPass::run(const BlockLabels& labels, bool is_last, const Listeners& li
     const Timer timer(times_.rows_s);
     return listeners.after_layer(layer);
   };
-  const auto block = listen(labels, is_last, listeners.streams);
+  const auto block = listen(labels, is_last, listeners);
   const int64_t layers = inputs_.checkpoint.architecture().layers;
   embed(block);
   if (!end_layer(0)) return false;

@@ -29,6 +29,8 @@ class BlockPass {
     std::vector<Stream::Listeners> streams;
     /// After each layer, 0 included, when all micro-batches have passed it. False ends the pass.
     std::function<bool(int64_t layer)> after_layer;
+    /// Before each micro-batch of each stage. May be empty.
+    std::function<void(int64_t layer, int64_t batch)> on_batch = {};
   };
 
   /// Loads resident weights: `on_loaded` is called after each stage of them.
@@ -47,10 +49,14 @@ class BlockPass {
     const BlockLabels& labels;
     bool is_last;
     std::span<Stream> streams;  // that run
+    const std::function<void(int64_t layer, int64_t batch)>& on_batch;
+
+    void begin(int64_t layer, size_t batch) const {
+      if (on_batch) on_batch(layer, static_cast<int64_t>(batch));
+    }
   };
 
-  Block listen(const BlockLabels& labels, bool is_last,
-               const std::vector<Stream::Listeners>& listeners);
+  Block listen(const BlockLabels& labels, bool is_last, const Listeners& listeners);
   void embed(const Block& block);
   void pass_layer(const Block& block, int64_t layer);
   void pass_stage(const Block& block, int64_t place, Share batches);

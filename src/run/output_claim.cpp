@@ -4,19 +4,11 @@
 #include <filesystem>
 
 #include "comm/agreement.h"
+#include "comm/messages.h"
 #include "output/output_place.h"
 
 namespace actsweep {
 namespace {
-
-/// Rank 0's text on every rank.
-void share(std::string& text) {
-  auto size = static_cast<int64_t>(text.size());
-  check_mpi(MPI_Bcast(&size, 1, MPI_INT64_T, 0, MPI_COMM_WORLD), "MPI_Bcast");
-  text.resize(static_cast<size_t>(size));
-  check_mpi(MPI_Bcast(text.data(), static_cast<int>(size), MPI_CHAR, 0, MPI_COMM_WORLD),
-            "MPI_Bcast");
-}
 
 bool needs_lock(const std::string& path) {
   std::error_code ignored;
@@ -39,12 +31,16 @@ OutputClaim::OutputClaim(const Job& job, const MpiSession& session)
     lock_path_ = lock_->path();
     lock_text_ = lock_->text();
   });
-  for (auto* text : {&path_, &lock_path_, &lock_text_}) share(*text);
+  for (auto* text : {&path_, &lock_path_, &lock_text_}) broadcast(*text, MPI_COMM_WORLD);
 }
 
 OutputClaim::~OutputClaim() {
   const bool fails = std::uncaught_exceptions() > exceptions_;
-  if (fails && !lock_ && !lock_path_.empty()) release_lock(lock_path_, lock_text_);
+  if (fails && !lock_) give_up();
+}
+
+void OutputClaim::give_up() const {
+  if (!lock_path_.empty()) release_lock(lock_path_, lock_text_);
 }
 
 void OutputClaim::check_held() const {

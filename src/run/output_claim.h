@@ -31,6 +31,9 @@ class OutputClaim {
   void check() const {
     if (lock_) lock_->check();
   }
+  /// Gives the lock up on the way of an end without destructors. By any rank, on any thread: it
+  /// ends all others.
+  void give_up() const;
   /// Removes the segments, if this rank holds them, and gives the output up.
   void remove_segments();
 

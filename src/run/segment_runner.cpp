@@ -50,6 +50,7 @@ Extents SegmentRunner::extents_of(const RowCounts& owned) const {
 
 /// Whether the pass goes on, as the group agrees after every layer.
 bool SegmentRunner::goes_on() {
+  environment_.heartbeat.beat();
   environment_.group.check();
   environment_.writer.commit_ready();
   verdict_ = stop_.after_layer(environment_.group, environment_.writer.failed(),
@@ -66,11 +67,21 @@ bool SegmentRunner::end_layer(int64_t layer, const BlockLabels& labels, RowColle
   return goes_on();
 }
 
+/// One block through the model, each step of which is told to who watches.
+bool SegmentRunner::pass_block(const BlockLabels& labels, bool is_last,
+                               const std::vector<Stream::Listeners>& streams,
+                               const std::function<bool(int64_t layer)>& after_layer) {
+  const auto on_batch = [&](int64_t layer, int64_t batch) {
+    environment_.heartbeat.beat(layer, batch);
+  };
+  return pass_.run(labels, is_last, {streams, after_layer, on_batch});
+}
+
 bool SegmentRunner::measure_block(const BlockLabels& labels, RowCollector& rows, bool is_last) {
   rows.begin_block(labels, label_columns(environment_.inputs, labels.own));
   measurements_.begin_block(labels, rows);
   const auto after_layer = [&](int64_t layer) { return end_layer(layer, labels, rows); };
-  if (!pass_.run(labels, is_last, {measurements_.listeners(), after_layer})) return false;
+  if (!pass_block(labels, is_last, measurements_.listeners(), after_layer)) return false;
   const auto& events = measurements_.events();
   rows.flush_rows(events);
   events_.insert(events_.end(), events.begin(), events.end());
@@ -111,7 +122,9 @@ Verdict SegmentRunner::run_segment(int64_t number, bool is_last) {
   const int members = environment_.group.size(), member = environment_.group.rank();
   auto counts = owned_counts(inputs, windows, members, member);
   output_ = environment_.writer.begin_segment(number, inputs.datasets, extents_of(sum_of(counts)));
-  on_step_ = steps_of(fmt::format("segment {}", number), environment_.on_step);
+  const auto name = fmt::format("segment {}", number);
+  on_step_ = steps_of(name, environment_.on_step);
+  environment_.heartbeat.rename(name);
   measurements_.begin_segment();
   events_.clear();
   token_layers_left_ =
@@ -134,6 +147,7 @@ Verdict SegmentRunner::run_segment(int64_t number, bool is_last) {
 
 Verdict SegmentRunner::run_prompt(const std::string& name, int64_t number, bool is_last) {
   const auto& inputs = environment_.inputs;
+  environment_.heartbeat.rename(fmt::format("prompt {}", name));
   const auto labels = label_prompt(inputs, inputs.prompts.at(name), environment_.group.rank());
   auto extents = extents_of({});
   extents[Axis::kPromptToken] = extents[Axis::kPromptKey] = labels.tokens;
@@ -143,7 +157,7 @@ Verdict SegmentRunner::run_prompt(const std::string& name, int64_t number, bool 
   CapturedPrompt prompt(inputs, environment_.group, name, output_.get());
   prompt.write_what_is_known();
   const auto after_layer = [&](int64_t) { return goes_on(); };
-  const bool is_done = pass_.run(labels, is_last, {{prompt.listeners()}, after_layer});
+  const bool is_done = pass_block(labels, is_last, {prompt.listeners()}, after_layer);
   if (is_done && output_) {
     output_->finish({});
     output_->commit();

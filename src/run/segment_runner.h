@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "comm/group.h"
+#include "comm/heartbeat.h"
 #include "run/block_pass.h"
 #include "run/measurements.h"
 #include "run/progress.h"
@@ -26,6 +27,7 @@ class SegmentRunner {
     SegmentWriter& writer;
     StepHook on_step;
     Progress& progress;
+    Heartbeat& heartbeat;
   };
 
   SegmentRunner(const Environment& environment, BlockPass& pass, at::Device device);
@@ -37,6 +39,9 @@ class SegmentRunner {
   Verdict run_prompt(const std::string& name, int64_t number, bool is_last);
 
  private:
+  bool pass_block(const BlockLabels& labels, bool is_last,
+                  const std::vector<Stream::Listeners>& streams,
+                  const std::function<bool(int64_t layer)>& after_layer);
   bool measure_block(const BlockLabels& labels, RowCollector& rows, bool is_last);
   bool end_layer(int64_t layer, const BlockLabels& labels, RowCollector& rows);
   void write_fields();

@@ -7,6 +7,7 @@
 
 #include "checkpoint/model_fingerprint.h"
 #include "comm/agreement.h"
+#include "comm/messages.h"
 
 namespace actsweep {
 namespace {
@@ -33,10 +34,7 @@ void share_fingerprint(SweepInputs& inputs, const MpiSession& session) {
     fingerprint = fingerprint_of(
         inputs.checkpoint, [&](int64_t done, int64_t all) { log_progress(done, all, start); });
   });
-  auto length = static_cast<int>(fingerprint.size());
-  check_mpi(MPI_Bcast(&length, 1, MPI_INT, 0, MPI_COMM_WORLD), "MPI_Bcast");
-  fingerprint.resize(static_cast<size_t>(length));
-  check_mpi(MPI_Bcast(fingerprint.data(), length, MPI_CHAR, 0, MPI_COMM_WORLD), "MPI_Bcast");
+  broadcast(fingerprint, MPI_COMM_WORLD);
   agree(MPI_COMM_WORLD, [&] { inputs.set_model_fingerprint(fingerprint); });
 }
 

@@ -1,7 +1,5 @@
 #include "run/sweep.h"
 
-#include <ATen/DeviceAccelerator.h>
-#include <ATen/Parallel.h>
 #include <spdlog/spdlog.h>
 
 #include <cstdio>
@@ -10,29 +8,21 @@
 #include <thread>
 
 #include "comm/agreement.h"
-#include "comm/binding.h"
 #include "comm/device.h"
-#include "comm/groups.h"
+#include "comm/messages.h"
 #include "kernels/product_instructions.h"
 #include "output/consolidate.h"
 #include "output/durable.h"
 #include "run/attributes.h"
+#include "run/group_work.h"
 #include "run/machine.h"
 #include "run/output_claim.h"
 #include "run/pending.h"
-#include "run/segment_runner.h"
 #include "run/shared_fingerprint.h"
 #include "weights/stage.h"
 
 namespace actsweep {
 namespace {
-
-/// A sweep's place in the world.
-struct Place {
-  const MpiSession& session;
-  at::Device device = at::kCPU;
-  int64_t threads = 1;
-};
 
 Machine describe_machine(const SweepInputs& inputs, const Place& place) {
   Machine machine;
@@ -82,114 +72,47 @@ std::vector<int64_t> agree_on_pending(const SweepInputs& inputs, const nlohmann:
   return pending;
 }
 
-int64_t tokens_of(const SweepInputs& inputs, const std::vector<int64_t>& units) {
-  int64_t tokens = 0;
-  for (const auto unit : units) {
-    if (unit >= inputs.segments.segments()) continue;
-    const auto range = inputs.segments.segment(unit);
-    tokens += inputs.windows.tokens_before(range.end) - inputs.windows.tokens_before(range.begin);
-  }
-  return tokens;
+/// The layout that all ranks follow, which rank 0 prints.
+SweepLayout plan_sweep(const SweepInputs& inputs, const Place& place, size_t pending) {
+  auto facts = inputs.facts();
+  facts.widens_products = a_rank_widens_products(inputs, place);
+  facts.pads_groups = !place.device.is_cpu();
+  const auto machine = describe_machine(inputs, place);
+  SweepLayout layout;
+  agree(MPI_COMM_WORLD, [&] { layout = plan_layout(facts, machine); });
+  if (place.session.rank() != 0) return layout;
+  for (const auto& note : inputs.checkpoint.notes()) spdlog::info("{}", note);
+  for (const auto& warning : inputs.warnings()) spdlog::warn("{}", warning);
+  spdlog::info("plan\n{}", layout_table(facts, machine, layout));
+  const auto prompts = static_cast<int64_t>(inputs.job.capture.prompts.size());
+  spdlog::info("{} of {} units of work are pending", pending,
+               inputs.segments.segments() + prompts);
+  return layout;
 }
 
-void log_summary(const SweepInputs& inputs, const BlockPass& pass, const Progress& progress,
-                 int64_t all_tokens) {
-  if (all_tokens == 0) return;
-  spdlog::info("measured {} tokens in {:.1f} s, {:.0f} tokens/s", all_tokens, progress.elapsed_s(),
-               progress.tokens_per_s());
-  spdlog::info(
-      "rank 0: model {:.1f} s, statistics {:.1f} s, rows {:.1f} s, waiting for "
-      "weights {:.2f} s ({})",
-      pass.times().model_s, pass.times().statistics_s, pass.times().rows_s,
-      pass.waited_for_weights_s(), name_of(inputs.job.parallel.weights));
+/// The segments as rank 0 sees them: the lists of nodes may differ for a while. Collective over the
+/// world; on other ranks the paths alone.
+std::vector<FoundSegment> list_segments(const std::string& folder, const MpiSession& session) {
+  std::vector<FoundSegment> segments;
+  agree(MPI_COMM_WORLD, [&] {
+    if (session.rank() == 0) segments = find_segments(folder);
+  });
+  std::vector<std::string> paths;
+  for (const auto& segment : segments) paths.push_back(segment.path);
+  broadcast(paths, MPI_COMM_WORLD);
+  segments.resize(paths.size());
+  for (size_t i = 0; i < paths.size(); ++i) segments[i].path = paths[i];
+  agree(MPI_COMM_WORLD, [&] {
+    for (const auto& path : paths) wait_for_file(path);
+  });
+  return segments;
 }
 
-/// This rank's model group and its owner. Collective over the world.
-struct ModelGroup {
-  ModelGroup(int replica, at::Device device)
-      : members(split(MPI_COMM_WORLD, replica)),
-        group(groups.add(members.get(), make_backend(members.get(), device))) {}
-
-  const Communicator members;
-  Groups groups;
-  const Group& group;
-};
-
-/// What one model group is given to do.
-struct Assignment {
-  const SweepLayout& layout;
-  std::vector<int64_t> units;
-  SegmentFolder folder;
-  int64_t all_tokens = 0;  // that all groups are given
-};
-
-/// Runs the units one after another. Returns the last verdict.
-Verdict run_units(const SweepInputs& inputs, const Place& place, const std::vector<int64_t>& units,
-                  SegmentRunner& runner) {
-  auto verdict = Verdict::kGoOn;
-  for (size_t i = 0; i < units.size() && verdict == Verdict::kGoOn; ++i) {
-    const int64_t unit = units[i], prompt = unit - inputs.segments.segments();
-    const bool is_last = i + 1 == units.size();
-    verdict = prompt < 0 ? runner.run_segment(unit, is_last)
-                         : runner.run_prompt(inputs.job.capture.prompts[prompt], unit, is_last);
-  }
-  if (!place.device.is_cpu()) at::accelerator::synchronizeDevice(place.device.index());
-  return verdict;
-}
-
-/// Measures a group's units, which `writer` goes on to write. Returns the last verdict.
-Verdict measure_units(const SweepInputs& inputs, ModelGroup& model, const Place& place,
-                      const Assignment& assignment, SegmentWriter& writer) {
-  spdlog::info("reading the weights");
-  const auto on_loaded = [on_step = steps_of("weights", assignment.folder.on_step)](int64_t stage) {
-    if (on_step) on_step(fmt::format("stage {} loaded", stage));
-  };
-  const auto& group = model.group;
-  BlockPass pass(inputs, group, assignment.layout, place.device, on_loaded);
-  spdlog::info("weights are ready; model group of {} over {}", group.size(), group.backend_name());
-  const int64_t tokens = tokens_of(inputs, assignment.units);
-  Progress progress(tokens, inputs.checkpoint.architecture().layers + 1, assignment.all_tokens,
-                    place.session.rank() == 0);
-  SegmentRunner runner(
-      {inputs, assignment.layout, group, writer, assignment.folder.on_step, progress}, pass,
-      place.device);
-  auto verdict = Verdict::kGoOn;
-  try {
-    verdict = run_units(inputs, place, assignment.units, runner);
-  } catch (...) {
-    // Here, while the pass lives: its end may wait for the device, and the device for a peer.
-    model.groups.abort();
-    throw;
-  }
-  if (place.session.rank() == 0 && verdict == Verdict::kGoOn) {
-    log_summary(inputs, pass, progress, assignment.all_tokens);
-  }
-  return verdict;
-}
-
-/// Measures and writes a group's units. Returns the last verdict.
-Verdict measure(const SweepInputs& inputs, ModelGroup& model, const Place& place,
-                const Assignment& assignment) {
-  if (assignment.units.empty()) return Verdict::kGoOn;
-  SegmentWriter writer(model.group, assignment.folder);
-  const auto verdict = measure_units(inputs, model, place, assignment, writer);
-  writer.finish();  // the memory of the model is free by now
-  return verdict;
-}
-
-/// The error of a group that others know nothing of: the failing rank reports it and ends all
-/// ranks; its peers wait for that.
-[[noreturn]] void end_alone(const AgreedError& error) {
-  if (!error.is_mine()) std::this_thread::sleep_for(std::chrono::seconds(10));
-  throw Error(error.kind(), error.what());
-}
-
-void consolidate(const SweepInputs& inputs, const SweepLayout& layout,
-                 const nlohmann::json& identity, const StepHook& on_step) {
+void consolidate(const GroupWork& work, const nlohmann::json& identity) {
+  const auto& inputs = work.inputs;
   const auto folder = segment_folder(inputs.job.output.path);
   Assembly assembly;
-  std::vector<FoundSegment> segments;
-  agree(MPI_COMM_WORLD, [&] { segments = find_segments(folder); });
+  const auto segments = list_segments(folder, work.place.session);
   const auto facts = inputs.facts();
   for (const auto& segment : segments) assembly.parts.push_back(segment.path);
   for (const auto axis : all_axes()) {
@@ -201,7 +124,7 @@ void consolidate(const SweepInputs& inputs, const SweepLayout& layout,
   assembly.extents[Axis::kVocabularyByte] = static_cast<int64_t>(inputs.vocabulary_bytes().size());
   assembly.target = inputs.job.output.path;
   assembly.datasets = inputs.datasets;
-  assembly.attributes = root_attributes(inputs, layout, identity, segments);
+  assembly.attributes = root_attributes(inputs, work.layout, identity, segments, work.place.is_mixed);
   assembly.constants = constant_datasets(inputs);
   assembly.derive = [&](const MergedFields& fields) {
     refuse_unmatched(inputs.job, fields);
@@ -209,7 +132,8 @@ void consolidate(const SweepInputs& inputs, const SweepLayout& layout,
       return down_weight(inputs.checkpoint, layer - 1, neuron, channel);
     });
   };
-  assembly.on_step = steps_of("consolidation", on_step);
+  assembly.on_step = steps_of("consolidation", work.folder.on_step);
+  assembly.on_progress = [&] { work.heartbeat.beat(); };
   assemble(assembly, MPI_COMM_WORLD);
 }
 
@@ -235,39 +159,9 @@ void finish_complete(OutputClaim& output) {
   spdlog::info("{}: is complete, nothing to do", output.path());
 }
 
-/// Measures what is pending. Returns the exit code.
-int measure_pending(const SweepInputs& inputs, const SweepLayout& layout, const Place& place,
-                    const std::vector<int64_t>& pending, const SegmentFolder& folder) {
-  if (pending.empty()) return 0;
-  const auto replica = static_cast<int>(place.session.rank() / layout.members);
-  Assignment assignment{layout, {}, folder, tokens_of(inputs, pending)};
-  for (size_t i = replica; i < pending.size(); i += layout.replicas) {
-    assignment.units.push_back(pending[i]);
-  }
-  ModelGroup model(replica, place.device);
-  auto verdict = Verdict::kGoOn;
-  try {
-    verdict = measure(inputs, model, place, assignment);
-    model.groups.finish();
-  } catch (const AgreedError& error) {
-    model.groups.abort();
-    if (layout.replicas > 1) end_alone(error);
-    throw;
-  }
-  int is_stopped = verdict != Verdict::kGoOn;
-  check_mpi(MPI_Allreduce(MPI_IN_PLACE, &is_stopped, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD),
-            "MPI_Allreduce");
-  if (is_stopped != 0) {
-    if (place.session.rank() == 0) spdlog::info("stopped early; finished segments are committed");
-    return kExitStopped;
-  }
-  return 0;
-}
-
 }  // namespace
 
 int run_sweep(const Job& asked, const MpiSession& session, const StepHook& each_step) {
-  Place place{session};
   OutputClaim output(asked, session);
   Job wanted = asked;
   wanted.output.path = output.path();
@@ -275,14 +169,16 @@ int run_sweep(const Job& asked, const MpiSession& session, const StepHook& each_
     output.check();
     if (each_step) each_step(step);
   };
-  agree(MPI_COMM_WORLD, [&] { place.device = choose_device(session.local_rank()); });
-  place.threads = wanted.parallel.threads.value_or(threads_per_rank(MPI_COMM_WORLD));
-  at::set_num_threads(static_cast<int>(place.threads));
-  const auto binding = binding_warning(MPI_COMM_WORLD, wanted.parallel.threads);
-  if (session.rank() == 0 && !binding.empty()) spdlog::warn("{}", binding);
+  const Place place = find_place(wanted, session);
+  Heartbeat heartbeat;
+  Watchdog watchdog(watched_rank(place), heartbeat, [&] { output.give_up(); });
+  heartbeat.begin("opening the inputs", opening_patience_s(wanted, 0));
   std::optional<SweepInputs> inputs;
   agree(MPI_COMM_WORLD, [&] { inputs.emplace(wanted); });
+  heartbeat.begin("reading the model's fingerprint",
+                  opening_patience_s(wanted, inputs->checkpoint.stored_bytes()));
   share_fingerprint(*inputs, session);
+  heartbeat.begin("planning", opening_patience_s(wanted, 0));
   const auto identity = inputs->identity(place.threads);
   SweepState state;
   const auto pending = agree_on_pending(*inputs, identity, output, state, session);
@@ -292,23 +188,15 @@ int run_sweep(const Job& asked, const MpiSession& session, const StepHook& each_
     });
     return 0;
   }
-  auto facts = inputs->facts();
-  facts.widens_products = a_rank_widens_products(*inputs, place);
-  facts.pads_groups = !place.device.is_cpu();
-  const auto machine = describe_machine(*inputs, place);
-  SweepLayout layout;
-  agree(MPI_COMM_WORLD, [&] { layout = plan_layout(facts, machine); });
-  if (session.rank() == 0) {
-    for (const auto& note : inputs->checkpoint.notes()) spdlog::info("{}", note);
-    for (const auto& warning : inputs->warnings()) spdlog::warn("{}", warning);
-    spdlog::info("plan\n{}", layout_table(facts, machine, layout));
-    spdlog::info("{} of {} units of work are pending", pending.size(),
-                 inputs->segments.segments() + static_cast<int64_t>(wanted.capture.prompts.size()));
-  }
+  const auto layout = plan_sweep(*inputs, place, pending.size());
+  const auto patience = patience_of(inputs->facts(), layout);
   const SegmentFolder folder{segment_folder(wanted.output.path),
                              segment_attributes(identity, describe_device(place.device)), on_step};
-  const int code = measure_pending(*inputs, layout, place, pending, folder);
-  if (code != 0) return code;
+  const GroupWork work{*inputs, layout, place, patience, folder, output, heartbeat, watchdog};
+  if (!measure_pending(work, pending)) {
+    if (session.rank() == 0) spdlog::info("stopped early; finished segments are committed");
+    return kExitStopped;
+  }
   if (wanted.corpus.shard.count > 1) {
     if (session.rank() == 0) {
       spdlog::info("shard {}/{} is complete; a run without [corpus] shard makes the sweep file",
@@ -316,7 +204,8 @@ int run_sweep(const Job& asked, const MpiSession& session, const StepHook& each_
     }
     return 0;
   }
-  consolidate(*inputs, layout, identity, on_step);
+  heartbeat.begin("consolidation", patience.consolidation_s);
+  consolidate(work, identity);
   if (session.rank() != 0) return 0;
   {
     const std::jthread removal([&] { finish_output(output); });

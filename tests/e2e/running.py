@@ -171,11 +171,13 @@ class Run:
         *sets: str,
         rank: int = 0,
         under: Sequence[str] = (),
+        program: Path = PROGRAM,
+        options: Sequence[str] = (),
         **env: str,
     ) -> None:
-        """`rank` runs under the command `under`, the others plainly."""
-        arguments = [str(PROGRAM), "run", str(job), *(f"--set={text}" for text in sets)]
-        command = ["mpirun", "--oversubscribe"]
+        """`rank` runs under the command `under`, the others plainly. `options` are mpirun's."""
+        arguments = [str(program), "run", str(job), *(f"--set={text}" for text in sets)]
+        command = ["mpirun", "--oversubscribe", *options]
         if not under:
             command += ["-n", str(ranks), *arguments]
         else:

@@ -1,0 +1,116 @@
+"""A rank that stops, a peer that never comes, ranks that differ: each ends all ranks in time, with words.
+
+2 or 4 ranks of this machine; what needs several hosts stands in tests/hosts/.
+"""
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import h5py
+import pytest
+from running import (
+    Run,
+    assert_same_files,
+    make_job,
+    run_well,
+    segments_of,
+    write_job,
+)
+
+PATIENCE_S = 4
+LATE_S = 40  # that a busy machine may take beyond it
+DEVICE_ERROR = 5
+
+
+@pytest.fixture(scope="module")
+def expected(model: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of an undisturbed run."""
+    folder = tmp_path_factory.mktemp("expected")
+    run_well(write_job(folder / "job.toml", make_job(model, corpus, folder / "sweep.h5")), 4)
+    return folder / "sweep.h5"
+
+
+@pytest.fixture
+def job(model: Path, corpus: Path, tmp_path: Path) -> Path:
+    parallel = {"patience_s": PATIENCE_S}
+    job = make_job(model, corpus, tmp_path / "sweep.h5", parallel=parallel)
+    return write_job(tmp_path / "job.toml", job)
+
+
+def held(step: str) -> list[str]:
+    """The command under which a rank stops its clock at the step, for good."""
+    return ["env", f"ACTSWEEP_HOLD_AT={step}"]
+
+
+def end_in_time(run: Run, held_rank: int) -> list[str]:
+    """Waits for the end that the other ranks bring about; what they say."""
+    words = f"[{held_rank}/4] warning: ACTSWEEP_HOLD_AT asks for signal 19"
+    run.wait_for(words)
+    start = time.monotonic()
+    assert run.finish() == DEVICE_ERROR, run.log()
+    assert time.monotonic() - start < PATIENCE_S + LATE_S, run.log()
+    reports = [line for line in run.lines if "expected a step within" in line]
+    assert reports and all(f"[{held_rank}/4]" not in line for line in reports), run.log()
+    return reports
+
+
+@pytest.mark.parametrize(
+    ("rank", "step", "last"),
+    [
+        (0, "segment 4: layer 2", r"segment \d+"),
+        (3, "segment 5: layer 3", r"segment \d+"),
+        (1, "weights: stage 2 loaded", "(reading the weights|waiting for the other model groups)"),
+        (2, "consolidation: created", "consolidation"),
+    ],
+)
+def test_stopped_rank_ends_all(
+    rank: int, step: str, last: str, job: Path, expected: Path
+) -> None:
+    """The others, of its group or not, end the run; what is committed stays; the next run goes on."""
+    run = Run(job, 4, rank=rank, under=held(step))
+    reports = end_in_time(run, rank)
+    for line in reports:
+        assert re.search(rf"rank \d of 4 on node \S+, device CPU.*last step: {last}", line), line
+    output = job.parent / "sweep.h5"
+    before = segments_of(output)
+    assert not list(output.parent.glob("sweep.h5.segments/lock")), "the lock was given up"
+    log = run_well(job, 4, "parallel.patience_s=120")
+    assert f"{11 - len(before)} of 11 units of work are pending" in log
+    assert_same_files(output, expected)
+
+
+def test_ranks_that_were_all_stopped_go_on(job: Path, expected: Path) -> None:
+    """As when a machine sleeps, or Slurm suspends a job: nobody was waiting."""
+    run = Run(job, 4, ACTSWEEP_HOLD_AT="segment 2: layer 1")
+    run.wait_until(lambda: any("HOLD_AT" in line for line in run.lines))
+    pids = run.pids()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(3 * PATIENCE_S)
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    assert run.finish() == 0, run.log()
+    assert_same_files(job.parent / "sweep.h5", expected)
+
+
+def test_group_of_unlike_instruction_sets_is_refused(job: Path) -> None:
+    run = Run(job, 4, rank=3, under=["env", "ATEN_CPU_CAPABILITY=default"])
+    assert run.finish() == DEVICE_ERROR, run.log()
+    (line,) = [line for line in run.lines if "] error: " in line]
+    assert re.search(
+        r"model group 1: expected one device .* CPU, \S+ on node \S+ \(rank 2\) and CPU, DEFAULT on "
+        r"node \S+ \(rank 3\)",
+        line,
+    ), line
+
+
+def test_groups_of_unlike_instruction_sets_are_warned_of(job: Path) -> None:
+    run = Run(job, 2, "parallel.tensor=1", rank=1, under=["env", "ATEN_CPU_CAPABILITY=default"])
+    assert run.finish() == 0, run.log()
+    lines = [line for line in run.lines if "model groups differ in device" in line]
+    assert len(lines) == 1 and "DEFAULT on node" in lines[0], run.log()
+    with h5py.File(job.parent / "sweep.h5") as file:
+        assert file.attrs["mixed_devices"] == 1
