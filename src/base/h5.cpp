@@ -164,8 +164,8 @@ H5Id file_access() {
 
 H5File H5File::create(const std::string& path, ErrorKind kind) {
   silence_hdf5();
-  H5File file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, file_access().get()), kind,
-              path, true);
+  H5File file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, file_access().get()), kind, path,
+              true);
   file.check(file.id(), "create the file");
   return file;
 }

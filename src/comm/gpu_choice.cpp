@@ -56,9 +56,9 @@ class Matching {
 std::string what_was_seen(const SeenGpus& seen) {
   std::vector<std::string> lines;
   for (size_t rank = 0; rank < seen.size(); ++rank) {
-    lines.push_back(fmt::format("rank {} of the node sees {}", rank,
-                                seen[rank].empty() ? "none"
-                                                   : fmt::format("{}", fmt::join(seen[rank], ", "))));
+    lines.push_back(
+        fmt::format("rank {} of the node sees {}", rank,
+                    seen[rank].empty() ? "none" : fmt::format("{}", fmt::join(seen[rank], ", "))));
   }
   return fmt::format("{}", fmt::join(lines, "; "));
 }

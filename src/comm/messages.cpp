@@ -38,8 +38,8 @@ std::vector<std::string> gather_texts(const std::string& mine, MPI_Comm communic
             "MPI_Allgather");
   std::exclusive_scan(lengths.begin(), lengths.end(), begins.begin(), 0);
   std::string all(static_cast<size_t>(begins.back() + lengths.back()), '\0');
-  check_mpi(MPI_Allgatherv(mine.data(), length, MPI_CHAR, all.data(), lengths.data(),
-                           begins.data(), MPI_CHAR, communicator),
+  check_mpi(MPI_Allgatherv(mine.data(), length, MPI_CHAR, all.data(), lengths.data(), begins.data(),
+                           MPI_CHAR, communicator),
             "MPI_Allgatherv");
   std::vector<std::string> texts;
   for (int rank = 0; rank < ranks; ++rank) {

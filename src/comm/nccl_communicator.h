@@ -57,7 +57,7 @@ class NcclCommunicator {
   std::string describe(ncclResult_t state, const char* operation) const;
 
   Member member_;
-  mutable std::mutex mutex_;  // a communicator is used by one thread at a time
+  mutable std::mutex mutex_;                       // a communicator is used by one thread at a time
   std::unique_ptr<ncclComm, Abort> communicator_;  // null once it has ended
   bool has_failed_ = false;
 };

@@ -64,9 +64,8 @@ std::vector<int> by_node(const std::vector<RankFacts>& ranks) {
   for (size_t i = 0; i < ranks.size(); ++i) first.emplace(ranks[i].node, static_cast<int>(i));
   std::vector<int> order(ranks.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
-    return first.at(ranks[a].node) < first.at(ranks[b].node);
-  });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int a, int b) { return first.at(ranks[a].node) < first.at(ranks[b].node); });
   return order;
 }
 

@@ -88,10 +88,9 @@ class GroupPass {
     work_.heartbeat.begin("beginning", work_.patience.step_s);
     progress_.emplace(tokens_of(inputs, units), inputs.checkpoint.architecture().layers + 1,
                       assignment_.all_tokens, is_first);
-    runner_.emplace(
-        SegmentRunner::Environment{inputs, work_.layout, group_, writer_, work_.folder.on_step,
-                                   *progress_, work_.heartbeat},
-        *pass_, work_.place.device);
+    runner_.emplace(SegmentRunner::Environment{inputs, work_.layout, group_, writer_,
+                                               work_.folder.on_step, *progress_, work_.heartbeat},
+                    *pass_, work_.place.device);
     auto verdict = Verdict::kGoOn;
     for (size_t i = 0; i < units.size() && verdict == Verdict::kGoOn; ++i) {
       verdict = run_unit(units[i], i + 1 == units.size());

@@ -6,11 +6,11 @@ namespace actsweep {
 namespace {
 
 constexpr double kLeast_s = 120;
-constexpr double kSteps = 50;         // an estimate may be wrong by so much
-constexpr double kOpening_s = 3600;   // corpora are read through
-constexpr double kSlowDisk = 10e6;    // bytes a second that several ranks read
+constexpr double kSteps = 50;          // an estimate may be wrong by so much
+constexpr double kOpening_s = 3600;    // corpora are read through
+constexpr double kSlowDisk = 10e6;     // bytes a second that several ranks read
 constexpr double kSlowWriter = 100e6;  // that one rank merges and writes
-constexpr double kSlowGroup = 20;     // times as long as the plan's
+constexpr double kSlowGroup = 20;      // times as long as the plan's
 
 double seconds_at(double rate, int64_t bytes) { return static_cast<double>(bytes) / rate; }
 
@@ -37,8 +37,7 @@ Patience patience_of(const SweepFacts& facts, const SweepLayout& layout) {
   patience.step_s = asked ? static_cast<double>(*asked) : default_step_s(facts, layout);
   patience.loading_s = patience.step_s + seconds_at(kSlowDisk, layout.memory.weights);
   patience.consolidation_s = patience.step_s + seconds_at(kSlowWriter, layout.disk.segments);
-  patience.waiting_s =
-      patience.loading_s + patience.consolidation_s + kSlowGroup * layout.seconds;
+  patience.waiting_s = patience.loading_s + patience.consolidation_s + kSlowGroup * layout.seconds;
   return patience;
 }
 

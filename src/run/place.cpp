@@ -26,9 +26,8 @@ Place find_place(const Job& job, const MpiSession& session) {
   at::set_num_threads(static_cast<int>(place.threads));
   const auto all = gather_facts(facts_of(place.device), MPI_COMM_WORLD);
   Placement placement;
-  agree(MPI_COMM_WORLD, [&] {
-    placement = place_ranks(all, job.parallel.tensor, job.parallel.across_nodes);
-  });
+  agree(MPI_COMM_WORLD,
+        [&] { placement = place_ranks(all, job.parallel.tensor, job.parallel.across_nodes); });
   place.number = placement.places.at(session.rank());
   place.is_mixed = placement.is_mixed;
   auto warnings = placement.warnings;

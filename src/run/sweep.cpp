@@ -85,8 +85,7 @@ SweepLayout plan_sweep(const SweepInputs& inputs, const Place& place, size_t pen
   for (const auto& warning : inputs.warnings()) spdlog::warn("{}", warning);
   spdlog::info("plan\n{}", layout_table(facts, machine, layout));
   const auto prompts = static_cast<int64_t>(inputs.job.capture.prompts.size());
-  spdlog::info("{} of {} units of work are pending", pending,
-               inputs.segments.segments() + prompts);
+  spdlog::info("{} of {} units of work are pending", pending, inputs.segments.segments() + prompts);
   return layout;
 }
 
@@ -124,7 +123,8 @@ void consolidate(const GroupWork& work, const nlohmann::json& identity) {
   assembly.extents[Axis::kVocabularyByte] = static_cast<int64_t>(inputs.vocabulary_bytes().size());
   assembly.target = inputs.job.output.path;
   assembly.datasets = inputs.datasets;
-  assembly.attributes = root_attributes(inputs, work.layout, identity, segments, work.place.is_mixed);
+  assembly.attributes =
+      root_attributes(inputs, work.layout, identity, segments, work.place.is_mixed);
   assembly.constants = constant_datasets(inputs);
   assembly.derive = [&](const MergedFields& fields) {
     refuse_unmatched(inputs.job, fields);

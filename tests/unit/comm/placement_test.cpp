@@ -46,16 +46,14 @@ TEST(Placement, RanksDealtToNodesInTurnFormGroupsWithinNodes) {
 
 TEST(Placement, GroupOverTwoNodesIsRefusedUnlessItIsAllowed) {
   const auto ranks = ranks_on({"a", "a", "a", "b", "b", "b"});
-  EXPECT_THAT(refusal(ranks, 2),
-              AllOf(HasSubstr("model group 1: expected its 2 ranks"),
-                    HasSubstr("a on node a (rank 2) and b on node b (rank 3)"),
-                    HasSubstr("across_nodes = true")));
+  EXPECT_THAT(refusal(ranks, 2), AllOf(HasSubstr("model group 1: expected its 2 ranks"),
+                                       HasSubstr("a on node a (rank 2) and b on node b (rank 3)"),
+                                       HasSubstr("across_nodes = true")));
   EXPECT_THAT(place_ranks(ranks, 2, true).places, ElementsAre(0, 1, 2, 3, 4, 5));
 }
 
 TEST(Placement, GroupOfUnlikeRanksIsRefusedWithNodesAndRanks) {
-  for (const auto& [value, name] :
-       std::vector<std::pair<std::string RankFacts::*, std::string>>{
+  for (const auto& [value, name] : std::vector<std::pair<std::string RankFacts::*, std::string>>{
            {&RankFacts::device, "device"},
            {&RankFacts::instructions, "instruction set"},
            {&RankFacts::program, "version of actsweep"},
@@ -82,9 +80,8 @@ TEST(Placement, GroupsThatDifferAreWarnedOf) {
   for (const int rank : {2, 3}) ranks[rank].device = "CPU, AVX512";
   const auto placement = place_ranks(ranks, 2, false);
   EXPECT_TRUE(placement.is_mixed);
-  EXPECT_THAT(placement.warnings,
-              ElementsAre(AllOf(HasSubstr("model groups differ in device"),
-                                HasSubstr("CPU, AVX512 on node b (rank 2)"))));
+  EXPECT_THAT(placement.warnings, ElementsAre(AllOf(HasSubstr("model groups differ in device"),
+                                                    HasSubstr("CPU, AVX512 on node b (rank 2)"))));
 }
 
 TEST(Placement, WorldThatIsNoMultipleOfTheGroupIsLeftToThePlan) {

@@ -19,7 +19,9 @@ using testing::HasSubstr;
 
 constexpr int kDevice = 5;
 
-void sleep_s(double seconds) { std::this_thread::sleep_for(std::chrono::duration<double>(seconds)); }
+void sleep_s(double seconds) {
+  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+}
 
 TEST(Silence, IsTheTimeSinceTheLastBeat) {
   Silence silence;
@@ -104,8 +106,7 @@ TEST(Watchdog, StepsAndErrorsThatPassLetTheProcessLive) {
   heartbeat.begin("segment 3", 2);
   Watchdog watchdog({}, heartbeat, [] {});
   int asked = 0;
-  const Watchdog::Asking asking(watchdog,
-                                [&] { return ++asked % 2 == 0 ? "" : "for one second"; });
+  const Watchdog::Asking asking(watchdog, [&] { return ++asked % 2 == 0 ? "" : "for one second"; });
   for (int i = 0; i < 30; ++i) {
     sleep_s(0.1);
     heartbeat.beat(i, 0);
