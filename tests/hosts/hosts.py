@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -87,11 +88,22 @@ class Hosts:
         subprocess.run(command, check=True)
 
     def mend(self) -> None:
-        """All cables as they were."""
+        """Ends what runs on the hosts; all cables as they were."""
         for number in self.numbers:
+            self.kill(number)
             command = ["tc", "qdisc", "del", "dev", self.cable(number), "root"]
             subprocess.run(command, check=False, capture_output=True)
             self.plug_cable(number)
+            ip("-n", self.name(number), "neighbor", "flush", "all")
+            ip("neighbor", "flush", "dev", f"{PREFIX}b")
+            while not self._reaches_us(number):
+                time.sleep(0.1)
+
+    def _reaches_us(self, number: int) -> bool:
+        """A host that does is told that nobody listens here."""
+        probe = ["bash", "-c", f"exec 3<>/dev/tcp/{SUBNET}.254/1"]
+        command = ["ip", "netns", "exec", self.name(number), *probe]
+        return "refused" in subprocess.run(command, capture_output=True, text=True).stderr
 
     def pids(self, number: int) -> list[int]:
         return [int(pid) for pid in ip("netns", "pids", self.name(number)).split()]
