@@ -45,7 +45,6 @@ def test_error_that_stays_ends_all_ranks(ranks: int, waits: int, step: str, job:
     assert "terminate called" not in run.log() and "signal 6" not in run.log(), run.log()
     output = job.parent / "sweep.h5"
     committed = len(segments_of(output))
-    assert committed > 0 or waits < STAGES
     log = run_well(job, ranks, *sets)
     assert f"{11 - committed} of 11 units of work are pending" in log
 
