@@ -127,7 +127,7 @@ def test_fault_ends_all_ranks(
     assert not output.exists()
     go_on(hosts, job, output, expected)
     how_soon = "at once" if within == "at once" else "after `patience_s`"
-    ends = "every rank ends" if code is None else f"every rank ends; exit code {code}"
+    ends = f"every rank ends; exit code {code}" if codes == {code} else "every rank ends"
     fault(name, ends, how_soon, "the segment under way")
 
 
