@@ -14,6 +14,8 @@ Config = dict[str, Any]
 
 LAYERS, KEY_HEADS, QUERIES_PER_KEY, HEAD_WIDTH = 8, 2, 4, 16
 EXPERTS, VOCABULARY, GRID, WINDOW = 16, 1000, 4, 16
+STATE_HEADS_PER_GROUP = 2
+CHANNELS = KEY_HEADS * QUERIES_PER_KEY * HEAD_WIDTH  # of a model without heads
 UNIT = 8  # widths are its multiples
 
 # Spellings of one size; the first is what all of transformers' classes take.
@@ -27,13 +29,14 @@ CHOICE_KEYS = ("num_experts_per_tok", "num_experts_per_token", "moe_top_k", "moe
 WIDTHS = (
     "intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "moe_intermediate_size",
     "shared_expert_intermediate_size", "word_embed_proj_dim", "q_lora_rank", "kv_lora_rank",
-    "intermediate_size_mlp",
+    "intermediate_size_mlp", "moe_shared_expert_intermediate_size", "time_step_rank", "mamba_dt_rank",
 )  # fmt: skip
 HEAD_WIDTHS = (
     "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "rotary_dim", "global_head_dim",
 )  # fmt: skip
 LENGTHS = ("sliding_window", "attention_chunk_size", "floor_scale")  # in positions
 ROPE_SECTIONS = ("rope_scaling", "rope_parameters")
+LETTERS = ("hybrid_override_pattern",)  # one for each layer
 PAIR_LISTS = ("short_factor", "long_factor")  # a number for each pair of rotated channels
 
 
@@ -44,11 +47,12 @@ class Sizes:
         self.old = facts
         self.layers = min(facts["layers"], LAYERS)
         self.key_heads = min(facts["kv_heads"], KEY_HEADS)
-        self.heads = self.key_heads * min(facts["heads"] // facts["kv_heads"], QUERIES_PER_KEY)
+        shared = facts["heads"] // max(facts["kv_heads"], 1)
+        self.heads = self.key_heads * min(shared, QUERIES_PER_KEY)
         self.head_width = min(facts["head_width"], HEAD_WIDTH)
         own, heads = facts["channels"], facts["heads"] * facts["head_width"]
-        self.has_own_width = own != heads  # heads do not share the channels among them
-        self.channels = self.heads * self.head_width
+        self.has_own_width = heads not in (0, own)  # heads do not share the channels among them
+        self.channels = self.heads * self.head_width or min(own, CHANNELS)
         if self.has_own_width:
             self.channels = units(self.channels * own / heads)
         self.experts = min(facts["experts"], EXPERTS)
@@ -75,6 +79,8 @@ def shrunk(config: Config, facts: dict[str, Any]) -> Config:
     _set_sizes(part, sizes)
     _cut_lists(part, sizes)
     _shrink_rope(part, sizes)
+    if isinstance(part.get("mamba_num_heads"), int):
+        _shrink_states(part)
     if facts["reads_images"]:
         _shrink_images(part)
         doubled = small.get(f"{section}_dict") or {}  # of CLIP, where it counts
@@ -97,31 +103,39 @@ def _set(part: Config, keys: tuple[str, ...], value: int) -> None:
 def _set_sizes(part: Config, sizes: Sizes) -> None:
     _set(part, LAYER_KEYS, sizes.layers)
     _set(part, CHANNEL_KEYS, sizes.channels)
-    _set(part, HEAD_KEYS, sizes.heads)
-    if sizes.old["kv_heads"] != sizes.old["heads"] or any(part.get(key) for key in KEY_HEAD_KEYS):
-        _set(part, KEY_HEAD_KEYS, sizes.key_heads)
-    if sizes.has_own_width or part.get("head_dim"):
-        part["head_dim"] = sizes.head_width
+    if sizes.heads:
+        _set_heads(part, sizes)
     if sizes.old["experts"]:
         _set(part, EXPERT_KEYS, sizes.experts)
         _set(part, CHOICE_KEYS, sizes.chosen)
     for key in WIDTHS:
         if isinstance(part.get(key), int):
             part[key] = sizes.width(part[key])
-    for key in HEAD_WIDTHS:
-        if isinstance(part.get(key), int):
-            part[key] = sizes.of_head(part[key])
     for key in LENGTHS:
         if isinstance(part.get(key), int):
             part[key] = min(part[key], WINDOW)
     if isinstance(part.get("num_global_key_value_heads"), int):  # of layers with heads of other sizes
         shared = sizes.old["heads"] // part["num_global_key_value_heads"]
         part["num_global_key_value_heads"] = sizes.heads // min(shared, sizes.heads)
-    if "intermediate_size" not in part and not any(part.get(key) for key in WIDTHS):
-        part["intermediate_size"] = sizes.width(sizes.old["ffn_width"])
+    neurons = sizes.old["ffn_width"]
+    if neurons and "intermediate_size" not in part and not any(part.get(key) for key in WIDTHS):
+        part["intermediate_size"] = sizes.width(neurons)
     if not sizes.old["reads_images"]:
         part["vocab_size"] = sizes.vocabulary
         _keep_ids(part, sizes.vocabulary)
+
+
+def _set_heads(part: Config, sizes: Sizes) -> None:
+    _set(part, HEAD_KEYS, sizes.heads)
+    if sizes.old["kv_heads"] != sizes.old["heads"] or any(part.get(key) for key in KEY_HEAD_KEYS):
+        _set(part, KEY_HEAD_KEYS, sizes.key_heads)
+    has_latents = "qk_rope_head_dim" in part  # then `head_dim` is the rotated part of a head
+    widths = (*HEAD_WIDTHS, "head_dim") if has_latents else HEAD_WIDTHS
+    for key in widths:
+        if isinstance(part.get(key), int):
+            part[key] = sizes.of_head(part[key])
+    if not has_latents and (sizes.has_own_width or part.get("head_dim")):
+        part["head_dim"] = sizes.head_width
 
 
 def _keep_ids(part: Config, vocabulary: int) -> None:
@@ -138,6 +152,8 @@ def _cut_lists(part: Config, sizes: Sizes) -> None:
     """Entries by layer; numbers of layers that are left out."""
     for key, value in part.items():
         if isinstance(value, list) and len(value) == sizes.old["layers"]:
+            part[key] = value[: sizes.layers]
+        elif key in LETTERS and isinstance(value, str):
             part[key] = value[: sizes.layers]
         elif isinstance(value, list) and key.endswith("_layers"):
             part[key] = [layer for layer in value if layer < sizes.layers]
@@ -158,6 +174,14 @@ def _shrink_rope(part: Config, sizes: Sizes) -> None:
             pairs = sizes.of_head(2 * sum(rope["mrope_section"])) // 2
             shares = [pairs * own // sum(rope["mrope_section"]) for own in rope["mrope_section"]]
             rope["mrope_section"] = [shares[0] + pairs - sum(shares), *shares[1:]]
+
+
+def _shrink_states(part: Config) -> None:
+    """Of Nemotron-H, whose state space has sizes of its own."""
+    heads, groups = part["mamba_num_heads"], part["n_groups"]
+    part["mamba_num_heads"] = groups * min(heads // groups, STATE_HEADS_PER_GROUP)
+    for key in ("mamba_head_dim", "ssm_state_size"):
+        part[key] = min(part[key], HEAD_WIDTH)
 
 
 def _shrink_images(part: Config) -> None:

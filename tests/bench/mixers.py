@@ -60,15 +60,17 @@ MODELS = {
         "hidden_size": 2688, "mamba_num_heads": 64, "mamba_head_dim": 64, "n_groups": 8,
         "ssm_state_size": 128, "layers_block_type": [LINEAR] * 2,
     }),
+    "Mamba, 16 states a channel (Mamba 130M)": Layers("mamba", {
+        "hidden_size": 768, "state_size": 16, "time_step_rank": 48, "num_hidden_layers": 4,
+    }),
 }  # fmt: skip
 WINDOW_TOKENS = 512
 
 
 def make_model(layers: Layers, directory: Path) -> Path:
     types = layers.config.get("layer_types", layers.config.get("layers_block_type"))
-    config = AutoConfig.for_model(
-        layers.family, **layers.config, vocab_size=VOCABULARY, num_hidden_layers=len(types)
-    )
+    count = {} if types is None else {"num_hidden_layers": len(types)}
+    config = AutoConfig.for_model(layers.family, **layers.config, **count, vocab_size=VOCABULARY)
     AutoModelForCausalLM.from_config(config).save_pretrained(directory)
     return directory
 

@@ -17,6 +17,7 @@ from safetensors import safe_open
 
 from preparing import DATA, MIB, assert_refused, load_whole, peak_memory_bytes, run, run_well
 from preparation.checkpoint_writer import to_bytes
+from support.real_configs import REAL_CONFIGS
 from support.watching import wait_for_end, wait_until
 
 PROGRAM = Path(os.environ.get("ACTSWEEP_PROGRAM", DATA.parent / "build" / "actsweep"))
@@ -212,6 +213,37 @@ def test_shrunk_model_has_the_ratios_and_switches_of_the_large_one(tmp_path: Pat
         "mlp_only_layers": [1],
         "bos_token_id": 643,
     }
+    load_whole(tmp_path / "model", torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "deepseek-ai/DeepSeek-V3",  # latents: no width of a head that another key gives
+            {"head_dim": None, "qk_nope_head_dim": 10, "qk_rope_head_dim": 6, "v_head_dim": 10},
+        ),
+        (
+            "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16",
+            {"hybrid_override_pattern": "MEMEM*EM", "num_hidden_layers": 8, "mamba_num_heads": 16},
+        ),
+    ],
+)
+def test_shrunk_model_of_latents_and_states(
+    name: str, expected: dict[str, object], tmp_path: Path
+) -> None:
+    path = next(real.path for real in REAL_CONFIGS if real.name == name)
+    make(path, tmp_path / "model", "--shrink")
+    small = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert {key: small.get(key) for key in expected} == expected
+    load_whole(tmp_path / "model", torch.float32)
+
+
+def test_shrunk_model_without_heads_has_few_channels(tmp_path: Path) -> None:
+    config = write_config(tmp_path / "config.json", {"model_type": "mamba", "hidden_size": 768})
+    make(config, tmp_path / "model", "--shrink")
+    small = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert small["hidden_size"] == 128 and "num_attention_heads" not in small
     load_whole(tmp_path / "model", torch.float32)
 
 

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,17 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from transformers import AutoConfig
+from transformers import AutoConfig, PreTrainedConfig
 
 from support.bounds import assert_losses_round_as_transformers, assert_rounds_as_transformers
 from support.config_reference import VISION
 from support.family_sweeps import run_jobs
 from support.image_files import random_images, write_image_file
 from support.random_models import MODELS
-from support.random_models.weights import auto_class
+from support.random_models.weights import ENCODERS, auto_class
 from support.real_configs import REAL_CONFIGS, RealConfig, first_of_types
 from support.sweeps import read_datasets, to_toml
-from support.token_files import random_corpus, write_token_file
+from support.token_files import Corpus, random_corpus, write_token_file
 from support.transformers_oracle import BothPrecisions, InBothPrecisions, Window, join
 from support.vision_oracle import VisionOracle
 
@@ -38,6 +38,8 @@ from preparation.random_checkpoint import Settings, create  # noqa: E402
 PROGRAM = Path(os.environ.get("ACTSWEEP_PROGRAM", ROOT / "build" / "actsweep"))
 DEVIATION = 0.125  # of the weights: rows of products of order one
 LENGTH, DOCUMENTS, IMAGES = 40, 2, 2
+KNOWN_AS = {"kimi_k2": "deepseek_v3"}  # by transformers
+FREE_ID = 3  # in no shrunk model an image's
 FIRST = first_of_types()
 CASES = [
     pytest.param(real, id=real.name, marks=() if real in FIRST else pytest.mark.slow)
@@ -56,6 +58,10 @@ def with_small_tower(config: dict[str, Any]) -> dict[str, Any]:
 
 def complete(directory: Path, whole: Path) -> None:
     """The checkpoint with the parts beside it, as transformers makes and stores them."""
+    path = directory / "config.json"
+    config = json.loads(path.read_text())
+    known = KNOWN_AS.get(config["model_type"], config["model_type"])
+    path.write_text(json.dumps(config | {"model_type": known}))
     config = AutoConfig.from_pretrained(directory)
     if config.model_type in VISION:
         (name,) = config.architectures
@@ -71,7 +77,7 @@ class Made:
 
     folder: Path
     streams: InBothPrecisions
-    windows: list[Window]  # of text, with losses
+    windows: list[Window]  # of text with losses
 
 
 def make(real: RealConfig, folder: Path) -> Made:
@@ -80,17 +86,28 @@ def make(real: RealConfig, folder: Path) -> Made:
     settings = Settings(is_shrunk=True, seed=REAL_CONFIGS.index(real))
     create(PROGRAM, folder / "config.json", folder / "made", settings)
     complete(folder / "made", folder / "model")
-    made = (make_images if real.model_type in VISION else make_text)(folder)
-    (folder / "job.toml").write_text(to_toml(job_of(folder, is_text=bool(made.windows))))
+    is_text = real.model_type not in VISION
+    made = (make_text if is_text else make_images)(folder)
+    (folder / "job.toml").write_text(to_toml(job_of(folder, is_text, has_loss=bool(made.windows))))
     return made
 
 
+def corpus_for(whole: PreTrainedConfig) -> Corpus:
+    """Random ids, none of which stands for an image."""
+    corpus = random_corpus(whole.get_text_config().vocab_size, [LENGTH] * DOCUMENTS)
+    images = [getattr(whole, key, None) or 0 for key in ("image_token_id", "image_token_index")]
+    documents = [np.where(np.isin(ids, images), FREE_ID, ids) for ids in corpus.documents]
+    return replace(corpus, documents=[ids.astype("<u4") for ids in documents])
+
+
 def make_text(folder: Path) -> Made:
-    config = AutoConfig.from_pretrained(folder / "model").get_text_config()
-    corpus = random_corpus(config.vocab_size, [LENGTH] * DOCUMENTS)
+    whole = AutoConfig.from_pretrained(folder / "model")
+    config, corpus = whole.get_text_config(), corpus_for(whole)
     prompts = {f"{number}": ids for number, ids in enumerate(corpus.documents)}
     write_token_file(folder / "corpus.h5", corpus, prompts)
     both = BothPrecisions(folder / "model")
+    if config.model_type in ENCODERS:  # their heads predict no next token
+        return Made(folder, both.streams(corpus.documents), [])
     windows = [both.run_with_losses(ids) for ids in corpus.documents]
     exact = [window.exact.stream for window in windows]
     return Made(folder, InBothPrecisions(exact, [w.where_sure(w.single.stream) for w in windows]), windows)
@@ -108,13 +125,13 @@ def make_images(folder: Path) -> Made:
     return Made(folder, InBothPrecisions(exact, single), [])
 
 
-def job_of(folder: Path, is_text: bool) -> dict[str, Any]:
+def job_of(folder: Path, is_text: bool, has_loss: bool) -> dict[str, Any]:
     windows = {"sequence_length": LENGTH, "windows": "per_document"} if is_text else {}
     return {
         "model": {"path": str(folder / "model")},
         "corpus": {"path": str(folder / "corpus.h5"), **windows},
         "parallel": {"threads": 1},
-        "statistics": {"loss": is_text},
+        "statistics": {"loss": has_loss},
         "capture": {"prompts": [str(n) for n in range(DOCUMENTS if is_text else IMAGES)]},
         "output": {"path": str(folder / "sweep.h5")},
     }
