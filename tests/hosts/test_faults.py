@@ -172,14 +172,14 @@ def test_full_disk_of_one_host_ends_all_ranks(
 def test_slow_host_makes_the_same_file(
     hosts: Hosts, sweeps: Sweeps, output: Path, fault: Fault
 ) -> None:
-    """All that goes to it passes at 20 Mbit/s."""
+    """All that goes to it passes at 200 Mbit/s."""
     expected = sweeps.expected(4)
-    hosts.slow_cable(2, "20mbit")
+    hosts.slow_cable(2, "200mbit")
     run = HostRun(hosts, sweeps.job(output.parent, 4, 30))
     assert run.finish() == 0, run.log()
     assert not stuck_reports(run)
     assert_same_files(output, expected)
-    fault("a host's network is slow (20 Mbit/s)", "the sweep goes on", "-", "nothing")
+    fault("a host's network is slow (200 Mbit/s)", "the sweep goes on", "-", "nothing")
 
 
 @pytest.mark.slow
