@@ -14,7 +14,7 @@ import os
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
@@ -23,12 +23,13 @@ import tokenizers
 from preparation.errors import CORPUS, PreparationError, writing
 from preparation.hdf5_writes import said_once
 from preparation.output_lock import held_file
+from preparation.raw_column import RawColumn
 from preparation.token_classes import classes_of
 from preparation.vocabulary import Vocabulary
 
 SCHEMA = "actsweep-corpus"
 SCHEMA_VERSION = 1
-SLICE_ELEMENTS = 1 << 20
+ALIGNED = {"alignment_threshold": 1, "alignment_interval": 8}  # pixels, which the sweep maps
 COMPRESSED = {
     "compression": "gzip",
     "compression_opts": 1,
@@ -44,36 +45,10 @@ def partial_paths(path: Path) -> list[Path]:
     return [path.with_name(f"{path.name}{part}.partial") for part in parts]
 
 
-class RawColumn:
-    """One dataset's elements in a temporary file."""
+class HasImages(Protocol):
+    """What puts images into a token file."""
 
-    def __init__(self, path: Path, dtype: str) -> None:
-        self._path = path
-        self._dtype = np.dtype(dtype)
-        self._file = path.open("w+b")
-        self.num_elements = 0
-
-    def append(self, values: np.ndarray) -> None:
-        self._file.write(np.ascontiguousarray(values, dtype=self._dtype).tobytes())
-        self.num_elements += len(values)
-
-    def copy_to(self, file: h5py.File, name: str, digest: Any, **layout: Any) -> None:
-        """Makes the dataset, contiguous without a `layout`, and adds its bytes to `digest`."""
-        dataset = file.create_dataset(name, shape=(self.num_elements,), dtype=self._dtype, **layout)
-        self._file.flush()
-        self._file.seek(0)
-        for begin in range(0, self.num_elements, SLICE_ELEMENTS):
-            values = np.fromfile(self._file, dtype=self._dtype, count=SLICE_ELEMENTS)
-            dataset[begin : begin + len(values)] = values
-            digest.update(values.tobytes())
-
-    def remove(self) -> None:
-        """May be called again."""
-        if self._file.closed:
-            return
-        self._path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # of what is still in the buffer, which nobody wants
-            self._file.close()
+    def copy_to(self, file: h5py.File, digest: Any) -> None: ...
 
 
 class TokenFileWriter:
@@ -143,17 +118,21 @@ class TokenFileWriter:
         vocabulary: Vocabulary,
         prompts: dict[str, np.ndarray],
         attributes: dict[str, object],
+        images: HasImages | None = None,
     ) -> str:
         """Writes the file, with `attributes` besides its own; returns the corpus fingerprint."""
         if self.num_tokens() == 0:
             raise PreparationError(CORPUS, "the corpus is empty: no file holds a token")
         digest = hashlib.sha256()
         # `held_file` has the lock: two runs that opened one file would both write it.
-        with said_once(self._path), h5py.File(self._partial, "w", locking=False) as file:
+        aligned = ALIGNED if images is not None else {}
+        with said_once(self._path), h5py.File(self._partial, "w", locking=False, **aligned) as file:
             self._ids.copy_to(file, "ids", digest)
             self._offsets.copy_to(file, "document_offset", digest)
             if self._roles.num_elements > 0:
                 self._roles.copy_to(file, "token_role", digest)
+            if images is not None:
+                images.copy_to(file, digest)
             if self._bytes.num_elements > 0:
                 self._bytes.copy_to(file, "byte_offset", hashlib.sha256(), **COMPRESSED)
             spellings = vocabulary.spellings

@@ -28,16 +28,17 @@ std::string old_norm_name(const std::string& name) {
 
 }  // namespace
 
-Checkpoint::Checkpoint(const std::string& directory, bool is_vision)
+Checkpoint::Checkpoint(const std::string& directory, Reading reading)
     : directory_(without_stand_ins(model_directory(directory))),
       config_(read_config(directory_)),
-      part_(part_of(config_, is_vision)),
+      part_(part_of(config_, reading)),
       family_(&family_of(part_.config)),
       architecture_(read_part(*family_, part_)),
       rows_(family_->rows(architecture_)),
       quantisation_(directory_, config_),
       files_(open_checkpoint_files(directory_, config_)) {
   architecture_.name = checkpoint_name(directory_);
+  use_projector();
   drop_missing_head();
   use_stacked_experts();
   use_exchanged_axes();
@@ -119,6 +120,14 @@ int64_t Checkpoint::stored_bytes() const {
     if (counted.insert(tensor).second) bytes += tensor->bytes;
   }
   return bytes;
+}
+
+void Checkpoint::use_projector() {
+  if (!part_.has_projector) return;
+  projector_ = read_projector(part_, config_, architecture_);
+  behind_features_ = cut_tower(*projector_, architecture_, rows_);
+  const auto& rows = projector_->rows;
+  rows_.insert(rows_.end(), rows.begin(), rows.end());
 }
 
 void Checkpoint::drop_missing_head() {
@@ -210,9 +219,17 @@ void Checkpoint::check(const StoredTensor& tensor, const std::string& name,
           tensor.type_name);
 }
 
+bool Checkpoint::is_behind_features(const std::string& stored) const {
+  return std::ranges::any_of(behind_features_, [&](const TensorRow& row) {
+    const auto names = names_of(row.name);
+    return std::ranges::find(names, stored) != names.end();
+  });
+}
+
 Unused Checkpoint::judge(const UnusedTensors& unused, const std::string& stored) const {
   if (part_.wrapper == nullptr) return unused.judge(stored);
-  if (is_beside(part_, stored)) return Unused::kExpected;
+  if (is_beside(part_, stored) || is_behind_features(stored)) return Unused::kExpected;
+  if (is_of_projector(part_, stored)) return Unused::kWeight;
   return unused.judge(own_name(part_, stored));
 }
 

@@ -1,8 +1,8 @@
 // A Hugging Face checkpoint directory: config, family, tensors, and the proof that they fit each
 // other.
 //
-// In: a directory with config.json and safetensors files; whether the tower of a model of several
-// parts is read, by images. Out: the architecture and each tensor row's tensor, mapped; nothing but
+// In: a directory with config.json and safetensors files; of a model of several parts what is
+// read. Out: the architecture and each tensor row's tensor, mapped; nothing but
 // headers is read. Refuses (kModel) missing tensors, wrong shapes and dtypes, weights of the model
 // that the family has no use for, and a config that contradicts the weights. A head of its own may
 // be missing: only the loss needs one.
@@ -16,6 +16,7 @@
 #include "checkpoint/checkpoint_files.h"
 #include "checkpoint/family.h"
 #include "checkpoint/linear_layers.h"
+#include "checkpoint/projector.h"
 #include "checkpoint/quantisation.h"
 #include "checkpoint/unused_tensors.h"
 #include "checkpoint/wrapper.h"
@@ -24,7 +25,7 @@ namespace actsweep {
 
 class Checkpoint {
  public:
-  explicit Checkpoint(const std::string& directory, bool is_vision = false);
+  explicit Checkpoint(const std::string& directory, Reading reading = Reading::kText);
   Checkpoint(const Checkpoint&) = delete;
   Checkpoint& operator=(const Checkpoint&) = delete;
 
@@ -38,6 +39,8 @@ class Checkpoint {
   bool is_part() const { return part_.wrapper != nullptr; }
   /// Ids that stand for images, which text of a language model of several parts has not.
   const std::vector<int64_t>& image_tokens() const { return part_.image_tokens; }
+  /// What makes rows of a language model of images, where they are read for text.
+  const std::optional<ProjectorFacts>& projector() const { return projector_; }
   /// How its weights are quantised, if they are.
   const Quantisation& quantisation() const { return quantisation_; }
   /// The tensor of a row in a layer (0-based; ignored for rows that exist once), which holds
@@ -69,11 +72,13 @@ class Checkpoint {
   void use(const std::string& name, const TensorRow& row, Found found);
   std::vector<std::string> names_of(const std::string& name) const;
   const StoredTensor* find_stored(const std::string& name) const;
+  void use_projector();
   void drop_missing_head();
   void use_stacked_experts();
   void use_exchanged_axes();
   void find_tensors();
   void check(const StoredTensor& tensor, const std::string& name, const TensorRow& row) const;
+  bool is_behind_features(const std::string& stored) const;
   Unused judge(const UnusedTensors& unused, const std::string& stored) const;
   void judge_unused();
   void note_image_layers();
@@ -84,6 +89,8 @@ class Checkpoint {
   const Family* family_;
   Architecture architecture_;
   std::vector<TensorRow> rows_;
+  std::optional<ProjectorFacts> projector_;
+  std::vector<TensorRow> behind_features_;  // of the tower, which no image in text passes
   Quantisation quantisation_;
   CheckpointFiles files_;
   std::unordered_map<std::string, const StoredTensor*> used_;

@@ -107,8 +107,8 @@ std::vector<LinearLayer> DescribedModel::linear_layers() const {
   });
 }
 
-DescribedModel::DescribedModel(const Config& config, bool is_vision)
-    : part(part_of(config, is_vision)),
+DescribedModel::DescribedModel(const Config& config, Reading reading)
+    : part(part_of(config, reading)),
       family(&family_of(part.config)),
       architecture(read_part(*family, part)),
       rows(family->rows(architecture)),
@@ -156,10 +156,10 @@ std::vector<NeededTensor> needed_tensors(const DescribedModel& model) {
   return listing.take();
 }
 
-DescribedModel describe_model(const std::string& given, bool is_vision) {
+DescribedModel describe_model(const std::string& given, Reading reading) {
   const auto path = model_directory(given);
   const bool is_directory = std::filesystem::is_directory(path);
-  return DescribedModel(is_directory ? read_config(path) : read_config_file(path), is_vision);
+  return DescribedModel(is_directory ? read_config(path) : read_config_file(path), reading);
 }
 
 std::string describe_tensors(const std::string& path) {

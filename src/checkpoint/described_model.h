@@ -24,7 +24,7 @@ Architecture read_part(const Family& family, const ModelPart& part);
 std::string saved_name(const ModelPart& part, const Family& family, const std::string& name);
 
 struct DescribedModel {
-  explicit DescribedModel(const Config& config, bool is_vision = false);
+  explicit DescribedModel(const Config& config, Reading reading = Reading::kText);
 
   ModelPart part;  // what is read of it: a part, or all
   const Family* family;
@@ -36,7 +36,7 @@ struct DescribedModel {
 };
 
 /// That of a config.json, of a directory with one, or of a model of the hub's cache ("hf:NAME").
-DescribedModel describe_model(const std::string& path, bool is_vision = false);
+DescribedModel describe_model(const std::string& path, Reading reading = Reading::kText);
 
 /// A tensor that a config.json asks for.
 struct NeededTensor {

@@ -43,6 +43,8 @@ bool stays_float32(Weight weight) {
     case Weight::kXielu:
     case Weight::kFinalNorm:
     case Weight::kFinalNormBias:
+    case Weight::kProjectorNorm:
+    case Weight::kProjectorNormBias:
       return true;
     default:
       return false;
@@ -52,7 +54,8 @@ bool stays_float32(Weight weight) {
 bool is_of_head(Weight weight) {
   return weight == Weight::kFinalNorm || weight == Weight::kFinalNormBias ||
          weight == Weight::kHeadProjection || weight == Weight::kHead ||
-         weight == Weight::kHeadBias;
+         weight == Weight::kHeadBias ||
+         (weight >= Weight::kProjectorNorm && weight <= Weight::kProjectorOutBias);
 }
 
 bool is_factor(Weight weight) {
@@ -78,6 +81,7 @@ bool is_factor(Weight weight) {
     case Weight::kExpertScale:
     case Weight::kLayerScale:
     case Weight::kFinalNorm:
+    case Weight::kProjectorNorm:
     case Weight::kEmbeddingNorm:
       return true;
     default:

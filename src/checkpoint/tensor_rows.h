@@ -88,9 +88,15 @@ enum class Weight {
   kLayerScale,        // [1] the residual stream behind the layer is multiplied by it
   kFinalNorm,         // [C]
   kFinalNormBias,
-  kHeadProjection,       // [embedding width, C]
-  kHead,                 // [V, embedding width]
-  kHeadBias,             // [V]
+  kHeadProjection,  // [embedding width, C]
+  kHead,            // [V, embedding width]
+  kHeadBias,        // [V]
+  kProjectorNorm,   // [channels] of what is projected; a tower's head is its projector
+  kProjectorNormBias,
+  kProjectorIn,  // [C of the language model, channels]
+  kProjectorInBias,
+  kProjectorOut,  // [C of the language model, the same]
+  kProjectorOutBias,
   kEmbedding,            // [V, embedding width], gathered from the map, never loaded; so are these
   kPositions,            // [positions, C]
   kTokenTypes,           // [types, C], of which text has the first

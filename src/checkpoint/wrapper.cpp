@@ -65,7 +65,7 @@ Config vision_of(const Wrapper& wrapper, const Config& config) {
   return vision;
 }
 
-/// Under each name that the classes have for it.
+/// Under each name that the classes have for it; where the file names no image, by the class.
 std::vector<int64_t> image_tokens_of(const Wrapper& wrapper, const Config& config) {
   std::vector<int64_t> tokens;
   bool is_said = false;
@@ -76,7 +76,7 @@ std::vector<int64_t> image_tokens_of(const Wrapper& wrapper, const Config& confi
     tokens.push_back(config.values().at(key).get<int64_t>());
     is_said = is_said || std::string(key).starts_with("image");
   }
-  if (!is_said) tokens.push_back(wrapper.image_token);
+  if (!is_said) tokens.insert(tokens.begin(), wrapper.image_token);
   return tokens;
 }
 
@@ -85,23 +85,34 @@ std::string module_of(const ModelPart& part) {
   return part.is_vision ? part.wrapper->tower_module : part.wrapper->text_module;
 }
 
+/// Whether a stored tensor is of a module, below the whole or below its "model".
+bool is_of(const std::string& module, const std::string& stored) {
+  return stored.starts_with(module) || stored.starts_with(kModel + module);
+}
+
 std::string without(const std::string& prefix, const std::string& name) {
   return name.starts_with(prefix) ? name.substr(prefix.size()) : name;
 }
 
 }  // namespace
 
-ModelPart part_of(const Config& config, bool is_vision) {
+ModelPart part_of(const Config& config, Reading reading) {
   const auto* wrapper = wrapper_of(config);
-  if (wrapper == nullptr) return {config, nullptr, is_vision};
+  const bool is_vision = reading != Reading::kText;
+  const bool has_projector = reading == Reading::kImagesInText;
+  if (wrapper == nullptr) {
+    if (has_projector) config.refuse(kType, "a model of several parts, which reads images in text");
+    return {config, nullptr, is_vision};
+  }
   config.only("per_layer_config", nullptr);
   for (const char* key : {kText, kVision}) (void)config.section(key);  // neither is a number, say
-  if (is_vision) return {vision_of(*wrapper, config), wrapper, true};
-  return {text_of(*wrapper, config), wrapper, false, image_tokens_of(*wrapper, config)};
+  if (is_vision) return {vision_of(*wrapper, config), wrapper, true, has_projector};
+  return {text_of(*wrapper, config), wrapper, false, false, image_tokens_of(*wrapper, config)};
 }
 
 std::string name_of_part(const ModelPart& part, const std::string& prefix,
                          const std::string& name) {
+  if (is_of_projector(part, name)) return kModel + name;
   if (!part.is_vision && part.wrapper->holds_head) return module_of(part) + name;
   const bool is_inner = part.is_vision || name.starts_with(kModel);
   return is_inner ? kModel + module_of(part) + without(part.is_vision ? prefix : kModel, name)
@@ -110,6 +121,7 @@ std::string name_of_part(const ModelPart& part, const std::string& prefix,
 
 std::vector<std::string> stored_names(const ModelPart& part, const std::string& prefix,
                                       const std::string& name) {
+  if (is_of_projector(part, name)) return {name, kModel + name};
   const auto module = module_of(part), bare = without(prefix, name);
   std::vector<std::string> names = {module + name, kModel + module + bare};
   if (bare != name) names.push_back(module + bare);
@@ -125,10 +137,13 @@ std::string own_name(const ModelPart& part, const std::string& stored) {
   return (part.is_vision ? "" : kModel) + stored.substr(inner.size());
 }
 
+bool is_of_projector(const ModelPart& part, const std::string& stored) {
+  return part.has_projector && is_of(part.wrapper->projector_module, stored);
+}
+
 bool is_beside(const ModelPart& part, const std::string& stored) {
-  const auto begins = [&](const std::string& module) {
-    return stored.starts_with(module) || stored.starts_with(kModel + module);
-  };
+  if (is_of_projector(part, stored)) return false;
+  const auto begins = [&](const std::string& module) { return is_of(module, stored); };
   const auto& others = part.wrapper->beside;
   return part.is_vision ? !begins(part.wrapper->tower_module)
                         : std::any_of(others.begin(), others.end(), begins);

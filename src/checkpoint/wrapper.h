@@ -1,8 +1,8 @@
 // Models of several parts: a language model under "text_config", a tower for images under
-// "vision_config", and what joins them. One of the two is read.
+// "vision_config", and what joins them. One of the two is read at a time.
 //
-// In: a config.json, and which part is asked for. Out: the config of that part, and under which
-// names its tensors are stored. Published files have them as transformers saved them at their time:
+// In: a config.json, and what for it is read. Out: the config of that part, and under which names
+// its tensors are stored. Published files have them as transformers saved them at their time:
 // "language_model.model.layers.0…", "model.language_model.layers.0…", "model.layers.0…";
 // "vision_tower.vision_model.…", "model.vision_tower.…". Refuses (kModel) a wrapper without the
 // section, and a part of a type that is not known, naming it.
@@ -33,20 +33,31 @@ struct Wrapper {
   bool holds_head = false;         // the language model's module has the head, too
   const char* text_module = "language_model.";
   const char* tower_module = "vision_tower.";
+  const char* projector_module = "multi_modal_projector.";
 };
 
 /// All of them.
 const std::vector<Wrapper>& wrappers();
+
+/// What for a model is read.
+enum class Reading {
+  kText,          // its language model, for text
+  kImages,        // its tower, for images
+  kImagesInText,  // its tower with what projects its rows, for images in the midst of text
+};
 
 /// What is read of a config.json.
 struct ModelPart {
   Config config;
   const Wrapper* wrapper = nullptr;        // null where it stands alone
   bool is_vision = false;                  // images were asked for
-  std::vector<int64_t> image_tokens = {};  // ids that stand for images, which no text has
+  bool has_projector = false;              // and what projects their rows
+  std::vector<int64_t> image_tokens = {};  // ids that stand for images, the one that text may have
+                                           // with images first
 };
 
-ModelPart part_of(const Config& config, bool is_vision);
+/// Refuses a model that stands alone where images in text are asked for.
+ModelPart part_of(const Config& config, Reading reading);
 
 /// The name that transformers 5 gives a tensor of a part; `prefix` is what begins the names of its
 /// family.
@@ -56,6 +67,8 @@ std::vector<std::string> stored_names(const ModelPart& part, const std::string& 
                                       const std::string& name);
 /// The part's own name of a stored tensor.
 std::string own_name(const ModelPart& part, const std::string& stored);
+/// True for a tensor of what projects rows of images, where the part has that.
+bool is_of_projector(const ModelPart& part, const std::string& stored);
 /// True for a tensor of another module than the part.
 bool is_beside(const ModelPart& part, const std::string& stored);
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "corpus/kind.h"
+#include "corpus/placed_image.h"
 
 namespace actsweep {
 
@@ -32,6 +33,12 @@ class Corpus {
   virtual bool has_roles() const { return false; }
   /// Of a token of such a corpus: 0 the chat template, 1 system, 2 user, 3 assistant, 4 tool.
   virtual uint8_t role(int64_t /*token*/) const { return 0; }
+  /// Those in the midst of text, in the order of their tokens.
+  virtual std::span<const PlacedImage> images() const { return {}; }
+  /// Their size, where there are any.
+  virtual ImageSize image_size() const { return {}; }
+  /// Those whose tokens stand among [begin, end), where no window cuts an image.
+  std::span<const PlacedImage> images_among(int64_t begin, int64_t end) const;
   /// The prompt of a name; refuses (kCorpus) an unknown one and lists those that there are.
   virtual Prompt prompt(const std::string& name) const = 0;
 

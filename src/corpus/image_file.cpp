@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/error.h"
 #include "corpus/corpus_file.h"
 
 namespace actsweep {
@@ -12,37 +13,22 @@ constexpr auto kImageError = ErrorKind::kCorpus;
 
 }  // namespace
 
-ImageFile::ImageFile(const std::string& path, const PatchLayout& layout) : layout_(layout) {
+ImageFile::ImageFile(const std::string& path, const PatchLayout& layout)
+    : ImageFile(open_corpus_file(path, CorpusKind::kImages), path, layout) {}
+
+ImageFile::ImageFile(const H5File& file, const std::string& path, const PatchLayout& layout)
+    : layout_(layout),
+      pixels_(file, "pixels", std::make_shared<const MappedFile>(path, kImageError)) {
   path_ = path;
-  const auto file = open_corpus_file(path, CorpusKind::kImages);
-  map_ = std::make_shared<const MappedFile>(path, kImageError);
-  const auto dataset = file.dataset("pixels");
-  const auto shape = dataset.shape();
-  const auto type = dataset.type();
-  require(shape.size() == 4 && shape[1] == 3 && H5Tequal(type.get(), H5T_IEEE_F32LE) > 0,
-          kImageError,
-          "{}: pixels: expected [image, 3, height, width] of little-endian float32, found another "
-          "type or shape",
-          path);
-  require(shape[0] > 0, kImageError, "{}: pixels: expected at least one image, found none", path);
-  height_ = static_cast<int64_t>(shape[2]);
-  width_ = static_cast<int64_t>(shape[3]);
   require(grid_rows() > 0 && grid_columns() > 0, kImageError,
           "{}: pixels: expected images of at least one of the model's patches of {} x {} pixels, "
           "found {} x {}",
-          path, layout_.patch, layout_.patch, height_, width_);
-  const int64_t offset = dataset.file_offset();
-  const auto bytes = static_cast<int64_t>(shape[0] * shape[1] * shape[2] * shape[3] * 4);
-  require(
-      offset % 4 == 0 && offset + bytes <= map_->size(), kImageError,
-      "{}: pixels: expected {} bytes at offset {}, found a file of {} bytes; it may be truncated",
-      path, bytes, offset, map_->size());
-  pixels_ = reinterpret_cast<const float*>(map_->data() + offset);
+          path, layout_.patch, layout_.patch, size().height, size().width);
   fingerprint_ = file.read_text("corpus_fingerprint");
   tokenizer_fingerprint_ = file.read_text("processor_fingerprint");
   name_tokens();
-  for (uint64_t image = 0; image <= shape[0]; ++image) {
-    document_offset_.push_back(static_cast<int64_t>(image) * tokens_per_image());
+  for (int64_t image = 0; image <= pixels_.images(); ++image) {
+    document_offset_.push_back(image * tokens_per_image());
   }
 }
 

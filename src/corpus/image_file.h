@@ -5,11 +5,10 @@
 // schema, pixels stored otherwise than as contiguous float32, images smaller than a patch.
 #pragma once
 
-#include <memory>
 #include <string>
 
-#include "base/mapped_file.h"
 #include "corpus/corpus.h"
+#include "corpus/pixels.h"
 
 namespace actsweep {
 
@@ -31,27 +30,25 @@ class ImageFile : public Corpus {
   /// An image by its number, as text.
   Prompt prompt(const std::string& name) const override;
 
-  int64_t height() const { return height_; }  // of all images, in pixels
-  int64_t width() const { return width_; }
+  const ImageSize& size() const { return pixels_.size(); }
   int64_t tokens_per_image() const { return vocabulary_size(); }
   /// The grid of whole patches; pixels behind the last ones belong to no token.
-  int64_t grid_rows() const { return height_ / layout_.patch; }
-  int64_t grid_columns() const { return width_ / layout_.patch; }
+  int64_t grid_rows() const { return size().height / layout_.patch; }
+  int64_t grid_columns() const { return size().width / layout_.patch; }
   /// The place of the first patch among an image's tokens.
   int64_t first_patch() const { return layout_.prefix(); }
   /// The patch of an id, counted row by row; -1 for class tokens and registers.
   int64_t patch_of(uint32_t id) const;
   /// [3, height, width] of one image.
-  const float* pixels(int64_t image) const { return pixels_ + image * 3 * height_ * width_; }
+  const float* pixels(int64_t image) const { return pixels_.of(image); }
 
  private:
   void name_tokens();
 
+  ImageFile(const H5File& file, const std::string& path, const PatchLayout& layout);
+
   PatchLayout layout_;
-  std::shared_ptr<const MappedFile> map_;
-  const float* pixels_ = nullptr;
-  int64_t height_ = 0;
-  int64_t width_ = 0;
+  Pixels pixels_;
 };
 
 }  // namespace actsweep

@@ -9,18 +9,6 @@ namespace {
 
 constexpr auto kKind = ErrorKind::kCorpus;
 
-/// All values of a one-dimensional dataset.
-template <typename T>
-std::vector<T> read_vector(const H5File& file, const std::string& path, hid_t memory_type) {
-  const auto dataset = file.dataset(path);
-  const auto shape = dataset.shape();
-  require(shape.size() == 1, kKind, "{}: {}: expected one axis, found {}", file.file(), path,
-          shape.size());
-  std::vector<T> values(shape[0]);
-  if (!values.empty()) dataset.read_all(memory_type, values.data());
-  return values;
-}
-
 /// Refuses what HDF5 would turn into other numbers: negative ones, those of 64 bits.
 void check_type(const H5Dataset& dataset, hid_t expected, const char* name) {
   const auto type = dataset.type();
@@ -106,6 +94,7 @@ TokenFile::TokenFile(const std::string& path) {
   roles_ = map_roles(file, *map_, ids_.size());
   document_offset_ = read_vector<int64_t>(file, "document_offset", H5T_NATIVE_INT64);
   check_offsets(document_offset_, static_cast<int64_t>(ids_.size()), path);
+  if (file.contains("images")) images_.emplace(file, map_, document_offset_);
   token_class_ = read_vector<uint8_t>(file, "token_class", H5T_NATIVE_UINT8);
   vocabulary_bytes_ = read_vector<std::byte>(file, "vocabulary/bytes", H5T_NATIVE_UINT8);
   vocabulary_offset_ = read_vector<uint64_t>(file, "vocabulary/offset", H5T_NATIVE_UINT64);
@@ -116,6 +105,11 @@ TokenFile::TokenFile(const std::string& path) {
   special_tokens_ = file.read_text("special_tokens");
   bos_id_ = file.read_int("bos_id");
   eos_id_ = file.read_int("eos_id");
+}
+
+std::span<const PlacedImage> TokenFile::images() const {
+  if (!images_) return {};
+  return images_->list();
 }
 
 bool TokenFile::has_prompt(const std::string& name) const {
@@ -163,7 +157,7 @@ void TokenFile::check_text(const std::string& what, std::span<const uint32_t> id
   fail(
       kKind,
       "{}: {}: expected text alone, found the id {} at token {}, which stands for an image in this "
-      "model: images in the middle of text are not read",
+      "model: data/prepare_image_texts.py writes texts with their images",
       path_, what, *found, found - ids.begin());
 }
 

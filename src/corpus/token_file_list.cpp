@@ -64,6 +64,21 @@ void TokenFileList::append(const TokenFile& file) {
   const auto& offset = file.document_offset();
   std::transform(offset.begin() + 1, offset.end(), std::back_inserter(document_offset_),
                  [begin](int64_t token) { return begin + token; });
+  append_images(file, begin);
+}
+
+void TokenFileList::append_images(const TokenFile& file, int64_t begin) {
+  if (file.images().empty()) return;
+  const auto size = file.image_size();
+  if (images_.empty()) image_size_ = size;
+  require(size == image_size_, kError,
+          "{}: images/pixels: the images of a corpus are of one size: expected {} x {} pixels, "
+          "found {} x {}",
+          file.path(), image_size_.height, image_size_.width, size.height, size.width);
+  for (auto image : file.images()) {
+    image.first_token += begin;
+    images_.push_back(image);
+  }
 }
 
 size_t TokenFileList::file_of(int64_t token) const {

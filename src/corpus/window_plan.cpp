@@ -69,6 +69,15 @@ int64_t WindowPlan::tokens_before(int64_t count) const {
   return last.first_token + last.length();
 }
 
+bool WindowPlan::cuts(int64_t begin, int64_t end) const {
+  const int64_t text = sequence_length_ - (first_id_ ? 1 : 0);
+  const int64_t start =
+      is_packed_
+          ? 0
+          : *std::prev(std::upper_bound(document_offset_.begin(), document_offset_.end(), begin));
+  return (begin - start) / text != (end - 1 - start) / text;
+}
+
 Window WindowPlan::window(int64_t sequence) const {
   ensure(sequence >= 0 && sequence < windows_, "a window's number is below their count");
   const int64_t text = sequence_length_ - (first_id_ ? 1 : 0);

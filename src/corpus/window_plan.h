@@ -32,6 +32,8 @@ class WindowPlan {
   int64_t tokens_before(int64_t count) const;
   int64_t tokens() const { return tokens_before(windows_); }
   Window window(int64_t sequence) const;
+  /// Whether a window ends between the corpus tokens [begin, end), which are of one document.
+  bool cuts(int64_t begin, int64_t end) const;
 
  private:
   void plan_documents(const Corpus& corpus);

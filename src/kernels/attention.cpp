@@ -119,6 +119,10 @@ at::Tensor hidden_keys(const Chunk& chunk, const AttentionCall& call, at::Device
   const auto queries = at::arange(chunk.begin, chunk.end, options).unsqueeze(1);
   const auto keys = at::arange(chunk.first_key, chunk.end_key, options).unsqueeze(0);
   auto hidden = shape.is_causal ? keys.gt(queries) : keys.lt(0).expand({queries.size(0), -1});
+  if (!call.key_ends.empty()) {
+    const auto ends = at::tensor(call.key_ends, at::kLong).to(device).view({-1, shape.positions});
+    hidden = keys.ge(ends.slice(1, chunk.begin, chunk.end).unsqueeze(2)).unsqueeze(1);
+  }
   if (shape.window > 0) {
     hidden = hidden.logical_or(keys.le(queries - shape.window));
     if (!shape.is_causal) hidden = hidden.logical_or(keys.ge(queries + shape.window));
@@ -130,12 +134,16 @@ at::Tensor hidden_keys(const Chunk& chunk, const AttentionCall& call, at::Device
 
 /// Chunks of queries, of at most `length`.
 template <typename One>
-void over_chunks(const AttentionShape& shape, int64_t length, const One& one) {
+void over_chunks(const AttentionCall& call, int64_t length, const One& one) {
+  const auto& shape = call.shape;
   for (int64_t begin = 0; begin < shape.positions; begin += length) {
     const int64_t first_key = shape.window > 0 ? std::max<int64_t>(0, begin - shape.window + 1) : 0;
     const int64_t end = std::min(begin + length, shape.positions);
-    const int64_t ahead = shape.window > 0 ? end - 1 + shape.window : shape.positions;
-    one(Chunk{begin, end, first_key, shape.is_causal ? end : std::min(ahead, shape.positions)});
+    const int64_t ahead = end - 1 + shape.window;
+    const bool ends_here = shape.is_causal && call.key_ends.empty();
+    const bool sees_all = shape.is_causal || shape.window == 0;
+    const int64_t end_key = sees_all ? shape.positions : std::min(ahead, shape.positions);
+    one(Chunk{begin, end, first_key, ends_here ? end : end_key});
   }
 }
 
@@ -144,12 +152,12 @@ void attend_fused(const Heads& heads, const AttentionCall& call) {
   const auto& shape = call.shape;
   const double scale = call.scores.scale;
   const bool has_window = shape.window > 0 && shape.window < shape.positions;
-  if (!has_window && call.lengths.empty()) {
+  if (!has_window && call.lengths.empty() && call.key_ends.empty()) {
     heads.out.copy_(at::scaled_dot_product_attention(heads.query, heads.key, heads.value, {}, 0.0,
                                                      shape.is_causal, scale, true));
     return;
   }
-  over_chunks(shape, has_window ? shape.window : shape.positions, [&](const Chunk& chunk) {
+  over_chunks(call, has_window ? shape.window : shape.positions, [&](const Chunk& chunk) {
     const auto hidden = hidden_keys(chunk, call, heads.query.device());
     const auto bias = at::zeros(hidden.sizes(), heads.query.options())
                           .masked_fill_(hidden, -std::numeric_limits<float>::infinity());
@@ -233,7 +241,7 @@ void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out,
     }
     const int64_t row_bytes = 4 * heads.query.size(0) * run.queries * positions;
     const int64_t length = std::clamp<int64_t>(kScoreBytes / row_bytes, 1, positions);
-    over_chunks(call.shape, length,
+    over_chunks(call, length,
                 [&](const Chunk& chunk) { attend_chunk(heads, chunk, call, run, summary); });
   }
 }

@@ -1,9 +1,9 @@
 // Self-attention over a rank's heads, without any T x T tensor.
 //
 // In: the fused projection's rows after rotary. Out: the heads' outputs as rows. A window W lets
-// query i see key j where i - W < j <= i; without a causal mask, where |i - j| < W. Padding stands
-// on the right: under a causal mask no real row sees it, without one the sequences' lengths hide
-// it.
+// query i see key j where i - W < j <= i; without a causal mask, where |i - j| < W. A causal mask
+// may reach ahead, to the end of a run of tokens that see each other. Padding stands on the right:
+// under a causal mask no real row sees it, without one the sequences' lengths hide it.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -42,9 +42,12 @@ struct ScoreFacts {
 struct AttentionCall {
   AttentionShape shape;
   ScoreFacts scores;
-  std::vector<HeadRun> runs;          // query heads with an equal share of key/value heads
-  std::vector<int64_t> lengths = {};  // [sequences] without a causal mask: of each, its padding
-                                      // left out, whose rows become 0; empty: all T
+  std::vector<HeadRun> runs;           // query heads with an equal share of key/value heads
+  std::vector<int64_t> lengths = {};   // [sequences] without a causal mask: of each, its padding
+                                       // left out, whose rows become 0; empty: all T
+  std::vector<int64_t> key_ends = {};  // [n] under a causal mask: where the keys end that each
+                                       // query sees of its sequence, nowhere before an earlier
+                                       // query's; empty: behind the query itself
 };
 
 /// What is left of the probabilities of each query and head, over all slots that it sees: keys, the

@@ -83,6 +83,8 @@ int64_t length_of(const Task& task, const AttentionCall& call) {
 
 /// Where the keys end that a task's queries see.
 int64_t end_of_keys(const Task& task, const AttentionCall& call) {
+  if (!call.key_ends.empty())
+    return call.key_ends[task.sequence * call.shape.positions + task.end - 1];
   if (call.shape.is_causal) return task.end;
   const int64_t length = length_of(task, call), window = call.shape.window;
   return window > 0 ? std::min(length, task.end - 1 + window) : length;
@@ -131,9 +133,13 @@ void run_task(const Task& task, const AttentionCall& call, const T* qkv, T* out,
                          .positions = seen,
                          .window = shape.window,
                          .is_causal = shape.is_causal,
+                         .last = shape.positions - 1,
                          .scale = kScalesQueries ? 1.0f : scale,
                          .cap = static_cast<float>(facts.cap),
                          .summary = summary != nullptr ? scratch.summary.data() : nullptr};
+  if (!call.key_ends.empty()) {
+    queries.key_ends = call.key_ends.data() + task.sequence * shape.positions;
+  }
   for (int64_t head = task.query_begin; head < task.query_end; ++head) {
     if (facts.key_bias.defined()) {
       const auto* bias = facts.key_bias.const_data_ptr<float>() + head * facts.key_bias.size(1);

@@ -27,6 +27,9 @@ struct HeadQueries {
   int64_t first = 0;                   // position of the first query; the others follow
   int64_t window = 0;                  // query i sees key j where i - window < j; 0: all
   bool is_causal = true;               // and where j <= i; else where j < i + window
+  const int64_t* key_ends = nullptr;   // [last + 1] where keys end in place of j <= i, or null:
+                                       // nowhere before an earlier query's
+  int64_t last = 0;                    // position of the last query
   float scale = 1;                     // of products of queries and keys
   float cap = 0;                       // above 0: scores become cap * tanh(score / cap)
   const float* key_bias = nullptr;     // [T, padded to lanes], added to scores, or null

@@ -75,7 +75,8 @@ void AttentionHeads::run(const StageWeights& weights, const LayerView& view,
                                a_.is_causal, a_.chunk_of(layer)},
                               scores_of(weights, layer),
                               share_.runs,
-                              a_.leaves_padding_open() ? sequences.length : std::vector<int64_t>()};
+                              a_.leaves_padding_open() ? sequences.length : std::vector<int64_t>(),
+                              sequences.key_ends};
   AttentionSummary summary;
   at::Tensor output_gate;
   if (queries > 0) {

@@ -232,14 +232,20 @@ void Forward::end_layer(const StageWeights& weights, const LayerView& view, at::
   if (weights.has(Weight::kLayerScale)) residual.mul_(weights[Weight::kLayerScale]);
 }
 
-Sequences Forward::all_sequences(const Sequences& owned) const {
-  if (!needs_lengths_) return owned;
+std::vector<int64_t> Forward::of_all(const std::vector<int64_t>& owned) const {
   const auto options = at::TensorOptions().dtype(at::kLong).device(device_);
-  const auto mine = at::tensor(owned.length, at::kLong).to(device_);
-  auto all = at::empty({mine.size(0) * group_.size()}, options);
-  const auto lengths = group_.all_gather(mine, all).to(at::kCPU);
-  const auto* length = lengths.const_data_ptr<int64_t>();
-  return {owned.positions, {length, length + lengths.size(0)}};
+  const auto mine = at::tensor(owned, at::kLong).to(device_);
+  auto all = at::empty({group_.size() * mine.size(0)}, options);
+  const auto gathered = group_.all_gather(mine, all).to(at::kCPU);
+  const auto* first = gathered.const_data_ptr<int64_t>();
+  return {first, first + gathered.size(0)};
+}
+
+Sequences Forward::all_sequences(const Sequences& owned) const {
+  Sequences all = owned;
+  if (needs_lengths_) all.length = of_all(owned.length);
+  if (!owned.key_ends.empty()) all.key_ends = of_all(owned.key_ends);
+  return all;
 }
 
 void Forward::stage(const Stage& stage, const StageWeights& weights, const Sequences& owned,

@@ -70,6 +70,8 @@ class Forward {
   void add_scaled(const at::Tensor& sum, at::Tensor& residual) const;
   void add_branch(const StageWeights& weights, const Branch& branch, const at::Tensor& sum,
                   at::Tensor& residual);
+  /// Of all members of the group, in rank order.
+  std::vector<int64_t> of_all(const std::vector<int64_t>& owned) const;
   Sequences all_sequences(const Sequences& owned) const;
   at::Tensor bias_once(const StageWeights& weights, Weight bias) const;
 

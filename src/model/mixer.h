@@ -16,8 +16,10 @@ namespace actsweep {
 
 /// The sequences in the gathered rows of one micro-batch.
 struct Sequences {
-  int64_t positions = 0;        // T, rows per sequence with padding
-  std::vector<int64_t> length;  // without; empty where no rope of the model follows it
+  int64_t positions = 0;               // T, rows per sequence with padding
+  std::vector<int64_t> length;         // without; empty where no rope of the model follows it
+  std::vector<int64_t> key_ends = {};  // [rows] where the keys end that a row sees of its sequence;
+                                       // empty: behind itself
 };
 
 /// Gathered rows of a micro-batch on their way through a mixer.

@@ -62,17 +62,27 @@ int64_t field_bytes(const SweepFacts& facts) {
   return bytes;
 }
 
-int64_t weight_bytes(const SweepFacts& facts, const ModelShare& share) {
-  const auto& job = facts.job;
+int64_t weight_bytes(const Job& job, const Architecture& a, const std::vector<TensorRow>& rows,
+                     const ModelShare& share, bool with_head) {
   int64_t sum = 0, largest = 0;
-  for (const auto& stage :
-       list_stages(facts.rows, facts.architecture, share, job.model.dtype, job.needs_head())) {
-    const auto bytes =
-        StageLayout(facts.rows, facts.architecture, share, job.model.dtype, stage).bytes();
+  for (const auto& stage : list_stages(rows, a, share, job.model.dtype, with_head)) {
+    const auto bytes = StageLayout(rows, a, share, job.model.dtype, stage).bytes();
     sum += bytes;
     largest = std::max(largest, bytes);
   }
   return job.parallel.weights == WeightMode::kResident ? sum : 2 * largest;
+}
+
+/// The tower's weights, and the images that pass it together.
+void add_tower(const SweepFacts& facts, MemoryDemand& demand) {
+  if (!facts.tower) return;
+  const auto& a = facts.tower->architecture;
+  const auto whole = share_of(a, 1, 0);
+  const int64_t rows = facts.tower->images_together * facts.tower->tokens_per_image;
+  demand.weights += weight_bytes(facts.job, a, facts.tower->rows, whole, true);
+  demand.workspace += workspace_bytes(a, whole, {rows, 1, scalar_type(facts.job.model.dtype)});
+  // The tower's rows, their features, and what the projector makes of them.
+  demand.workspace += rows * (2 * a.channels + 3 * facts.architecture.channels) * 4;
 }
 
 /// The queries, keys and values of a sequence in float32 and their copies, and as many sequences
@@ -122,12 +132,12 @@ int64_t observed_bytes(const SweepFacts& facts, const ModelShare& share,
 }
 
 /// Operations of one token's products in a layer: two per weight that the token meets.
-double layer_operations(const SweepFacts& facts, int64_t layer) {
-  const auto& experts = facts.architecture.experts;
-  const auto whole = share_of(facts.architecture, 1, 0);
+double layer_operations(const Architecture& a, const std::vector<TensorRow>& rows, int64_t layer) {
+  const auto& experts = a.experts;
+  const auto whole = share_of(a, 1, 0);
   double weights = 0;
-  for (const auto& row : facts.rows) {
-    if (!row.is_per_layer() || !row.is_in(facts.architecture, layer)) continue;
+  for (const auto& row : rows) {
+    if (!row.is_per_layer() || !row.is_in(a, layer)) continue;
     const auto shape = row.shape_of(units_of(whole, row).size());
     if (shape.size() < 2) continue;
     const double share = row.cut == Cut::kExperts ? static_cast<double>(experts.chosen) /
@@ -242,7 +252,8 @@ MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t thr
   const int64_t owned_rows = facts.segments.windows_per_microbatch / members * length;
 
   MemoryDemand demand;
-  demand.weights = weight_bytes(facts, share);
+  demand.weights = weight_bytes(facts.job, a, facts.rows, share, facts.job.needs_head());
+  add_tower(facts, demand);
   const auto streams = 1 + static_cast<int64_t>(facts.job.variants().size());
   demand.residual = streams * owned_tokens * a.channels * 4;
   const WorkspaceShape shape = {owned_rows, members, scalar_type(facts.job.model.dtype)};
@@ -289,6 +300,23 @@ int64_t first_layer_of(const Job& job, const std::string& variant) {
   return first;
 }
 
+namespace {
+
+/// Without the projector, which has few.
+double tower_operations(const SweepFacts& facts) {
+  if (!facts.tower) return 0;
+  const auto& a = facts.tower->architecture;
+  const auto length = static_cast<double>(facts.tower->tokens_per_image);
+  double per_token = 0;
+  for (int64_t layer = 0; layer < a.layers; ++layer) {
+    per_token += layer_operations(a, facts.tower->rows, layer) +
+                 mixer_operations(a, layer, 2 * length);  // no mask hides half of them
+  }
+  return per_token * length * static_cast<double>(facts.tower->images);
+}
+
+}  // namespace
+
 double sweep_operations(const SweepFacts& facts) {
   const auto& a = facts.architecture;
   const auto variants = facts.job.variants();
@@ -299,13 +327,13 @@ double sweep_operations(const SweepFacts& facts) {
                            return first_layer_of(facts.job, name) <= layer;
                          });
     per_token += static_cast<double>(streams) *
-                 (layer_operations(facts, layer) + mixer_operations(a, layer, length));
+                 (layer_operations(a, facts.rows, layer) + mixer_operations(a, layer, length));
   }
   if (facts.job.statistics.loss) {
     per_token += static_cast<double>(1 + variants.size()) * 2 *
                  static_cast<double>(a.embedding_width * a.vocabulary);
   }
-  return per_token * static_cast<double>(facts.tokens);
+  return per_token * static_cast<double>(facts.tokens) + tower_operations(facts);
 }
 
 }  // namespace actsweep

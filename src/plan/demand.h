@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,15 @@
 #include "schema/declare.h"
 
 namespace actsweep {
+
+/// The tower of images in text.
+struct TowerFacts {
+  Architecture architecture;
+  std::vector<TensorRow> rows;
+  int64_t tokens_per_image = 0;
+  int64_t images_together = 1;
+  int64_t images = 0;  // of the corpus
+};
 
 /// What the demand depends on beside the layout.
 struct SweepFacts {
@@ -34,6 +44,7 @@ struct SweepFacts {
   int64_t stored_bytes = 0;
   /// Whether attention is measured in padded groups of sequences, as on a GPU.
   bool pads_groups = false;
+  std::optional<TowerFacts> tower = {};  // whole on each rank
 };
 
 /// Bytes that the process of the rank with the largest share keeps for itself.

@@ -118,6 +118,10 @@ std::vector<Attribute> root_attributes(const SweepInputs& inputs, const SweepLay
       {"key_sets", nlohmann::json(inputs.job.statistics.attention).dump()},
       {"linear_layers", described(inputs.checkpoint.linear_layers(), a).dump()},
       {"libraries", libraries.dump()}};
+  if (inputs.tower) {
+    attributes.push_back({"tower_fingerprint", inputs.tower_fingerprint});
+    attributes.push_back({"image_token_id", inputs.checkpoint.image_tokens().front()});
+  }
   const auto commit = snapshot_of(inputs.checkpoint.directory()).commit;
   if (!commit.empty()) attributes.push_back({"model_revision", commit});
   const auto& quantisation = inputs.checkpoint.quantisation().text();

@@ -63,11 +63,28 @@ StreamRoom stream_room(const SweepInputs& inputs, const SweepLayout& layout, at:
   return room;
 }
 
+/// For each row of some sequences where the keys end that it sees: behind itself, or behind the run
+/// of tokens with the id of images that it is in.
+std::vector<int64_t> key_ends_of(const OwnedRows& labels, int64_t image_id) {
+  const int64_t positions = labels.padded_length;
+  std::vector<int64_t> ends(labels.token_id.size());
+  for (auto row = static_cast<int64_t>(ends.size()) - 1; row >= 0; --row) {
+    const int64_t end = row % positions + 1;
+    const bool goes_on =
+        end < positions && labels.token_id[row] == image_id && labels.token_id[row + 1] == image_id;
+    ends[row] = goes_on ? ends[row + 1] : end;
+  }
+  return ends;
+}
+
 /// The sequences that this rank owns; a padding sequence counts as one position.
-Sequences sequences_of(const OwnedRows& labels) {
+Sequences sequences_of(const SweepInputs& inputs, const OwnedRows& labels) {
   Sequences sequences{labels.padded_length, std::vector<int64_t>(labels.padded_sequences, 1)};
   for (size_t i = 0; i < labels.windows.size(); ++i) {
     sequences.length[i] = labels.windows[i].length();
+  }
+  if (inputs.tower && inputs.tower->projector()->sees_images_whole) {
+    sequences.key_ends = key_ends_of(labels, inputs.checkpoint.image_tokens().front());
   }
   return sequences;
 }
@@ -88,7 +105,7 @@ BlockPass::BlockPass(const SweepInputs& inputs, const Group& group, const SweepL
              {inputs.job.model.dtype, inputs.job.parallel.weights, inputs.job.needs_head(), device,
               on_loaded}),
       forward_(inputs.checkpoint.architecture(), group, forward_options(inputs, layout, device)),
-      embedding_(inputs),
+      embedding_(inputs, device),
       streams_(make_streams(inputs.job, interventions_of(inputs), inputs.checkpoint.architecture(),
                             stream_room(inputs, layout, device))) {}
 
@@ -167,7 +184,7 @@ void BlockPass::pass_batch(const Block& block, Stream& stream, size_t batch, con
   stream.taps().begin(own);
   {
     const Timer timer(times_.model_s);
-    forward_.stage(stage, weights, sequences_of(own), rows, experts, &stream.taps());
+    forward_.stage(stage, weights, sequences_of(inputs_, own), rows, experts, &stream.taps());
   }
   if (!stage.is_last) return;
   stream.taps().end(stage.layer);

@@ -24,7 +24,7 @@ std::string name_of_config(const std::string& path) {
 }  // namespace
 
 SweepFacts facts_of_config(const std::string& path, Job job, int64_t tokens) {
-  const auto model = describe_model(path, job.model.vision);
+  const auto model = describe_model(path, reading_of(job));
   auto architecture = model.architecture;
   architecture.name = name_of_config(path);
   const auto& image = architecture.image;

@@ -10,6 +10,7 @@
 #include "corpus/masked_text.h"
 #include "run/check_statistics.h"
 #include "run/corpus_identity.h"
+#include "run/images_in_text.h"
 #include "schema/declare_statistics.h"
 
 namespace actsweep {
@@ -20,20 +21,6 @@ constexpr std::string_view kSinkName = "[SINK]";
 
 PatchLayout patch_layout(const ImageFacts& facts) {
   return {facts.patch, facts.class_tokens, facts.registers};
-}
-
-/// transformers interpolates the positions of square grids alone, and not those of every model.
-void check_grid(const ImageFile& images, const ImageFacts& facts) {
-  const int64_t rows = images.grid_rows(), columns = images.grid_columns();
-  const bool is_fixed = facts.positions == PatchPositions::kFixed;
-  const bool is_square = facts.rows == facts.columns;
-  const bool fits_any = facts.positions == PatchPositions::kNone ||
-                        facts.positions == PatchPositions::kWaves || (is_square && !is_fixed);
-  require(fits_any || (rows == facts.rows && columns == facts.columns), ErrorKind::kCorpus,
-          "{}: pixels: expected images of {} x {} patches of {} pixels, because the model's "
-          "positions {}cannot be interpolated, found {} x {} patches in {} x {} pixels",
-          images.path(), facts.rows, facts.columns, facts.patch,
-          is_square ? "" : "form no square and ", rows, columns, images.height(), images.width());
 }
 
 std::string wanted_corpus(const Checkpoint& checkpoint) {
@@ -69,11 +56,32 @@ void check_kind(const std::string& path, const Checkpoint& checkpoint) {
           wanted_corpus(checkpoint), name_of(kind));
 }
 
+/// Refuses ids that stand for images which the file does not have.
+void check_image_tokens(const TokenFile& file, const Checkpoint& checkpoint) {
+  auto other = checkpoint.image_tokens();
+  if (!file.images().empty()) {
+    require(!other.empty(), ErrorKind::kCorpus,
+            "{}: images: {} of type \"{}\" reads text alone: expected none, found {}", file.path(),
+            checkpoint.directory(), checkpoint.architecture().family, file.images().size());
+    file.check_images(static_cast<uint32_t>(other.front()));
+    other.erase(other.begin());
+  }
+  file.check_text("ids", file.ids(), other);
+}
+
+/// The tower of the images in a corpus' text; null where there are none.
+std::unique_ptr<const Checkpoint> open_tower(const Job& job, const Corpus& corpus) {
+  if (corpus.images().empty()) return nullptr;
+  require(!job.corpus.mask_ratio, ErrorKind::kJob,
+          "[corpus] mask_ratio: {} has images in its text; expected text alone", corpus.path());
+  return std::make_unique<const Checkpoint>(job.model.path, Reading::kImagesInText);
+}
+
 /// Refuses what the job takes of a file beyond the model's rows.
 void check_tokens(const TokenFile& file, const Job& job, const Checkpoint& checkpoint) {
   const int64_t vocabulary = checkpoint.architecture().vocabulary;
   file.check_ids(vocabulary);
-  file.check_text("ids", file.ids(), checkpoint.image_tokens());
+  check_image_tokens(file, checkpoint);
   if (job.corpus.bos == BosPolicy::kEachWindow) file.check_bos(vocabulary);
   for (const auto& name : job.capture.prompts) {
     if (!file.has_prompt(name)) continue;
@@ -95,7 +103,7 @@ std::shared_ptr<const Corpus> open_corpus(const Job& job, const Checkpoint& chec
     require(!job.corpus.mask_ratio, ErrorKind::kJob,
             "[corpus] mask_ratio: {} reads images; expected a model of text", a.family);
     auto images = std::make_shared<const ImageFile>(paths.front(), patch_layout(a.image));
-    check_grid(*images, a.image);
+    check_grid(images->path(), images->size(), a.image);
     return images;
   }
   std::vector<std::unique_ptr<const TokenFile>> files;
@@ -136,10 +144,11 @@ Job with_image_windows(Job job, int64_t tokens_per_image) {
 
 SweepInputs::SweepInputs(const Job& wanted)
     : job(wanted),
-      checkpoint(job.model.path, job.model.vision),
+      checkpoint(job.model.path, reading_of(job)),
       opened_corpus(open_corpus(job, checkpoint)),
       corpus(*opened_corpus),
       images(std::dynamic_pointer_cast<const ImageFile>(opened_corpus)),
+      tower(open_tower(job, corpus)),
       windows(corpus, (job = with_windows_of(job, images.get())).corpus,
               sink_id(checkpoint.architecture())),
       segments(plan_segments(windows, job, job.parallel.tensor)),
@@ -153,6 +162,7 @@ SweepInputs::SweepInputs(const Job& wanted)
     }
   }
   check_lengths();
+  if (tower) check_images_in_text(*this);
   check_statistics(job, checkpoint.architecture(), checkpoint.rows());
   require(job.statistics.classes != Classes::kRole || corpus.has_roles(), ErrorKind::kCorpus,
           "{}: [statistics] classes = \"role\": expected chats, of data/prepare_corpus.py "
@@ -186,6 +196,19 @@ void SweepInputs::check_lengths() const {
   check_positions(checkpoint.architecture(), longest, checkpoint.directory());
 }
 
+int64_t SweepInputs::tower_tokens() const {
+  const auto size = corpus.image_size();
+  const auto& image = tower->architecture().image;
+  return image.class_tokens + image.registers +
+         (size.height / image.patch) * (size.width / image.patch);
+}
+
+int64_t SweepInputs::images_together() const {
+  const int64_t rows =
+      segments.windows_per_microbatch / job.parallel.tensor * job.corpus.sequence_length;
+  return std::max<int64_t>(1, rows / tower_tokens());
+}
+
 std::vector<std::byte> SweepInputs::vocabulary_bytes() const {
   auto bytes = corpus.vocabulary_bytes();
   if (checkpoint.architecture().has_sink_token) {
@@ -206,15 +229,17 @@ std::vector<uint64_t> SweepInputs::vocabulary_offset() const {
 
 std::vector<std::string> SweepInputs::warnings() const {
   auto found = checkpoint.warnings();
+  if (tower) found.insert(found.end(), tower->warnings().begin(), tower->warnings().end());
   if (images != nullptr) {
     const auto& facts = checkpoint.architecture().image;
-    const int64_t rows = images->height() % facts.patch, columns = images->width() % facts.patch;
+    const int64_t rows = images->size().height % facts.patch;
+    const int64_t columns = images->size().width % facts.patch;
     if (rows != 0 || columns != 0) {
       found.push_back(fmt::format(
           "{}: pixels: patches of {} x {} do not divide images of {} x {}: {} pixels below and {} "
           "at the right are left out, as in transformers",
-          images->path(), facts.patch, facts.patch, images->height(), images->width(), rows,
-          columns));
+          images->path(), facts.patch, facts.patch, images->size().height, images->size().width,
+          rows, columns));
     }
     return found;
   }
@@ -243,16 +268,27 @@ SweepFacts SweepInputs::facts() const {
           .sequences = windows.windows(),
           .segments = segments,
           .quantisation = checkpoint.quantisation().text(),
-          .stored_bytes = checkpoint.stored_bytes()};
+          .stored_bytes = checkpoint.stored_bytes(),
+          .tower = tower_facts()};
+}
+
+std::optional<TowerFacts> SweepInputs::tower_facts() const {
+  if (!tower) return std::nullopt;
+  return TowerFacts{tower->architecture(), tower->rows(), tower_tokens(), images_together(),
+                    static_cast<int64_t>(corpus.images().size())};
 }
 
 nlohmann::json SweepInputs::identity(int64_t threads) const {
   auto identity = identity_of(job);
   identity["parallel.threads"] = threads;
   identity["model.fingerprint"] = model_fingerprint;
+  if (tower) {
+    identity["model.tower_fingerprint"] = tower_fingerprint;
+    identity["corpus.image_size"] = size_text(corpus.image_size());
+  }
   add_corpus_identity(corpus, prompts, identity);
   if (images != nullptr) {
-    identity["corpus.image_size"] = fmt::format("{} x {}", images->height(), images->width());
+    identity["corpus.image_size"] = size_text(images->size());
   }
   if (const auto& fingerprint = earlier_events.fingerprint; !fingerprint.empty()) {
     identity["statistics.attention_from"] = fingerprint;

@@ -24,6 +24,10 @@ namespace actsweep {
 
 /// The job with what images settle: each window is one image.
 Job with_image_windows(Job job, int64_t tokens_per_image);
+/// What a job reads of its model.
+inline Reading reading_of(const Job& job) {
+  return job.model.vision ? Reading::kImages : Reading::kText;
+}
 /// Learned positions have an end: refuses (kModel) longer windows and prompts.
 void check_positions(const Architecture& architecture, int64_t longest, const std::string& model);
 
@@ -40,11 +44,13 @@ struct SweepInputs {
   std::shared_ptr<const Corpus> opened_corpus;
   const Corpus& corpus;
   std::shared_ptr<const ImageFile> images;  // null where the corpus is text
+  std::unique_ptr<const Checkpoint> tower;  // null where no image stands in the corpus' text
   WindowPlan windows;
   SegmentPlan segments;
   std::vector<Dataset> datasets;
   std::map<std::string, Prompt> prompts;              // those to capture, by name
   std::string model_fingerprint;                      // empty until it is set
+  std::string tower_fingerprint;                      // the same; empty without a tower
   std::vector<InterventionMeans> intervention_means;  // one an intervention of the job
   EarlierEvents earlier_events;                       // of [statistics] attention_from
 
@@ -57,6 +63,10 @@ struct SweepInputs {
   /// What is odd and still swept, one line each: tensors that are left out, tokens of another
   /// tokenizer than the checkpoint's, a BOS that stands twice, pixels that fill no patch.
   std::vector<std::string> warnings() const;
+  /// What the tower makes of one image.
+  int64_t tower_tokens() const;
+  /// Images of one rank's micro-batch that pass the tower at a time.
+  int64_t images_together() const;
   /// What `plan` reckons with.
   SweepFacts facts() const;
   /// Every key and fingerprint that can change a number in the file, with the threads that the
@@ -65,6 +75,7 @@ struct SweepInputs {
 
  private:
   void check_lengths() const;
+  std::optional<TowerFacts> tower_facts() const;
 };
 
 }  // namespace actsweep

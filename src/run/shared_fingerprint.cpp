@@ -24,17 +24,24 @@ void log_progress(int64_t done, int64_t all, Clock::time_point start) {
                left_s);
 }
 
-}  // namespace
-
-void share_fingerprint(SweepInputs& inputs, const MpiSession& session) {
+/// Collective over the world.
+std::string shared(const Checkpoint& checkpoint, const MpiSession& session) {
   std::string fingerprint;
   agree(MPI_COMM_WORLD, [&] {
     if (session.rank() != 0) return;
     const auto start = Clock::now();
     fingerprint = fingerprint_of(
-        inputs.checkpoint, [&](int64_t done, int64_t all) { log_progress(done, all, start); });
+        checkpoint, [&](int64_t done, int64_t all) { log_progress(done, all, start); });
   });
   broadcast(fingerprint, MPI_COMM_WORLD);
+  return fingerprint;
+}
+
+}  // namespace
+
+void share_fingerprint(SweepInputs& inputs, const MpiSession& session) {
+  const auto fingerprint = shared(inputs.checkpoint, session);
+  if (inputs.tower) inputs.tower_fingerprint = shared(*inputs.tower, session);
   agree(MPI_COMM_WORLD, [&] { inputs.set_model_fingerprint(fingerprint); });
 }
 

@@ -207,9 +207,9 @@ json elements_of(const std::vector<TensorRow>& rows, const Architecture& a) {
   return elements;
 }
 
-json read(const std::string& directory, bool is_vision) {
+json read(const std::string& directory, Reading reading) {
   try {
-    const auto part = part_of(read_config(directory), is_vision);
+    const auto part = part_of(read_config(directory), reading);
     const auto& family = family_of(part.config);
     const auto architecture = read_part(family, part);
     return {{"facts", facts_of(architecture)},
@@ -266,7 +266,8 @@ int main(int argc, char** argv) {
     return 0;
   }
   const bool is_vision = argc > 1 && std::string(argv[1]) == "vision";
+  const auto reading = is_vision ? Reading::kImages : Reading::kText;
   for (std::string directory; std::getline(std::cin, directory);) {
-    fmt::print("{}\n", read(directory, is_vision).dump());
+    fmt::print("{}\n", read(directory, reading).dump());
   }
 }

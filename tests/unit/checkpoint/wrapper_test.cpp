@@ -20,7 +20,7 @@ Config parts_of(const std::string& type, const json& more = json::object()) {
 }
 
 TEST(Wrapper, FindsTheLanguageModelUnderEveryNameThatItWasSavedBy) {
-  const auto part = part_of(parts_of("llava"), false);
+  const auto part = part_of(parts_of("llava"), Reading::kText);
   const auto names = stored_names(part, "model.", "model.norm.weight");
   for (const char* name : {"language_model.model.norm.weight", "model.language_model.norm.weight",
                            "language_model.norm.weight", "model.norm.weight"}) {
@@ -32,7 +32,7 @@ TEST(Wrapper, FindsTheLanguageModelUnderEveryNameThatItWasSavedBy) {
 }
 
 TEST(Wrapper, FindsATowerUnderEveryNameThatItWasSavedBy) {
-  const auto part = part_of(parts_of("llava"), true);
+  const auto part = part_of(parts_of("llava"), Reading::kImages);
   const std::string prefix = "vision_model.", own = prefix + "post_layernorm.weight";
   const auto names = stored_names(part, prefix, own);
   for (const std::string outer : {"vision_tower.", "model.vision_tower."}) {
@@ -44,7 +44,8 @@ TEST(Wrapper, FindsATowerUnderEveryNameThatItWasSavedBy) {
 }
 
 TEST(Wrapper, EachPartIsBesideTheOther) {
-  const auto text = part_of(parts_of("llava"), false), tower = part_of(parts_of("llava"), true);
+  const auto text = part_of(parts_of("llava"), Reading::kText),
+             tower = part_of(parts_of("llava"), Reading::kImages);
   for (const std::string outer : {"", "model."}) {
     EXPECT_TRUE(is_beside(text, outer + "vision_tower.encoder.layers.0.mlp.fc1.weight"));
     EXPECT_FALSE(is_beside(tower, outer + "vision_tower.encoder.layers.0.mlp.fc1.weight"));
@@ -54,12 +55,13 @@ TEST(Wrapper, EachPartIsBesideTheOther) {
 }
 
 TEST(Wrapper, KnowsTheIdsThatStandForImages) {
-  EXPECT_EQ(part_of(parts_of("llava"), false).image_tokens, std::vector<int64_t>{32000});
+  EXPECT_EQ(part_of(parts_of("llava"), Reading::kText).image_tokens, std::vector<int64_t>{32000});
   const json written = {{"image_token_index", 7}, {"video_token_id", 9}};
-  EXPECT_EQ(part_of(parts_of("llava", written), false).image_tokens, (std::vector<int64_t>{7, 9}));
-  EXPECT_TRUE(part_of(parts_of("llava"), true).image_tokens.empty());
-  EXPECT_TRUE(part_of(parts_of("llama"), false).image_tokens.empty());
-  EXPECT_THROW(part_of(parts_of("llava", {{"image_token_id", "x"}}), false), Error);
+  EXPECT_EQ(part_of(parts_of("llava", written), Reading::kText).image_tokens,
+            (std::vector<int64_t>{7, 9}));
+  EXPECT_TRUE(part_of(parts_of("llava"), Reading::kImages).image_tokens.empty());
+  EXPECT_TRUE(part_of(parts_of("llama"), Reading::kText).image_tokens.empty());
+  EXPECT_THROW(part_of(parts_of("llava", {{"image_token_id", "x"}}), Reading::kText), Error);
 }
 
 }  // namespace
