@@ -83,7 +83,6 @@ class ImageTexts:
     def document_of(self, record: Record) -> Document:
         images = [self._image(record, name) for name in self._names(record)]
         text = self._text(record)
-        is_chat = "messages" in record.content
         try:
             made = self._processor(
                 text=[text], images=images or None, add_special_tokens=False, return_tensors="np"
@@ -92,7 +91,7 @@ class ImageTexts:
             raise PreparationError(CORPUS, f"{record.place}: {' '.join(str(error).split())}") from None
         ids = np.asarray(made["input_ids"][0], dtype=np.uint32)
         if len(ids) == 0:
-            raise PreparationError(CORPUS, f"{record.place}: expected tokens, found none{is_chat * ' of the chat'}")
+            raise PreparationError(CORPUS, f"{record.place}: expected tokens, found none")
         pixels = self._pixels(record, made) if images else np.zeros((0, 3, 0, 0), np.float32)
         first, tokens = self._runs(record, ids, len(pixels))
         return Document(record.place, ids, pixels, first, tokens)
