@@ -1,9 +1,7 @@
 // Tensor rows: which tensor of a checkpoint, or which part of it, becomes which part of which
 // weight, and along which axis ranks cut it.
 //
-// A family lists its rows once, as data, with the help of TensorRows. Loading loops over them and
-// proves that each checkpoint tensor was used or is on the family's ignore list. A row whose name
-// holds "{}" exists once per layer.
+// A family lists its rows once, as data. A row whose name holds "{}" exists once per layer.
 #pragma once
 
 #include <array>
