@@ -94,6 +94,16 @@ class Study:
         total = weight.sum(axis=-1, keepdims=True)
         return np.divide(weight, total, out=np.zeros_like(weight), where=total > 0)
 
+    def received(self, length: int = 12) -> np.ndarray:
+        """[layer, sequence, head, token]: means over later queries of the first `length` tokens; NaN
+        in layer 0 and for the last token."""
+        weight = np.where(np.tri(length, dtype=bool), np.exp(self.score[..., :length, :length]), 0)
+        others = weight / weight.sum(axis=-1, keepdims=True) * np.tri(length, k=-1)
+        counts = np.arange(length - 1, -1, -1)
+        means = np.full((*others.shape[:3], length), np.nan)
+        means[1:, ..., :-1] = others[1:].sum(axis=3)[..., :-1] / counts[:-1]
+        return means
+
     def keys_of(self, key_set: int, sequence: int) -> int:
         """The one key of a set in a sequence."""
         return 0 if key_set == 0 else int(self.first_delimiter[sequence])
@@ -138,7 +148,7 @@ def write_study(path: Path, sample: Sample, study: Study) -> Path:
         epsilon = file.create_dataset("epsilon", data=np.array(EPSILONS))
         epsilon.make_scale("epsilon")
         epsilon.attrs.update(units="1", long_name="threshold", merge="constant")
-        for write in (_attention, _updates, _query_key, _losses, _parts, _capture):
+        for write in (_attention, _received, _scores, _updates, _query_key, _losses, _parts, _capture):
             write(file, study)
         _sites(file, sample, study)
     return path
@@ -187,6 +197,39 @@ def _attention(file: h5py.File, study: Study) -> None:
     share = (entropy / np.log(np.arange(2, LENGTH + 1))).sum(axis=(1, 3)) * measured[:, None]
     _add(file, "attention/entropy_sum", share, "layer head")
     _add(file, "attention/entropy_rows", measured * SEQUENCES * (LENGTH - 1), "layer")
+
+
+def _received(file: h5py.File, study: Study) -> None:
+    """Of the file's windows: the first tokens of the states' sequences."""
+    means = study.received()
+    token = np.moveaxis(means, 2, 1)  # [layer, head, sequence, token]
+    token = token.reshape(LAYERS, HEADS, -1)
+    half = np.nan_to_num(means[..., : means.shape[3] // 2], nan=-1)
+    _add(file, "attention_received/token_mean", token.mean(axis=1).astype("f4"), "layer token")
+    largest = token.max(axis=1).astype(np.float32)
+    _add(file, "attention_received/token_largest_head", largest, "layer token")
+    position = half.argmax(axis=3).astype(np.uint32)
+    position[0] = 2**32 - 1
+    _add(file, "attention_received/top_position", position, "layer sequence head")
+    top = half.max(axis=3).astype(np.float32)
+    top[0] = np.nan
+    _add(file, "attention_received/top_mean", top, "layer sequence head")
+
+
+def _scores(file: h5py.File, study: Study) -> None:
+    seen = np.where(np.tri(LENGTH, dtype=bool), study.score, -np.inf)
+    by_head = np.moveaxis(seen, 1, 2).reshape(LAYERS, HEADS, -1)  # all pairs of all sequences
+    largest = by_head.max(axis=2).astype(np.float32)
+    pair = by_head.argmax(axis=2) % LENGTH**2
+    query, key = pair // LENGTH, pair % LENGTH
+    largest[0], query[0], key[0] = -np.inf, -1, -1
+    _add(file, "scores/largest", largest, "layer head")
+    _add(file, "scores/query_position", query, "layer head")
+    _add(file, "scores/key_position", key, "layer head")
+    for name, axis in (("query", "head"), ("key", "kv_head"), ("value", "kv_head")):
+        norm = np.linalg.norm(study.qk[name], axis=-1).max(axis=1).astype(np.float32)
+        norm[0] = 0
+        _add(file, f"scores/{name}_norm", norm, f"layer {axis}")
 
 
 def _updates(file: h5py.File, study: Study) -> None:

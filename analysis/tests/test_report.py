@@ -25,6 +25,8 @@ from actsweep.report.write import labelled
 KEYS = (
     "[statistics] sites = ",
     '[statistics] attention = ["position:0"]',
+    "[statistics] attention_received = true",
+    "[statistics] score_extrema = true",
     "[statistics] value_updates = true",
     "[statistics] query_key = true",
     "[statistics] experts = true",

@@ -26,7 +26,15 @@ from study_sample import (
 )
 
 import actsweep
-from actsweep.results import attention, interventions, model_parts, query_key, sites, value_updates
+from actsweep.results import (
+    attention,
+    interventions,
+    model_parts,
+    query_key,
+    second_look,
+    sites,
+    value_updates,
+)
 
 
 def test_attention_to_sets_is_the_mean_over_queries(studied: actsweep.Sweep, study: Study) -> None:
@@ -126,6 +134,45 @@ def _spread(u: np.ndarray) -> float:
 def test_equal_updates_are_constant() -> None:
     total, squares = np.array([[6.0, 8.0]]), np.array([50.0])
     assert value_updates.constancy_of(np.array([2]), total, squares)[0] == 0
+
+
+def test_most_attended_keys(studied: actsweep.Sweep, study: Study) -> None:
+    means = study.received()[1:, ..., :6]  # of each window's first half
+    frame = second_look.top_keys(studied).set_index("layer")
+    assert list(frame.index) == list(range(1, LAYERS))
+    for layer, row in frame.iterrows():
+        of_layer = means[layer - 1].reshape(-1, 6)
+        places = of_layer.argmax(axis=1)
+        assert row["at position 0"] == pytest.approx((places == 0).mean())
+        assert row["received"] == pytest.approx(of_layer.max(axis=1).mean())
+        others = [p for p in places if p > 0]
+        assert row["share of it"] == max((others.count(p) for p in others), default=0) / len(places)
+
+
+def test_secondary_sinks_are_the_tokens_that_receive_most(
+    studied: actsweep.Sweep, study: Study
+) -> None:
+    means = study.received()[1:].mean(axis=2).reshape(LAYERS - 1, -1)  # [layer, token]
+    means[:, ::12] = np.nan  # position 0
+    frame = second_look.secondary_sinks(studied, 5)
+    best = np.sort(np.nan_to_num(means, nan=-1).max(axis=0))[::-1][:5]
+    np.testing.assert_allclose(frame["mean over heads"], best, rtol=1e-6)
+    for row in frame.itertuples():
+        assert row.position == row.token % 12 > 0
+        assert means[row.layer - 1, row.token] == pytest.approx(frame.loc[row.Index, "mean over heads"])
+    layers = second_look.received_by_layer(studied).set_index(["layer", "token"])["received"]
+    assert layers[3, "others, largest"] == pytest.approx(np.nanmax(means[2]))
+
+
+def test_largest_scores(studied: actsweep.Sweep, study: Study) -> None:
+    frame = second_look.largest_scores(studied)
+    assert len(frame) == (LAYERS - 1) * HEADS
+    for row in frame.itertuples():
+        scores = study.score[row.layer, :, row.head][:, np.tri(70, dtype=bool)]
+        assert row.score == pytest.approx(scores.max())
+        assert row.key <= row.query
+    layers = second_look.largest_by_layer(frame)
+    assert list(layers["score"]) == [frame[frame["layer"] == i]["score"].max() for i in range(1, 5)]
 
 
 def test_massive_values_of_keys_and_queries(studied: actsweep.Sweep, study: Study) -> None:

@@ -93,6 +93,8 @@ struct Job {
     bool loss = false;
     std::vector<std::string> attention;         // sets of keys; none: attention is not measured
     std::optional<std::string> attention_from;  // a sweep file, for the set "from"
+    bool attention_received = false;            // by each key
+    bool score_extrema = false;
     bool value_updates = false;                 // of the sets of keys
     bool query_key = false;
     bool experts = false;
@@ -131,7 +133,8 @@ struct Job {
   bool captures(Site site) const;
   /// Whether any statistic takes the gathered rows of all members of a model group.
   bool sees_gathered_rows() const {
-    return !statistics.attention.empty() || statistics.query_key || statistics.experts;
+    return !statistics.attention.empty() || statistics.attention_received ||
+           statistics.score_extrema || statistics.query_key || statistics.experts;
   }
   /// Whether what stands behind the last layer is computed.
   bool needs_head() const {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "kernels/attention_chunks.h"
+
 namespace actsweep {
 namespace {
 
@@ -76,75 +78,17 @@ void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out,
 namespace aten {
 namespace {
 
-/// The most bytes of float32 scores that exist at a time.
-constexpr int64_t kScoreBytes = 256ll << 20;
-
-struct Heads {
-  at::Tensor query;  // [B, queries, T, D]
-  at::Tensor key;    // [B, keys, T, D]
-  at::Tensor value;
-  at::Tensor out;  // [B, queries, T, D]
+struct Heads : QueryKeyHeads {
+  at::Tensor value;  // [B, keys, T, D]
+  at::Tensor out;    // [B, queries, T, D]
 };
 
 /// The heads of one run as views into the rows.
 Heads heads_of(const at::Tensor& qkv, const AttentionShape& shape, const HeadRun& run,
                at::Tensor& out) {
-  const auto view = [&](const at::Tensor& rows, int64_t first, int64_t heads) {
-    return rows.view({-1, shape.positions, rows.size(1) / shape.width, shape.width})
-        .narrow(2, first, heads)
-        .transpose(1, 2);
-  };
-  const int64_t key_begin = shape.query_heads + run.key_begin;
-  return {view(qkv, run.query_begin, run.queries), view(qkv, key_begin, run.keys),
-          view(qkv, key_begin + shape.key_heads, run.keys),
-          view(out, run.query_begin, run.queries)};
-}
-
-/// Queries [begin, end) and the keys [first_key, end_key) that they see.
-struct Chunk {
-  int64_t begin;
-  int64_t end;
-  int64_t first_key;
-  int64_t end_key;
-
-  int64_t queries() const { return end - begin; }
-  int64_t keys() const { return end_key - first_key; }
-};
-
-/// True where a query of the chunk does not see a key: [queries, keys], or [B, 1, queries, keys]
-/// where sequences have padding that no mask hides.
-at::Tensor hidden_keys(const Chunk& chunk, const AttentionCall& call, at::Device device) {
-  const auto& shape = call.shape;
-  const auto options = at::TensorOptions().dtype(at::kLong).device(device);
-  const auto queries = at::arange(chunk.begin, chunk.end, options).unsqueeze(1);
-  const auto keys = at::arange(chunk.first_key, chunk.end_key, options).unsqueeze(0);
-  auto hidden = shape.is_causal ? keys.gt(queries) : keys.lt(0).expand({queries.size(0), -1});
-  if (!call.key_ends.empty()) {
-    const auto ends = at::tensor(call.key_ends, at::kLong).to(device).view({-1, shape.positions});
-    hidden = keys.ge(ends.slice(1, chunk.begin, chunk.end).unsqueeze(2)).unsqueeze(1);
-  }
-  if (shape.window > 0) {
-    hidden = hidden.logical_or(keys.le(queries - shape.window));
-    if (!shape.is_causal) hidden = hidden.logical_or(keys.ge(queries + shape.window));
-  }
-  if (call.lengths.empty()) return hidden;
-  const auto length = at::tensor(call.lengths, at::kLong).to(device).view({-1, 1, 1, 1});
-  return hidden.logical_or(keys.ge(length));
-}
-
-/// Chunks of queries, of at most `length`.
-template <typename One>
-void over_chunks(const AttentionCall& call, int64_t length, const One& one) {
-  const auto& shape = call.shape;
-  for (int64_t begin = 0; begin < shape.positions; begin += length) {
-    const int64_t first_key = shape.window > 0 ? std::max<int64_t>(0, begin - shape.window + 1) : 0;
-    const int64_t end = std::min(begin + length, shape.positions);
-    const int64_t ahead = end - 1 + shape.window;
-    const bool ends_here = shape.is_causal && call.key_ends.empty();
-    const bool sees_all = shape.is_causal || shape.window == 0;
-    const int64_t end_key = sees_all ? shape.positions : std::min(ahead, shape.positions);
-    one(Chunk{begin, end, first_key, ends_here ? end : end_key});
-  }
+  const int64_t first_value = shape.query_heads + shape.key_heads + run.key_begin;
+  return {query_key_heads(qkv, shape, run), heads_in(qkv, shape, first_value, run.keys),
+          heads_in(out, shape, run.query_begin, run.queries)};
 }
 
 /// By ATen's fused operator: no cap, no bias, no sinks.
@@ -191,20 +135,8 @@ void summarise(const at::Tensor& scores, const Chunk& chunk, const AttentionCall
 void attend_chunk(const Heads& heads, const Chunk& chunk, const AttentionCall& call,
                   const HeadRun& run, AttentionSummary* summary) {
   const auto& facts = call.scores;
-  const int64_t group = run.queries / run.keys;
-  const auto expanded = [&](const at::Tensor& x) {
-    return x.narrow(2, chunk.first_key, chunk.keys()).to(at::kFloat).repeat_interleave(group, 1);
-  };
   const auto query = heads.query.narrow(2, chunk.begin, chunk.queries()).to(at::kFloat);
-  auto scores = at::matmul(query, expanded(heads.key).transpose(2, 3)) * facts.scale;
-  if (facts.cap > 0) scores = at::tanh(scores / facts.cap) * facts.cap;
-  if (facts.key_bias.defined()) {
-    scores += facts.key_bias.narrow(0, run.query_begin, run.queries)
-                  .narrow(1, chunk.first_key, chunk.keys())
-                  .unsqueeze(1);
-  }
-  scores.masked_fill_(hidden_keys(chunk, call, scores.device()),
-                      -std::numeric_limits<float>::infinity());
+  auto scores = chunk_scores(heads, chunk, call, run);
   if (facts.sinks.defined()) {
     const auto sinks = facts.sinks.narrow(0, run.query_begin, run.queries).view({1, -1, 1, 1});
     scores = at::cat({scores, sinks.expand({scores.size(0), -1, chunk.queries(), 1})}, 3);
@@ -218,7 +150,8 @@ void attend_chunk(const Heads& heads, const Chunk& chunk, const AttentionCall& c
   }
   if (summary != nullptr) summarise(scores, chunk, call, run, *summary);
   const auto probability = at::softmax(scores, -1);
-  auto out = at::matmul(probability.narrow(3, 0, chunk.keys()), expanded(heads.value));
+  auto out =
+      at::matmul(probability.narrow(3, 0, chunk.keys()), of_query_heads(heads.value, chunk, run));
   if (facts.extra_key.defined()) {
     out += probability.narrow(3, chunk.keys(), 1) * mine(facts.extra_value);
   }
@@ -230,7 +163,6 @@ void attend_chunk(const Heads& heads, const Chunk& chunk, const AttentionCall& c
 void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out,
             AttentionSummary* summary) {
   const auto& facts = call.scores;
-  const int64_t positions = call.shape.positions;
   const bool is_plain = summary == nullptr && facts.cap == 0 && !facts.key_bias.defined() &&
                         !facts.sinks.defined() && !facts.extra_key.defined();
   for (const auto& run : call.runs) {
@@ -239,9 +171,7 @@ void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out,
       attend_fused(heads, call);
       continue;
     }
-    const int64_t row_bytes = 4 * heads.query.size(0) * run.queries * positions;
-    const int64_t length = std::clamp<int64_t>(kScoreBytes / row_bytes, 1, positions);
-    over_chunks(call, length,
+    over_chunks(call, chunk_length(call.shape, heads.query.size(0), run.queries),
                 [&](const Chunk& chunk) { attend_chunk(heads, chunk, call, run, summary); });
   }
 }

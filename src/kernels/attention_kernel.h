@@ -41,12 +41,25 @@ struct HeadQueries {
   float* summary = nullptr;
 };
 
+/// What a second look at the scores of a call takes and gives, once their softmax is known.
+struct SecondLook {
+  int64_t queries = 0;                 // of the call's rows; those behind them are padding
+  const float* log_sum_exp = nullptr;  // [queries]
+  /// [T, padded to lanes] or null: takes what each key receives, exp(s - log_sum_exp) summed over
+  /// the queries that see it but for the one at its own position.
+  float* received = nullptr;
+  float* largest = nullptr;        // [queries] or null: the largest score of each
+  int32_t* largest_key = nullptr;  // [queries]: the first key that has it
+};
+
 struct AttentionKernel {
   int64_t rows;          // queries of one call
   int64_t lanes;         // columns of one panel
   int64_t score_stride;  // floats
   int64_t depths;        // channels or positions in one word of an operand
   void (*attend)(const HeadQueries& queries);
+  /// Reads no values, and of the summary nothing.
+  void (*look_again)(const HeadQueries& queries, const SecondLook& look);
 };
 
 extern const AttentionKernel kAttentionBaseline;

@@ -11,6 +11,7 @@ constexpr int kRows = 4;
 
 namespace actsweep::cpu {
 
-const AttentionKernel kAttentionBaseline = {kRows, kLanes, kScoreStride, 1, attend<Float32Words>};
+const AttentionKernel kAttentionBaseline = {
+    kRows, kLanes, kScoreStride, 1, attend<Float32Words>, look_again<Float32Words>};
 
 }  // namespace actsweep::cpu

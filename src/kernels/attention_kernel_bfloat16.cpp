@@ -46,6 +46,6 @@ struct Bfloat16Words {
 }  // namespace
 
 const AttentionKernel kAttentionBfloat16 = {kRows, kLanes, kScoreStride, Bfloat16Words::kDepths,
-                                            attend<Bfloat16Words>};
+                                            attend<Bfloat16Words>, look_again<Bfloat16Words>};
 
 }  // namespace actsweep::cpu

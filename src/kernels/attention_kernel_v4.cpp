@@ -11,6 +11,7 @@ constexpr int kRows = 12;
 
 namespace actsweep::cpu {
 
-const AttentionKernel kAttentionV4 = {kRows, kLanes, kScoreStride, 1, attend<Float32Words>};
+const AttentionKernel kAttentionV4 = {
+    kRows, kLanes, kScoreStride, 1, attend<Float32Words>, look_again<Float32Words>};
 
 }  // namespace actsweep::cpu

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "output/parts.h"
@@ -13,7 +15,13 @@ namespace actsweep {
 /// into = into (sum | max | min) from, element by element, in the elements' own type.
 void combine(const Dataset& dataset, std::span<std::byte> into, std::span<const std::byte> from);
 
-/// Every sum, maximum and minimum over the parts, in their order.
+/// The same of all fields by path, and of what goes with maxima: that of the larger one, of `into`
+/// where both are equal.
+void combine_all(const std::vector<Dataset>& datasets,
+                 std::map<std::string, std::vector<std::byte>>& into,
+                 const std::map<std::string, std::vector<std::byte>>& from);
+
+/// Every field over the parts, in their order.
 MergedFields merge_fields(Parts& parts, const std::vector<PartLengths>& lengths,
                           const std::vector<Dataset>& datasets, const Extents& extents);
 

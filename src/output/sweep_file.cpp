@@ -32,6 +32,7 @@ void describe(const H5Dataset& target, const Dataset& dataset) {
   target.write_attribute({"units", dataset.units});
   target.write_attribute({"long_name", dataset.long_name});
   target.write_attribute({"merge", std::string(name_of(dataset.merge))});
+  if (!dataset.maximum.empty()) target.write_attribute({"maximum", dataset.maximum});
   if (dataset.index_of) {
     target.write_attribute({"index_of", std::string(name_of(*dataset.index_of))});
   }
@@ -105,7 +106,7 @@ ElementType type_of(const H5Dataset& dataset) {
 Merge merge_of(const H5Dataset& dataset) {
   const std::string found = dataset.read_text("merge");
   for (const Merge merge : {Merge::kRows, Merge::kGather, Merge::kSum, Merge::kMax, Merge::kMin,
-                            Merge::kConstant, Merge::kDerived}) {
+                            Merge::kOfMax, Merge::kConstant, Merge::kDerived}) {
     if (found == name_of(merge)) return merge;
   }
   fail(dataset.kind(), "{}: /{} has the unknown merge rule '{}'", dataset.file(), dataset.path(),
@@ -168,6 +169,7 @@ std::vector<Dataset> datasets_of(const H5File& file) {
     if (found.has_attribute("index_of")) {
       dataset.index_of = axis_of(found, found.read_text("index_of"));
     }
+    if (found.has_attribute("maximum")) dataset.maximum = found.read_text("maximum");
     dataset.counts_documents = found.has_attribute("counts_documents");
     datasets.push_back(std::move(dataset));
   }

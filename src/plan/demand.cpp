@@ -28,11 +28,6 @@ bool has_axis(const Dataset& dataset, Axis axis) {
   return std::find(dataset.axes.begin(), dataset.axes.end(), axis) != dataset.axes.end();
 }
 
-bool is_field(const Dataset& dataset) {
-  return dataset.merge == Merge::kSum || dataset.merge == Merge::kMax ||
-         dataset.merge == Merge::kMin;
-}
-
 /// Bytes of a dataset, with events and rows counted as none.
 int64_t dataset_bytes(const SweepFacts& facts, const Dataset& dataset) {
   int64_t bytes = size_of(dataset.type);

@@ -40,6 +40,8 @@ void SiteTaps::end(int64_t layer) {
   for (const Site site : listeners_.sites) {
     if (lacks(a_, layer, site)) listeners_.on_tap({site, layer + 1, {}, *labels_});
   }
+  const bool has_attention = layer >= 0 && a_.has_attention(layer);
+  if (listeners_.on_no_attention && !has_attention) listeners_.on_no_attention(*labels_);
 }
 
 bool SiteTaps::wants(Site site) const {

@@ -22,6 +22,8 @@ class SiteTaps : public LayerObserver {
     std::function<void(Site site, int64_t layer, const at::Tensor& rows)> on_slice;
     std::function<void(const AttentionView& view)> on_attention;  // empty: not asked for
     std::function<void(const ExpertsView& view)> on_experts;      // empty: not asked for
+    /// A layer without softmax attention, and the embedding; empty: not asked for.
+    std::function<void(const OwnedRows& labels)> on_no_attention;
 
     bool wants(Site site) const;  // a tap of it
   };

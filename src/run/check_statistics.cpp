@@ -45,8 +45,11 @@ void check_sites(const Job& job, const Architecture& a, const std::vector<Tensor
 /// What looks into softmax attention, for a model without.
 void check_without_attention(const Job& job, const Architecture& a) {
   const auto& statistics = job.statistics;
-  for (const auto& [is_asked, key] : {std::pair(!statistics.attention.empty(), "attention"),
-                                      std::pair(statistics.query_key, "query_key")}) {
+  for (const auto& [is_asked, key] :
+       {std::pair(!statistics.attention.empty(), "attention"),
+        std::pair(statistics.attention_received, "attention_received"),
+        std::pair(statistics.score_extrema, "score_extrema"),
+        std::pair(statistics.query_key, "query_key")}) {
     require(!is_asked, ErrorKind::kJob, "[statistics] {}: {} has no layer with softmax attention",
             key, a.family);
   }
@@ -54,7 +57,14 @@ void check_without_attention(const Job& job, const Architecture& a) {
           "[capture] attention = true: {} has no layer with softmax attention", a.family);
 }
 
-void check_attention(const Job& job, const Architecture& a) {
+/// What a model has learned for queries to attend to, where they need no token of the text.
+bool has_learned_sink(const Architecture& a, const std::vector<TensorRow>& rows) {
+  return a.has_sink_token || a.has_extra_key ||
+         std::any_of(rows.begin(), rows.end(),
+                     [](const TensorRow& row) { return row.weight == Weight::kSinks; });
+}
+
+void check_attention(const Job& job, const Architecture& a, const std::vector<TensorRow>& rows) {
   const auto& statistics = job.statistics;
   if (!a.has_attention()) check_without_attention(job, a);
   require(statistics.attention_from.has_value() == names(job, "from"), ErrorKind::kJob,
@@ -65,6 +75,9 @@ void check_attention(const Job& job, const Architecture& a) {
           "expected it in [statistics] sites");
   require(!names(job, "registers") || a.image.registers > 0, ErrorKind::kJob,
           "[statistics] attention: \"registers\": {} has no register tokens", a.family);
+  require(!names(job, "learned") || has_learned_sink(a, rows), ErrorKind::kJob,
+          "[statistics] attention: \"learned\": {} has no learned sink, extra key or sink token",
+          a.family);
   for (const auto& set : statistics.attention) {
     require(!a.reads_images() || !set.starts_with("class:"), ErrorKind::kJob,
             "[statistics] attention: \"{}\": expected a corpus of text, found one of images", set);
@@ -80,6 +93,8 @@ void check_head_sizes(const Job& job, const Architecture& a) {
   };
   if (!a.has_other_heads()) return;
   refuse(!job.statistics.attention.empty(), "[statistics] attention");
+  refuse(job.statistics.attention_received, "[statistics] attention_received");
+  refuse(job.statistics.score_extrema, "[statistics] score_extrema");
   refuse(job.statistics.query_key, "[statistics] query_key");
   refuse(job.capture.attention, "[capture] attention");
 }
@@ -89,7 +104,7 @@ void check_head_sizes(const Job& job, const Architecture& a) {
 void check_statistics(const Job& job, const Architecture& architecture,
                       const std::vector<TensorRow>& rows) {
   check_sites(job, architecture, rows);
-  check_attention(job, architecture);
+  check_attention(job, architecture, rows);
   check_head_sizes(job, architecture);
   require(job.statistics.classes != Classes::kRole || !architecture.reads_images(), ErrorKind::kJob,
           "[statistics] classes = \"role\": {} reads images, which have no roles",

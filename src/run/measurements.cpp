@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "kernels/second_look.h"
 #include "output/layout.h"
 
 namespace actsweep {
@@ -23,7 +24,8 @@ Measurements::Measurements(const SweepInputs& inputs, const Group& group, at::De
       group_(group),
       device_(device),
       share_(share_of(inputs.checkpoint.architecture(), group.size(), group.rank())),
-      key_sets_(inputs.job.statistics.attention, inputs.earlier_events.positions) {
+      key_sets_(inputs.job.statistics.attention, inputs.earlier_events.positions,
+                inputs.checkpoint.architecture().has_sink_token) {
   const auto& statistics = inputs.job.statistics;
   const auto extents = all_extents(inputs);
   const auto add = [&](auto& slot, const auto&... arguments) {
@@ -34,7 +36,11 @@ Measurements::Measurements(const SweepInputs& inputs, const Group& group, at::De
   }
   if (statistics.loss) add(loss_, inputs.job, device);
   if (!inputs.job.interventions.empty()) add(interventions_, inputs.job, device);
-  if (key_sets_.count() > 0) add(attention_, key_sets_.count(), share_, extents, device);
+  if (key_sets_.count() > 0) add(attention_, key_sets_, share_, extents, device);
+  if (statistics.attention_received) {
+    received_.emplace(inputs.job, group, share_, inputs.checkpoint.architecture().query_heads);
+  }
+  if (statistics.score_extrema) add(extrema_, share_, extents, device);
   if (statistics.value_updates) {
     add(value_updates_, key_sets_.count(), group, share_, extents, device);
   }
@@ -51,7 +57,7 @@ void Measurements::begin_block(const BlockLabels& labels, RowCollector& rows) {
   rows_ = &rows;
   events_.clear();
   batches_.clear();
-  if (!attention_ && !query_key_ && !experts_) return;
+  if (!inputs_.job.sees_gathered_rows()) return;
   for (const auto& members : labels.members) add_batch(members);
 }
 
@@ -71,7 +77,10 @@ SiteTaps::Listeners Measurements::taps() {
   SiteTaps::Listeners taps;
   taps.sites = inputs_.job.statistics.sites;
   taps.on_tap = [this](const Tap& tap) { this->tap(tap); };
-  if (attention_ || query_key_) {
+  if (received_) {
+    taps.on_no_attention = [this](const OwnedRows& own) { received_->skip(own, *rows_); };
+  }
+  if (attention_ || received_ || extrema_ || query_key_) {
     taps.on_attention = [this](const AttentionView& view) { see_attention(view); };
   }
   if (experts_) {
@@ -161,7 +170,23 @@ void Measurements::see_attention(const AttentionView& view) {
     value_updates_->update(view, heads ? &*heads : nullptr, heads ? &*batch.keys : nullptr,
                            is_finite);
   }
+  if (received_ || extrema_) look_again(view, is_finite);
   if (query_key_) query_key_->update_rotated(view, *batch.query_key, is_finite);
+}
+
+void Measurements::look_again(const AttentionView& view, const at::Tensor& is_finite) {
+  const auto& sequences = batches_[batch_]->sequences;
+  std::vector<int64_t> lengths;
+  for (const auto& sequence : sequences.all) lengths.push_back(sequence.length);
+  ScoreSummary found;
+  if (view.call.shape.query_heads > 0) {
+    found = actsweep::look_again(view.qkv, view.call, view.summary.log_sum_exp, lengths,
+                                 {received_.has_value(), extrema_.has_value()});
+    if (extrema_) extrema_->update(view, found, sequences, is_finite);
+  }
+  if (!received_) return;
+  received_->update(view.call.shape, found.received, sequences, is_finite, labels_->own[batch_],
+                    *rows_);
 }
 
 void Measurements::see_slice(Site site, int64_t layer, const at::Tensor& rows) {

@@ -14,11 +14,13 @@
 #include "comm/group.h"
 #include "run/row_collector.h"
 #include "run/stream.h"
+#include "stats/attention_received.h"
 #include "stats/attention_statistics.h"
 #include "stats/expert_statistics.h"
 #include "stats/intervention_statistics.h"
 #include "stats/loss_statistics.h"
 #include "stats/query_key.h"
+#include "stats/score_extrema.h"
 #include "stats/site_statistics.h"
 #include "stats/value_updates.h"
 
@@ -45,6 +47,7 @@ class Measurements {
   Stream::Listeners variant(size_t number);
   void tap(const Tap& tap);
   void see_attention(const AttentionView& view);
+  void look_again(const AttentionView& view, const at::Tensor& is_finite);
   void see_slice(Site site, int64_t layer, const at::Tensor& rows);
   void gather_events(size_t batch, int64_t layer);
   void add_batch(const std::vector<OwnedRows>& members);
@@ -58,6 +61,8 @@ class Measurements {
   std::optional<LossStatistics> loss_;
   std::optional<InterventionStatistics> interventions_;
   std::optional<AttentionStatistics> attention_;
+  std::optional<AttentionReceived> received_;
+  std::optional<ScoreExtrema> extrema_;
   std::optional<ValueUpdates> value_updates_;
   std::optional<QueryKeyMoments> query_key_;
   std::optional<ExpertStatistics> experts_;

@@ -12,16 +12,10 @@
 #include "run/captured_prompt.h"
 #include "run/label_columns.h"
 #include "schema/declare_statistics.h"
+#include "stats/reduce_fields.h"
 
 namespace actsweep {
 namespace {
-
-Reduction reduction_of(Merge merge) {
-  if (merge == Merge::kMax) return Reduction::kMax;
-  if (merge == Merge::kMin) return Reduction::kMin;
-  ensure(merge == Merge::kSum, "a field merges by sum, maximum or minimum");
-  return Reduction::kSum;
-}
 
 /// The order of /massive: sequence, layer, falling magnitude; ties by position, then channel.
 bool comes_before(const Event& a, const Event& b) {
@@ -89,9 +83,10 @@ bool SegmentRunner::measure_block(const BlockLabels& labels, RowCollector& rows,
 }
 
 void SegmentRunner::write_fields() {
-  for (auto& field : measurements_.fields()) {
-    environment_.group.all_reduce(field.values, reduction_of(field.dataset->merge));
-    if (environment_.group.rank() != 0) continue;
+  auto fields = measurements_.fields();
+  reduce_fields(fields, environment_.group);
+  if (environment_.group.rank() != 0) return;
+  for (const auto& field : fields) {
     const auto count = field.values.sizes().vec();
     output_->write(field.dataset->path, std::vector<int64_t>(count.size(), 0), count,
                    field.values.cpu().contiguous());

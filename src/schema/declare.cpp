@@ -182,6 +182,11 @@ std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) 
     append(datasets, declare_super_weights());
   }
   if (!job.statistics.attention.empty()) append(datasets, declare_attention());
+  if (job.statistics.attention_received) {
+    append(datasets, declare_received_by_tokens(per_token));
+    append(datasets, declare_received_by_sequences());
+  }
+  if (job.statistics.score_extrema) append(datasets, declare_scores());
   if (job.statistics.value_updates) append(datasets, declare_value_updates(inputs.values));
   if (job.statistics.query_key) append(datasets, declare_query_key(inputs.values));
   if (job.statistics.experts) append(datasets, declare_experts());

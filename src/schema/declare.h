@@ -67,6 +67,7 @@ enum class Merge {
   kSum,
   kMax,
   kMin,
+  kOfMax,     // goes with the maximum that it names: of the first part that has it
   kConstant,  // equal in all parts
   kDerived,   // computed anew from merged fields
 };
@@ -85,7 +86,12 @@ struct Dataset {
       {};  // values count along this axis of the file: merging files adds offsets
   bool counts_documents =
       false;  // values are document numbers: merging files adds the documents before
+  std::string maximum = {};  // of Merge::kOfMax: the path of the maximum that it goes with
+  double neutral = 0;        // a field's value where nothing was measured
 };
+
+/// Whether parts' values of the same shape become one, element by element.
+bool is_field(const Dataset& dataset);
 
 inline constexpr int64_t kClasses = 4;  // position 0, delimiter, weak-semantic word, other
 inline constexpr int64_t kMagnitudeBins = 32640;

@@ -1,5 +1,7 @@
 // What the statistics of attention write: attention to sets of keys, value updates, queries and
 // keys. Formulas: docs/statistics.md, section 3.
+#include <limits>
+
 #include "schema/declare_statistics.h"
 
 namespace actsweep {
@@ -88,6 +90,89 @@ std::vector<Dataset> declare_attention() {
        "sum over rows that see n > 1 slots of the entropy over log n",
        Merge::kSum},
       {"attention/entropy_rows", kInt64, {kLayer}, "1", "those rows", Merge::kSum},
+  };
+}
+
+std::vector<Dataset> declare_received_by_tokens(PerToken per_token) {
+  if (per_token == PerToken::kNone) return {};
+  const Axis token = token_axis(per_token);
+  return {
+      {"attention_received/token_mean",
+       kFloat32,
+       {kLayer, token},
+       "1",
+       "mean over heads, and over the other queries that see the token, of the attention to it "
+       "(NaN: no query does)",
+       Merge::kRows},
+      {"attention_received/token_largest_head",
+       kFloat32,
+       {kLayer, token},
+       "1",
+       "the same mean over queries of the head where it is largest",
+       Merge::kRows},
+  };
+}
+
+std::vector<Dataset> declare_received_by_sequences() {
+  return {
+      {"attention_received/top_position",
+       kUInt32,
+       {kLayer, kSequence, kHead},
+       "1",
+       "position of the key in the window's first half that receives most on average over the "
+       "other queries that see it (4294967295: none)",
+       Merge::kRows},
+      {"attention_received/top_mean",
+       kFloat32,
+       {kLayer, kSequence, kHead},
+       "1",
+       "what it receives",
+       Merge::kRows},
+  };
+}
+
+std::vector<Dataset> declare_scores() {
+  Dataset largest = {"scores/largest",
+                     kFloat32,
+                     {kLayer, kHead},
+                     "1",
+                     "largest score of a query on a key that it sees: scaled, capped and biased as "
+                     "the model does (-inf: a layer without attention)",
+                     Merge::kMax};
+  largest.neutral = -std::numeric_limits<double>::infinity();
+  Dataset query = {"scores/query_position",
+                   kInt64,
+                   {kLayer, kHead},
+                   "1",
+                   "position in its window of the query that has it (-1: none)",
+                   Merge::kOfMax};
+  query.maximum = largest.path;
+  query.neutral = -1;
+  Dataset key = query;
+  key.path = "scores/key_position";
+  key.long_name = "position of the key";
+  return {
+      largest,
+      query,
+      key,
+      {"scores/query_norm",
+       kFloat32,
+       {kLayer, kHead},
+       "1",
+       "largest Euclidean norm of a query",
+       Merge::kMax},
+      {"scores/key_norm",
+       kFloat32,
+       {kLayer, kKeyHead},
+       "1",
+       "largest Euclidean norm of a key",
+       Merge::kMax},
+      {"scores/value_norm",
+       kFloat32,
+       {kLayer, kKeyHead},
+       "1",
+       "largest Euclidean norm of a value",
+       Merge::kMax},
   };
 }
 

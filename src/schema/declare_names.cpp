@@ -86,6 +86,11 @@ const char* name_of(Axis axis) {
   return "";
 }
 
+bool is_field(const Dataset& dataset) {
+  return dataset.merge == Merge::kSum || dataset.merge == Merge::kMax ||
+         dataset.merge == Merge::kMin || dataset.merge == Merge::kOfMax;
+}
+
 const char* name_of(Merge merge) {
   switch (merge) {
     case Merge::kRows:
@@ -98,6 +103,8 @@ const char* name_of(Merge merge) {
       return "max";
     case Merge::kMin:
       return "min";
+    case Merge::kOfMax:
+      return "of_max";
     case Merge::kConstant:
       return "constant";
     case Merge::kDerived:

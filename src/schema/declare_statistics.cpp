@@ -9,10 +9,11 @@ namespace {
 using enum Axis;
 using enum ElementType;
 
-/// The axis of the rows that a token keeps.
-Axis token_axis(PerToken per_token) { return per_token == PerToken::kMassive ? kRow : kToken; }
-
 }  // namespace
+
+Axis token_axis(PerToken per_token) {
+  return per_token == PerToken::kMassive ? Axis::kRow : Axis::kToken;
+}
 
 SiteGroup group_of(Site site, ValueWidth values) {
   const Axis layer = site == Site::kFinalNorm ? kFinalLayer : kLayer;

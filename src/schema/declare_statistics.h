@@ -24,6 +24,9 @@ ValueWidth value_width_of(const Architecture& architecture);
 /// By the axes that have a length.
 ValueWidth value_width_of(const Extents& extents);
 
+/// The axis of the rows that a token keeps.
+Axis token_axis(PerToken per_token);
+
 /// Rows per token: top values and channels, median magnitude, norm. Under kMassive on Axis::kRow;
 /// none under kNone.
 std::vector<Dataset> declare_token_extrema(const SiteGroup& site, PerToken per_token);
@@ -50,6 +53,13 @@ std::vector<Dataset> declare_register_moments();
 std::vector<Dataset> declare_super_weights();
 /// Fields: attention to the sets of keys, the sink metric, the entropy, value norms.
 std::vector<Dataset> declare_attention();
+/// Rows per token: what a key receives from the other queries. Under kMassive on Axis::kRow; none
+/// under kNone.
+std::vector<Dataset> declare_received_by_tokens(PerToken per_token);
+/// Rows per sequence and head: the key of the first half that receives most.
+std::vector<Dataset> declare_received_by_sequences();
+/// Fields: the largest score of each head and where it was, the largest norms.
+std::vector<Dataset> declare_scores();
 /// Fields: what the sets of keys add to the attention output.
 std::vector<Dataset> declare_value_updates(ValueWidth values);
 /// Fields: sums of squares of queries, keys and values.

@@ -45,9 +45,12 @@ struct AttentionStatistics::Layer {
   }
 };
 
-AttentionStatistics::AttentionStatistics(size_t sets, const ModelShare& share,
+AttentionStatistics::AttentionStatistics(const KeySets& sets, const ModelShare& share,
                                          const Extents& extents, at::Device device)
-    : sets_(sets), share_(share), fields_(declare_attention(), extents, device) {}
+    : sets_(sets.count()),
+      learned_slot_(sets.learned_slot()),
+      share_(share),
+      fields_(declare_attention(), extents, device) {}
 
 /// This rank's query heads of a field of one layer.
 at::Tensor AttentionStatistics::mine(const char* name, const Layer& layer) const {
@@ -76,7 +79,10 @@ void AttentionStatistics::update(const GatheredHeads& heads, const KeyGroups& gr
                                  const at::Tensor& is_finite) {
   const Layer layer{heads, groups, is_finite, heads.view().layer + 1};
   const auto value_norms = add_values(layer);
-  for (size_t set = 0; set < sets_; ++set) add_set(layer, set, value_norms);
+  for (size_t set = 0; set < sets_; ++set) {
+    if (set != learned_slot_) add_set(layer, set, value_norms);
+  }
+  if (learned_slot_) add_learned(layer, static_cast<int64_t>(*learned_slot_));
   add_sink(layer);
   add_entropy(layer);
 }
@@ -109,6 +115,35 @@ void AttentionStatistics::add_set(const Layer& layer, size_t set,
   count("query_count", layer, queries, at);
   count("key_count", layer, keys, at);
   count("sequence_count", layer, sequences, at);
+}
+
+/// A sink or an extra key, which every query sees and no position has: one key of each sequence. A
+/// sink has no value.
+void AttentionStatistics::add_learned(const Layer& layer, int64_t set) const {
+  const auto& view = layer.heads.view();
+  const auto& facts = view.call.scores;
+  const std::vector<int64_t> sizes = {layer.sequences(), layer.shape().positions,
+                                      layer.heads.count()};
+  const auto score = facts.sinks.defined()
+                         ? facts.sinks.expand(sizes)
+                         : (layer.heads.queries() * facts.extra_key).sum(3) * facts.scale;
+  const auto probability = (score - view.summary.log_sum_exp.view(sizes)).exp();  // [S, T, H]
+  const auto is_absent = layer.groups.padding().unsqueeze(2);
+  const auto summed = [&](const at::Tensor& values) {
+    return values.to(at::kDouble).masked_fill(is_absent, 0).sum(1);
+  };
+  add_sequences(mine("mass_sum", layer).select(1, set), summed(probability), layer.is_finite);
+  add_sequences(mine("logit_sum", layer).select(1, set), summed(score), layer.is_finite);
+  const auto tokens = is_absent.logical_not().sum({1, 2});
+  const auto sequences = tokens.gt(0).to(at::kLong);
+  if (facts.extra_value.defined()) {  // of models with as many key/value heads as query heads
+    const auto norm = at::norm(facts.extra_value, 2, 1).to(at::kDouble);  // [H]
+    add_sequences(mine_of_keys("set_value_norm_sum", layer).select(1, set),
+                  sequences.to(at::kDouble).unsqueeze(1) * norm, layer.is_finite);
+  }
+  count("query_count", layer, tokens, set);
+  count("key_count", layer, sequences, set);
+  count("sequence_count", layer, sequences, set);
 }
 
 /// alpha_0 = sum over i of A[i, 0] / T (arXiv 2410.10781).

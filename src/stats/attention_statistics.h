@@ -6,6 +6,7 @@
 // the member that has the first one.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "stats/attention_scores.h"
@@ -18,7 +19,7 @@ namespace actsweep {
 class AttentionStatistics : public SegmentFields {
  public:
   /// `extents` has the lengths of all axes.
-  AttentionStatistics(size_t sets, const ModelShare& share, const Extents& extents,
+  AttentionStatistics(const KeySets& sets, const ModelShare& share, const Extents& extents,
                       at::Device device);
 
   void begin_segment() override { fields_.clear(); }
@@ -33,11 +34,13 @@ class AttentionStatistics : public SegmentFields {
   at::Tensor mine_of_keys(const char* name, const Layer& layer) const;
   void count(const char* name, const Layer& layer, const at::Tensor& counts, int64_t at = -1) const;
   void add_set(const Layer& layer, size_t set, const at::Tensor& value_norms) const;
+  void add_learned(const Layer& layer, int64_t set) const;
   void add_sink(const Layer& layer) const;
   void add_entropy(const Layer& layer) const;
   at::Tensor add_values(const Layer& layer) const;
 
   size_t sets_;
+  std::optional<size_t> learned_slot_;  // which of them
   ModelShare share_;
   FieldSet fields_;
 };

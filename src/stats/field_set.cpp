@@ -27,8 +27,7 @@ at::ScalarType scalar_type(ElementType type) {
 FieldSet::FieldSet(std::vector<Dataset> datasets, const Extents& extents, at::Device device)
     : datasets_(std::move(datasets)) {
   for (const auto& dataset : datasets_) {
-    ensure(dataset.merge == Merge::kSum || dataset.merge == Merge::kMax,
-           "a field is a sum or a maximum");
+    ensure(is_field(dataset), "a field is a sum, a maximum, a minimum, or goes with a maximum");
     std::vector<int64_t> sizes;
     for (const Axis axis : dataset.axes) {
       const auto extent = extents.find(axis);
@@ -36,17 +35,16 @@ FieldSet::FieldSet(std::vector<Dataset> datasets, const Extents& extents, at::De
              "a field's axes have lengths that are known before the sweep");
       sizes.push_back(extent->second);
     }
-    values_.push_back(at::zeros(sizes, at::TensorOptions(device).dtype(scalar_type(dataset.type))));
+    values_.push_back(at::full(sizes, dataset.neutral,
+                               at::TensorOptions(device).dtype(scalar_type(dataset.type))));
   }
 }
 
 void FieldSet::clear() {
-  for (auto& values : values_) {
-    if (values.use_count() == 1) {
-      values.zero_();
-    } else {
-      values = at::zeros_like(values);  // who holds the last segment's may still write them
-    }
+  for (size_t i = 0; i < values_.size(); ++i) {
+    // Who holds the last segment's may still write them.
+    if (values_[i].use_count() > 1) values_[i] = at::empty_like(values_[i]);
+    values_[i].fill_(datasets_[i].neutral);
   }
 }
 

@@ -1,8 +1,8 @@
-// The fields of one statistic: a tensor for each declared sum or maximum.
+// The fields of one statistic: a tensor for each declared sum, maximum, minimum, and what goes with
+// a maximum.
 //
-// In: declared datasets of Merge::kSum or Merge::kMax whose axes have known lengths. Out: tensors
-// that begin at 0, the neutral value of a sum and of a maximum of magnitudes. Refuses
-// (std::logic_error) a field that was not declared.
+// In: declared datasets of fields whose axes have known lengths. Out: tensors that begin at the
+// neutral value that is declared. Refuses (std::logic_error) a field that was not declared.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,7 +15,7 @@
 
 namespace actsweep {
 
-/// A sum or maximum over the tokens of a segment.
+/// A sum or maximum over the tokens of a segment, or what goes with a maximum.
 struct Field {
   const Dataset* dataset = nullptr;
   at::Tensor values;  // [declared axes] of the dataset's type, on the statistics' device
@@ -37,7 +37,7 @@ class FieldSet {
   FieldSet() = default;
   FieldSet(std::vector<Dataset> datasets, const Extents& extents, at::Device device);
 
-  /// Sets all fields to zero, in new tensors where others hold those of fields().
+  /// Sets all fields to their neutral value, in new tensors where others hold those of fields().
   void clear();
   /// The whole field whose path ends in "/name".
   at::Tensor values(std::string_view name) const;

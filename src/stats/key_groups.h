@@ -30,6 +30,8 @@ class KeyGroups {
   void see_events(const int64_t* is_event);
 
   using Groups = std::vector<SequenceGroup>;
+  /// [S, T] bool: what of the gathered rows is no token.
+  at::Tensor padding() const { return sequences_.is_token.logical_not(); }
   const Groups& first() const { return first_; }
   const Groups& set(size_t number) const { return sets_of_[number]; }
   /// Selection 0: the set itself; 1: random keys of a window's first half, as many.

@@ -4,11 +4,23 @@
 
 namespace actsweep {
 
-KeySets::KeySets(const std::vector<std::string>& names, PositionsBySequence from)
+KeySets::KeySets(const std::vector<std::string>& names, PositionsBySequence from,
+                 bool has_sink_token)
     : from_(std::move(from)) {
   for (const auto& name : names) {
-    sets_.push_back({parse_tokens(name), name == "events" ? Source::kEvents : Source::kEarlier});
+    const bool is_learned = name == "learned";
+    const auto source = is_learned         ? Source::kLearned
+                        : name == "events" ? Source::kEvents
+                                           : Source::kEarlier;
+    sets_.push_back({parse_tokens(is_learned && has_sink_token ? "position:0" : name), source});
   }
+}
+
+std::optional<size_t> KeySets::learned_slot() const {
+  for (size_t i = 0; i < sets_.size(); ++i) {
+    if (!sets_[i].selector && sets_[i].source == Source::kLearned) return i;
+  }
+  return std::nullopt;
 }
 
 bool KeySets::has_events() const {
@@ -25,6 +37,7 @@ std::vector<int64_t> KeySets::positions(size_t number, const GatheredSequence& s
                                         const int64_t* is_event) const {
   if (sequence.length == 0) return {};
   const auto& set = sets_.at(number);
+  if (!set.selector && set.source == Source::kLearned) return {};
   if (!set.selector && set.source == Source::kEarlier) {
     const auto found = from_.find(sequence.sequence);
     return found == from_.end() ? std::vector<int64_t>() : found->second;

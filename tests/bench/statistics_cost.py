@@ -42,6 +42,10 @@ DENSE_CASES: dict[str, tuple[str, ...]] = {
     "attention to one set, and its value updates": (
         *NOTHING, 'statistics.attention=["position:0"]', "statistics.value_updates=true",
     ),
+    "attention_received": (
+        "statistics.sites=[]", "output.per_token=all", "statistics.attention_received=true",
+    ),
+    "score_extrema": (*NOTHING, "statistics.score_extrema=true"),
     "query_key": (*NOTHING, "statistics.query_key=true"),
     "loss": (*NOTHING, "statistics.loss=true"),
 }  # fmt: skip

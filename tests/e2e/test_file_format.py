@@ -74,7 +74,7 @@ def test_every_dataset_describes_itself(sweep: Path) -> None:
             for attribute in ("units", "long_name", "merge"):
                 assert isinstance(dataset.attrs[attribute], str) and dataset.attrs[attribute], path
             assert dataset.attrs["merge"] in (
-                "rows", "gather", "sum", "max", "min", "constant", "derived",
+                "rows", "gather", "sum", "max", "min", "of_max", "constant", "derived",
             ), path
             assert dataset.dtype.byteorder in "<=|" and dataset.dtype.kind in "fiu", path
 

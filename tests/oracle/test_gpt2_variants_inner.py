@@ -1,6 +1,6 @@
 """Attention and sites of GPT-2 with k' and v' in each head, and with a sink token, by the textbook.
 
-k' is a slot of the softmax that belongs to no set of keys; the sink token is a token, at position 0.
+k' is a slot of the softmax, and the set "learned"; so is the sink token, which is a token, at position 0.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 
-from support.attention_reference import attention_references, class_first
+from support.attention_reference import KeySet, Learned, attention_references, class_first
 from support.bounds import assert_near
 from support.gpt2_variants import VARIANTS, VariantInnerOracle, make_variant
-from support.inner_oracle import InBoth, run_in_both
+from support.inner_oracle import InBoth, LayerAttention, run_in_both
 from support.inner_references import assert_site
 from support.random_models import MODELS
 from support.sweeps import Sweep, read_datasets
@@ -25,7 +26,7 @@ from support.token_files import Cut, Window, random_corpus, write_token_file
 RANKS = (1, 2, 3)
 LENGTH = 80
 LENGTHS = (79, 33, 70, 5, 64)
-SETS = ("position:0", "class:delimiter:first", "class:other:first")
+SETS = ("position:0", "class:delimiter:first", "class:other:first", "learned")
 SITES = (
     "attention_input", "query", "key", "value", "attention_heads", "attention_output", "mlp_input",
     "up", "mlp_hidden", "mlp_output", "final_norm",
@@ -36,6 +37,7 @@ POSITION_0 = 0  # the class of what stands there
 @dataclass(frozen=True)
 class Swept:
     variant: str
+    model: Path
     datasets: dict[str, np.ndarray]
     windows: list[Window]  # with the sink's row
     inners: InBoth
@@ -80,13 +82,27 @@ def swept(
         "output": {"path": str(folder / f"sweep-m{request.param}.h5")},
     }
     datasets = read_datasets(Sweep(program, job, request.param).run())
-    return Swept(variant, datasets, windows, inners)
+    return Swept(variant, folder / "model", datasets, windows, inners)
+
+
+def learned_of(directory: Path) -> Learned:
+    """Of k' and v' of each head, whose scores GPT-2 of this configuration does not scale."""
+    tensors = load_file(directory / "model.safetensors")
+
+    def of_layer(name: str, layer: int) -> np.ndarray:  # [H, D]
+        return tensors[f"transformer.h.{layer}.attn.{name}"].astype(np.float64)
+
+    def score(layer: int, attention: LayerAttention) -> np.ndarray:
+        return np.einsum("hnd,hd->hn", attention.query, of_layer("k_bias", layer))
+
+    return Learned(score, lambda layer: np.linalg.norm(of_layer("v_bias", layer), axis=1))
 
 
 def test_attention_and_value_updates(swept: Swept) -> None:
     classes = [class_first(swept.windows, name) for name in ("delimiter", "other")]
     has_slot = swept.variant == "attention_bias_kv"
-    sets = [lambda _window, _layer: [0], *classes]
+    sets: list[KeySet] = [lambda _window, _layer: [0], *classes]
+    sets.append(learned_of(swept.model) if has_slot else sets[0])
     layer_windows = [None] * swept.inners.num_layers
     references = attention_references(swept.inners, sets, layer_windows, has_slot=has_slot)
     on_slot = 1 - swept.inners.exact[0].attention[0].probability.sum(axis=2)

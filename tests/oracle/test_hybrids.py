@@ -26,6 +26,7 @@ from support.inner_oracle import InBoth, Inner, InnerOracle, run_in_both
 from support.inner_references import assert_site, head_square_references
 from support.measured_errors import record
 from support.random_models import MASSIVE_IDS, MODELS, SMALL_ID, RandomModel, make_random, save
+from support.second_look_reference import check_extrema, check_received
 from support.sweeps import to_toml
 from support.token_files import Cut, Window, random_corpus, write_token_file
 
@@ -40,6 +41,9 @@ CUT = Cut(80, "per_document")
 LENGTHS = (80, 33, 70, 5, 80, 2, 64)
 SETS = ("position:0", "class:delimiter:first", "class:other:first")
 OF_ATTENTION = ("query", "key", "value", "attention_heads")
+NOTHING = {
+    "scores/largest": -np.inf, "scores/query_position": -1, "scores/key_position": -1,
+}  # fmt: skip
 OF_MIXERS, OF_MLPS = ("attention_input", "attention_output"), ("mlp_input", "mlp_output")
 OF_ALL = (*OF_MIXERS, *OF_MLPS)
 PROMPT = 37  # tokens of the captured prompt
@@ -76,8 +80,8 @@ class Made:
             "model": {"path": str(self.directory), "dtype": "float32"},
             "corpus": {"path": str(self.directory / "corpus.h5"), **CUT.job_keys()},
             "parallel": {"tensor": m, "threads": 1, "microbatch_tokens": 240},
-            "statistics": {"sites": sites, "attention": list(SETS), "value_updates": True,
-                           "query_key": True},
+            "statistics": {"sites": sites, "attention": list(SETS), "attention_received": True,
+                           "score_extrema": True, "value_updates": True, "query_key": True},
             "capture": {"prompts": ["prompt"], "attention": True, "sites": sites},
             "output": {"path": str(output)},
         }  # fmt: skip
@@ -113,7 +117,8 @@ def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweeps]:
 
 
 def is_of_attention(path: str) -> bool:
-    return path.startswith(("attention/", "value_update/", "qk/", *(f"{s}/" for s in OF_ATTENTION)))
+    groups = ("attention/", "attention_received/", "scores/", "value_update/", "qk/")
+    return path.startswith((*groups, *(f"{s}/" for s in OF_ATTENTION)))
 
 
 @pytest.mark.parametrize("m", RANKS)
@@ -128,8 +133,9 @@ def test_layers_without_attention_have_none_of_it(name: str, m: int, sweeps: Swe
         if path.endswith(("top_channel", "top_position")):  # of values that are NaN
             continue
         values = datasets[path][others]
-        is_row = path.split("/")[1].startswith(("token_", "sequence_")) and values.dtype.kind == "f"
-        assert np.isnan(values).all() if is_row else (values == 0).all(), path
+        is_row = path.split("/")[1].startswith(("token_", "sequence_", "top_")) and values.dtype.kind == "f"
+        nothing = NOTHING.get(path, 0)
+        assert np.isnan(values).all() if is_row else (values == nothing).all(), path
     for site in (*OF_ATTENTION, "attention", "attention_logit"):
         assert np.isnan(datasets[f"capture/prompt/{site}"][others]).all(), site
 
@@ -169,6 +175,10 @@ def test_attention_and_value_updates(name: str, m: int, sweeps: Sweeps) -> None:
     assert expected.keys() == {p for p in here if p.startswith(("attention/", "value_update/"))}
     parts = [assert_near(path, here[path], values) for path, values in expected.items()]
     record(f"{name}-m{m}", inside="attention", of_allowed=max(parts))
+    part = check_received(here, inners, [None] * len(made.layers))
+    record(f"{name}-m{m}", inside="attention_received", of_allowed=part)
+    part = check_extrema(here, inners, [None] * len(made.layers))
+    record(f"{name}-m{m}", inside="score_extrema", of_allowed=part)
     for site in ("query", "key"):
         path = f"qk/rotated_{site}_square_sum"
         part = assert_near(path, here[path], head_square_references(made.inners, site))

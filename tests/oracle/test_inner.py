@@ -18,10 +18,17 @@ import torch
 from safetensors.numpy import load_file
 from transformers import AutoConfig
 
-from support.attention_reference import Chunk, KeySet, attention_references, class_first, visible
+from support.attention_reference import (
+    Chunk,
+    KeySet,
+    Learned,
+    attention_references,
+    class_first,
+    visible,
+)
 from support.bounds import TIMES, Reference, assert_near
 from support.family_sweeps import run_jobs
-from support.inner_oracle import InBoth, InnerOracle, run_in_both
+from support.inner_oracle import InBoth, InnerOracle, LayerAttention, run_in_both
 from support.inner_references import (
     assert_expert_rows,
     assert_site,
@@ -32,6 +39,7 @@ from support.inner_references import (
 from support.measured_errors import record
 from support.measured_windows import Measured, Options
 from support.random_models import MASSIVE_IDS, MODELS, SMALL_ID, RandomModel, make_random, save
+from support.second_look_reference import check_extrema, check_received
 from support.statistics_reference import REFERENCES, compare
 from support.sweeps import is_inner, read_datasets, schema, to_toml
 from support.token_files import Corpus, Cut, Window, random_corpus, write_token_file
@@ -105,7 +113,9 @@ class Made:
             "parallel": {"tensor": m, "threads": 1, "microbatch_tokens": 240},
             "statistics": {
                 "sites": ["residual", *self.sites],
-                "attention": list(SETS),
+                "attention": [*SETS, *(["learned"] if self.model.family == "gpt_oss" else [])],
+                "attention_received": True,
+                "score_extrema": True,
                 "value_updates": True,
                 "query_key": True,
                 "experts": self.model.family in WITHOUT_DENSE,
@@ -238,6 +248,17 @@ def event_keys(made: Made, datasets: dict[str, np.ndarray]) -> KeySet:
     return positions
 
 
+def sinks_of(made: Made) -> Learned:
+    """A score for each head, from the checkpoint."""
+    tensors = load_file(made.directory / "model.safetensors")
+
+    def score(layer: int, attention: LayerAttention) -> np.ndarray:
+        sinks = tensors[f"model.layers.{layer}.self_attn.sinks"].astype(np.float64)
+        return np.broadcast_to(sinks[:, None], attention.probability.shape[:2])
+
+    return Learned(score)
+
+
 def attention_fields(made: Made, datasets: dict[str, np.ndarray]) -> dict[str, Reference]:
     sets: list[KeySet] = [
         lambda _window, _layer: [0],
@@ -245,6 +266,8 @@ def attention_fields(made: Made, datasets: dict[str, np.ndarray]) -> dict[str, R
         event_keys(made, datasets),
     ]
     has_slot = made.model.family == "gpt_oss"
+    if has_slot:
+        sets.append(sinks_of(made))
     return attention_references(made.inners, sets, made.layer_windows(), has_slot=has_slot)
 
 
@@ -259,6 +282,16 @@ def test_attention_and_value_updates(name: str, m: int, sweeps: Sweeps) -> None:
     assert datasets["attention/key_count"][1:, SETS.index("events")].max() > 0
     parts = [assert_near(path, datasets[path], values) for path, values in expected.items()]
     record(f"{name}-m{m}", inside="attention", of_allowed=max(parts))
+
+
+@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_second_look_at_scores(name: str, m: int, sweeps: Sweeps) -> None:
+    made = sweeps.made[name]
+    part = check_received(sweeps.datasets(name, m), made.inners, made.layer_windows())
+    record(f"{name}-m{m}", inside="attention_received", of_allowed=part)
+    part = check_extrema(sweeps.datasets(name, m), made.inners, made.layer_windows())
+    record(f"{name}-m{m}", inside="score_extrema", of_allowed=part)
 
 
 @pytest.mark.parametrize("m", RANKS)

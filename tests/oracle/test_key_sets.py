@@ -106,6 +106,31 @@ def test_an_earlier_sweep_that_does_not_fit_is_refused(
 
 
 @pytest.mark.parametrize("m", [1, 3])
+def test_mass_on_learned_sinks_is_what_the_keys_lack(
+    m: int, program: Path, tmp_path: Path
+) -> None:
+    """A window that is captured too: its probabilities and the mass on the sinks sum to 1."""
+    torch.set_num_threads(1)
+    (model,) = (model for model in MODELS if model.name == "gpt_oss-5over1-head16-2of5-window16")
+    directory = save(make_random(model), model, tmp_path / "model")
+    corpus = random_corpus(model.vocabulary, [64], seed=6)
+    write_token_file(tmp_path / "corpus.h5", corpus, {"same": corpus.documents[0]})
+    job = {
+        "model": {"path": str(directory)},
+        "corpus": {"path": str(tmp_path / "corpus.h5"), **CUT.job_keys()},
+        "parallel": {"tensor": m, "threads": 1},
+        "statistics": {"attention": ["learned"]},
+        "capture": {"prompts": ["same"], "attention": True},
+        "output": {"path": str(tmp_path / "sweep.h5")},
+    }
+    found = read_datasets(Sweep(program, job, m).run())
+    keys = found["capture/same/attention"][1:].sum(axis=(2, 3), dtype=np.float64)
+    learned = found["attention/mass_sum"][1:, :, 0]
+    assert learned.min() > 0.1
+    np.testing.assert_allclose(keys + learned, 64, rtol=1e-5)
+
+
+@pytest.mark.parametrize("m", [1, 3])
 def test_attention_to_registers(m: int, program: Path, tmp_path: Path) -> None:
     """Every query sees every key; whole probabilities are captured too."""
     torch.set_num_threads(1)

@@ -47,6 +47,8 @@ ALL_SITES = [
 INNER = {
     "sites": ["residual", "key", "attention_output", "mlp_output", "final_norm"],
     "attention": ["position:0", "events"],
+    "attention_received": True,
+    "score_extrema": True,
     "value_updates": True,
     "query_key": True,
 }

@@ -23,6 +23,7 @@ from support.inner_references import (
     square_reference,
 )
 from support.measured_errors import record
+from support.second_look_reference import check_extrema, check_received
 from support.sweeps import Sweep, read_datasets
 from support.vision_cases import label_classes
 from support.vision_models import MODELS, VisionModel, make_random, save
@@ -87,6 +88,8 @@ def test_inside_the_layers(m: int, made: Made, program: Path, tmp_path: Path) ->
         "statistics": {
             "sites": ["residual", *made.sites],
             "attention": made.sets,
+            "attention_received": True,
+            "score_extrema": True,
             "value_updates": True,
             "query_key": True,
         },
@@ -106,6 +109,10 @@ def test_inside_the_layers(m: int, made: Made, program: Path, tmp_path: Path) ->
     assert expected.keys() == written
     parts = [assert_near(path, found[path], reference) for path, reference in expected.items()]
     record(name, inside="attention", of_allowed=max(parts))
+    part = check_received(found, made.inners, [None] * layers, is_causal=False)
+    record(name, inside="attention_received", of_allowed=part)
+    part = check_extrema(found, made.inners, [None] * layers, is_causal=False)
+    record(name, inside="score_extrema", of_allowed=part)
     for site in ("query", "key"):
         path = f"qk/rotated_{site}_square_sum"
         parts = [assert_near(path, found[path], head_square_references(made.inners, site))]

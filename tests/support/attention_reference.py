@@ -20,7 +20,17 @@ EPSILONS = (0.2, 0.3, 0.8)
 CLEAR = 2e-6
 CLASSES = {"delimiter": 1, "weak_semantic": 2, "other": 3}
 
-KeySet = Callable[[int, int], list[int]]  # (window, layer from 0) -> positions
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The set "learned" where it is a slot of the softmax and no token."""
+
+    score: Callable[[int, LayerAttention], np.ndarray]  # (layer from 0, attention) -> [H, n]
+    value_norm: Callable[[int], np.ndarray | float] = lambda _layer: 0.0  # [key heads]
+
+
+KeySet = Callable[[int, int], list[int]] | Learned  # (window, layer from 0) -> positions
 Fields = dict[str, np.ndarray]
 
 
@@ -135,6 +145,9 @@ class AttentionReference:
                 seen = visible(attention, self._layer_windows[layer], self._is_causal)
                 self._add_window(layer, attention, seen)
                 for at, keys_of in enumerate(self._sets):
+                    if isinstance(keys_of, Learned):
+                        self._add_learned(layer, attention, keys_of, at)
+                        continue
                     keys = keys_of(number, layer)
                     if keys:
                         self._add_set(layer, attention, seen, keys, at)
@@ -182,6 +195,19 @@ class AttentionReference:
         self._add("attention/key_count", layer, len(keys), at)
         self._add("attention/sequence_count", layer, 1, at)
         self._add("attention/set_value_norm_sum", layer, norms.sum(axis=1), at)
+
+    def _add_learned(
+        self, layer: int, attention: LayerAttention, learned: Learned, at: int
+    ) -> None:
+        """Every query is outside the set, and sees its one key. What of a row is on no key is on it."""
+        mass = 1 - attention.probability.sum(axis=2)
+        norms = learned.value_norm(layer) * np.ones(len(attention.value))
+        self._add("attention/mass_sum", layer, mass.sum(axis=1), at)
+        self._add("attention/logit_sum", layer, learned.score(layer, attention).sum(axis=1), at)
+        self._add("attention/query_count", layer, mass.shape[1], at)
+        self._add("attention/key_count", layer, 1, at)
+        self._add("attention/sequence_count", layer, 1, at)
+        self._add("attention/set_value_norm_sum", layer, norms, at)
 
     def _add_update(
         self,

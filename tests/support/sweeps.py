@@ -26,7 +26,8 @@ OTHER_TESTS = (
 
 # What is measured inside the layers: oracle.inner has its references.
 INNER_GROUPS = (
-    "mlp_hidden", "mlp_output", "super_weights", "attention", "value_update", "qk", "experts",
+    "mlp_hidden", "mlp_output", "super_weights", "attention", "attention_received", "scores",
+    "value_update", "qk", "experts",
 )  # fmt: skip
 INNER_DATASETS = ("epsilon", "capture/NAME/attention", "capture/NAME/attention_logit")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from . import attention, effects, features, heat_maps, location, projections, roles
+from . import attention, effects, features, heat_maps, location, projections, roles, second_look
 from .content import Model, Section
 
 CHAPTERS: tuple[Callable[[Sequence[Model]], Section], ...] = (
@@ -20,10 +20,12 @@ CHAPTERS: tuple[Callable[[Sequence[Model]], Section], ...] = (
     heat_maps.section_of,
     attention.to_sets,
     attention.sinks,
+    second_look.received,
     attention.entropy,
     attention.value_norms,
     projections.value_updates,
     projections.query_key,
+    second_look.scores,
     features.outliers,
     features.super_weights,
     features.kurtosis,

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace actsweep {
 namespace {
 
@@ -22,6 +24,27 @@ TEST(Fields, CombineByTheirRuleInTheirType) {
             (std::vector<float>{2, -5}));
   EXPECT_EQ(combined<uint32_t>(ElementType::kUInt32, Merge::kMin, {1, 9}, {2, 7}),
             (std::vector<uint32_t>{1, 7}));
+}
+
+std::vector<std::byte> bytes_of_all(const auto& values) {
+  const auto bytes = std::as_bytes(std::span(values));
+  return {bytes.begin(), bytes.end()};
+}
+
+TEST(Fields, WhatGoesWithAMaximumIsThatOfTheFirstPartThatHasIt) {
+  Dataset place{"place", ElementType::kInt64, {Axis::kLayer}, "1", "", Merge::kOfMax};
+  place.maximum = "most";
+  // Before its maximum in the list, and so in any order.
+  const std::vector<Dataset> datasets = {
+      place, {"most", ElementType::kFloat32, {Axis::kLayer}, "1", "", Merge::kMax}};
+  const auto part = [](std::vector<float> most, std::vector<int64_t> at) {
+    return std::map<std::string, std::vector<std::byte>>{{"most", bytes_of_all(most)},
+                                                         {"place", bytes_of_all(at)}};
+  };
+  auto merged = part({1, -5, 3, -INFINITY}, {10, 11, 12, -1});
+  combine_all(datasets, merged, part({2, -7, 3, -INFINITY}, {20, 21, 22, -1}));
+  combine_all(datasets, merged, part({0, -4, 3, 1}, {30, 31, 32, 33}));
+  EXPECT_EQ(merged, part({2, -4, 3, 1}, {20, 31, 12, 33}));
 }
 
 TEST(Fields, RowsAndOtherSizesAreMistakes) {

@@ -106,13 +106,13 @@ class Layer {
     AttentionSummary summary;
     attend(qkv_, call_, out, &summary);
     const AttentionView view = {0, qkv_, call_, summary, weight_, places_};
-    const KeySets sets(kSets, {{3, {2}}, {5, {0, 2}}, {40, {1, 5, 40}}});
+    const KeySets sets(kSets, {{3, {2}}, {5, {0, 2}}, {40, {1, 5, 40}}}, false);
     KeyGroups groups(sets, sequences_, {call_.shape.query_heads, call_.shape.width}, true,
                      grouping);
     const auto is_finite = finite_sequences(sequences_, qkv_, group_);
     EXPECT_EQ(is_finite.sum().item<int64_t>(), sequences_.count() - 1);
     const GatheredHeads heads(view);
-    AttentionStatistics attention(sets.count(), share_, extents_, at::kCPU);
+    AttentionStatistics attention(sets, share_, extents_, at::kCPU);
     attention.update(heads, groups, is_finite);
     ValueUpdates updates(sets.count(), group_, share_, extents_, at::kCPU);
     updates.update(view, &heads, &groups, is_finite);

@@ -1,0 +1,155 @@
+"""What each key receives, and the largest scores, by the textbook: from whole T x T matrices, with numpy.
+
+Definitions: docs/statistics.md, "Attention received" and "Sizes of scores".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .attention_reference import Chunk, visible
+from .bounds import Reference, assert_near
+from .inner_oracle import InBoth, Inner, LayerAttention
+
+NONE = 2**32 - 1
+GROUP = "attention_received"
+
+
+def means_of(
+    attention: LayerAttention, window: int | Chunk | None, is_causal: bool
+) -> np.ndarray:
+    """[H, n]: over the other queries that see a key; NaN where none does."""
+    others = visible(attention, window, is_causal).copy()
+    np.fill_diagonal(others, val=False)
+    counts = others.sum(axis=0)
+    sums = np.where(others, attention.probability, 0).sum(axis=1)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def means_by_layer(
+    inners: Sequence[Inner], windows: Sequence[int | Chunk | None], is_causal: bool
+) -> list[list[np.ndarray]]:
+    """By layer and sequence."""
+    return [
+        [means_of(inner.attention[layer], window, is_causal) for inner in inners]
+        for layer, window in enumerate(windows)
+    ]
+
+
+def check_received(
+    found: dict[str, np.ndarray],
+    inners: InBoth,
+    windows: Sequence[int | Chunk | None],
+    *,
+    is_causal: bool = True,
+) -> float:
+    """Holds the rows of all layers against the textbook's; the largest error, as a part of what is
+    allowed. The embedding's are absent."""
+    exact, single = (
+        means_by_layer(of, windows, is_causal) for of in (inners.exact, inners.single)
+    )
+    parts = []
+    for name, over_heads in (("token_mean", np.mean), ("token_largest_head", np.max)):
+        rows, rounded = (
+            np.stack([np.concatenate([over_heads(x, axis=0) for x in layer]) for layer in by_layer])
+            for by_layer in (exact, single)
+        )
+        parts.append(hold(f"{GROUP}/{name}", found, rows, rounded))
+    tops, rounded = (
+        np.stack([[np.max(first_half(x), axis=1) for x in layer] for layer in by_layer])
+        for by_layer in (exact, single)
+    )
+    parts.append(hold(f"{GROUP}/top_mean", found, tops, rounded))
+    check_positions(found[f"{GROUP}/top_position"], exact, np.abs(tops - rounded).max())
+    return max(parts)
+
+
+def first_half(means: np.ndarray) -> np.ndarray:
+    """[H, keys j < T / 2]: of the means; -1 where no query sees a key."""
+    return np.nan_to_num(means[:, : (means.shape[1] + 1) // 2], nan=-1.0)
+
+
+def hold(
+    path: str, found: dict[str, np.ndarray], exact: np.ndarray, single: np.ndarray
+) -> float:
+    assert found[path].dtype == np.float32
+    assert np.isnan(found[path][0]).all(), path
+    reference = Reference(exact, np.abs(exact - single), np.abs(exact))
+    return assert_near(path, found[path][1:], reference)
+
+
+def check_positions(
+    positions: np.ndarray, exact: list[list[np.ndarray]], error: float
+) -> None:
+    """A key that another passes by no more than rounding may stand in its place."""
+    assert positions.dtype == np.uint32
+    assert (positions[0] == NONE).all()
+    for layer, of_layer in enumerate(exact):
+        for sequence, means in enumerate(of_layer):
+            half = first_half(means)
+            at = positions[layer + 1, sequence].astype(int)
+            assert (at < half.shape[1]).all()
+            chosen = half[np.arange(len(half)), at]
+            assert (half.max(axis=1) - chosen <= 4 * error + 1e-7).all(), (layer, sequence)
+
+
+def seen_scores(
+    attention: LayerAttention, window: int | Chunk | None, is_causal: bool
+) -> np.ndarray:
+    """[H, n, n]: -inf where a key is hidden."""
+    return np.where(visible(attention, window, is_causal), attention.logit, -np.inf)
+
+
+def check_extrema(
+    found: dict[str, np.ndarray],
+    inners: InBoth,
+    windows: Sequence[int | Chunk | None],
+    *,
+    is_causal: bool = True,
+) -> float:
+    """Holds the fields of all layers against the textbook's; the largest error, as a part of what is
+    allowed. The embedding has none."""
+    layers = range(len(windows))
+    exact, single = (
+        [[seen_scores(x.attention[l], windows[l], is_causal) for x in of] for l in layers]
+        for of in (inners.exact, inners.single)
+    )
+    largest, rounded = (
+        np.stack([np.max([x.max(axis=(1, 2)) for x in layer], axis=0) for layer in scores])
+        for scores in (exact, single)
+    )
+    assert np.isneginf(found["scores/largest"][0]).all()
+    reference = Reference(largest, np.abs(largest - rounded), np.abs(largest))
+    parts = [assert_near("scores/largest", found["scores/largest"][1:], reference)]
+    check_places(found, exact, np.abs(largest - rounded).max())
+    for name, size_of in (("query", "query"), ("key", "key"), ("value", "value")):
+        norms, rounded = (
+            np.stack([np.max([norm_of(x, l, size_of) for x in of], axis=0) for l in layers])
+            for of in (inners.exact, inners.single)
+        )
+        path = f"scores/{name}_norm"
+        assert (found[path][0] == 0).all()
+        reference = Reference(norms, np.abs(norms - rounded), np.abs(norms))
+        parts.append(assert_near(path, found[path][1:], reference))
+    return max(parts)
+
+
+def norm_of(inner: Inner, layer: int, name: str) -> np.ndarray:
+    """[heads]: the largest over a sequence's tokens."""
+    return np.linalg.norm(getattr(inner.attention[layer], name), axis=2).max(axis=1)
+
+
+def check_places(
+    found: dict[str, np.ndarray], exact: list[list[np.ndarray]], error: float
+) -> None:
+    """In some sequence the pair has the largest score, but for rounding."""
+    queries, keys = (found[f"scores/{name}_position"] for name in ("query", "key"))
+    assert (queries[0] == -1).all() and (keys[0] == -1).all()
+    for layer, sequences in enumerate(exact):
+        for head in range(queries.shape[1]):
+            query, key = queries[layer + 1, head], keys[layer + 1, head]
+            here = [x[head, query, key] for x in sequences if query < x.shape[1] and key < x.shape[2]]
+            most = max(x[head].max() for x in sequences)
+            assert most - max(here) <= 4 * error + 1e-6 * abs(most), (layer, head)
