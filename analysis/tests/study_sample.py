@@ -84,6 +84,8 @@ class Study:
         self.expert_inputs = [[normal((n, CHANNELS)) for n in counts] for counts in self.experts]
         self.expert_hidden = [[normal((n, NEURONS)) for n in counts] for counts in self.experts]
         self.expert_output = self.random.gamma(2, 3, (LAYERS, 4)).astype(np.float32)
+        self.expert_gate = np.array([0.5, 0.25, 0.125, 0.0625])  # of every token
+        self.expert_norm = np.array([2.0, 3.0, 5.0, 7.0])
         self.registers = 3 + normal((LAYERS, 6, 2, CHANNELS))  # [layer, image, register, channel]
         self.captured_score = normal((LAYERS, HEADS, 8, 8)).astype(np.float32)
         self.captured_score[:, :, np.triu(np.ones((8, 8), bool), 1)] = np.nan
@@ -288,6 +290,10 @@ def _parts(file: h5py.File, study: Study) -> None:
     _add(file, "experts/token_count", study.experts, "layer expert")
     output = np.where(study.experts > 0, study.expert_output, 0)
     _add(file, "experts/max_output", output.astype(np.float32), "layer expert")
+    gate, norm = study.expert_gate * study.experts, study.expert_norm * study.experts
+    _add(file, "experts/gate_sum", gate, "layer expert")
+    _add(file, "experts/output_norm_sum", norm, "layer expert")
+    _add(file, "experts/weighted_norm_sum", study.expert_gate * norm, "layer expert")
     rows_of = {"input": study.expert_inputs, "hidden": study.expert_hidden}
     for part, axis in (("input", "channel"), ("hidden", "expert_neuron")):
         axes = f"layer expert {axis}"

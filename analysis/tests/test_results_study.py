@@ -309,6 +309,16 @@ def test_super_weights_are_above_50(studied: actsweep.Sweep) -> None:
     assert frame.loc[0, "weight"] == -1.5
 
 
+def test_super_experts_pass_both_bounds_in_early_layers() -> None:
+    largest = np.concatenate([np.linspace(1, 9, 397), [100, 95, 90]])
+    frame = pd.DataFrame({"layer": np.repeat([1, 2, 3, 4], 100), "largest output": largest})
+    assert len(model_parts.super_experts(frame, 4)) == 0  # the largest are in the last layer
+    frame["layer"] = 3
+    assert model_parts.super_experts(frame, 4)["largest output"].tolist() == [100, 95]
+    frame["largest output"] *= np.nan
+    assert len(model_parts.super_experts(frame, 4)) == 0
+
+
 def test_experts_that_were_never_routed_have_no_output(
     studied: actsweep.Sweep, study: Study
 ) -> None:
@@ -321,6 +331,10 @@ def test_experts_that_were_never_routed_have_no_output(
         assert (row["remark"] == "never routed") == (tokens == 0) == np.isnan(row["largest output"])
         if tokens:
             assert row["largest output"] == study.expert_output[layer, expert]
+        if tokens > 0:
+            assert row["mean weight"] == pytest.approx(study.expert_gate[expert])
+            saliency = study.expert_gate[expert] * study.expert_norm[expert]
+            assert row["saliency"] == pytest.approx(saliency)
     layers = model_parts.experts_by_layer(frame.reset_index()).set_index("layer")
     assert layers["never routed"].tolist() == [1, 0, 3]
     assert layers.loc[4, "share of the busiest"] == 1

@@ -188,7 +188,8 @@ void add_expert_outputs(const Architecture& a, Share experts, const StageWeights
       for (int64_t i = begin; i <= end; ++i) first.push_back(order.count(begin, i));
       view.observer->see_experts({view.layer, begin, first, some.begin,
                                   order.row.narrow(0, listed, count), all.input, all.hidden,
-                                  all.output});
+                                  all.output, order.weight.narrow(0, listed, count),
+                                  a.experts.scales_input});
     }
     row_ops_of(rows.sum.device())
         .add_weighted(rows.sum, {all.output, listed, weight, order.places_of});

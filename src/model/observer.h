@@ -40,6 +40,8 @@ struct ExpertsView {
   const at::Tensor& input;            // [places, C]
   const at::Tensor& hidden;  // [places, neurons of an expert], input of the down projections
   const at::Tensor& output;  // [rows, C], before their weights
+  const at::Tensor& gate;    // [rows] float32: the router's weights
+  bool gates_input;          // what the experts read is weighted, and not their output
 
   int64_t experts() const { return static_cast<int64_t>(first.size()) - 1; }
 };

@@ -22,6 +22,13 @@ at::Tensor largest_of(const at::Tensor& rows, const RowRuns& runs) {
                             /*unsafe=*/true, 0);
 }
 
+/// Sums of the kept values [list] of each run, in their order: [runs] float64.
+at::Tensor sums_of(const at::Tensor& values, const RowRuns& runs) {
+  const auto kept = values.to(at::kDouble).masked_fill(runs.is_kept.logical_not(), 0);
+  return at::segment_reduce(kept, "sum", lengths_of(runs, values.device()), {}, {}, 0,
+                            /*unsafe=*/true, 0);
+}
+
 /// How many rows of each run are kept: [runs] int64.
 at::Tensor counts_of(const RowRuns& runs) {
   const auto lengths = lengths_of(runs, runs.is_kept.device());
@@ -47,6 +54,11 @@ void ExpertStatistics::update(const ExpertsView& view, const at::Tensor& is_toke
   place_of("token_count", view).add_(counts_of(of_outputs));
   auto largest = place_of("max_output", view);
   largest.copy_(at::maximum(largest, largest_of(view.output, of_outputs)));
+  const auto norm = at::norm(view.output, 2, {1}, false, at::kFloat);
+  place_of("gate_sum", view).add_(sums_of(view.gate, of_outputs));
+  place_of("output_norm_sum", view).add_(sums_of(norm, of_outputs));
+  place_of("weighted_norm_sum", view)
+      .add_(sums_of(view.gates_input ? norm : norm * view.gate, of_outputs));
   if (!measures_inputs_) return;
   const RowRuns of_inputs = {view.first, view.begin, is_kept};
   add_channel_squares(view.input, of_inputs, place_of("input_max_magnitude", view),

@@ -1,5 +1,5 @@
-// Routed experts: how many tokens chose each, the largest magnitude of its output, and the inputs
-// of its projections by channel.
+// Routed experts: how many tokens chose each, the largest magnitude of its output, sums of gates and
+// of norms (REAP, arXiv 2510.13999), and the inputs of its projections by channel.
 //
 // In: what this rank's experts give for the gathered rows. Out: fields over all experts, with this
 // rank's filled in.

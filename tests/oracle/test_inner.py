@@ -71,6 +71,11 @@ ALL_SITES = (
 WITHOUT_GATE = ("phi", "gpt2")
 WITHOUT_DENSE = ("gpt_oss", "mixtral")
 EXPERT_NAMES = [name for name in NAMES if name.startswith(WITHOUT_DENSE)]
+EXPERT_SUMS = {
+    "experts/gate_sum": "expert_gates",
+    "experts/output_norm_sum": "expert_norms",
+    "experts/weighted_norm_sum": "expert_weighted",
+}
 PROMPT = 37  # tokens of the captured prompt
 
 
@@ -367,6 +372,14 @@ def test_experts(name: str, m: int, sweeps: Sweeps) -> None:
     error = np.abs(single - exact).max(axis=1, keepdims=True)  # a largest is one value
     name = "experts/max_output"
     assert_near(name, datasets[name][1:], Reference(exact, error + 0 * exact, exact))
+    for name, field_name in EXPERT_SUMS.items():
+        exact, single = (
+            np.stack([sum(getattr(inner, field_name)[i] for inner in of) for i in range(layers)])
+            for of in (made.inners.exact, made.inners.single)
+        )
+        assert (datasets[name][0] == 0).all()
+        error = np.abs(single - exact).max(axis=1, keepdims=True)
+        assert_near(name, datasets[name][1:], Reference(exact, error + 0 * exact, exact))
     for part in ("input", "hidden"):
         for layer in range(layers):
             assert_expert_rows(datasets, made.inners, part, layer)

@@ -58,6 +58,11 @@ class Inner:
     # Of the layers with routed experts, [experts]: tokens, and the largest output before its weight.
     expert_counts: list[np.ndarray] = field(default_factory=list)
     expert_largest: list[np.ndarray] = field(default_factory=list)
+    # The same, sums over its tokens: of the router's weight, of the norm of its output before that
+    # weight, and of both multiplied.
+    expert_gates: list[np.ndarray] = field(default_factory=list)
+    expert_norms: list[np.ndarray] = field(default_factory=list)
+    expert_weighted: list[np.ndarray] = field(default_factory=list)
     # [layer][expert]: "input" [tokens, C] and "hidden" [tokens, neurons] of its projections.
     expert_rows: list[list[dict[str, np.ndarray]]] = field(default_factory=list)
 
@@ -81,6 +86,14 @@ def branches_of(block: nn.Module) -> tuple[nn.Module | None, nn.Module | None, n
 
 def first(values: Any) -> torch.Tensor:
     return values[0] if isinstance(values, tuple) else values
+
+
+def gates_of(weights: torch.Tensor, chosen: torch.Tensor, expert: int) -> torch.Tensor:
+    """The router's weight of the tokens that chose an expert; `weights` of the chosen or of all."""
+    is_mine = chosen == expert
+    if weights.shape == chosen.shape:
+        return weights[is_mine]
+    return weights[is_mine.any(dim=1), expert]
 
 
 def hidden_of(experts: nn.Module, expert: int, rows: torch.Tensor) -> torch.Tensor:
@@ -190,7 +203,7 @@ class InnerHooks:
     def _see_experts(self, experts: nn.Module, inputs: tuple, _output: object) -> None:
         """Asks each expert alone, with a weight of 1, for the tokens that chose it."""
         rows, chosen = inputs[0].reshape(-1, inputs[0].shape[-1]), inputs[1]
-        counts, largest = np.zeros(experts.num_experts), np.zeros(experts.num_experts)
+        counts, largest, gates, norms, weighted = np.zeros((5, experts.num_experts))
         for expert in range(experts.num_experts):
             mine = rows[(chosen == expert).any(dim=1)]
             counts[expert] = len(mine)
@@ -198,6 +211,10 @@ class InnerHooks:
                 only = torch.full((len(mine), 1), expert)
                 output = experts.forward(mine, only, torch.ones(len(mine), 1))
                 largest[expert] = output.abs().max()
+                gate = gates_of(inputs[2], chosen, expert).double()
+                norm = output.norm(dim=1).double()
+                gates[expert], norms[expert] = gate.sum(), norm.sum()
+                weighted[expert] = (gate * norm).sum()
         self._inner.expert_rows.append(
             [
                 {
@@ -210,6 +227,9 @@ class InnerHooks:
         )
         self._inner.expert_counts.append(counts)
         self._inner.expert_largest.append(largest)
+        self._inner.expert_gates.append(gates)
+        self._inner.expert_norms.append(norms)
+        self._inner.expert_weighted.append(weighted)
 
     def _wrap_attention(self, family: str, monkeypatch: Any) -> None:
         """Records what the family's eager attention takes and gives."""

@@ -120,15 +120,27 @@ def experts(models: Sequence[Model]) -> Section:
         "experts",
         "Experts",
         "How many tokens chose each expert, and its largest output before its weight. An expert"
-        " that no token chose is never routed: its output was not measured, and is not zero.",
+        " that no token chose is never routed: its output was not measured, and is not zero. Saliency"
+        " is the mean over an expert's tokens of its weight times the norm of its output (REAP, arXiv"
+        " 2510.13999). A super expert's largest output passes the 99.5th percentile of all experts and"
+        " a tenth of the largest, in the first three quarters of the layers (arXiv 2507.23279).",
     )
     key = "The job key `[statistics] experts = true` makes it, for models with experts."
     having = section.having(models, "experts", "counts of experts", key)
     sources = ("/experts/token_count", "/experts/max_output")
     by_layer = of_models(having, _experts_by_layer)
     section.table("experts_by_layer", "Experts by layer.", by_layer, *sources)
-    section.table("experts", "Each expert.", of_models(having, model_parts.experts), *sources)
+    section.table("super_experts", "Super experts.", of_models(having, _super_experts), *sources)
+    sums = ("/experts/gate_sum", "/experts/weighted_norm_sum")
+    each = of_models(having, model_parts.experts)
+    section.table("experts", "Each expert.", each, *sources, *sums)
     return section
+
+
+def _super_experts(sweep: Sweep) -> pd.DataFrame:
+    return model_parts.super_experts(
+        model_parts.experts(sweep), int(sweep.attributes["num_layers"])
+    )
 
 
 def _experts_by_layer(sweep: Sweep) -> pd.DataFrame:

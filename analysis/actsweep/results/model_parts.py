@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from ..sweep import Sweep
 from .frames import deviation, mean_of
@@ -36,8 +37,25 @@ def super_weights(sweep: Sweep) -> pd.DataFrame:
     return frame[large_input | large_output].reset_index(drop=True)
 
 
+SUPER_SHARE, SUPER_PERCENTILE, SUPER_PART = 0.75, 99.5, 10
+
+
+def super_experts(of_experts: pd.DataFrame, layers: int) -> pd.DataFrame:
+    """The experts of `experts` whose largest output passes the 99.5th percentile of all and a tenth of
+    the largest, in the first three quarters of the model's layers (arXiv 2507.23279)."""
+    largest = of_experts["largest output"]
+    routed = largest.dropna()
+    if not len(routed):
+        return of_experts.iloc[:0]
+    least = max(np.percentile(routed, SUPER_PERCENTILE), routed.max() / SUPER_PART)
+    is_early = of_experts["layer"] <= SUPER_SHARE * layers
+    return of_experts[is_early & (largest > least)].reset_index(drop=True)
+
+
 def experts(sweep: Sweep) -> pd.DataFrame:
-    """By layer with experts and expert: tokens, their share, largest output; or never routed."""
+    """By layer with experts and expert: tokens, their share, largest output; or never routed. Where a
+    file has them: the means over its tokens of the router's weight, and of the norm of what the
+    expert adds, which is REAP's saliency (arXiv 2510.13999)."""
     group = sweep.group("experts")
     parts = []
     for layer in range(group.sizes["layer"]):
@@ -53,12 +71,22 @@ def experts(sweep: Sweep) -> pd.DataFrame:
                     "tokens": tokens,
                     "share of choices": tokens / tokens.sum(),
                     "largest output": np.where(tokens > 0, output, np.nan),
+                    **_expert_means(group, layer, tokens),
                     "remark": np.where(tokens > 0, "", "never routed"),
                 }
             )
         )
     columns = ("layer", "expert", "tokens", "share of choices", "largest output", "remark")
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def _expert_means(group: xr.Dataset, layer: int, tokens: np.ndarray) -> dict[str, np.ndarray]:
+    names = {"mean weight": "gate_sum", "saliency": "weighted_norm_sum"}
+    return {
+        title: mean_of(group[name].isel(layer=layer).values, tokens)
+        for title, name in names.items()
+        if name in group
+    }
 
 
 def experts_by_layer(of_experts: pd.DataFrame) -> pd.DataFrame:
