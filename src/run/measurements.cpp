@@ -38,7 +38,7 @@ Measurements::Measurements(const SweepInputs& inputs, const Group& group, at::De
   if (!inputs.job.interventions.empty()) add(interventions_, inputs.job, device);
   if (key_sets_.count() > 0) add(attention_, key_sets_, share_, extents, device);
   if (statistics.attention_received) {
-    received_.emplace(inputs.job, group, share_, inputs.checkpoint.architecture().query_heads);
+    received_.emplace(inputs.job, group, share_, inputs.checkpoint.architecture().heads);
   }
   if (statistics.score_extrema) add(extrema_, share_, extents, device);
   if (statistics.value_updates) {

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "measure/measurement.h"
 #include "schema/declare_statistics.h"
-#include "schema/event.h"
 
 namespace actsweep {
 namespace {

@@ -35,7 +35,7 @@ void reduce_companion(Field& field, const Holders& holders, const Group& group) 
 void reduce_fields(std::vector<Field>& fields, const Group& group) {
   Holders holders;
   for (const auto& field : fields) {
-    if (field.dataset->merge == Merge::kOfMax) holders[field.dataset->maximum] = {};
+    if (field.dataset->merge == Merge::kOfMax) holders[field.dataset->maximum] = at::Tensor();
   }
   for (auto& field : fields) {
     if (field.dataset->merge == Merge::kOfMax) continue;

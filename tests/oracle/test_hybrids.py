@@ -210,8 +210,11 @@ def with_outputs_of_attention(made: Made) -> InBoth:
         of_mixers = dict(zip(made.layers_with("attention_output"), outputs, strict=True))
         return replace(inner, sites={"attention_output": [of_mixers[layer] for layer in made.layers]})
 
-    exact, single = ([kept(inner) for inner in of] for of in (made.inners.exact, made.inners.single))
-    return InBoth(exact, single)
+    inners = made.inners
+    exact, single, *more = (
+        [kept(inner) for inner in of] for of in (inners.exact, inners.single, *inners.more)
+    )
+    return InBoth(exact, single, more)
 
 
 LOOKS_INTO_ATTENTION = {

@@ -88,18 +88,21 @@ def attention_references(
     **switches: bool,
 ) -> dict[str, Reference]:
     """By the names of the datasets, in the file's order. Errors add up over windows, whose `numbers`
-    the sets go by."""
+    the sets go by; the largest of all samples counts."""
     numbers = range(len(inners.exact)) if numbers is None else numbers
-    exact, single = (
+    exact, *samples = (
         AttentionReference(of, sets, layer_windows, numbers, **switches).fields_of_windows()
-        for of in (inners.exact, inners.single)
+        for of in (inners.exact, *inners.samples)
     )
     found = {}
     for name in sorted({name for window in exact for name in window}):
-        pairs = [(a[name], b[name]) for a, b in zip(exact, single, strict=True) if name in a]
-        error = sum(np.abs(a - b) for a, b in pairs)
-        size = sum(np.abs(a) for a, _ in pairs)
-        reference = Reference(sum(a for a, _ in pairs), error, size)
+        theirs = [window[name] for window in exact if name in window]
+        errors = [
+            sum(np.abs(a[name] - b[name]) for a, b in zip(exact, sample, strict=True) if name in a)
+            for sample in samples
+        ]
+        size = sum(np.abs(values) for values in theirs)
+        reference = Reference(sum(theirs), np.max(errors, axis=0), size)
         found[name] = reference.change(lambda values, name=name: in_file_order(name, values))
     return found
 

@@ -223,6 +223,20 @@ class Reference:
         with InDouble():
             return self.stream()
 
+    def rounded_streams(self, count: int) -> list[np.ndarray]:
+        """After exact_stream, in float64: what becomes of it if every weight is off by a rounding of
+        float32, up or down by chance. Float32's own error is one sample of what rounding can do."""
+        weights = {name: weight.clone() for name, weight in self.module.named_parameters()}
+        generator = torch.Generator().manual_seed(17)
+        streams = []
+        with torch.no_grad(), InDouble():
+            for _ in range(count):
+                for name, weight in self.module.named_parameters():
+                    up = torch.randint(0, 2, weight.shape, generator=generator)
+                    weight.copy_(weights[name] * (1 + (2 * up - 1) * 2.0**-24))
+                streams.append(self.stream())
+        return streams
+
     def _run(self) -> None:
         if self.family not in VISION:
             self.module.base_model(torch.from_numpy(self.ids)[None], use_cache=False)

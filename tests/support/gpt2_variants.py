@@ -120,18 +120,18 @@ class VariantInnerOracle(InnerHooks):
     ) -> None:
         self._variant = variant
         self._dtype = dtype
-        self._module = variant.load(dtype)
+        self.module = variant.load(dtype)
         if variant.name == "attention_bias_kv":
             monkeypatch.setattr(modeling_gpt2, "eager_attention_forward", attend_with_extra)
-        self._module.set_attn_implementation("eager")
-        super().__init__(self._module.transformer.h, monkeypatch)
-        self._on_output(self._module.transformer.ln_f, "final_norm")
+        self.module.set_attn_implementation("eager")
+        super().__init__(self.module.transformer.h, monkeypatch)
+        self._on_output(self.module.transformer.ln_f, "final_norm")
 
     @torch.no_grad()
     def run(self, ids: np.ndarray) -> Inner:
         self._inner = Inner()
         # Without a cache, positions that begin anew are taken for those of packed sequences.
-        inputs = self._variant.inputs(self._module, ids)
+        inputs = self._variant.inputs(self.module, ids)
         with in_precision_of(self._dtype):
-            self._module.transformer(**inputs, use_cache=True)
+            self.module.transformer(**inputs, use_cache=True)
         return self._inner

@@ -28,6 +28,7 @@ BRANCH = "mixer"  # a block's only part, of the kind that its block_type says
 DOWN_PROJECTION = ("down_proj", "fc2", "c_proj", "Wo", "w2")
 FUSED_PROJECTION = ("c_attn", "Wqkv")
 UP_PROJECTION = ("up_proj", "fc1", "c_fc", "w3")
+MORE_SAMPLES = 4
 FINAL_NORM = ("norm", "final_layernorm", "ln_f", "layernorm", "post_layernorm", "final_norm",
               "rms_norm", "embedding_norm", "norm_f")  # fmt: skip
 
@@ -262,27 +263,49 @@ class InnerHooks:
 
 @dataclass(frozen=True)
 class InBoth:
-    """The same windows in float64, and in the float32 that is the measure of rounding."""
+    """The same windows in float64, and in the float32 that is the measure of rounding.
+
+    `more`: other samples of what rounding can do, for statistics that hang on a few numbers: float32
+    with weights that are off by a rounding, by chance."""
 
     exact: list[Inner]
     single: list[Inner]
+    more: list[list[Inner]] = field(default_factory=list)
+
+    @property
+    def samples(self) -> list[list[Inner]]:
+        return [self.single, *self.more]
 
     @property
     def num_layers(self) -> int:
         return len(self.exact[0].attention)
 
     def pick(self, number: int) -> InBoth:
-        return InBoth([self.exact[number]], [self.single[number]])
+        more = [[sample[number]] for sample in self.more]
+        return InBoth([self.exact[number]], [self.single[number]], more)
 
 
 def run_in_both(make: Callable[[Any, torch.dtype], Any], windows: Sequence[np.ndarray]) -> InBoth:
-    """`make` gets a monkeypatch and a dtype, and gives an oracle."""
-    found = []
-    for dtype in (torch.float64, torch.float32):
+    """`make` gets a monkeypatch and a dtype, and gives an oracle with its `module`."""
+
+    def run(dtype: torch.dtype, seed: int | None = None) -> list[Inner]:
         with pytest.MonkeyPatch.context() as patch:
             oracle = make(patch, dtype)
-            found.append([oracle.run(window) for window in windows])
-    return InBoth(*found)
+            if seed is not None:
+                round_weights(oracle.module, seed)
+            return [oracle.run(window) for window in windows]
+
+    more = [run(torch.float32, seed) for seed in range(MORE_SAMPLES)]
+    return InBoth(run(torch.float64), run(torch.float32), more)
+
+
+@torch.no_grad()
+def round_weights(module: nn.Module, seed: int) -> None:
+    """Moves every weight by a rounding of float32, up or down by chance."""
+    generator = torch.Generator().manual_seed(seed)
+    for weight in module.parameters():
+        up = torch.randint(0, 2, weight.shape, generator=generator)
+        weight.mul_((1 + (2 * up - 1) * 2.0**-23).to(weight.dtype))
 
 
 class InnerOracle(InnerHooks):
@@ -316,6 +339,7 @@ class ImageInnerOracle(InnerHooks):
         self, directory: Path, monkeypatch: Any, dtype: torch.dtype = torch.float32
     ) -> None:
         self._images = VisionOracle(directory, dtype)
+        self.module = self._images.encoder
         super().__init__(self._images.blocks, monkeypatch)
         norm = part_of(self._images.encoder, FINAL_NORM)
         self._images.blocks[-1].register_forward_hook(

@@ -47,23 +47,29 @@ def check_received(
 ) -> float:
     """Holds the rows of all layers against the textbook's; the largest error, as a part of what is
     allowed. The embedding's are absent."""
-    exact, single = (
-        means_by_layer(of, windows, is_causal) for of in (inners.exact, inners.single)
+    exact, *samples = (
+        means_by_layer(of, windows, is_causal) for of in (inners.exact, *inners.samples)
     )
     parts = []
     for name, over_heads in (("token_mean", np.mean), ("token_largest_head", np.max)):
-        rows, rounded = (
+        rows, *rounded = (
             np.stack([np.concatenate([over_heads(x, axis=0) for x in layer]) for layer in by_layer])
-            for by_layer in (exact, single)
+            for by_layer in (exact, *samples)
         )
         parts.append(hold(f"{GROUP}/{name}", found, rows, rounded))
-    tops, rounded = (
+    tops, *rounded = (
         np.stack([[np.max(first_half(x), axis=1) for x in layer] for layer in by_layer])
-        for by_layer in (exact, single)
+        for by_layer in (exact, *samples)
     )
     parts.append(hold(f"{GROUP}/top_mean", found, tops, rounded))
-    check_positions(found[f"{GROUP}/top_position"], exact, np.abs(tops - rounded).max())
+    error = np.abs(np.array(rounded) - tops).max()
+    check_positions(found[f"{GROUP}/top_position"], exact, error)
     return max(parts)
+
+
+def reference_of(exact: np.ndarray, samples: Sequence[np.ndarray]) -> Reference:
+    """With the largest error of the samples."""
+    return Reference(exact, np.abs(np.array(samples) - exact).max(axis=0), np.abs(exact))
 
 
 def first_half(means: np.ndarray) -> np.ndarray:
@@ -72,12 +78,11 @@ def first_half(means: np.ndarray) -> np.ndarray:
 
 
 def hold(
-    path: str, found: dict[str, np.ndarray], exact: np.ndarray, single: np.ndarray
+    path: str, found: dict[str, np.ndarray], exact: np.ndarray, samples: Sequence[np.ndarray]
 ) -> float:
     assert found[path].dtype == np.float32
     assert np.isnan(found[path][0]).all(), path
-    reference = Reference(exact, np.abs(exact - single), np.abs(exact))
-    return assert_near(path, found[path][1:], reference)
+    return assert_near(path, found[path][1:], reference_of(exact, samples))
 
 
 def check_positions(
@@ -112,27 +117,26 @@ def check_extrema(
     """Holds the fields of all layers against the textbook's; the largest error, as a part of what is
     allowed. The embedding has none."""
     layers = range(len(windows))
-    exact, single = (
+    exact, *samples = (
         [[seen_scores(x.attention[l], windows[l], is_causal) for x in of] for l in layers]
-        for of in (inners.exact, inners.single)
+        for of in (inners.exact, *inners.samples)
     )
-    largest, rounded = (
+    largest, *rounded = (
         np.stack([np.max([x.max(axis=(1, 2)) for x in layer], axis=0) for layer in scores])
-        for scores in (exact, single)
+        for scores in (exact, *samples)
     )
     assert np.isneginf(found["scores/largest"][0]).all()
-    reference = Reference(largest, np.abs(largest - rounded), np.abs(largest))
-    parts = [assert_near("scores/largest", found["scores/largest"][1:], reference)]
-    check_places(found, exact, np.abs(largest - rounded).max())
-    for name, size_of in (("query", "query"), ("key", "key"), ("value", "value")):
-        norms, rounded = (
-            np.stack([np.max([norm_of(x, l, size_of) for x in of], axis=0) for l in layers])
-            for of in (inners.exact, inners.single)
+    of_largest = reference_of(largest, rounded)
+    parts = [assert_near("scores/largest", found["scores/largest"][1:], of_largest)]
+    check_places(found, exact, of_largest.error.max())
+    for name in ("query", "key", "value"):
+        norms, *rounded = (
+            np.stack([np.max([norm_of(x, l, name) for x in of], axis=0) for l in layers])
+            for of in (inners.exact, *inners.samples)
         )
         path = f"scores/{name}_norm"
         assert (found[path][0] == 0).all()
-        reference = Reference(norms, np.abs(norms - rounded), np.abs(norms))
-        parts.append(assert_near(path, found[path][1:], reference))
+        parts.append(assert_near(path, found[path][1:], reference_of(norms, rounded)))
     return max(parts)
 
 
