@@ -46,7 +46,8 @@ ALIKE = (
     "seed_oss", "ministral3", "glm", "glm4", "codegen", "roberta", "xlm-roberta", "dots1", "minimax_m2",
     "ernie4_5_moe", "deepseek_v3", "glm4_moe_lite", "arcee", "olmo", "olmoe", "granitemoe",
     "granitemoeshared", "hunyuan_v1_moe", "helium", "phimoe", "qwen3_5_text", "qwen3_5_moe_text",
-    "cohere2", "smollm3", "olmo3", "gemma4_unified_text", "falcon_mamba", "granitemoehybrid",
+    "cohere2", "smollm3", "olmo3", "gemma4_unified_text", "falcon_mamba", "granitemoehybrid", "mistral",
+    "qwen3", "qwen3_moe", "gemma2", "exaone4", "ernie4_5", "eurobert", "apertus", "hunyuan_v1_dense",
 )  # fmt: skip
 
 # Types of parts that only a model of several has, and the types of such models.

@@ -33,7 +33,8 @@ ConfigKeys mamba_keys() {
            {"use_cache", "bool", true},
            {"use_mambapy", "bool", false},
            {"use_associative_scan", "bool", true},
-           {"tie_word_embeddings", "bool", true}}};
+           {"tie_word_embeddings", "bool", true},
+           {"intermediate_size", "int"}}};
 }
 
 Architecture read_mamba(const Config& config) {
@@ -50,6 +51,8 @@ Architecture read_mamba(const Config& config) {
   read_selective(
       config, facts,
       {"state_size", "time_step_rank", "conv_kernel", "expand", "use_conv_bias", "use_bias"});
+  const char* channels = "intermediate_size";  // counts before what the expansion says
+  if (config.has(channels)) facts.selective.channels = config.positive(channels);
   return facts;
 }
 

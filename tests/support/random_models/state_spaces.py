@@ -161,9 +161,9 @@ STATE_SPACES = (
         mamba_sizes(90, 3, 257, 20, use_bias=True, use_conv_bias=False, time_step_rank=7, conv_kernel=3),
     ),
     RandomModel(
-        "falcon_mamba-75-states9-expand3-bfloat16",
+        "falcon_mamba-75-states9-own-width-bfloat16",
         "falcon_mamba",
-        mamba_sizes(75, 3, 241, 9, expand=3, conv_kernel=2),
+        mamba_sizes(75, 3, 241, 9, expand=16, intermediate_size=225, conv_kernel=2),
         dtype="bfloat16",
     ),
     RandomModel(
