@@ -151,8 +151,9 @@ CLI::Option* add_job_options(CLI::App& command, Arguments& arguments) {
 void add_plan_options(CLI::App& plan, Arguments& arguments) {
   auto* job = add_job_options(plan, arguments);
   plan.add_option("--ranks", arguments.plan.ranks, "ranks of the run")
-      ->check(CLI::Range(int64_t{1}, kMostRanks))
-      ->required();
+      ->check(CLI::Range(int64_t{1}, kMostRanks));
+  plan.add_option("--machine", arguments.plan.machine,
+                  "a file that describes a machine, or the name of an installed one");
   plan.add_option("--memory", arguments.plan.memory_gib, "GiB of memory per rank")
       ->check(CLI::PositiveNumber);
   auto* config =

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 #include "kernels/product_widened.h"
 #include "model/expert_block.h"
@@ -57,15 +58,26 @@ int64_t field_bytes(const SweepFacts& facts) {
   return bytes;
 }
 
+/// Of each stage of a pass.
+std::vector<int64_t> stage_bytes(Dtype dtype, const Architecture& a,
+                                 const std::vector<TensorRow>& rows, const ModelShare& share,
+                                 bool with_head) {
+  std::vector<int64_t> bytes;
+  for (const auto& stage : list_stages(rows, a, share, dtype, with_head)) {
+    bytes.push_back(StageLayout(rows, a, share, dtype, stage).bytes());
+  }
+  return bytes;
+}
+
+int64_t sum_of(const std::vector<int64_t>& bytes) {
+  return std::accumulate(bytes.begin(), bytes.end(), int64_t{0});
+}
+
 int64_t weight_bytes(const Job& job, const Architecture& a, const std::vector<TensorRow>& rows,
                      const ModelShare& share, bool with_head) {
-  int64_t sum = 0, largest = 0;
-  for (const auto& stage : list_stages(rows, a, share, job.model.dtype, with_head)) {
-    const auto bytes = StageLayout(rows, a, share, job.model.dtype, stage).bytes();
-    sum += bytes;
-    largest = std::max(largest, bytes);
-  }
-  return job.parallel.weights == WeightMode::kResident ? sum : 2 * largest;
+  const auto stages = stage_bytes(job.model.dtype, a, rows, share, with_head);
+  if (job.parallel.weights == WeightMode::kResident) return sum_of(stages);
+  return stages.empty() ? 0 : 2 * *std::max_element(stages.begin(), stages.end());
 }
 
 /// The tower's weights, and the images that pass it together.
@@ -124,47 +136,6 @@ int64_t observed_bytes(const SweepFacts& facts, const ModelShare& share,
     bytes += shape.gathered_rows() * a.channels * 4 + shape.owned_rows * a.channels * (4 + 8 + 8);
   }
   return bytes;
-}
-
-/// Operations of one token's products in a layer: two per weight that the token meets.
-double layer_operations(const Architecture& a, const std::vector<TensorRow>& rows, int64_t layer) {
-  const auto& experts = a.experts;
-  const auto whole = share_of(a, 1, 0);
-  double weights = 0;
-  for (const auto& row : rows) {
-    if (!row.is_per_layer() || !row.is_in(a, layer)) continue;
-    const auto shape = row.shape_of(units_of(whole, row).size());
-    if (shape.size() < 2) continue;
-    const double share = row.cut == Cut::kExperts ? static_cast<double>(experts.chosen) /
-                                                        static_cast<double>(experts.count)
-                                                  : 1.0;
-    weights += share * static_cast<double>(shape[0]) * static_cast<double>(shape[1]);
-  }
-  return 2 * weights;
-}
-
-/// Operations of one token beside its products in a layer of windows of `length` tokens: scores and
-/// sums of values, or reading and writing of states.
-double mixer_operations(const Architecture& a, int64_t layer, double length) {
-  if (a.mixer(layer) == MixerKind::kDelta) {
-    const auto& d = a.delta;
-    return 6 * static_cast<double>(d.value_heads * d.key_width * d.value_width);
-  }
-  if (a.mixer(layer) == MixerKind::kNone) return 0;
-  if (a.mixer(layer) == MixerKind::kStates) {
-    return 4 * static_cast<double>(a.states.channels() * a.states.state_width);
-  }
-  if (a.mixer(layer) == MixerKind::kSelective) {
-    return 6 * static_cast<double>(a.selective.channels * a.selective.state_width);
-  }
-  if (a.mixer(layer) == MixerKind::kConvolution) {
-    return 2 * static_cast<double>(a.convolution.taps * a.convolution.channels);
-  }
-  const auto window = static_cast<double>(std::max(a.window[layer], a.chunk_of(layer) / 2));
-  const double seen = window > 0 ? std::min(window, length / 2) : length / 2;
-  const int64_t widths =
-      a.has_other_heads(layer) ? 2 * a.other_heads.head_width : a.head_width + a.value_channels();
-  return 2 * seen * static_cast<double>(a.heads * widths);
 }
 
 }  // namespace
@@ -238,6 +209,12 @@ int64_t axis_length(const SweepFacts& facts, Axis axis) {
   }
 }
 
+int64_t loaded_bytes(const SweepFacts& facts, const ModelShare& share) {
+  const auto& job = facts.job;
+  return sum_of(
+      stage_bytes(job.model.dtype, facts.architecture, facts.rows, share, job.needs_head()));
+}
+
 MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t threads,
                            int64_t block_windows) {
   const auto& a = facts.architecture;
@@ -284,7 +261,7 @@ DiskDemand disk_demand(const SweepFacts& facts) {
     if (dataset.merge == Merge::kRows) rows += dataset_bytes(facts, dataset);
   }
   const int64_t fields = field_bytes(facts);
-  return {rows + facts.segments.segments() * fields, rows + fields};
+  return {rows + facts.segments.segments() * fields, rows + fields, rows};
 }
 
 int64_t first_layer_of(const Job& job, const std::string& variant) {
@@ -293,42 +270,6 @@ int64_t first_layer_of(const Job& job, const std::string& variant) {
     if (intervention.variant == variant) first = std::min(first, intervention.layer.value_or(0));
   }
   return first;
-}
-
-namespace {
-
-/// Without the projector, which has few.
-double tower_operations(const SweepFacts& facts) {
-  if (!facts.tower) return 0;
-  const auto& a = facts.tower->architecture;
-  const auto length = static_cast<double>(facts.tower->tokens_per_image);
-  double per_token = 0;
-  for (int64_t layer = 0; layer < a.layers; ++layer) {
-    per_token += layer_operations(a, facts.tower->rows, layer) +
-                 mixer_operations(a, layer, 2 * length);  // no mask hides half of them
-  }
-  return per_token * length * static_cast<double>(facts.tower->images);
-}
-
-}  // namespace
-
-double sweep_operations(const SweepFacts& facts) {
-  const auto& a = facts.architecture;
-  const auto variants = facts.job.variants();
-  const double length = static_cast<double>(facts.job.corpus.sequence_length);
-  double per_token = 0;
-  for (int64_t layer = 0; layer < a.layers; ++layer) {
-    const auto streams = 1 + std::count_if(variants.begin(), variants.end(), [&](const auto& name) {
-                           return first_layer_of(facts.job, name) <= layer;
-                         });
-    per_token += static_cast<double>(streams) *
-                 (layer_operations(a, facts.rows, layer) + mixer_operations(a, layer, length));
-  }
-  if (facts.job.statistics.loss) {
-    per_token += static_cast<double>(1 + variants.size()) * 2 *
-                 static_cast<double>(a.embedding_width * a.vocabulary);
-  }
-  return per_token * static_cast<double>(facts.tokens) + tower_operations(facts);
 }
 
 }  // namespace actsweep

@@ -1,5 +1,4 @@
-// What a sweep demands: bytes per rank by purpose, bytes on disk, floating-point operations. Pure
-// arithmetic.
+// What a sweep demands: bytes per rank by purpose, bytes on disk. Pure arithmetic.
 //
 // In: the job, the architecture and its tensor rows, the windows, the declarations, a layout. Out:
 // numbers. The same functions serve `actsweep plan`, the choice of the block size, and the table
@@ -16,6 +15,7 @@
 #include "corpus/segments.h"
 #include "job/job.h"
 #include "schema/declare.h"
+#include "weights/share.h"
 
 namespace actsweep {
 
@@ -59,6 +59,7 @@ struct MemoryDemand {
 struct DiskDemand {
   int64_t segments = 0;  // uncompressed, until consolidation
   int64_t final = 0;     // at most: rows are compressed
+  int64_t rows = 0;      // in both
 };
 
 /// Bytes that wait to be written at most, per rank.
@@ -72,8 +73,8 @@ DiskDemand disk_demand(const SweepFacts& facts);
 /// The lowest layer at which one of a variant's interventions applies: its stream differs from the
 /// original's from there on.
 int64_t first_layer_of(const Job& job, const std::string& variant);
-/// Floating-point operations of the matrix products and of causal attention, over the whole sweep.
-double sweep_operations(const SweepFacts& facts);
+/// Bytes of all weights that the rank with this share loads in one pass.
+int64_t loaded_bytes(const SweepFacts& facts, const ModelShare& share);
 /// Lengths of the axes that are known before a sweep, for `tokens` tokens in `sequences` windows.
 int64_t axis_length(const SweepFacts& facts, Axis axis);
 

@@ -7,31 +7,12 @@
 namespace actsweep {
 namespace {
 
-// The share of the matrix-product rate that whole sweeps reach (docs/performance.md).
-constexpr double kRateReached = 0.6;
 constexpr double kLongSegment_s = 600;
 // bytes_text may round down by this.
 constexpr int64_t kTextUnit_bytes = (1 << 30) / 200 + 1;
 
 std::string bytes_text(int64_t bytes) {
   return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / (1ll << 30));
-}
-
-/// The largest block that fits, whole micro-batches, at most a segment; 0 where not even one
-/// micro-batch does.
-int64_t largest_block(const SweepFacts& facts, const Machine& machine, int64_t members) {
-  const int64_t unit = facts.segments.windows_per_microbatch;
-  int64_t low = 0, high = (facts.segments.windows_per_segment + unit - 1) / unit;
-  while (low < high) {
-    const int64_t middle = (low + high + 1) / 2;
-    const auto demand = memory_demand(facts, members, machine.threads, middle * unit);
-    if (demand.total() <= machine.memory_bytes) {
-      low = middle;
-    } else {
-      high = middle - 1;
-    }
-  }
-  return low * unit;
 }
 
 /// The facts after a change of the job's micro-batch.
@@ -136,9 +117,17 @@ void add_warnings(const SweepFacts& facts, const Machine& machine, SweepLayout& 
                     segments, layout.replicas));
   }
   const int64_t disk = layout.disk.segments + layout.disk.final;
-  if (disk > machine.free_disk_bytes) {
+  if (machine.free_disk_bytes >= 0 && disk > machine.free_disk_bytes) {
     layout.warnings.push_back(fmt::format("the disk may run full: {} needed at most, {} free",
                                           bytes_text(disk), bytes_text(machine.free_disk_bytes)));
+  }
+  const int64_t microbatch =
+      facts.segments.windows_per_microbatch * facts.job.corpus.sequence_length;
+  if (microbatch > facts.job.parallel.microbatch_tokens) {
+    layout.warnings.push_back(fmt::format(
+        "[parallel] microbatch_tokens = {} is less than a window for each rank of a model group: "
+        "micro-batches have {} tokens",
+        facts.job.parallel.microbatch_tokens, microbatch));
   }
   const auto& a = facts.architecture;
   if (a.max_positions > 0 && facts.job.corpus.sequence_length > a.max_positions) {
@@ -148,6 +137,23 @@ void add_warnings(const SweepFacts& facts, const Machine& machine, SweepLayout& 
   }
 }
 
+}  // namespace
+
+int64_t largest_block(const SweepFacts& facts, const Machine& machine, int64_t members) {
+  const int64_t unit = facts.segments.windows_per_microbatch;
+  int64_t low = 0, high = (facts.segments.windows_per_segment + unit - 1) / unit;
+  while (low < high) {
+    const int64_t middle = (low + high + 1) / 2;
+    const auto demand = memory_demand(facts, members, machine.threads, middle * unit);
+    if (demand.total() <= machine.memory_bytes) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  return low * unit;
+}
+
 std::string time_text(double seconds) {
   if (seconds <= 0) return "unknown";
   if (seconds < 120) return fmt::format("about {:.0f} s", seconds);
@@ -155,7 +161,15 @@ std::string time_text(double seconds) {
   return fmt::format("about {:.1f} h", seconds / 3600);
 }
 
-}  // namespace
+std::string table_row(const std::string& name, const std::string& value) {
+  return fmt::format("  {:<14}{}\n", name, value);
+}
+
+std::string exact_time(double seconds) {
+  if (seconds < 600) return fmt::format("{:.3g} s", seconds);
+  if (seconds < 36000) return fmt::format("{:.3g} min", seconds / 60);
+  return fmt::format("{:.3g} h", seconds / 3600);
+}
 
 SweepLayout plan_layout(const SweepFacts& facts, const Machine& machine) {
   SweepLayout layout;
@@ -169,11 +183,8 @@ SweepLayout plan_layout(const SweepFacts& facts, const Machine& machine) {
   layout.block_windows = choose_block(facts, machine, layout.members);
   layout.memory = memory_demand(facts, layout.members, machine.threads, layout.block_windows);
   layout.disk = disk_demand(facts);
-  if (machine.operations_per_s > 0) {
-    const double rate =
-        machine.operations_per_s * static_cast<double>(machine.ranks) * kRateReached;
-    layout.seconds = sweep_operations(facts) / rate;
-  }
+  layout.costs = sweep_costs(facts, machine, layout.members, layout.block_windows);
+  layout.seconds = layout.costs.seconds();
   add_warnings(facts, machine, layout);
   return layout;
 }
@@ -183,42 +194,42 @@ std::string layout_table(const SweepFacts& facts, const Machine& machine,
   const auto& job = facts.job;
   const auto& a = facts.architecture;
   const int64_t length = job.corpus.sequence_length;
-  const auto row = [](const std::string& name, const std::string& value) {
-    return fmt::format("  {:<14}{}\n", name, value);
-  };
-  std::string text =
-      row("model", fmt::format("{} ({}, {} layers, {} channels, {} heads), {}", a.name, a.family,
-                               a.layers, a.channels, a.heads, name_of(job.model.dtype)));
-  text += row("corpus",
-              fmt::format("{} tokens in {} windows of {}", facts.tokens, facts.sequences, length));
-  text += row("ranks", fmt::format("{} = {} replicas x {} model ranks, {} threads each",
-                                   layout.ranks, layout.replicas, layout.members, layout.threads));
-  text += row(
+  std::string text = table_row(
+      "model", fmt::format("{} ({}, {} layers, {} channels, {} heads), {}", a.name, a.family,
+                           a.layers, a.channels, a.heads, name_of(job.model.dtype)));
+  text += table_row("corpus", fmt::format("{} tokens in {} windows of {}", facts.tokens,
+                                          facts.sequences, length));
+  text += table_row("ranks",
+                    fmt::format("{} = {} replicas x {} model ranks, {} threads each", layout.ranks,
+                                layout.replicas, layout.members, layout.threads));
+  text += table_row(
       "work",
       fmt::format("{} segments of {} tokens, blocks of {}, micro-batches of {}",
                   facts.segments.segments(), facts.segments.windows_per_segment * length,
                   layout.block_windows * length, facts.segments.windows_per_microbatch * length));
-  text += row("weights", fmt::format("{} a rank, {}", bytes_text(layout.memory.weights),
-                                     name_of(job.parallel.weights)));
+  text += table_row("weights", fmt::format("{} a rank, {}", bytes_text(layout.memory.weights),
+                                           name_of(job.parallel.weights)));
   if (!facts.quantisation.empty()) {
-    text +=
-        row("stored", fmt::format("{}, {}", bytes_text(facts.stored_bytes), facts.quantisation));
+    text += table_row("stored",
+                      fmt::format("{}, {}", bytes_text(facts.stored_bytes), facts.quantisation));
   }
   if (facts.widens_products) {
-    text += row("products", fmt::format("in float32, of widened {}: this CPU has no instructions "
-                                        "for products of {}",
-                                        name_of(job.model.dtype), name_of(job.model.dtype)));
+    text +=
+        table_row("products", fmt::format("in float32, of widened {}: this CPU has no instructions "
+                                          "for products of {}",
+                                          name_of(job.model.dtype), name_of(job.model.dtype)));
   }
-  text += row("residual", bytes_text(layout.memory.residual) + " a rank");
-  text += row("work space", bytes_text(layout.memory.workspace) + " a rank");
-  text += row("statistics", bytes_text(layout.memory.statistics) + " a rank");
-  text += row("memory", fmt::format("{} a rank of {}", bytes_text(layout.memory.total()),
-                                    bytes_text(machine.memory_bytes)));
-  text += row("disk", fmt::format("segments {}, final file at most {}, free {}",
-                                  bytes_text(layout.disk.segments), bytes_text(layout.disk.final),
-                                  bytes_text(machine.free_disk_bytes)));
-  text += row("time", time_text(layout.seconds));
-  for (const auto& warning : layout.warnings) text += row("warning", warning);
+  text += table_row("residual", bytes_text(layout.memory.residual) + " a rank");
+  text += table_row("work space", bytes_text(layout.memory.workspace) + " a rank");
+  text += table_row("statistics", bytes_text(layout.memory.statistics) + " a rank");
+  text += table_row("memory", fmt::format("{} a rank of {}", bytes_text(layout.memory.total()),
+                                          bytes_text(machine.memory_bytes)));
+  const auto free = machine.free_disk_bytes < 0 ? "unknown" : bytes_text(machine.free_disk_bytes);
+  text += table_row(
+      "disk", fmt::format("segments {}, final file at most {}, free {}",
+                          bytes_text(layout.disk.segments), bytes_text(layout.disk.final), free));
+  text += table_row("time", time_text(layout.seconds));
+  for (const auto& warning : layout.warnings) text += table_row("warning", warning);
   return text;
 }
 

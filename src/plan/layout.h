@@ -9,17 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "plan/costs.h"
 #include "plan/demand.h"
+#include "plan/machine.h"
 
 namespace actsweep {
-
-struct Machine {
-  int64_t ranks = 1;
-  int64_t threads = 1;          // per rank
-  int64_t memory_bytes = 0;     // per rank, for actsweep's own use
-  double operations_per_s = 0;  // of a matrix product in the job's dtype, per rank; 0: unknown
-  int64_t free_disk_bytes = 0;  // where the output goes
-};
 
 struct SweepLayout {
   int64_t ranks = 1;
@@ -29,12 +23,22 @@ struct SweepLayout {
   int64_t block_windows = 1;
   MemoryDemand memory;
   DiskDemand disk;
-  double seconds = 0;  // 0: unknown
+  SweepCosts costs;    // none: unknown
+  double seconds = 0;  // their sum; 0: unknown
   std::vector<std::string> warnings;
 };
 
 /// Refuses a world that is no multiple of the model group, and a job that cannot fit.
 SweepLayout plan_layout(const SweepFacts& facts, const Machine& machine);
+
+/// The largest block that fits, whole micro-batches, at most a segment; 0 where not even one
+/// micro-batch does.
+int64_t largest_block(const SweepFacts& facts, const Machine& machine, int64_t members);
+
+std::string table_row(const std::string& name, const std::string& value);
+/// "about 3 min", "unknown" of 0; and to three digits, "1.25 s".
+std::string time_text(double seconds);
+std::string exact_time(double seconds);
 
 /// The table that `plan` and `run` print.
 std::string layout_table(const SweepFacts& facts, const Machine& machine,

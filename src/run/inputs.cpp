@@ -278,9 +278,14 @@ std::optional<TowerFacts> SweepInputs::tower_facts() const {
                     static_cast<int64_t>(corpus.images().size())};
 }
 
-nlohmann::json SweepInputs::identity(int64_t threads) const {
+void set_threads(std::optional<int64_t> threads, nlohmann::json& identity) {
+  identity.erase("parallel.threads");
+  if (threads) identity["parallel.threads"] = *threads;
+}
+
+nlohmann::json SweepInputs::identity(std::optional<int64_t> threads) const {
   auto identity = identity_of(job);
-  identity["parallel.threads"] = threads;
+  set_threads(threads, identity);
   identity["model.fingerprint"] = model_fingerprint;
   if (tower) {
     identity["model.tower_fingerprint"] = tower_fingerprint;

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -70,12 +71,16 @@ struct SweepInputs {
   /// What `plan` reckons with.
   SweepFacts facts() const;
   /// Every key and fingerprint that can change a number in the file, with the threads that the
-  /// sweep runs with.
-  nlohmann::json identity(int64_t threads) const;
+  /// sweep computes with; none on a GPU.
+  nlohmann::json identity(std::optional<int64_t> threads) const;
 
  private:
   void check_lengths() const;
   std::optional<TowerFacts> tower_facts() const;
 };
+
+/// An identity of a sweep on so many threads, whatever the job says; without them where no number
+/// depends on threads.
+void set_threads(std::optional<int64_t> threads, nlohmann::json& identity);
 
 }  // namespace actsweep

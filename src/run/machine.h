@@ -5,7 +5,8 @@
 
 #include <string>
 
-#include "job/job.h"
+#include "plan/demand.h"
+#include "plan/machine.h"
 
 namespace actsweep {
 
@@ -15,8 +16,5 @@ namespace actsweep {
 int64_t memory_to_plan_bytes(at::Device device, int64_t ranks);
 /// Bytes free for this user where `path` lies or will lie.
 int64_t free_disk_bytes(const std::string& path);
-/// Floating-point operations per second of a square product in this dtype, over a few
-/// hundredths of a second.
-double measure_product_rate(Dtype dtype, at::Device device);
 
 }  // namespace actsweep

@@ -3,16 +3,20 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <thread>
 
 #include "checkpoint/model_fingerprint.h"
 #include "comm/device.h"
 #include "kernels/product_instructions.h"
 #include "output/output_place.h"
+#include "plan/compare.h"
 #include "plan/layout.h"
+#include "plan/machine_file.h"
 #include "run/config_plan.h"
 #include "run/inputs.h"
 #include "run/machine.h"
+#include "run/machine_rates.h"
 #include "weights/stage.h"
 
 namespace actsweep {
@@ -32,38 +36,60 @@ std::string unchecked_sources(const SweepInputs& inputs) {
   return "";
 }
 
-void check_memory(const PlanRequest& request) {
+void check_request(const PlanRequest& request) {
+  require(request.ranks || !request.machine.empty(), ErrorKind::kJob,
+          "plan: expected --ranks, or --machine, found neither");
   if (const auto& gib = request.memory_gib) {
     require(*gib > 0 && *gib <= kMostMemory_gib, ErrorKind::kJob,
             "--memory: expected GiB above 0, at most {}, found {}", kMostMemory_gib, *gib);
   }
 }
 
-Machine machine_for(const Job& job, const PlanRequest& request, at::Device device) {
+int64_t bytes_of(double gib) { return static_cast<int64_t>(gib * (1ll << 30)); }
+
+/// The machine that `plan` runs on, with the ranks that it shall have.
+Machine measure_machine(SweepFacts& facts, int64_t ranks) {
+  const auto device = choose_device(0);
   const int64_t cores = std::max(1u, std::thread::hardware_concurrency());
   Machine machine;
-  machine.ranks = request.ranks;
-  machine.threads = job.parallel.threads.value_or(std::max<int64_t>(1, cores / request.ranks));
+  machine.ranks = ranks;
+  machine.threads = facts.job.parallel.threads.value_or(std::max<int64_t>(1, cores / ranks));
+  machine.is_gpu = !device.is_cpu();
   at::set_num_threads(static_cast<int>(machine.threads));
-  machine.memory_bytes = request.memory_gib
-                             ? static_cast<int64_t>(*request.memory_gib * (1ll << 30))
-                             : memory_to_plan_bytes(device, request.ranks);
-  machine.operations_per_s = measure_product_rate(job.model.dtype, device);
+  // Ranks share a node's memory; a GPU's is one rank's.
+  machine.memory_bytes = memory_to_plan_bytes(device, machine.is_gpu ? 1 : ranks);
+  machine.rates = measure_rates(facts, device, kPlanEffort);
+  facts.widens_products = widens_products(scalar_type(facts.job.model.dtype), device);
+  return machine;
+}
+
+Machine machine_for(SweepFacts& facts, const PlanRequest& request, const std::string& output) {
+  Machine machine;
+  if (request.machine.empty()) {
+    machine = measure_machine(facts, *request.ranks);
+    machine.free_disk_bytes = free_disk_bytes(output);
+  } else {
+    const auto program = std::filesystem::read_symlink("/proc/self/exe").string();
+    machine = read_machine(request.machine, machine_folder(program), facts.job.model.dtype,
+                           request.ranks);
+    machine.threads = facts.job.parallel.threads.value_or(machine.threads);
+  }
+  facts.pads_groups = machine.is_gpu;
+  if (request.memory_gib) machine.memory_bytes = bytes_of(*request.memory_gib);
   return machine;
 }
 
 std::string table_of(SweepFacts facts, const PlanRequest& request, const std::string& output) {
-  const auto device = choose_device(0);
-  auto machine = machine_for(facts.job, request, device);
-  machine.free_disk_bytes = free_disk_bytes(output);
-  facts.widens_products = widens_products(scalar_type(facts.job.model.dtype), device);
-  return layout_table(facts, machine, plan_layout(facts, machine));
+  const auto machine = machine_for(facts, request, output);
+  const auto layout = plan_layout(facts, machine);
+  return layout_table(facts, machine, layout) + cost_table(facts, machine, layout.costs) +
+         comparison_table(facts, machine);
 }
 
 }  // namespace
 
 std::string plan_table(const Job& job, const PlanRequest& request) {
-  check_memory(request);
+  check_request(request);
   const std::string output = resolve_output(job.output.path);
   SweepInputs inputs(job);
   auto warnings = inputs.warnings();
@@ -79,7 +105,7 @@ std::string plan_table(const Job& job, const PlanRequest& request) {
 
 std::string config_plan_table(const std::string& config, const Job& job,
                               const PlanRequest& request) {
-  check_memory(request);
+  check_request(request);
   return table_of(facts_of_config(config, job, request.tokens), request, ".");
 }
 

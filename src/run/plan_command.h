@@ -9,7 +9,8 @@
 namespace actsweep {
 
 struct PlanRequest {
-  int64_t ranks = 1;
+  std::optional<int64_t> ranks;      // those of the machine's file where not given
+  std::string machine;               // a file or an installed name; empty: this machine
   std::optional<double> memory_gib;  // per rank; this machine's share where not given
   int64_t tokens = 1 << 20;          // where there is no corpus
 };

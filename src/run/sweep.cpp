@@ -16,6 +16,7 @@
 #include "run/attributes.h"
 #include "run/group_work.h"
 #include "run/machine.h"
+#include "run/machine_rates.h"
 #include "run/output_claim.h"
 #include "run/pending.h"
 #include "run/shared_fingerprint.h"
@@ -24,21 +25,23 @@
 namespace actsweep {
 namespace {
 
-Machine describe_machine(const SweepInputs& inputs, const Place& place) {
+Machine describe_machine(const SweepInputs& inputs, const SweepFacts& facts, const Place& place) {
   Machine machine;
   machine.ranks = place.session.size();
   machine.threads = place.threads;
   machine.memory_bytes = memory_to_plan_bytes(place.device, place.session.local_size());
-  machine.operations_per_s = measure_product_rate(inputs.job.model.dtype, place.device);
+  machine.is_gpu = !place.device.is_cpu();
+  const auto rates = measure_rates(facts, place.device, kRunEffort);
+  machine.rates = rates;
   machine.free_disk_bytes = free_disk_bytes(inputs.job.output.path);
-  // Every rank must plan the same blocks.
-  std::array<double, 3> least = {static_cast<double>(machine.memory_bytes),
-                                 machine.operations_per_s,
+  // Every rank must plan the same blocks and times.
+  check_mpi(MPI_Bcast(&machine.rates, sizeof(Rates), MPI_BYTE, 0, MPI_COMM_WORLD), "MPI_Bcast");
+  std::array<double, 3> least = {static_cast<double>(machine.memory_bytes), rates.products,
                                  static_cast<double>(machine.free_disk_bytes)};
   check_mpi(MPI_Allreduce(MPI_IN_PLACE, least.data(), 3, MPI_DOUBLE, MPI_MIN, MPI_COMM_WORLD),
             "MPI_Allreduce");
   machine.memory_bytes = static_cast<int64_t>(least[0]);
-  machine.operations_per_s = least[1];
+  machine.rates.products = least[1];
   machine.free_disk_bytes = static_cast<int64_t>(least[2]);
   return machine;
 }
@@ -77,7 +80,7 @@ SweepLayout plan_sweep(const SweepInputs& inputs, const Place& place, size_t pen
   auto facts = inputs.facts();
   facts.widens_products = a_rank_widens_products(inputs, place);
   facts.pads_groups = !place.device.is_cpu();
-  const auto machine = describe_machine(inputs, place);
+  const auto machine = describe_machine(inputs, facts, place);
   SweepLayout layout;
   agree(MPI_COMM_WORLD, [&] { layout = plan_layout(facts, machine); });
   if (place.session.rank() != 0) return layout;
@@ -179,7 +182,9 @@ int run_sweep(const Job& asked, const MpiSession& session, const StepHook& each_
                   opening_patience_s(wanted, inputs->checkpoint.stored_bytes()));
   share_fingerprint(*inputs, session);
   heartbeat.begin("planning", opening_patience_s(wanted, 0));
-  const auto identity = inputs->identity(place.threads);
+  // On a GPU threads only move bytes.
+  const auto identity =
+      inputs->identity(place.device.is_cpu() ? std::optional(place.threads) : std::nullopt);
   SweepState state;
   const auto pending = agree_on_pending(*inputs, identity, output, state, session);
   if (state.is_complete) {

@@ -4,29 +4,14 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "checkpoint/family.h"
+#include "plan/facts_of_70b.h"
+#include "plan/products.h"
 
 namespace actsweep {
 namespace {
 
 SweepFacts llama_70b() {
-  SweepFacts facts;
-  auto& a = facts.architecture;
-  a.family = "llama";
-  a.layers = 80;
-  a.channels = 8192;
-  a.heads = 64;
-  a.kv_heads = 8;
-  a.head_width = 128;
-  a.ffn_width = 28672;
-  a.vocabulary = 128256;
-  a.window.assign(80, 0);
-  facts.rows = llama_rows(a);
-  facts.job.model.dtype = Dtype::kBFloat16;
-  facts.job.corpus.sequence_length = 4096;
-  facts.datasets = declare_datasets(facts.job);
-  facts.tokens = 1 << 20;
-  facts.sequences = facts.tokens / 4096;
+  auto facts = facts_of_70b(1 << 20);
   facts.segments = {facts.sequences, 2, 16};
   return facts;
 }
