@@ -35,6 +35,10 @@ int64_t most_members(const SweepFacts& facts) {
   return a.heads > 0 ? a.heads : a.channels;
 }
 
+std::string cost_row(const std::string& name, double seconds, const std::string& amount) {
+  return fmt::format("  {:<18}{:>9}  {}\n", name, exact_time(seconds), amount);
+}
+
 std::string choice_text(const LayoutChoice& choice, const Machine& machine) {
   const auto& limit = choice.costs.limit();
   return fmt::format("{:>3} x {:<4} {:<9} {:>8.2f} GiB  {:<9} {}", choice.members,
@@ -71,12 +75,11 @@ std::string cost_table(const SweepFacts& facts, const Machine& machine, const Sw
                                  machine.ranks_of_node(), machine.is_gpu ? "GPUs" : "ranks");
   for (const auto& cost : costs.costs) {
     const auto* beside = cost.phase == Phase::kBeside ? ", beside the model" : "";
-    text += table_row(cost.name,
-                      fmt::format("{:>10}  {}{}", exact_time(cost.seconds), cost.amount, beside));
+    text += cost_row(cost.name, cost.seconds, cost.amount + beside);
   }
   const double seconds = costs.seconds();
-  text += table_row("in all", fmt::format("{:>10}  {:.0f} tokens/s", exact_time(seconds),
-                                          static_cast<double>(facts.tokens) / seconds));
+  text +=
+      cost_row("in all", seconds, fmt::format("{:.0f} tokens/s", as_real(facts.tokens) / seconds));
   return text + table_row("limit", costs.limit().name);
 }
 
