@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 JOB_ERROR = 2
 LENGTH = 64
-SCALES = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
+SCALES = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 BASE: dict[str, Any] = {
     "hidden_size": 96,
     "intermediate_size": 160,
