@@ -62,7 +62,7 @@ def plan(*arguments: object) -> str:
 def costs_of(table: str) -> dict[str, tuple[float, float]]:
     """Cost -> seconds and amount."""
     lines = re.findall(
-        r"^  ([a-z][\w -]+?) +([\d.e+-]+) (s|min|h)(?:  ([\d.]+) (.?)(?:FLOP|B)\b)?", table, re.M
+        r"^  ([a-z][\w-]*(?: [\w-]+)*) +([\d.e+-]+) (s|min|h)(?:  ([\d.]+) (.?)(?:FLOP|B)\b)?", table, re.M
     )
     seconds = {"s": 1, "min": 60, "h": 3600}
     return {
