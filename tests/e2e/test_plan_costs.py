@@ -1,4 +1,4 @@
-"""`actsweep plan` counts the operations that transformers computes, and says for a machine where the time goes."""
+"""`actsweep plan` counts what transformers computes, and says for a machine where the time goes."""
 
 from __future__ import annotations
 
