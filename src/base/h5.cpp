@@ -164,8 +164,8 @@ H5Id file_access() {
 
 H5File H5File::create(const std::string& path, ErrorKind kind) {
   silence_hdf5();
-  H5File file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, file_access().get()), kind, path,
-              true);
+  const H5Id access = file_access();  // whose end would clear HDF5's reasons of a failure
+  H5File file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()), kind, path, true);
   file.check(file.id(), "create the file");
   return file;
 }
@@ -173,14 +173,16 @@ H5File H5File::create(const std::string& path, ErrorKind kind) {
 H5File H5File::open(const std::string& path, ErrorKind kind) {
   silence_hdf5();
   require_hdf5_file(path, kind);
-  H5File file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, file_access().get()), kind, path, false);
+  const H5Id access = file_access();
+  H5File file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), kind, path, false);
   file.check(file.id(), "open the file");
   return file;
 }
 
 H5File H5File::open_for_writing(const std::string& path, ErrorKind kind) {
   silence_hdf5();
-  H5File file(H5Fopen(path.c_str(), H5F_ACC_RDWR, file_access().get()), kind, path, true);
+  const H5Id access = file_access();
+  H5File file(H5Fopen(path.c_str(), H5F_ACC_RDWR, access.get()), kind, path, true);
   file.check(file.id(), "open the file for writing");
   return file;
 }

@@ -35,12 +35,17 @@ Job unusual_job() {
                   .threads = 5,
                   .weights = WeightMode::kStreamed,
                   .block_tokens = 7777,
-                  .microbatch_tokens = 999};
+                  .microbatch_tokens = 999,
+                  .across_nodes = true,
+                  .patience_s = 333};
   job.statistics = {.sites = {Site::kGate, Site::kResidual},
                     .top_k = 5,
+                    .classes = Classes::kRole,
                     .loss = true,
                     .attention = {"events", "from"},
                     .attention_from = "earlier.h5",
+                    .attention_received = true,
+                    .score_extrema = true,
                     .value_updates = true,
                     .query_key = true,
                     .experts = true,
@@ -131,9 +136,10 @@ TEST(Identity, HoldsEveryKeyThatCanChangeANumberAndNoOther) {
                   "corpus.sequence_length", "corpus.windows", "model.dtype", "model.residual_dtype",
                   "model.vision", "output.per_token", "output.segment_tokens",
                   "parallel.microbatch_tokens", "parallel.tensor", "parallel.threads",
-                  "statistics.attention", "statistics.criterion_magnitude",
-                  "statistics.criterion_ratio", "statistics.expert_inputs", "statistics.experts",
-                  "statistics.loss", "statistics.max_events", "statistics.query_key",
+                  "statistics.attention", "statistics.attention_received", "statistics.classes",
+                  "statistics.criterion_magnitude", "statistics.criterion_ratio",
+                  "statistics.expert_inputs", "statistics.experts", "statistics.loss",
+                  "statistics.max_events", "statistics.query_key", "statistics.score_extrema",
                   "statistics.sites", "statistics.top_k", "statistics.value_updates"));
 }
 
