@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from ..sweep import Sweep
-from ..vocabulary import token_text
 from .frames import long_frame
 
 NONE = 2**32 - 1
@@ -74,12 +73,12 @@ def secondary_sinks(sweep: Sweep, count: int = TOKENS_SHOWN) -> pd.DataFrame:
     best[tokens["position"].values == 0] = 0
     chosen = np.argsort(-best, kind="stable")[:count]
     chosen = chosen[best[chosen] > 0]
-    ids = tokens["id"].isel(token=chosen)
+    ids = tokens["id"].values[chosen]
     heads = group["token_largest_head"].values[layer_of[chosen], chosen]
     return pd.DataFrame(
         {
             "token": chosen,
-            "text": token_text(sweep.vocabulary, ids).values,
+            "text": [repr(text) for text in sweep.decode_each(ids)],
             "document": tokens["document"].values[chosen],
             "position": tokens["position"].values[chosen],
             "layer": layer_of[chosen],
