@@ -95,18 +95,23 @@ def assert_rounds_as_transformers(
     found: Sequence[np.ndarray],
     single: Sequence[np.ndarray],
     exact: Sequence[np.ndarray],
+    samples: Sequence[Sequence[np.ndarray]] = (),
     floor: float = FLOOR,
 ) -> None:
-    """Streams [layers, T, C] of prompts: by layer, the largest error and the median of tokens'."""
+    """Streams [layers, T, C] of prompts: by layer, the largest error and the median of tokens'.
+    `samples`: other streams of the prompts by which rounding is measured; the largest counts."""
     scale = channel_scale(exact, floor)
     assert all(stream.dtype == np.float32 for stream in found)
-    mine, theirs = (largest_error(streams, exact, scale) for streams in (found, single))
+    measures = (single, *samples)
+    mine = largest_error(found, exact, scale)
+    theirs = np.max([largest_error(streams, exact, scale) for streams in measures], axis=0)
     assert theirs.max() < SANE, theirs
     of_largest = mine / allowed_error(theirs)
     record(name, stream=float(mine.max()), of_allowed=float(of_largest.max()))
-    mine, theirs = (
-        np.median(token_errors(streams, exact, scale), axis=1) for streams in (found, single)
+    mine, *medians = (
+        np.median(token_errors(streams, exact, scale), axis=1) for streams in (found, *measures)
     )
+    theirs = np.max(medians, axis=0)
     of_median = mine / allowed_error(theirs, TIMES_OF_MEDIANS)
     print(
         f"{name}: largest errors {of_largest.max():.3f}, median ones {of_median.max():.3f} "
