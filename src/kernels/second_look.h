@@ -31,6 +31,10 @@ ScoreSummary look_again(const at::Tensor& qkv, const AttentionCall& call,
                         const at::Tensor& log_sum_exp, const std::vector<int64_t>& lengths,
                         const SecondLookAsked& asked);
 
+/// How many chunks of queries have sums of their own on a CPU, which are added at the end: by the
+/// positions alone, so that any number of threads and heads adds in one order.
+int64_t look_chunks(int64_t positions);
+
 namespace cpu {
 void look_again(const at::Tensor& qkv, const AttentionCall& call, const AttentionKernel& kernel,
                 const at::Tensor& log_sum_exp, const std::vector<int64_t>& lengths,

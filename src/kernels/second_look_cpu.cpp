@@ -11,9 +11,8 @@
 namespace actsweep::cpu {
 namespace {
 
-/// Queries of a task: the same on any number of threads and for any number of heads, so that sums
-/// over queries are always added in one order.
-constexpr int64_t kTaskQueries = 240;
+/// Queries of a task, and the most chunks of them: each has room for what all keys receive.
+constexpr int64_t kTaskQueries = 240, kMostChunks = 16;
 
 /// What the tasks of each chunk find, side by side: they are joined in the order of the chunks.
 struct Found {
@@ -105,7 +104,9 @@ void look_again(const at::Tensor& qkv, const AttentionCall& call, const Attentio
                 ScoreSummary& summary) {
   const auto& shape = call.shape;
   const auto sequences = static_cast<int64_t>(lengths.size());
-  const auto tasks = tasks_of(call, sequences, padded(kTaskQueries, kernel.rows));
+  const int64_t wanted = look_chunks(shape.positions);
+  const auto tasks =
+      tasks_of(call, sequences, padded((shape.positions + wanted - 1) / wanted, kernel.rows));
   const int64_t chunks = tasks.empty() ? 0 : tasks.front().chunk + 1;
   const auto found = room_for(summary, shape, sequences, chunks);
   with_words(kernel, qkv.scalar_type(), [&](auto* word, auto* element) {
@@ -126,3 +127,12 @@ void look_again(const at::Tensor& qkv, const AttentionCall& call, const Attentio
 }
 
 }  // namespace actsweep::cpu
+
+namespace actsweep {
+
+int64_t look_chunks(int64_t positions) {
+  const int64_t chunks = (positions + cpu::kTaskQueries - 1) / cpu::kTaskQueries;
+  return std::clamp<int64_t>(chunks, 1, cpu::kMostChunks);
+}
+
+}  // namespace actsweep

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "kernels/product_widened.h"
+#include "kernels/second_look.h"
 #include "model/expert_block.h"
 #include "model/loss.h"
 #include "model/mixers.h"
@@ -131,6 +132,12 @@ int64_t observed_bytes(const SweepFacts& facts, const ModelShare& share,
     if (shape.dtype != at::kFloat) bytes += shape.gathered_rows() * heads * a.widest_head() * 4;
     bytes += shape.gathered_rows() * share.key_heads.size() * 8;
     bytes += group_bytes(facts, heads, shape.gathered_rows());
+  }
+  if (statistics.attention_received) {
+    // By key and head: what each chunk of queries gave, and means and candidates made of it.
+    constexpr int64_t kMeanBytes = 3 * 4 + 2 * 8;
+    const int64_t chunks = look_chunks(facts.job.corpus.sequence_length);
+    bytes += shape.gathered_rows() * share.query_heads.size() * (4 * chunks + kMeanBytes);
   }
   if (statistics.value_updates) {
     bytes += shape.gathered_rows() * a.channels * 4 + shape.owned_rows * a.channels * (4 + 8 + 8);

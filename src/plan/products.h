@@ -24,7 +24,8 @@ struct LayerProduct {
   }
 };
 
-/// Those of a layer (0-based) on the rank that holds `share`; of experts, one for all of a kind.
+/// Those of a layer (0-based) on the rank that holds `share`; those of experts
+/// by the share of tokens that choose one.
 std::vector<LayerProduct> layer_products(const Architecture& architecture,
                                          const std::vector<TensorRow>& rows,
                                          const ModelShare& share, int64_t layer);

@@ -8,11 +8,10 @@ import pandas as pd
 
 from ..results import attention as results
 from .content import Model, Section, of_models
-from .panels import Axis, curves, map_of
+from .panels import LAYER, Axis, curves, map_of
 
 KEY = 'The job key `[statistics] attention = ["position:0"]` makes it.'
 WHAT = "attention statistics"
-LAYER = Axis("layer", "layer (l: in block l)")
 BAND = ("least", "most")
 
 

@@ -35,6 +35,9 @@ class Axis:
     log: bool = False
 
 
+LAYER = Axis("layer", "layer (l: in block l)")
+
+
 def line_style(index: int) -> dict[str, object]:
     """Colour, dashes and marker of the series `index`."""
     return {

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from ..results import query_key as query_keys
 from ..results import value_updates as updates
 from .content import Model, Section, of_models
-from .panels import Axis, curves
-
-LAYER = Axis("layer", "layer (l: in block l)")
+from .panels import LAYER, Axis, curves
 
 
 def value_updates(models: Sequence[Model]) -> Section:

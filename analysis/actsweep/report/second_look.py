@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 from ..results import second_look as results
 from .content import Model, Section, of_models
-from .panels import Axis, curves, map_of
-
-LAYER = Axis("layer", "layer (l: in block l)")
+from .panels import LAYER, Axis, curves, map_of
 
 
 def received(models: Sequence[Model]) -> Section:
