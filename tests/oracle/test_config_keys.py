@@ -48,6 +48,8 @@ ALIKE = (
     "granitemoeshared", "hunyuan_v1_moe", "helium", "phimoe", "qwen3_5_text", "qwen3_5_moe_text",
     "cohere2", "smollm3", "olmo3", "gemma4_unified_text", "falcon_mamba", "granitemoehybrid", "mistral",
     "qwen3", "qwen3_moe", "gemma2", "exaone4", "ernie4_5", "eurobert", "apertus", "hunyuan_v1_dense",
+    "qwen2", "gemma", "olmo2", "cohere", "starcoder2", "phi", "mixtral", "granite", "nemotron",
+    "gpt_bigcode", "gptj", "clip_vision_model", "dinov2_with_registers", "vit_msn", "deit",
 )  # fmt: skip
 
 # Types of parts that only a model of several has, and the types of such models.
