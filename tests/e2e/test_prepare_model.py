@@ -190,12 +190,11 @@ def test_gguf_bos_is_added_where_the_file_says_so(tmp_path: Path) -> None:
     ("changes", "words"),
     [
         ({"architecture": "mamba"}, ["architecture", "mamba", "llama"]),
-        ({"pre": "other-pre"}, ["tokenizer.ggml.pre", "other-pre", "smollm"]),
-        ({"model": "bert"}, ["tokenizer.ggml.model", "bert", "gpt2"]),
-        ({"model": "llama"}, ["tokenizer.ggml.add_space_prefix", "Gemma"]),
+        ({"model": "llama"}, ["no field", "tokenizer.ggml.scores"]),
         ({"merges": ["a z"]}, ["merge", "z"]),
         ({"omit": "blk.1.attn_q"}, ["no tensor", "blk.1.attn_q.weight"]),
-        ({"extra": {"rope_freqs": (2,)}}, ["unknown tensor", "rope_freqs.weight"]),
+        ({"extra": {"other": (2,)}}, ["unknown tensor", "other.weight"]),
+        ({"extra": {"rope_freqs": (2,)}}, ["rope_freqs.weight", "other factors"]),
         ({"extra": {"blk.0.attn_k": (8, 8)}}, ["blk.0.attn_k.weight", "(8, 8)", "(4, 8)"]),
         ({"scaling": gguf.RopeScalingType.YARN}, ["rope.scaling.type", "yarn", "none"]),
     ],
@@ -211,6 +210,25 @@ def test_gguf_that_does_not_fit_is_refused(
         *words,
     )
     assert [path.name for path in tmp_path.iterdir()] == ["m.gguf"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"pre": "other-pre"}, ["tokenizer.ggml.pre", "other-pre", "smollm"]),
+        ({"model": "bert"}, ["tokenizer.ggml.model", "bert", "gpt2"]),
+    ],
+)
+def test_gguf_of_an_unknown_tokenizer_has_its_weights(
+    changes: dict[str, object], words: list[str], tmp_path: Path
+) -> None:
+    write_gguf(tmp_path / "m.gguf", changes)
+    result = run("prepare_model.py", "gguf", tmp_path / "m.gguf", tmp_path / "model")
+    assert result.returncode == 0
+    for word in ("warning: no tokenizer is written", *words):
+        assert word in result.stderr
+    assert not list((tmp_path / "model").glob("tokenizer*"))
+    assert load_whole(tmp_path / "model", torch.float32).config.num_hidden_layers == 2
 
 
 def test_gguf_truncated_or_missing_is_refused(tmp_path: Path) -> None:
