@@ -328,11 +328,34 @@ def _capture(file: h5py.File, study: Study) -> None:
 def _sites(file: h5py.File, sample: Sample, study: Study) -> None:
     scales = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
     axes = {"mlp_hidden": ("layer", "neuron"), "final_norm": ("final_layer", "channel")}
+    _quantisation(file, scales, "residual", sample.residual, ("layer", "channel"))
     for name, states in study.sites.items():
         of_site = axes.get(name, ("layer", "channel"))
         write_site(file, scales, name, states, sample, of_site)
+        _quantisation(file, scales, name, states, of_site)
         if of_site[0] == "layer":  # a block's site has nothing at the embedding
             for dataset in file[name].values():
                 dataset[0] = (
                     np.nan if dataset.dtype.kind == "f" and "sum" not in dataset.name else 0
                 )
+
+
+def _quantisation(
+    file: h5py.File,
+    scales: dict[str, h5py.Dataset],
+    site: str,
+    states: np.ndarray,
+    axes: tuple[str, str],
+) -> None:
+    """Of states [layer, S, T, channel]."""
+    rows = states.reshape(len(states), -1, states.shape[-1]).astype(np.float64)
+    off = rows - rows.mean(axis=2, keepdims=True)
+    kurtosis = (off**4).mean(axis=2) / (off**2).mean(axis=2) ** 2 - 3
+    layer = {axes[0]: scales[axes[0]]}
+    both = {**layer, axes[1]: scales[axes[1]]}
+    add_dataset(file[site], "channel_min", rows.min(axis=1).astype("f4"), both)
+    add_dataset(file[site], "channel_max", rows.max(axis=1).astype("f4"), both)
+    counts = np.full(len(rows), rows.shape[1])
+    add_dataset(file[site], "kurtosis_count", counts, layer)
+    add_dataset(file[site], "kurtosis_sum", kurtosis.sum(axis=1), layer)
+    add_dataset(file[site], "kurtosis_max", kurtosis.max(axis=1).astype("f4"), layer)

@@ -29,6 +29,7 @@ KEYS = (
     "[statistics] score_extrema = true",
     "[statistics] value_updates = true",
     "[statistics] query_key = true",
+    "[statistics] quantisation = true",
     "[statistics] experts = true",
     "[[intervention]]",
     "attention = true",

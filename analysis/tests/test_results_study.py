@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from sample_sweep import Sample
 from study_sample import (
     CHANNELS,
     EPSILONS,
@@ -30,6 +31,7 @@ from actsweep.results import (
     attention,
     interventions,
     model_parts,
+    quantisation,
     query_key,
     second_look,
     sites,
@@ -269,6 +271,28 @@ def test_kurtosis_of_channels(studied: actsweep.Sweep, study: Study) -> None:
             expected = len(rms) * (rms**4).sum() / (rms**2).sum() ** 2
             assert frame[site, layer] == pytest.approx(expected)
     assert len(frame) == 5 + 4 + 4 + 1
+
+
+def test_tails_are_those_of_the_tokens(
+    studied: actsweep.Sweep, study: Study, sample: Sample
+) -> None:
+    frame = quantisation.tails(studied).set_index(["site", "layer"])
+    of_sites = {"residual": sample.residual, **study.sites}
+    assert set(frame.index.get_level_values("site")) == set(of_sites)
+    assert ("attention_input", 0) not in frame.index and ("final_norm", 4) in frame.index
+    for site, layer in frame.index:
+        states = of_sites[site][0 if site == "final_norm" else layer]
+        tokens = pd.DataFrame(states.reshape(-1, states.shape[-1]).astype(np.float64))
+        off = tokens.sub(tokens.mean(axis=1), axis=0)
+        kurtosis = off.pow(4).mean(axis=1) / off.pow(2).mean(axis=1) ** 2 - 3
+        row = frame.loc[(site, layer)]
+        assert row["tokens"] == len(tokens)
+        assert row["mean kurtosis"] == pytest.approx(kurtosis.mean())
+        assert row["largest kurtosis"] == pytest.approx(kurtosis.max(), rel=1e-6)
+        assert row["smallest value"] == tokens.min().min()
+        assert row["its channel"] == tokens.min().idxmin()
+        assert row["largest value"] == tokens.max().max()
+        assert row["channel of it"] == tokens.max().idxmax()
 
 
 def test_outlier_features_by_llm_int8(studied: actsweep.Sweep, study: Study) -> None:

@@ -97,6 +97,7 @@ struct Job {
     bool score_extrema = false;
     bool value_updates = false;                 // of the sets of keys
     bool query_key = false;
+    bool quantisation = false;  // what a quantiser asks of each site
     bool experts = false;
     bool expert_inputs = false;  // of each expert's linear layers, by channel
     double criterion_magnitude = 100;

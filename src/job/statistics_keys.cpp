@@ -74,6 +74,13 @@ std::vector<JobKey> statistics_keys() {
        .in_identity = true,
        .meaning = "whether the norms of queries, keys and values over tokens are measured"},
       {.section = "statistics",
+       .name = "quantisation",
+       .kind = ValueKind::kFlag,
+       .access = member(&Job::statistics, &Statistics::quantisation),
+       .in_identity = true,
+       .meaning = "whether what a quantiser asks of each site is measured: signed extrema by "
+                  "channel, kurtosis of tokens"},
+      {.section = "statistics",
        .name = "experts",
        .kind = ValueKind::kFlag,
        .access = member(&Job::statistics, &Statistics::experts),

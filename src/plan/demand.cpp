@@ -6,6 +6,7 @@
 
 #include "kernels/product_widened.h"
 #include "kernels/second_look.h"
+#include "measure/quantiser_rows.h"
 #include "model/expert_block.h"
 #include "model/loss.h"
 #include "model/mixers.h"
@@ -138,6 +139,10 @@ int64_t observed_bytes(const SweepFacts& facts, const ModelShare& share,
     constexpr int64_t kMeanBytes = 3 * 4 + 2 * 8;
     const int64_t chunks = look_chunks(facts.job.corpus.sequence_length);
     bytes += shape.gathered_rows() * share.query_heads.size() * (4 * chunks + kMeanBytes);
+  }
+  if (statistics.quantisation && facts.pads_groups) {
+    const int64_t widest = std::max(owned, a.channels);
+    bytes += kTogetherBytes * std::min(kTogetherValues, shape.owned_rows * widest);
   }
   if (statistics.value_updates) {
     bytes += shape.gathered_rows() * a.channels * 4 + shape.owned_rows * a.channels * (4 + 8 + 8);

@@ -112,6 +112,8 @@ void check_statistics(const Job& job, const Architecture& architecture,
   require(!job.statistics.loss || architecture.is_causal, ErrorKind::kJob,
           "[statistics] loss = true: {} predicts masked tokens and no next one; expected false",
           architecture.family);
+  require(!job.statistics.quantisation || !job.statistics.sites.empty(), ErrorKind::kJob,
+          "[statistics] quantisation = true: expected sites in [statistics] sites");
   require(!job.statistics.experts || architecture.experts.count > 0, ErrorKind::kJob,
           "[statistics] experts = true: {} has no routed experts", architecture.family);
   require(!job.statistics.expert_inputs || job.statistics.experts, ErrorKind::kJob,

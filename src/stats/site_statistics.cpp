@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "schema/declare_statistics.h"
 #include "stats/massive_events.h"
+#include "stats/quantiser_statistics.h"
 #include "stats/register_moments.h"
 #include "stats/sequence_extrema.h"
 #include "stats/summed_fields.h"
@@ -39,6 +40,9 @@ std::vector<std::unique_ptr<Statistic>> make_statistics(Site site, const Job& jo
   statistics.push_back(std::make_unique<ClassMoments>(site, lengths, device));
   if (job.statistics.classes == Classes::kRole) {
     statistics.push_back(std::make_unique<RoleMoments>(site, lengths, device));
+  }
+  if (job.statistics.quantisation) {
+    statistics.push_back(std::make_unique<QuantiserStatistics>(site, lengths, device));
   }
   if (site != Site::kResidual) return statistics;
   statistics.push_back(std::make_unique<MassiveEvents>(job, lengths, device));

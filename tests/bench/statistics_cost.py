@@ -33,6 +33,7 @@ DENSE_CASES: dict[str, tuple[str, ...]] = {
     "sites mlp_hidden, mlp_output, and super weights": (
         'statistics.sites=["mlp_hidden","mlp_output"]', NO_ROWS,
     ),
+    "residual, no rows, and quantisation": (NO_ROWS, "statistics.quantisation=true"),
     "site final_norm": ('statistics.sites=["final_norm"]', NO_ROWS),
     "attention to one set of keys": (*NOTHING, 'statistics.attention=["position:0"]'),
     "attention to three sets of keys": (

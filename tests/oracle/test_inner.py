@@ -123,6 +123,7 @@ class Made:
                 "score_extrema": True,
                 "value_updates": True,
                 "query_key": True,
+                "quantisation": True,
                 "experts": self.model.family in WITHOUT_DENSE,
                 "expert_inputs": self.model.family in WITHOUT_DENSE,
                 **CRITERION,
@@ -229,7 +230,7 @@ def test_sites_reproduce_numpy_on_captured_tensors(name: str, m: int, sweeps: Sw
         assert np.isnan(rows[:first]).all() and np.isfinite(rows[first:]).all()
         measured = Measured(made.corpus, made.windows[:1], [rows[first:]], Options())
         paths = [path for path in datasets if path.startswith(f"{site}/")]
-        assert len(paths) == 19, paths
+        assert len(paths) == 24, paths
         for path in paths:
             reference = REFERENCES[path.replace(site, "residual", 1)](measured)
             difference = compare(datasets[path][first:], reference)

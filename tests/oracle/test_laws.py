@@ -51,6 +51,7 @@ INNER = {
     "score_extrema": True,
     "value_updates": True,
     "query_key": True,
+    "quantisation": True,
 }
 
 # Replicas, tokens of a block (of one, two, all micro-batches of a segment), weight mode.
@@ -200,6 +201,9 @@ def test_exact_model_gives_equal_statistics_at_any_m(
         if name in SUMS:
             bound = 1e-12 * cauchy_schwarz(expected, path.partition("/")[0], name)
             assert (np.abs(found[path] - values) <= bound).all(), path
+        elif name == "kurtosis_sum":
+            terms = np.abs(values) + 3 * expected[path.replace("sum", "count")]
+            assert (np.abs(found[path] - values) <= 1e-12 * terms).all(), path
         elif path in OF_SCORES:
             np.testing.assert_allclose(found[path], values, rtol=1e-6, err_msg=path)
         elif path.startswith(INNER_SUMS) and path.endswith("sum"):

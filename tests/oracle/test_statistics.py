@@ -63,6 +63,7 @@ class Variant:
                 "criterion_magnitude": o.magnitude,
                 "criterion_ratio": o.ratio,
                 "loss": self.loss,
+                "quantisation": True,
                 "classes": "role" if self.are_chats else "token",
             },
             "output": {"per_token": o.per_token, "segment_tokens": 200},

@@ -8,6 +8,7 @@ import numpy as np
 
 from .bounds import Reference, assert_near, channel_scale
 from .inner_oracle import InBoth, Inner
+from .statistics_reference import excess_kurtosis
 
 CLASSES = 4
 AROUND = 2.0  # a median is among the magnitudes of its row from a half of it to twice it
@@ -47,6 +48,7 @@ def row_references(
             np.abs(x).max(axis=1), e.max(axis=1), np.abs(x).max(axis=1), scale[:, 0]
         ),
     }
+    found |= quantiser_references(exact, single, e)
     for name, power in (("", 1), ("_square", 2), ("_fourth", 4)):
         terms, errors, sizes = x**power, power * np.abs(x) ** (power - 1) * e, np.abs(x) ** power
         found[f"channel_sum{name}"] = Reference(
@@ -58,6 +60,28 @@ def row_references(
         )
         found[f"class_sum{name}"] = Reference(*of_classes, scale**power)
     return found
+
+
+def quantiser_references(
+    exact: np.ndarray, single: np.ndarray, error: np.ndarray
+) -> dict[str, Reference]:
+    """Of rows [layers, N, channels] in both precisions; a layer without rows has what no token gives."""
+    is_absent = np.isnan(exact[:, 0, 0])
+    found = {}
+    for name, choose, nothing in (("channel_min", np.min, np.inf), ("channel_max", np.max, -np.inf)):
+        values = choose(np.nan_to_num(exact), axis=1)
+        known = np.where(is_absent[:, None], nothing, values)
+        found[name] = Reference(known, error.max(axis=1), np.abs(values))
+    of_tokens, rounded = excess_kurtosis(exact), excess_kurtosis(single)
+    errors, sizes = np.nan_to_num(np.abs(rounded - of_tokens)), np.nan_to_num(np.abs(of_tokens) + 3)
+    largest = np.where(is_absent, -np.inf, np.nan_to_num(of_tokens).max(axis=1))
+    return found | {
+        "kurtosis_count": exact_reference(np.isfinite(of_tokens).sum(axis=1)),
+        "kurtosis_sum": Reference(
+            np.nansum(of_tokens, axis=1), errors.sum(axis=1), sizes.sum(axis=1)
+        ),
+        "kurtosis_max": Reference(largest, errors.max(axis=1), sizes.max(axis=1)),
+    }
 
 
 def sequence_references(

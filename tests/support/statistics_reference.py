@@ -120,6 +120,39 @@ def sequence_top(m: Measured) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return value, channel, position
 
 
+def extreme(m: Measured, choose: Callable[..., np.ndarray], nothing: float) -> np.ndarray:
+    """[L, C]: the smallest or the largest of the tokens kept."""
+    kept = np.where(m.is_kept[:, :, None], m.x, np.float32(nothing))
+    return choose(kept, axis=1)
+
+
+def excess_kurtosis(x: np.ndarray) -> np.ndarray:
+    """Of the last axis, float64: m4 / m2^2 - 3 of the central moments. NaN where all values are equal."""
+    off = x - x.mean(axis=-1, keepdims=True)
+    second, fourth = (off**2).mean(axis=-1), (off**4).mean(axis=-1)
+    is_constant = (x == x[..., :1]).all(axis=-1)
+    second = np.where(is_constant, np.nan, second)
+    return fourth / second**2 - 3
+
+
+def kurtosis(m: Measured) -> np.ndarray:
+    """[L, N]: NaN where a token is left out."""
+    return np.where(m.is_kept, excess_kurtosis(m.exact), np.nan)
+
+
+def kurtosis_sum(m: Measured) -> Near:
+    of_tokens = kurtosis(m)
+    return Near(
+        np.nansum(of_tokens, axis=1), SUM_BOUND * np.nansum(np.abs(of_tokens) + 3, axis=1)
+    )
+
+
+def kurtosis_max(m: Measured) -> Near:
+    """One float32 may round the other way."""
+    largest = np.nanmax(kurtosis(m), axis=1)
+    return Near(largest, 2.0**-23 * np.abs(largest))
+
+
 def token_norm(m: Measured) -> Near:
     """One float32 may round the other way."""
     norm = np.sqrt((m.exact**2).sum(axis=2))
@@ -197,6 +230,11 @@ references(
         "residual/role_count": role_count,
         "residual/role_sum": lambda m: by_role(m, m.exact),
         "residual/role_sum_square": lambda m: by_role(m, m.exact**2),
+        "residual/channel_min": lambda m: extreme(m, np.min, np.inf),
+        "residual/channel_max": lambda m: extreme(m, np.max, -np.inf),
+        "residual/kurtosis_count": lambda m: (~np.isnan(kurtosis(m))).sum(axis=1),
+        "residual/kurtosis_sum": kurtosis_sum,
+        "residual/kurtosis_max": kurtosis_max,
         "massive/class": event_column("token_class"),
         "massive/events_left_out": lambda m: np.array(
             [

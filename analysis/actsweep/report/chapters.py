@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from . import attention, effects, features, heat_maps, location, projections, roles, second_look
+from . import (
+    attention,
+    effects,
+    features,
+    heat_maps,
+    location,
+    projections,
+    quantisation,
+    roles,
+    second_look,
+)
 from .content import Model, Section
 
 CHAPTERS: tuple[Callable[[Sequence[Model]], Section], ...] = (
@@ -29,6 +39,7 @@ CHAPTERS: tuple[Callable[[Sequence[Model]], Section], ...] = (
     features.outliers,
     features.super_weights,
     features.kurtosis,
+    quantisation.quantisation,
     features.experts,
     features.registers,
 )

@@ -40,10 +40,16 @@ def sites_of(sweep: Sweep) -> list[str]:
 
 def measured_layers(sweep: Sweep, site: xr.Dataset) -> tuple[np.ndarray, xr.Dataset]:
     """The numbers of the layers with tokens, and the site's sums at them, without rows."""
-    axis = site["count"].dims[0]
-    places = np.flatnonzero(site["count"].values)
     fields = site[[name for name in site.data_vars if "channel" in str(name) or name == "count"]]
     fields = fields.drop_vars(["token_top_channel", "sequence_top_channel"], errors="ignore")
+    return at_measured_layers(sweep, fields)
+
+
+def at_measured_layers(sweep: Sweep, fields: xr.Dataset) -> tuple[np.ndarray, xr.Dataset]:
+    """Of a site's fields, `count` among them: the numbers of the layers with tokens, and the fields
+    there."""
+    axis = fields["count"].dims[0]
+    places = np.flatnonzero(fields["count"].values)
     numbers = places if axis == "layer" else places + int(sweep.attributes["num_layers"])
     return numbers, fields.isel({axis: places})
 

@@ -48,6 +48,7 @@ Job unusual_job() {
                     .score_extrema = true,
                     .value_updates = true,
                     .query_key = true,
+                    .quantisation = true,
                     .experts = true,
                     .expert_inputs = true,
                     .criterion_magnitude = 0.1,
@@ -139,8 +140,9 @@ TEST(Identity, HoldsEveryKeyThatCanChangeANumberAndNoOther) {
                   "statistics.attention", "statistics.attention_received", "statistics.classes",
                   "statistics.criterion_magnitude", "statistics.criterion_ratio",
                   "statistics.expert_inputs", "statistics.experts", "statistics.loss",
-                  "statistics.max_events", "statistics.query_key", "statistics.score_extrema",
-                  "statistics.sites", "statistics.top_k", "statistics.value_updates"));
+                  "statistics.max_events", "statistics.quantisation", "statistics.query_key",
+                  "statistics.score_extrema", "statistics.sites", "statistics.top_k",
+                  "statistics.value_updates"));
 }
 
 TEST(Identity, ChangesExactlyWithItsKeys) {

@@ -1,0 +1,46 @@
+"""What a quantiser asks of each site (docs/statistics.md, "For quantisation").
+
+In: a `Sweep` of a job with `quantisation = true`. Out: frames by site and layer, without the layers
+in which a site has no tokens.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ..sweep import Sweep
+from .sites import at_measured_layers, sites_of
+
+FIELDS = (
+    "count", "channel_min", "channel_max", "kurtosis_count", "kurtosis_sum", "kurtosis_max",
+)  # fmt: skip
+
+
+def tails(sweep: Sweep) -> pd.DataFrame:
+    """By site and layer: the mean and the largest excess kurtosis of a token over channels
+    (arXiv 2506.19697), the smallest and the largest value with their channels."""
+    parts = []
+    for name in sites_of(sweep):
+        if not sweep.has(f"{name}/kurtosis_sum"):
+            continue
+        layers, site = at_measured_layers(sweep, sweep.site(name)[list(FIELDS)])
+        tokens = site["kurtosis_count"].values
+        lowest, highest = site["channel_min"].values, site["channel_max"].values
+        columns = {
+            "site": name,
+            "layer": layers,
+            "mean kurtosis": np.divide(
+                site["kurtosis_sum"].values, tokens, out=np.full(len(tokens), np.nan),
+                where=tokens > 0,
+            ),
+            "largest kurtosis": np.where(tokens > 0, site["kurtosis_max"].values, np.nan),
+            "smallest value": lowest.min(axis=1, initial=np.inf),
+            "its channel": lowest.argmin(axis=1),
+            "largest value": highest.max(axis=1, initial=-np.inf),
+            "channel of it": highest.argmax(axis=1),
+            "tokens": tokens,
+        }  # fmt: skip
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+

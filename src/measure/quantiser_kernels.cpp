@@ -1,0 +1,91 @@
+#include "measure/quantiser_kernels.h"
+
+#include <cstdint>
+#include <limits>
+
+#include "base/instruction_sets.h"
+
+// This file is compiled with -O3 and with -ffp-contract=off: a fused multiply-add on one
+// instruction set alone would change bits.
+
+namespace actsweep::kernels {
+
+namespace {
+
+constexpr int64_t kLanes = 16;
+
+/// Sums of the values c with c % kLanes == lane.
+struct Lanes {
+  double second[kLanes] = {};
+  double fourth[kLanes] = {};
+};
+
+ACTSWEEP_INLINE double sum_of(const double* lanes) {
+  double sum = 0;
+  for (int64_t lane = 0; lane < kLanes; ++lane) sum += lanes[lane];
+  return sum;
+}
+
+ACTSWEEP_INLINE int64_t whole_of(std::span<const float> row) {
+  return static_cast<int64_t>(row.size()) / kLanes * kLanes;
+}
+
+/// Of equal values exactly that value: a sum of fewer than 2^29 of them needs no rounding.
+ACTSWEEP_CLONES
+double mean_of(std::span<const float> row) {
+  double lanes[kLanes] = {};
+  const int64_t whole = whole_of(row), channels = static_cast<int64_t>(row.size());
+  for (int64_t c = 0; c < whole; c += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += row[c + lane];
+  }
+  for (int64_t c = whole; c < channels; ++c) lanes[c - whole] += row[c];
+  return sum_of(lanes) / static_cast<double>(channels);
+}
+
+/// A function of its own, as scan_blocks of row_kernels.cpp.
+ACTSWEEP_CLONES
+void add_powers(const float* row, int64_t whole, double mean, Lanes& sums) {
+  double second[kLanes] = {}, fourth[kLanes] = {};
+  for (int64_t c = 0; c < whole; c += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) {
+      const double off = row[c + lane] - mean, square = off * off;
+      second[lane] += square;
+      fourth[lane] += square * square;
+    }
+  }
+  for (int64_t lane = 0; lane < kLanes; ++lane) {
+    sums.second[lane] = second[lane];
+    sums.fourth[lane] = fourth[lane];
+  }
+}
+
+}  // namespace
+
+double excess_kurtosis(std::span<const float> row) {
+  const int64_t whole = whole_of(row), channels = static_cast<int64_t>(row.size());
+  const double mean = mean_of(row);
+  Lanes sums;
+  add_powers(row.data(), whole, mean, sums);
+  for (int64_t c = whole; c < channels; ++c) {
+    const double off = row[c] - mean, square = off * off;
+    sums.second[c - whole] += square;
+    sums.fourth[c - whole] += square * square;
+  }
+  const double second = sum_of(sums.second), fourth = sum_of(sums.fourth);
+  if (second == 0) return std::numeric_limits<double>::quiet_NaN();
+  return static_cast<double>(channels) * fourth / (second * second) - 3;
+}
+
+ACTSWEEP_CLONES
+void widen_extrema(std::span<const float> row, float* __restrict lowest,
+                   float* __restrict highest) {
+  const int64_t channels = static_cast<int64_t>(row.size());
+  const float* values = row.data();
+  for (int64_t c = 0; c < channels; ++c) {
+    const float x = values[c];
+    lowest[c] = x < lowest[c] ? x : lowest[c];
+    highest[c] = x > highest[c] ? x : highest[c];
+  }
+}
+
+}  // namespace actsweep::kernels

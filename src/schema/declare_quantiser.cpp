@@ -1,0 +1,56 @@
+// What is measured of a site for quantisers.
+#include <limits>
+
+#include "schema/declare_statistics.h"
+
+namespace actsweep {
+
+namespace {
+
+using enum ElementType;
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+}  // namespace
+
+std::vector<Dataset> declare_quantiser_statistics(const SiteGroup& site) {
+  std::vector<Dataset> datasets = {
+      {site.name + "/channel_min",
+       kFloat32,
+       {site.layer, site.channel},
+       "1",
+       "smallest signed activation over tokens (inf: none)",
+       Merge::kMin},
+      {site.name + "/channel_max",
+       kFloat32,
+       {site.layer, site.channel},
+       "1",
+       "largest signed activation over tokens (-inf: none)",
+       Merge::kMax},
+      {site.name + "/kurtosis_count",
+       kInt64,
+       {site.layer},
+       "1",
+       "tokens kept whose values are not all equal",
+       Merge::kSum},
+      {site.name + "/kurtosis_sum",
+       kFloat64,
+       {site.layer},
+       "1",
+       "sum over those tokens of the excess kurtosis over channels",
+       Merge::kSum},
+      {site.name + "/kurtosis_max",
+       kFloat32,
+       {site.layer},
+       "1",
+       "largest excess kurtosis of a token (-inf: none)",
+       Merge::kMax},
+  };
+  for (auto& dataset : datasets) {
+    if (dataset.merge == Merge::kMin) dataset.neutral = kInfinity;
+    if (dataset.merge == Merge::kMax) dataset.neutral = -kInfinity;
+  }
+  return datasets;
+}
+
+}  // namespace actsweep

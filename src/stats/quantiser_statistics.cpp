@@ -1,0 +1,50 @@
+#include "stats/quantiser_statistics.h"
+
+#include <ATen/ATen.h>
+
+#include <limits>
+
+#include "measure/quantiser_rows.h"
+#include "schema/declare_statistics.h"
+
+namespace actsweep {
+namespace {
+
+/// The rows of the real tokens that are finite.
+std::vector<int64_t> finite_rows(const OwnedRows& labels, const Measured& measured) {
+  std::vector<int64_t> rows;
+  size_t token = 0;
+  for (size_t i = 0; i < labels.windows.size(); ++i) {
+    const auto first = static_cast<int64_t>(i) * labels.padded_length;
+    for (int64_t row = first; row < first + labels.windows[i].length(); ++row, ++token) {
+      if (measured.is_finite[token] != 0) rows.push_back(row);
+    }
+  }
+  return rows;
+}
+
+}  // namespace
+
+QuantiserStatistics::QuantiserStatistics(Site site, const Extents& extents, at::Device device)
+    : Statistic(FieldSet(declare_quantiser_statistics(group_of(site, value_width_of(extents))),
+                         extents, device)) {}
+
+void QuantiserStatistics::update(const SiteBatch& batch, const Measured& measured, const Outputs&) {
+  const auto rows = finite_rows(*batch.labels, measured);
+  if (rows.empty()) return;
+  const auto summary = summarise_rows(batch.rows, rows);
+  const auto field = [&](const char* name) { return fields_.layer(name, batch.layer); };
+  // Adding 0 makes a zero positive, whose sign would depend on which was seen first.
+  field("channel_min").copy_(at::minimum(field("channel_min"), summary.lowest).add(0.0));
+  field("channel_max").copy_(at::maximum(field("channel_max"), summary.highest).add(0.0));
+  const auto varies = summary.kurtosis.isnan().logical_not();
+  const auto largest =
+      summary.kurtosis.masked_fill(varies.logical_not(), -std::numeric_limits<double>::infinity())
+          .amax()
+          .to(at::kFloat);
+  field("kurtosis_count").add_(varies.sum());
+  field("kurtosis_sum").add_(summary.kurtosis.nansum());
+  field("kurtosis_max").copy_(at::maximum(field("kurtosis_max"), largest));
+}
+
+}  // namespace actsweep

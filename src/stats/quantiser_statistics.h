@@ -1,0 +1,17 @@
+// What a quantiser asks of a site: signed extrema by channel, kurtosis of tokens.
+//
+// In: measured micro-batches. Out: the fields of declare_quantiser_statistics, over the tokens that
+// are finite. A token whose values are all equal has no kurtosis and enters the extrema alone.
+#pragma once
+
+#include "stats/statistic.h"
+
+namespace actsweep {
+
+class QuantiserStatistics : public Statistic {
+ public:
+  QuantiserStatistics(Site site, const Extents& extents, at::Device device);
+  void update(const SiteBatch& batch, const Measured& measured, const Outputs& outputs) override;
+};
+
+}  // namespace actsweep

@@ -1,0 +1,142 @@
+#include "stats/quantiser_statistics.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "device.h"
+#include "measure/quantiser_rows.h"
+#include "reference.h"
+
+namespace actsweep::testing {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+/// Windows with what is hard: constant tokens, zeros of both signs, one massive value, tokens that
+/// are not finite.
+Batch make_tails(int64_t channels) {
+  Batch batch = make_batch({90, 7, 66, 1, 0}, channels, 3 + channels);
+  std::fill_n(row_of(batch, 0, 5), channels, 0.0f);
+  std::fill_n(row_of(batch, 0, 6), channels, -0.0f);
+  std::fill_n(row_of(batch, 1, 2), channels, 0.1f);
+  row_of(batch, 0, 4)[channels - 1] = kInfinity;
+  row_of(batch, 2, 60)[0] = std::nanf("");
+  row_of(batch, 2, 1)[channels / 2] = -3e4f;
+  row_of(batch, 0, 70)[0] = std::numeric_limits<float>::max();
+  return batch;
+}
+
+bool is_finite(const float* row, int64_t channels) {
+  return std::all_of(row, row + channels, [](float x) { return std::isfinite(x); });
+}
+
+/// NaN where the values are equal.
+double kurtosis_of(const float* row, int64_t channels) {
+  long double mean = 0, second = 0, fourth = 0;
+  for (int64_t c = 0; c < channels; ++c) mean += row[c];
+  mean /= channels;
+  for (int64_t c = 0; c < channels; ++c) {
+    const long double off = row[c] - mean;
+    second += off * off;
+    fourth += off * off * off * off;
+  }
+  const bool is_constant = std::all_of(row, row + channels, [&](float x) { return x == row[0]; });
+  if (is_constant) return std::nan("");
+  return static_cast<double>(channels * fourth / (second * second) - 3);
+}
+
+/// By plain loops, of `repeats` updates with the batch.
+Values expected(Batch& batch, int repeats) {
+  const int64_t channels = batch.rows.size(1);
+  std::vector<double> lowest(channels, kInfinity), highest(channels, -kInfinity);
+  double count = 0, sum = 0, most = -kInfinity;
+  for (size_t i = 0; i < batch.labels.windows.size(); ++i) {
+    for (int64_t p = 0; p < batch.labels.windows[i].length(); ++p) {
+      const float* row = row_of(batch, static_cast<int64_t>(i), p);
+      if (!is_finite(row, channels)) continue;
+      for (int64_t c = 0; c < channels; ++c) {
+        lowest[c] = std::min<double>(lowest[c], row[c]);
+        highest[c] = std::max<double>(highest[c], row[c]);
+      }
+      const double kurtosis = kurtosis_of(row, channels);
+      if (std::isnan(kurtosis)) continue;
+      count += repeats;
+      sum += repeats * kurtosis;
+      most = std::max(most, kurtosis);
+    }
+  }
+  return {{"residual/channel_min", lowest},
+          {"residual/channel_max", highest},
+          {"residual/kurtosis_count", {count}},
+          {"residual/kurtosis_sum", {sum}},
+          {"residual/kurtosis_max", {static_cast<float>(most)}}};
+}
+
+Extents extents_of(int64_t channels) { return {{Axis::kLayer, 2}, {Axis::kChannel, channels}}; }
+
+Values measured(const Batch& batch, int repeats) {
+  Job job;
+  job.statistics.quantisation = true;
+  SiteStatistics statistics(Site::kResidual, job, extents_of(batch.rows.size(1)), test_device());
+  statistics.begin_segment();
+  CollectingSink sink;
+  std::vector<Event> events;
+  for (int repeat = 0; repeat < repeats; ++repeat) {
+    statistics.update({batch.rows.to(test_device()), 1, &batch.labels}, sink, events);
+  }
+  statistics.finish(sink, events);
+  return values_of(statistics.fields(), 1);
+}
+
+class QuantiserStatistics : public ::testing::TestWithParam<int64_t> {
+ protected:
+  void TearDown() override { at::set_num_threads(1); }
+};
+
+TEST_P(QuantiserStatistics, AgreeWithDoubleLoops) {
+  Batch batch = make_tails(GetParam());
+  for (const int threads : {1, 2, 3}) {
+    at::set_num_threads(threads);
+    expect_equal(measured(batch, 2), expected(batch, 2), 1e-12);
+  }
+}
+
+/// What runs on a GPU, on the host's tensors.
+TEST_P(QuantiserStatistics, AtenAgreesWithTheKernels) {
+  Batch batch = make_tails(GetParam());
+  std::vector<int64_t> counted;
+  for (int64_t row = 0; row < batch.labels.row_count(); ++row) {
+    if (is_finite(batch.rows[row].const_data_ptr<float>(), GetParam())) counted.push_back(row);
+  }
+  const auto one = cpu::summarise_rows(batch.rows, counted);
+  const auto other = aten::summarise_rows(batch.rows, counted);
+  EXPECT_TRUE(at::equal(one.lowest, other.lowest));
+  EXPECT_TRUE(at::equal(one.highest, other.highest));
+  EXPECT_TRUE(at::allclose(one.kurtosis, other.kurtosis, 1e-12, 1e-12, /*equal_nan=*/true));
+}
+
+INSTANTIATE_TEST_SUITE_P(Channels, QuantiserStatistics, ::testing::Values(2, 15, 37, 64, 577));
+
+TEST(QuantiserStatistics, OfNoTokenAreNeutral) {
+  Job job;
+  job.statistics.quantisation = true;
+  const SiteStatistics statistics(Site::kResidual, job, extents_of(3), at::kCPU);
+  const Values values = values_of(statistics.fields(), 0);
+  EXPECT_EQ(values.at("residual/channel_min"), std::vector<double>(3, kInfinity));
+  EXPECT_EQ(values.at("residual/channel_max"), std::vector<double>(3, -kInfinity));
+  EXPECT_EQ(values.at("residual/kurtosis_max"), std::vector<double>{-kInfinity});
+  EXPECT_EQ(values.at("residual/kurtosis_count"), std::vector<double>{0});
+}
+
+TEST(QuantiserStatistics, AreMeasuredWhereTheJobAsksForThem) {
+  const SiteStatistics statistics(Site::kResidual, Job{}, extents_of(3), at::kCPU);
+  EXPECT_FALSE(values_of(statistics.fields(), 0).contains("residual/channel_min"));
+}
+
+}  // namespace
+}  // namespace actsweep::testing
