@@ -2,6 +2,7 @@
 """Tokenises text files into one token file (HDF5), streaming and in parallel.
 
     prepare_corpus.py --tokenizer MODEL_DIR --output CORPUS.h5 [options] FILE...
+    prepare_corpus.py --tokenizer MODEL_DIR --output CORPUS.h5 --control KIND [options]
 
 A FILE is text in UTF-8 (one file, one document; markup is text like any other), or JSON lines or a JSON
 array (one record, one document), all of which may be compressed; a Parquet or Arrow file (one row, one
@@ -28,7 +29,8 @@ from tqdm import tqdm
 from preparation.batches import batches, encoded
 from preparation.byte_offsets import ByteOffsets
 from preparation.chats import ROLES, ChatTemplate
-from preparation.corpus_options import parse_command_line, selection, text_fields
+from preparation.controls import Shuffle
+from preparation.corpus_options import SPECIAL, control, parse_command_line, selection, text_fields
 from preparation.corpus_pieces import CorpusPieces
 from preparation.corpus_writer import CorpusWriter, SpecialTokens
 from preparation.encoding import Piece, encode, safe_cuts
@@ -57,7 +59,7 @@ def refuse_inputs(output: Path, inputs: list[Input]) -> None:
 
 
 def special_tokens(arguments: argparse.Namespace, vocabulary: Vocabulary) -> SpecialTokens:
-    wanted = {"none": (), "bos": ("bos",), "bos-eos": ("bos", "eos")}[arguments.special]
+    wanted = SPECIAL[arguments.special]
     found = {"bos": vocabulary.bos_id, "eos": vocabulary.eos_id}
     for role in wanted:
         if found[role] == NO_TOKEN:
@@ -135,6 +137,26 @@ def write_ids(
             one.stored = {"bytes": stored.bytes_read, "sha256": stored.sha256()}
 
 
+def write_control(
+    arguments: argparse.Namespace,
+    taken: Selection,
+    vocabulary: Vocabulary,
+    special: SpecialTokens,
+    corpus: CorpusWriter,
+) -> None:
+    """One that reads no file."""
+    chosen = control(arguments)
+    assert chosen is not None
+    written = 0
+    documents = chosen.documents(vocabulary, len(special.before) + len(special.after))
+    for number, document in enumerate(documents):
+        if taken.takes(number):
+            corpus.add_ids(document, len(vocabulary.spellings), source=0)
+            written += 1
+        if corpus.is_full or written == taken.documents:
+            return
+
+
 def attributes_of(
     arguments: argparse.Namespace, log: TextLog, mistakes: Mistakes, specials: SpecialSpellings
 ) -> dict[str, object]:
@@ -142,7 +164,9 @@ def attributes_of(
     fields = text_fields(arguments)
     chat = {"messages": arguments.messages_field, "tools": arguments.tools_field}
     of_chats = {"chat_fields": json.dumps(chat), "token_roles": json.dumps(ROLES)}
-    return (of_chats if arguments.messages_field is not None else {}) | {
+    chosen = control(arguments)
+    of_control = {} if chosen is None else {"control": json.dumps(chosen.described())}
+    return of_control | (of_chats if arguments.messages_field is not None else {}) | {
         "special_tokens": arguments.special,
         "special_in_text": arguments.special_in_text,
         "special_in_text_count": np.int64(specials.number),
@@ -185,7 +209,8 @@ def main() -> None:
     vocabulary = load_vocabulary(loaded)
     special = special_tokens(arguments, vocabulary)
     prompts = prompt_ids(arguments, loaded, special)
-    log = TextLog(inputs, has_text=not arguments.ids)
+    no_file = Input(Path(os.devnull), f"--control {arguments.control}")
+    log = TextLog(inputs or [no_file], has_text=bool(inputs) and not arguments.ids)
     specials = SpecialSpellings(vocabulary.special_texts, arguments.special_in_text, reading.remarks)
     taken = selection(arguments)
     tokenizer = tokenizer_of(loaded.backend, specials.stay_text())
@@ -205,7 +230,11 @@ def main() -> None:
         if arguments.byte_offsets or reading.chats is not None:
             corpus.byte_offsets = ByteOffsets(tokenizer, vocabulary.spellings)
             corpus.stores_bytes = arguments.byte_offsets
-        if arguments.ids:
+        if arguments.control == "shuffle":
+            corpus.shuffle = Shuffle(arguments.seed)
+        if not inputs:
+            write_control(arguments, taken, vocabulary, special, corpus)
+        elif arguments.ids:
             write_ids(log, taken, reading.mistakes, len(vocabulary.spellings), corpus)
         else:
             write_texts(pieces, loaded, arguments.jobs, corpus, progress)

@@ -12,11 +12,17 @@ import re
 from pathlib import Path
 
 from preparation.command_line import positive_integer
+from preparation.controls import KINDS, MADE, Control
 from preparation.record_fields import TextFields
 from preparation.selection import Selection, Shard
 from preparation.special_spellings import CHOICES
 
 PROMPT_NAME = re.compile(r"[A-Za-z0-9_-]+")
+SPECIAL = {"none": (), "bos": ("bos",), "bos-eos": ("bos", "eos")}  # around each document
+OF_FILES = (
+    "text_field", "join", "where", "messages_field", "tools_field", "ids", "byte_offsets", "on_error",
+    "special_in_text",
+)  # fmt: skip
 ESCAPES = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
 
 
@@ -68,6 +74,12 @@ def selection(arguments: argparse.Namespace) -> Selection:
     return Selection(
         arguments.documents, arguments.tokens, arguments.sample, arguments.seed, arguments.shard
     )
+
+
+def control(arguments: argparse.Namespace) -> Control | None:
+    if arguments.control is None:
+        return None
+    return Control(arguments.control, arguments.seed, arguments.length)
 
 
 def text_fields(arguments: argparse.Namespace) -> TextFields:
@@ -134,26 +146,72 @@ def add_selection_options(parser: argparse.ArgumentParser) -> None:
         "--tokens", type=number, metavar="N", help="the first N tokens; the last document may be cut"
     )
     parser.add_argument("--sample", type=chance, metavar="P", help="each document by the chance P")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of --sample (default 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="of --sample and --control (default 0)"
+    )
     parser.add_argument(
         "--shard", type=shard, metavar="i/n", help="documents i, i + n, …, counted from 0"
     )
 
 
+def add_control_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--control",
+        choices=KINDS,
+        help="a control corpus: without FILE documents of random tokens, of one token repeated, or each"
+        " token of the vocabulary; or each document's own tokens shuffled",
+    )
+    parser.add_argument(
+        "--length",
+        type=positive_integer,
+        metavar="T",
+        help="tokens of a document of --control random and repeat, special tokens included",
+    )
+
+
+def refuse_beside_control(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """What has no meaning for the kind of control, or without one."""
+    kind = arguments.control
+    if kind not in MADE and not arguments.files:
+        parser.error("the following arguments are required: FILE")
+    if kind not in ("random", "repeat"):
+        if arguments.length is not None:
+            parser.error("argument --length: it is of --control random and repeat")
+    elif arguments.length is None or (arguments.documents is None and arguments.tokens is None):
+        parser.error(f"argument --control: {kind} takes --length T, and --documents N or --tokens N")
+    elif arguments.length <= (around := len(SPECIAL[arguments.special])):
+        parser.error(
+            f"argument --length: expected more than the {around} special token(s) of --special"
+            f" {arguments.special}, found {arguments.length}"
+        )
+    if kind == "shuffle" and arguments.byte_offsets:
+        parser.error("argument --byte-offsets: --control shuffle leaves no token at its place")
+    if kind == "shuffle" and arguments.messages_field is not None:
+        parser.error("argument --messages-field: --control shuffle would shuffle the template, too")
+    if kind in MADE:
+        if arguments.files:
+            parser.error(f"argument --control: {kind} reads no file: expected no FILE")
+        for name in OF_FILES:
+            if getattr(arguments, name) != parser.get_default(name):
+                option = name.replace("_", "-")
+                parser.error(f"argument --{option}: it is of files, and --control {kind} reads none")
+
+
 def parse_command_line(description: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="prepare_corpus.py", description=description)
-    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("files", nargs="*", metavar="FILE")
     parser.add_argument("--tokenizer", required=True, type=Path, metavar="MODEL_DIR")
     parser.add_argument("--output", required=True, metavar="CORPUS.h5")
     parser.add_argument(
         "--special",
-        choices=("none", "bos", "bos-eos"),
+        choices=tuple(SPECIAL),
         default="none",
         help="special tokens around each document; prompts get the BOS (default none)",
     )
     add_record_options(parser)
     add_chat_options(parser)
     add_selection_options(parser)
+    add_control_options(parser)
     parser.add_argument(
         "--ids", action="store_true", help="the files hold ids: Megatron's .bin/.idx, NumPy's .npy"
     )
@@ -182,6 +240,7 @@ def parse_command_line(description: str) -> argparse.Namespace:
     names = [name for name, _ in arguments.prompt]
     if len(set(names)) < len(names):
         parser.error("argument --prompt: a name is used twice")
+    refuse_beside_control(parser, arguments)
     if arguments.ids and arguments.byte_offsets:
         parser.error("argument --byte-offsets: with --ids there is no text")
     if arguments.files.count("-") > 1:

@@ -7,13 +7,14 @@ documents in the file, and the texts in the log of the sources.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
 
 from preparation.batches import Batch
 from preparation.byte_offsets import ByteOffsets
+from preparation.controls import Shuffle
 from preparation.encoding import Piece
 from preparation.id_files import IdDocument
 from preparation.source_log import TextLog
@@ -34,8 +35,9 @@ class CorpusWriter:
         self, writer: TokenFileWriter, special: SpecialTokens, log: TextLog, most_tokens: int | None
     ) -> None:
         """`byte_offsets` may be set before the first document; chats need them. They are stored where
-        `stores_bytes` is set."""
+        `stores_bytes` is set. `shuffle` may be set in their place."""
         self.byte_offsets: ByteOffsets | None = None
+        self.shuffle: Shuffle | None = None
         self.stores_bytes = False
         self._writer = writer
         self._special = special
@@ -48,7 +50,10 @@ class CorpusWriter:
         for piece, source, piece_ids in zip(batch.pieces, batch.sources, ids, strict=True):
             if self.is_full:
                 return
-            has_room = self._append(self._parts(piece, piece_ids))
+            written = piece_ids
+            if self.shuffle is not None:
+                written = self.shuffle.add(piece_ids, piece.ends_document)
+            has_room = self._append(self._parts(piece, written))
             self._append_bytes(piece, piece_ids)
             if not has_room:
                 self._cut(source)
@@ -59,6 +64,8 @@ class CorpusWriter:
 
     def add_ids(self, document: IdDocument, vocabulary: int, source: int) -> None:
         document.check(vocabulary)
+        if self.shuffle is not None:
+            document = replace(document, ids=self.shuffle.add(document.ids, ends_document=True))
         parts = chain([self._special.before], document.runs(), [self._special.after])
         if not self._append(parts):
             self._cut(source)

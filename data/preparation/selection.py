@@ -8,8 +8,12 @@ are the same on every machine, and one of 0.1 lies inside one of 0.2.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import TypeVar
+
+import numpy as np
 
 WORD = (1 << 64) - 1
+Number = TypeVar("Number", int, np.ndarray)
 
 
 @dataclass(frozen=True)
@@ -36,9 +40,10 @@ class Selection:
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
-def mixed(seed: int, number: int) -> int:
-    """64 bits of the number (SplitMix64, Steele, Lea and Flood 2014, at place `number` of its sequence)."""
-    value = (seed + (number + 1) * 0x9E3779B97F4A7C15) & WORD
+def mixed(seed: int, number: Number) -> Number:
+    """64 bits of the number, or of each in an array of uint64 (SplitMix64, Steele, Lea and Flood 2014, at
+    place `number` of its sequence)."""
+    value = ((seed & WORD) + (number + 1) * 0x9E3779B97F4A7C15) & WORD
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & WORD
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & WORD
     return value ^ (value >> 31)

@@ -131,8 +131,7 @@ Prompt TokenFile::prompt(const std::string& name) const {
   }
   check_type_of_ids(file.dataset(path));
   auto ids = read_vector<uint32_t>(file, path, H5T_NATIVE_UINT32);
-  require(ids.size() >= 2, kKind, "{}: prompt \"{}\": expected at least 2 tokens, found {}", path_,
-          name, ids.size());
+  require(!ids.empty(), kKind, "{}: prompt \"{}\": expected tokens, found none", path_, name);
   return {std::move(ids)};
 }
 

@@ -34,6 +34,9 @@ WindowPlan::WindowPlan(const Corpus& corpus, const Job::Corpus& job,
             "expected \"none\"");
     first_id_ = static_cast<uint32_t>(corpus.bos_id());
   }
+  require(sequence_length_ > 1 || !first_id_, ErrorKind::kJob,
+          "[corpus] sequence_length = 1: expected at least 2 where {} begins each window",
+          sink_id ? "a sink token" : "a BOS");
   if (is_packed_) {
     windows_ = corpus.tokens() / (sequence_length_ - (first_id_ ? 1 : 0));
   } else {

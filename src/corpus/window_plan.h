@@ -2,8 +2,8 @@
 //
 // In: the token file's offsets and the job's policies. Out: the i-th window, by arithmetic.
 // `packed`: consecutive windows of T tokens across documents, the tail dropped. `per_document`:
-// each document from its start, the last window shorter, windows under 2 tokens dropped. With a BOS
-// at each window, T - 1 corpus tokens follow it.
+// each document from its start, the last window shorter; one shorter than T and under 2 tokens is
+// dropped. With a BOS at each window, T - 1 corpus tokens follow it, at least one.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@ namespace actsweep {
 class WindowPlan {
  public:
   /// Refuses (kCorpus) a corpus too short for one window, and one that carries a BOS where each
-  /// where each window adds one. `sink_id` is the id of a model's learned vector before the first
-  /// token, which then begins each window.
+  /// window adds one; and (kJob) T = 1 where an id begins each window. `sink_id` is the id of a
+  /// model's learned vector before the first token, which then begins each window.
   WindowPlan(const Corpus& corpus, const Job::Corpus& job,
              std::optional<uint32_t> sink_id = std::nullopt);
 

@@ -69,7 +69,7 @@ std::vector<JobKey> corpus_keys() {
        .kind = ValueKind::kInteger,
        .access = member(&Job::corpus, &Corpus::sequence_length),
        .in_identity = true,
-       .least = 2,
+       .least = 1,
        .most = kLongestSequence,
        .meaning = "tokens in a window, a BOS included"},
       {.section = "corpus",

@@ -67,6 +67,7 @@ std::string grouped(int64_t number) {
 }
 
 std::string readable(double number) {
+  if (std::isnan(number)) return "nan";  // of either sign
   if (std::isfinite(number) && std::abs(number) >= 1000) {
     return std::abs(number) < 1e15 ? grouped(std::llround(number)) : fmt::format("{:.3e}", number);
   }

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -338,6 +339,18 @@ def test_tokens_are_those_of_the_checkpoints_tokenizer(verify: Verify, spelled: 
     assert lines[2] == f"{LLAMA.vocabulary:,} spellings, as AutoTokenizer has them"
     assert lines[3].endswith("ids of the windows' documents, encoded anew, are the same")
     assert len(lines) == 4
+
+
+def test_tokens_of_a_control_corpus_are_not_encoded_anew(verify: Verify, spelled: Path) -> None:
+    """Their bytes are no text: the tokenizer may make other tokens of them."""
+    write_words(spelled / "model", LLAMA.vocabulary)
+    with h5py.File(spelled / "corpus.h5", "r+") as file:
+        file.attrs["control"] = '{"kind": "random", "seed": 0, "length": 57}'
+    done = verify(job_of(spelled, spelled / "job.toml"))
+    assert done.code == 0, done.out
+    lines = [line.split(maxsplit=1)[1] for line in done.out.splitlines() if line.startswith("tokens")]
+    assert len(lines) == 4
+    assert lines[3].endswith("documents not encoded anew: a control corpus is no text")
 
 
 def write_words(directory: Path, count: int, *, swapped: bool = False, bos: str = " w1") -> None:

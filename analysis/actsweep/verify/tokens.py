@@ -38,6 +38,7 @@ class TokenFile:
     attributes: dict[str, Any]
     documents: dict[int, np.ndarray]  # int64 ids, by number
     is_whole: dict[int, bool]
+    drawn: frozenset[int]  # documents of control corpora, which are tokens of no text
     spellings: Sequence[bytes]
 
 
@@ -63,6 +64,7 @@ def _read(corpus: Sequence[Path], documents: np.ndarray) -> TokenFile:
     spellings = [raw[begin:end] for begin, end in zip(offsets[:-1], offsets[1:], strict=True)]
     ids: dict[int, np.ndarray] = {}
     is_whole: dict[int, bool] = {}
+    drawn: set[int] = set()
     first = 0  # document of the file
     for path in corpus:
         with h5py.File(path) as file:
@@ -73,8 +75,10 @@ def _read(corpus: Sequence[Path], documents: np.ndarray) -> TokenFile:
                 last = min(end, begin + IDS_OF_DOCUMENT + IDS_BEHIND)
                 ids[number] = file["ids"][begin:last].astype(np.int64)
                 is_whole[number] = last == end
+                if "control" in file.attrs:
+                    drawn.add(number)
         first += count
-    return TokenFile(attributes, ids, is_whole, spellings)
+    return TokenFile(attributes, ids, is_whole, frozenset(drawn), spellings)
 
 
 def _special(file: TokenFile, tokenizer: Any) -> Iterator[Finding]:
@@ -119,7 +123,7 @@ def _encoded(file: TokenFile, tokenizer: Any) -> Iterator[Finding]:
     agreeing = 0
     for number, stored in file.documents.items():
         ids = _without_special(file, stored, number)
-        if not len(ids):
+        if not len(ids) or number in file.drawn:
             continue
         raw = b"".join(file.spellings[one] for one in ids)
         try:
@@ -142,6 +146,8 @@ def _encoded(file: TokenFile, tokenizer: Any) -> Iterator[Finding]:
                 f"document {number}, token {place}: {mine} in the corpus, {other} where AutoTokenizer"
                 " encodes the text",
             )
+    if file.drawn:
+        yield Finding(True, f"{len(file.drawn):,} documents not encoded anew: a control corpus is no text")
     if agreeing:
         yield Finding(True, f"{agreeing:,} ids of the windows' documents, encoded anew, are the same")
 

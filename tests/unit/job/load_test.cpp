@@ -220,7 +220,7 @@ dtype = "int8"
 [corpus]
 path = "c.h5"
 sequence_lenght = 512
-sequence_length = 1
+sequence_length = 0
 shard = "3/3"
 
 [paralel]
@@ -240,8 +240,8 @@ prompts = ["war", "peace!", 7, "war"]
           "JOB:2: [model] dtype: expected one of \"float32\", \"bfloat16\", \"float16\", found a "
           "string (\"int8\")",
           "JOB:5: [corpus] sequence_lenght: unknown key; did you mean \"sequence_length\"?",
-          "JOB:6: [corpus] sequence_length: expected an integer from 2 to 16777216, found an "
-          "integer (1)",
+          "JOB:6: [corpus] sequence_length: expected an integer from 1 to 16777216, found an "
+          "integer (0)",
           "JOB:7: [corpus] shard: expected \"i/n\" with 0 <= i < n <= 1000000, found a string "
           "(\"3/3\")",
           "JOB:9: [paralel]: unknown section; did you mean [parallel]?",
@@ -324,7 +324,7 @@ TEST(LoadJob, IntegersAreTakenFromTheirLeastToTheirMost) {
 
 TEST(LoadJob, LimitsAreThoseOfTheDocumentation) {
   for (const auto& [name, limit] :
-       std::vector<std::pair<std::string, int64_t>>{{"corpus.sequence_length", 2},
+       std::vector<std::pair<std::string, int64_t>>{{"corpus.sequence_length", 1},
                                                     {"corpus.max_sequences", 1},
                                                     {"parallel.tensor", 1},
                                                     {"parallel.threads", 1},

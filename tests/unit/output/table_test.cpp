@@ -27,6 +27,7 @@ TEST(Numbers, ShowAboutFourDigits) {
   EXPECT_EQ(readable(24312.4), "24,312");
   EXPECT_EQ(readable(-24312.6), "-24,313");
   EXPECT_EQ(readable(163.51), "163.5");
+  EXPECT_EQ(readable(-std::nan("")), "nan");
   EXPECT_EQ(readable(0.71294), "0.7129");
   EXPECT_EQ(readable(std::nan("")), "nan");
   EXPECT_EQ(readable(INFINITY), "inf");
