@@ -53,8 +53,11 @@ def role_std(site: xr.Dataset) -> xr.DataArray:
     return _named(std, "role_std", "standard deviation by role and token class", **names)
 
 
-def magnitude_quantile(site: xr.Dataset, quantiles: ArrayLike) -> xr.DataArray:
-    """[layer, quantile]: quantiles of |x| over tokens and channels, from the histogram.
+def magnitude_quantile(
+    site: xr.Dataset, quantiles: ArrayLike, histogram: str = "magnitude_histogram"
+) -> xr.DataArray:
+    """[layer, quantile]: quantiles of |x| over tokens and channels, from the histogram; of blocks'
+    largest magnitudes from theirs ("block16_histogram").
 
     The value is the lower edge of the bin that holds the element at index floor(q (n − 1)) in
     rising order: exact for a bfloat16 residual, else at most 2⁻⁷ of itself too low.
@@ -63,10 +66,9 @@ def magnitude_quantile(site: xr.Dataset, quantiles: ArrayLike) -> xr.DataArray:
     if np.any((quantiles < 0) | (quantiles > 1)):
         raise ValueError(f"quantiles must lie in [0, 1], found {quantiles.tolist()}")
     edges = site["magnitude_bin"].values  # [bins] float32
-    histogram = site["magnitude_histogram"].compute()
     result = xr.apply_ufunc(
         _quantiles_of,
-        histogram,
+        site[histogram].compute(),
         input_core_dims=[["magnitude_bin"]],
         output_core_dims=[["quantile"]],
         kwargs={"edges": edges, "quantiles": quantiles},

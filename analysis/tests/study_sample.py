@@ -12,7 +12,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from sample_sweep import Sample, add_dataset, add_scale, write_site, write_sweep
+from sample_sweep import MAGNITUDE_BINS, Sample, add_dataset, add_scale, write_site, write_sweep
 
 LAYERS, SEQUENCES, LENGTH = 5, 3, 70
 HEADS, KEY_HEADS, WIDTH, CHANNELS, NEURONS = 4, 2, 6, 24, 40
@@ -359,3 +359,10 @@ def _quantisation(
     add_dataset(file[site], "kurtosis_count", counts, layer)
     add_dataset(file[site], "kurtosis_sum", kurtosis.sum(axis=1), layer)
     add_dataset(file[site], "kurtosis_max", kurtosis.max(axis=1).astype("f4"), layer)
+    layer_bin = {**layer, "magnitude_bin": scales["magnitude_bin"]}
+    for size in (16, 32):
+        firsts = np.arange(0, states.shape[-1], size)
+        largest = np.maximum.reduceat(np.abs(rows).astype("f4"), firsts, axis=2)
+        bins = (largest.view(np.uint32) >> 16).reshape(len(rows), -1)
+        blocks = np.stack([np.bincount(of_layer, minlength=MAGNITUDE_BINS) for of_layer in bins])
+        add_dataset(file[site], f"block{size}_histogram", blocks, layer_bin)

@@ -295,6 +295,21 @@ def test_tails_are_those_of_the_tokens(
         assert row["channel of it"] == tokens.max().idxmax()
 
 
+def test_blocks_have_the_quantiles_of_their_largest_magnitudes(
+    studied: actsweep.Sweep, study: Study
+) -> None:
+    frame = quantisation.block_maxima(studied).set_index(["site", "layer", "channels of a block"])
+    states = study.sites["mlp_hidden"][2].reshape(-1, NEURONS)
+    for size in (16, 32):
+        blocks = [np.abs(states[:, c : c + size]).max(axis=1) for c in range(0, NEURONS, size)]
+        ordered = np.sort(np.concatenate(blocks))
+        row = frame.loc[("mlp_hidden", 2, size)]
+        for name, part in quantisation.QUANTILES.items():
+            value = ordered[int(part * (len(ordered) - 1))]
+            assert value * (1 - 2**-7) <= row[name] <= value
+    assert ("mlp_hidden", 0, 16) not in frame.index
+
+
 def test_outlier_features_by_llm_int8(studied: actsweep.Sweep, study: Study) -> None:
     frame = sites.outlier_features(studied)
     found = {tuple(row) for row in frame[["site", "channel"]].values.tolist()}

@@ -79,7 +79,7 @@ std::vector<JobKey> statistics_keys() {
        .access = member(&Job::statistics, &Statistics::quantisation),
        .in_identity = true,
        .meaning = "whether what a quantiser asks of each site is measured: signed extrema by "
-                  "channel, kurtosis of tokens"},
+                  "channel, kurtosis of tokens, largest magnitudes of blocks of channels"},
       {.section = "statistics",
        .name = "experts",
        .kind = ValueKind::kFlag,

@@ -1,9 +1,10 @@
 #include "measure/quantiser_kernels.h"
 
-#include <cstdint>
+#include <algorithm>
 #include <limits>
 
 #include "base/instruction_sets.h"
+#include "measure/row_kernels.h"
 
 // This file is compiled with -O3 and with -ffp-contract=off: a fused multiply-add on one
 // instruction set alone would change bits.
@@ -85,6 +86,26 @@ void widen_extrema(std::span<const float> row, float* __restrict lowest,
     const float x = values[c];
     lowest[c] = x < lowest[c] ? x : lowest[c];
     highest[c] = x > highest[c] ? x : highest[c];
+  }
+}
+
+ACTSWEEP_CLONES
+void find_block_maxima(std::span<const float> row, int32_t* __restrict bits) {
+  const int64_t channels = static_cast<int64_t>(row.size());
+  const int64_t whole = channels / kBlockChannels;
+  const float* values = row.data();
+  for (int64_t block = 0; block < whole; ++block) {
+    int32_t largest = 0;
+    for (int64_t c = 0; c < kBlockChannels; ++c) {
+      const int32_t magnitude = magnitude_bits(values[block * kBlockChannels + c]);
+      largest = magnitude > largest ? magnitude : largest;
+    }
+    bits[block] = largest;
+  }
+  if (whole * kBlockChannels == channels) return;
+  bits[whole] = 0;
+  for (int64_t c = whole * kBlockChannels; c < channels; ++c) {
+    bits[whole] = std::max(bits[whole], magnitude_bits(values[c]));
   }
 }
 

@@ -4,6 +4,7 @@
 // because lanes and the order of additions are fixed, and selections.
 #pragma once
 
+#include <cstdint>
 #include <span>
 
 namespace actsweep::kernels {
@@ -14,5 +15,16 @@ double excess_kurtosis(std::span<const float> row);
 
 /// Lowers `lowest` [C] and raises `highest` [C] to the row's values.
 void widen_extrema(std::span<const float> row, float* lowest, float* highest);
+
+/// Neighbouring channels that share a scale in NVFP4, and half of those that do in the MX formats.
+inline constexpr int64_t kBlockChannels = 16;
+
+inline int64_t block_count(int64_t channels, int64_t size = kBlockChannels) {
+  return (channels + size - 1) / size;
+}
+
+/// The bits of the largest magnitude of each block of kBlockChannels channels, the last of which
+/// may have fewer, to `bits` [block_count(C)].
+void find_block_maxima(std::span<const float> row, int32_t* bits);
 
 }  // namespace actsweep::kernels

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "measure/quantiser_kernels.h"
+#include "schema/declare.h"
 
 namespace actsweep {
 
@@ -18,15 +19,54 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 /// Of no row.
 QuantiserSummary empty_summary(const at::Tensor& rows, int64_t counted) {
   const int64_t channels = rows.size(1);
+  const auto counts = rows.options().dtype(at::kLong);
   return {at::full({channels}, kInfinity, rows.options()),
           at::full({channels}, -kInfinity, rows.options()),
-          at::empty({counted}, rows.options().dtype(at::kDouble))};
+          at::empty({counted}, rows.options().dtype(at::kDouble)),
+          at::zeros({kMagnitudeBins}, counts), at::zeros({kMagnitudeBins}, counts)};
 }
 
 /// What one thread has seen.
-struct Extrema {
-  std::vector<float> lowest;   // [C]
-  std::vector<float> highest;  // [C]
+class SeenRows {
+ public:
+  explicit SeenRows(int64_t channels)
+      : lowest_(channels, kInfinity),
+        highest_(channels, -kInfinity),
+        block16_(kMagnitudeBins),
+        block32_(kMagnitudeBins),
+        largest_(kernels::block_count(channels)) {}
+
+  void see(std::span<const float> row) {
+    kernels::widen_extrema(row, lowest_.data(), highest_.data());
+    kernels::find_block_maxima(row, largest_.data());
+    for (const int32_t bits : largest_) ++block16_[bits >> 16];
+    for (size_t block = 0; block < largest_.size(); block += 2) {
+      const size_t next = std::min(block + 1, largest_.size() - 1);
+      ++block32_[std::max(largest_[block], largest_[next]) >> 16];
+    }
+  }
+
+  void add_to(const QuantiserSummary& summary) const {
+    auto* lowest = summary.lowest.mutable_data_ptr<float>();
+    auto* highest = summary.highest.mutable_data_ptr<float>();
+    for (size_t channel = 0; channel < lowest_.size(); ++channel) {
+      lowest[channel] = std::min(lowest[channel], lowest_[channel]);
+      highest[channel] = std::max(highest[channel], highest_[channel]);
+    }
+    auto* block16 = summary.block16_histogram.mutable_data_ptr<int64_t>();
+    auto* block32 = summary.block32_histogram.mutable_data_ptr<int64_t>();
+    for (int64_t bin = 0; bin < kMagnitudeBins; ++bin) {
+      block16[bin] += block16_[bin];
+      block32[bin] += block32_[bin];
+    }
+  }
+
+ private:
+  std::vector<float> lowest_;     // [C]
+  std::vector<float> highest_;    // [C]
+  std::vector<int64_t> block16_;  // [magnitude bins]
+  std::vector<int64_t> block32_;  // [magnitude bins]
+  std::vector<int32_t> largest_;  // [blocks of 16] magnitude bits of one row
 };
 
 }  // namespace
@@ -43,27 +83,14 @@ QuantiserSummary summarise_rows(const at::Tensor& rows, const std::vector<int64_
   const float* values = rows.const_data_ptr<float>();
   auto* kurtosis = summary.kurtosis.mutable_data_ptr<double>();
   const int threads = at::get_num_threads();
-  std::vector<Extrema> of_thread(static_cast<size_t>(threads));
-#pragma omp parallel num_threads(threads)
-  {
-    auto& [lowest, highest] = of_thread[static_cast<size_t>(omp_get_thread_num())];
-    lowest.assign(channels, kInfinity);
-    highest.assign(channels, -kInfinity);
-#pragma omp for schedule(static)
-    for (size_t i = 0; i < counted.size(); ++i) {
-      const std::span<const float> row(values + counted[i] * channels, channels);
-      kurtosis[i] = kernels::excess_kurtosis(row);
-      kernels::widen_extrema(row, lowest.data(), highest.data());
-    }
+  std::vector<SeenRows> of_thread(static_cast<size_t>(threads), SeenRows(channels));
+#pragma omp parallel for num_threads(threads) schedule(static)
+  for (size_t i = 0; i < counted.size(); ++i) {
+    const std::span<const float> row(values + counted[i] * channels, static_cast<size_t>(channels));
+    kurtosis[i] = kernels::excess_kurtosis(row);
+    of_thread[static_cast<size_t>(omp_get_thread_num())].see(row);
   }
-  auto* lowest = summary.lowest.mutable_data_ptr<float>();
-  auto* highest = summary.highest.mutable_data_ptr<float>();
-  for (const auto& seen : of_thread) {
-    for (size_t channel = 0; channel < seen.lowest.size(); ++channel) {
-      lowest[channel] = std::min(lowest[channel], seen.lowest[channel]);
-      highest[channel] = std::max(highest[channel], seen.highest[channel]);
-    }
-  }
+  for (const auto& seen : of_thread) seen.add_to(summary);
   return summary;
 }
 
@@ -84,6 +111,15 @@ at::Tensor excess_kurtosis(const at::Tensor& x) {
   return kurtosis.masked_fill(second.eq(0), std::numeric_limits<double>::quiet_NaN()).squeeze(1);
 }
 
+/// Adds the blocks of `size` channels of magnitudes [n, C]; the last may have fewer.
+void count_blocks(const at::Tensor& magnitude, int64_t size, const at::Tensor& histogram) {
+  const int64_t channels = magnitude.size(1), blocks = kernels::block_count(channels, size);
+  const auto padded = at::constant_pad_nd(magnitude, {0, blocks * size - channels});
+  const auto largest = padded.view({-1, blocks, size}).amax(2);
+  const auto bin = largest.view(at::kInt).bitwise_right_shift(16).to(at::kLong).flatten();
+  histogram.scatter_add_(0, bin, at::ones_like(bin));
+}
+
 }  // namespace
 
 QuantiserSummary summarise_rows(const at::Tensor& rows, const std::vector<int64_t>& counted) {
@@ -97,6 +133,9 @@ QuantiserSummary summarise_rows(const at::Tensor& rows, const std::vector<int64_
     at::minimum_out(summary.lowest, summary.lowest, x.amin(0));
     at::maximum_out(summary.highest, summary.highest, x.amax(0));
     summary.kurtosis.narrow(0, first, length).copy_(excess_kurtosis(x));
+    const auto magnitude = x.abs();
+    count_blocks(magnitude, kernels::kBlockChannels, summary.block16_histogram);
+    count_blocks(magnitude, 2 * kernels::kBlockChannels, summary.block32_histogram);
   }
   return summary;
 }

@@ -45,6 +45,19 @@ std::vector<Dataset> declare_quantiser_statistics(const SiteGroup& site) {
        "1",
        "largest excess kurtosis of a token (-inf: none)",
        Merge::kMax},
+      {site.name + "/block16_histogram",
+       kInt64,
+       {site.layer, Axis::kMagnitudeBin},
+       "1",
+       "blocks of 16 neighbouring channels by the upper 16 bits of their largest magnitude's "
+       "float32",
+       Merge::kSum},
+      {site.name + "/block32_histogram",
+       kInt64,
+       {site.layer, Axis::kMagnitudeBin},
+       "1",
+       "the same of blocks of 32",
+       Merge::kSum},
   };
   for (auto& dataset : datasets) {
     if (dataset.merge == Merge::kMin) dataset.neutral = kInfinity;

@@ -41,7 +41,7 @@ std::vector<Dataset> declare_magnitude_histogram(const SiteGroup& site);
 std::vector<Dataset> declare_class_moments(const SiteGroup& site);
 /// Fields: the same by whose words a token of a chat holds, and class.
 std::vector<Dataset> declare_role_moments(const SiteGroup& site);
-/// Fields: signed extrema of every channel, kurtosis of tokens.
+/// Fields: signed extrema of every channel, kurtosis of tokens, largest magnitudes of blocks.
 std::vector<Dataset> declare_quantiser_statistics(const SiteGroup& site);
 /// The columns of /massive, in the order of event_columns.
 std::vector<Dataset> declare_massive_columns();

@@ -45,6 +45,8 @@ void QuantiserStatistics::update(const SiteBatch& batch, const Measured& measure
   field("kurtosis_count").add_(varies.sum());
   field("kurtosis_sum").add_(summary.kurtosis.nansum());
   field("kurtosis_max").copy_(at::maximum(field("kurtosis_max"), largest));
+  field("block16_histogram").add_(summary.block16_histogram);
+  field("block32_histogram").add_(summary.block32_histogram);
 }
 
 }  // namespace actsweep

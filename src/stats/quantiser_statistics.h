@@ -1,4 +1,5 @@
-// What a quantiser asks of a site: signed extrema by channel, kurtosis of tokens.
+// What a quantiser asks of a site: signed extrema by channel, kurtosis of tokens, the largest
+// magnitudes of blocks of channels.
 //
 // In: measured micro-batches. Out: the fields of declare_quantiser_statistics, over the tokens that
 // are finite. A token whose values are all equal has no kurtosis and enters the extrema alone.

@@ -216,6 +216,9 @@ def test_site(name: str, site: str, m: int, sweeps: Sweeps) -> None:
     tokens = datasets[f"{site}/count"][-1]
     channels = datasets[f"{site}/channel_sum"].shape[1]
     assert datasets[f"{site}/magnitude_histogram"][-1].sum() == tokens * channels
+    for size in (16, 32):
+        blocks = datasets[f"{site}/block{size}_histogram"][-1].sum()
+        assert blocks == tokens * -(-channels // size)
 
 
 @pytest.mark.parametrize("m", RANKS)
@@ -230,7 +233,7 @@ def test_sites_reproduce_numpy_on_captured_tensors(name: str, m: int, sweeps: Sw
         assert np.isnan(rows[:first]).all() and np.isfinite(rows[first:]).all()
         measured = Measured(made.corpus, made.windows[:1], [rows[first:]], Options())
         paths = [path for path in datasets if path.startswith(f"{site}/")]
-        assert len(paths) == 24, paths
+        assert len(paths) == 26, paths
         for path in paths:
             reference = REFERENCES[path.replace(site, "residual", 1)](measured)
             difference = compare(datasets[path][first:], reference)

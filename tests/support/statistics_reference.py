@@ -153,6 +153,18 @@ def kurtosis_max(m: Measured) -> Near:
     return Near(largest, 2.0**-23 * np.abs(largest))
 
 
+def block_histogram(m: Measured, size: int) -> np.ndarray:
+    """[L, bins]: blocks of neighbouring channels by their largest magnitude; the last may be shorter."""
+    firsts = np.arange(0, m.x.shape[2], size)
+    bins = np.maximum.reduceat(m.magnitude, firsts, axis=2).view(np.uint32) >> 16
+    return np.stack(
+        [
+            np.bincount(of_layer[kept].ravel(), minlength=BINS)
+            for of_layer, kept in zip(bins, m.is_kept, strict=True)
+        ]
+    )
+
+
 def token_norm(m: Measured) -> Near:
     """One float32 may round the other way."""
     norm = np.sqrt((m.exact**2).sum(axis=2))
@@ -235,6 +247,8 @@ references(
         "residual/kurtosis_count": lambda m: (~np.isnan(kurtosis(m))).sum(axis=1),
         "residual/kurtosis_sum": kurtosis_sum,
         "residual/kurtosis_max": kurtosis_max,
+        "residual/block16_histogram": lambda m: block_histogram(m, 16),
+        "residual/block32_histogram": lambda m: block_histogram(m, 32),
         "massive/class": event_column("token_class"),
         "massive/events_left_out": lambda m: np.array(
             [

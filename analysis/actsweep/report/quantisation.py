@@ -13,18 +13,19 @@ KEY = "The job key `[statistics] quantisation = true` makes it."
 
 
 def quantisation(models: Sequence[Model]) -> Section:
-    """How heavy the tails of tokens are, and between which values channels lie."""
+    """How heavy the tails of tokens are, between which values channels lie, how large blocks are."""
     section = Section(
         "quantisation",
-        "For quantisation: tails and ranges",
+        "For quantisation: tails, ranges, blocks",
         "The excess kurtosis of a token is m₄ / m₂² − 3 of its values over channels (arXiv"
         " 2506.19697): 0 of normal values, about C where one of C channels carries everything."
-        " Smallest and largest are signed values over tokens.",
+        " Smallest and largest are signed values over tokens. Blocks are neighbouring channels that"
+        " share a scale: 16 in NVFP4, 32 in the MX formats.",
     )
     having = [model for model in models if _has_any(model)]
     for model in models:
         if not _has_any(model):
-            section.lacking(model, "kurtosis of tokens and signed ranges", KEY)
+            section.lacking(model, "kurtosis of tokens, signed ranges and blocks", KEY)
     tails = of_models(having, results.tails)
     kurtosis = tuple(f"/SITE/kurtosis_{name}" for name in ("count", "sum", "max"))
     section.picture(
@@ -41,6 +42,22 @@ def quantisation(models: Sequence[Model]) -> Section:
         *kurtosis,
         "/SITE/channel_min",
         "/SITE/channel_max",
+    )
+    blocks = of_models(having, results.block_maxima)
+    small = blocks[blocks["channels of a block"] == 16] if len(blocks) else blocks
+    histograms = tuple(f"/SITE/block{size}_histogram" for size in results.BLOCKS)
+    section.picture(
+        "block_maxima",
+        "Largest magnitude of blocks of 16 channels, its 99.99 % quantile by layer and site.",
+        lambda: curves(small, LAYER, Axis("99.99 %", "largest magnitude", True), "site"),
+        small,
+        histograms[0],
+    )
+    section.table(
+        "block_maxima_table",
+        "Quantiles of the largest magnitude of blocks, by site and layer.",
+        blocks,
+        *histograms,
     )
     return section
 

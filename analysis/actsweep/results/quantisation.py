@@ -9,12 +9,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ..moments import magnitude_quantile
 from ..sweep import Sweep
 from .sites import at_measured_layers, sites_of
 
 FIELDS = (
     "count", "channel_min", "channel_max", "kurtosis_count", "kurtosis_sum", "kurtosis_max",
 )  # fmt: skip
+QUANTILES = {"1 %": 0.01, "median": 0.5, "99 %": 0.99, "99.99 %": 0.9999, "largest": 1.0}
+BLOCKS = (16, 32)
 
 
 def tails(sweep: Sweep) -> pd.DataFrame:
@@ -44,3 +47,20 @@ def tails(sweep: Sweep) -> pd.DataFrame:
         parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
+
+def block_maxima(sweep: Sweep) -> pd.DataFrame:
+    """By site, layer and size of blocks: quantiles of the largest magnitude of a block of neighbouring
+    channels, exact to a bin of the histogram."""
+    parts = []
+    for name in sites_of(sweep):
+        if not sweep.has(f"{name}/block16_histogram"):
+            continue
+        names = ["count", *(f"block{size}_histogram" for size in BLOCKS)]
+        layers, site = at_measured_layers(sweep, sweep.site(name)[names])
+        for size in BLOCKS:
+            values = magnitude_quantile(site, list(QUANTILES.values()), f"block{size}_histogram")
+            columns = dict(zip(QUANTILES, values.values.T, strict=True))
+            parts.append(
+                pd.DataFrame({"site": name, "layer": layers, "channels of a block": size, **columns})
+            )
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -50,10 +51,23 @@ double kurtosis_of(const float* row, int64_t channels) {
   return static_cast<double>(channels * fourth / (second * second) - 3);
 }
 
+/// Adds the row's blocks of `size` channels.
+void count_blocks(const float* row, int64_t channels, int64_t size, double many,
+                  std::vector<double>& histogram) {
+  for (int64_t first = 0; first < channels; first += size) {
+    float largest = 0;
+    for (int64_t c = first; c < std::min(first + size, channels); ++c) {
+      largest = std::max(largest, std::fabs(row[c]));
+    }
+    histogram[std::bit_cast<uint32_t>(largest) / 65536] += many;
+  }
+}
+
 /// By plain loops, of `repeats` updates with the batch.
 Values expected(Batch& batch, int repeats) {
   const int64_t channels = batch.rows.size(1);
   std::vector<double> lowest(channels, kInfinity), highest(channels, -kInfinity);
+  std::vector<double> block16(kMagnitudeBins), block32(kMagnitudeBins);
   double count = 0, sum = 0, most = -kInfinity;
   for (size_t i = 0; i < batch.labels.windows.size(); ++i) {
     for (int64_t p = 0; p < batch.labels.windows[i].length(); ++p) {
@@ -63,6 +77,8 @@ Values expected(Batch& batch, int repeats) {
         lowest[c] = std::min<double>(lowest[c], row[c]);
         highest[c] = std::max<double>(highest[c], row[c]);
       }
+      count_blocks(row, channels, 16, repeats, block16);
+      count_blocks(row, channels, 32, repeats, block32);
       const double kurtosis = kurtosis_of(row, channels);
       if (std::isnan(kurtosis)) continue;
       count += repeats;
@@ -74,7 +90,9 @@ Values expected(Batch& batch, int repeats) {
           {"residual/channel_max", highest},
           {"residual/kurtosis_count", {count}},
           {"residual/kurtosis_sum", {sum}},
-          {"residual/kurtosis_max", {static_cast<float>(most)}}};
+          {"residual/kurtosis_max", {static_cast<float>(most)}},
+          {"residual/block16_histogram", block16},
+          {"residual/block32_histogram", block32}};
 }
 
 Extents extents_of(int64_t channels) { return {{Axis::kLayer, 2}, {Axis::kChannel, channels}}; }
@@ -118,9 +136,12 @@ TEST_P(QuantiserStatistics, AtenAgreesWithTheKernels) {
   EXPECT_TRUE(at::equal(one.lowest, other.lowest));
   EXPECT_TRUE(at::equal(one.highest, other.highest));
   EXPECT_TRUE(at::allclose(one.kurtosis, other.kurtosis, 1e-12, 1e-12, /*equal_nan=*/true));
+  EXPECT_TRUE(at::equal(one.block16_histogram, other.block16_histogram));
+  EXPECT_TRUE(at::equal(one.block32_histogram, other.block32_histogram));
 }
 
-INSTANTIATE_TEST_SUITE_P(Channels, QuantiserStatistics, ::testing::Values(2, 15, 37, 64, 577));
+INSTANTIATE_TEST_SUITE_P(Channels, QuantiserStatistics,
+                         ::testing::Values(2, 15, 16, 37, 48, 64, 577));
 
 TEST(QuantiserStatistics, OfNoTokenAreNeutral) {
   Job job;
