@@ -14,6 +14,7 @@ from running import GIB, run_alone
 from support.real_configs import REAL_CONFIGS, RealConfig, named_sources
 
 ENOUGH_GIB = 1_000_000
+MACHINE = Path(__file__).resolve().parents[2] / "jobs" / "machines" / "cpu.toml"
 
 
 def needed(path: Path) -> tuple[dict, list[dict]]:
@@ -33,7 +34,8 @@ def test_sixty_models_and_where_their_facts_were_read() -> None:
 def test_real_config_is_planned_whole(real: RealConfig) -> None:
     """With the bytes that its tensors have, without the tables that are read where they lie."""
     facts, tensors = needed(real.path)
-    options = ("--ranks", 1, "--memory", ENOUGH_GIB, "--set", "model.dtype=bfloat16")
+    machine = ("--machine", MACHINE)  # no time is measured
+    options = ("--ranks", 1, "--memory", ENOUGH_GIB, "--set", "model.dtype=bfloat16", *machine)
     result = run_alone("plan", "--config", real.path, *options)
     assert result.returncode == 0, result.stderr
     words = f"{facts['layers']} layers, {facts['channels']} channels, {facts['heads']} heads"
