@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,10 @@ def study() -> Study:
 
 @pytest.fixture(scope="session")
 def study_path(sample: Sample, study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_study(tmp_path_factory.mktemp("study") / "study.h5", sample, study)
+    """Of chats, so that no section of a report is empty."""
+    roles = np.random.default_rng(8).integers(0, 5, sample.ids.shape).astype(np.uint8)
+    path = tmp_path_factory.mktemp("study") / "study.h5"
+    return write_study(path, replace(sample, roles=roles), study)
 
 
 @pytest.fixture(scope="session")

@@ -7,27 +7,39 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 from actsweep.report import write_report
+from actsweep.report.cells import ROWS_OF_PAGE, ROWS_SHOWN
+from actsweep.report.chapters import CHAPTERS
+from actsweep.report.content import Section
+from actsweep.report.layout import page
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
     not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed"
 )
 SORTABLE = "#existence table.sortable"
+LONG = np.random.default_rng(1).permutation(ROWS_SHOWN + 500)
 
 
 @pytest.fixture(scope="module")
 def pages(
     report: Path, sweep_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
-    """The addresses of a report with everything in it, and of one with hardly anything."""
+    """The addresses of a report with everything in it, of one with hardly anything, and of a long table."""
     small = write_report([sweep_path], tmp_path_factory.mktemp("small"))
-    return {"full": (report / "index.html").as_uri(), "small": small.as_uri()}
+    long = small.with_name("long.html")
+    section = Section("long", "Long", "")
+    section.table("rows", "Rows.", pd.DataFrame({"row": LONG, "word": [f"w{i}" for i in LONG]}), "/a")
+    long.write_text(page("Long", [section], small.parent))
+    reports = {"full": report / "index.html", "small": small, "long": long}
+    return {name: path.as_uri() for name, path in reports.items()}
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +156,127 @@ def test_words_sort_and_missing_numbers_are_last(
         assert [value == "nan" for value in _column(browser, SORTABLE, column)] == (
             [False] * 4 + [True] * 2
         )
+
+
+def _open_sections(browser: webdriver.Chrome) -> list[str]:
+    script = """return Array.from(document.querySelectorAll("main > section"))
+      .filter(section => section.querySelector("details").open).map(section => section.id)"""
+    return browser.execute_script(script)
+
+
+def test_every_section_stands_open_with_its_figures(
+    browser: webdriver.Chrome, pages: dict[str, str]
+) -> None:
+    """Of a file that has all; where it has nothing for a section, that is folded."""
+    browser.get(pages["full"])
+    sections = browser.find_elements(By.CSS_SELECTOR, "main > section")
+    assert len(sections) == len(CHAPTERS) == len(_open_sections(browser))
+    assert all(section.find_elements(By.TAG_NAME, "figure") for section in sections)
+    assert not browser.find_elements(By.CSS_SELECTOR, "nav .empty")
+    browser.get(pages["small"])
+    found = browser.find_elements(By.CSS_SELECTOR, "main > section:has(figure)")
+    assert [section.get_attribute("id") for section in found] == _open_sections(browser)
+    pale = browser.find_elements(By.CSS_SELECTOR, "nav .empty")
+    assert 0 < len(pale) == len(CHAPTERS) - len(found)
+
+
+def test_sections_fold_and_a_link_opens_its_section(
+    browser: webdriver.Chrome, pages: dict[str, str]
+) -> None:
+    browser.get(pages["full"])
+    figure = browser.find_element(By.CSS_SELECTOR, "#existence figure")
+    assert figure.is_displayed()
+    browser.find_element(By.CSS_SELECTOR, "#existence summary").click()
+    assert not figure.is_displayed() and "existence" not in _open_sections(browser)
+    fold = browser.find_element(By.CSS_SELECTOR, "nav button")
+    fold.click()
+    browser.execute_async_script("setTimeout(arguments[0], 50)")  # the event "toggle" comes later
+    assert _open_sections(browser) == [] and fold.text == "Unfold all"
+    for _ in range(2):  # the second time at the address that the page has already
+        link = browser.find_element(By.CSS_SELECTOR, 'nav a[href="#existence"]')
+        link.click()
+        browser.execute_async_script("setTimeout(arguments[0], 50)")
+        assert figure.is_displayed() and _open_sections(browser) == ["existence"]
+        browser.find_element(By.CSS_SELECTOR, "#existence summary").click()
+    browser.get(pages["full"] + "#kurtosis")
+    assert browser.find_element(By.ID, "kurtosis").rect["y"] > 0
+    top = browser.execute_script("return document.getElementById('kurtosis').getBoundingClientRect().top")
+    assert -1 < top < 300
+
+
+@pytest.mark.parametrize("width", [1200, 500])
+def test_the_contents_stay_in_sight(
+    browser: webdriver.Chrome, pages: dict[str, str], width: int
+) -> None:
+    browser.set_window_size(width, 900)
+    try:
+        browser.get(pages["full"])
+        for name in ("registers", "sinks"):
+            browser.get(f"{pages['full']}#{name}")
+            browser.execute_async_script("setTimeout(arguments[0], 100)")
+            box, title = browser.execute_script(
+                """return [document.querySelector("nav"), document.querySelector(arguments[0] + " h2")]
+                     .map(e => e.getBoundingClientRect()).map(r => [r.top, r.bottom, r.left, r.right])""",
+                f"#{name}",
+            )
+            assert 0 <= box[0] < box[1] <= 900
+            assert box[3] <= title[2] or box[1] <= title[0]  # beside it or above it
+            current = browser.find_elements(By.CSS_SELECTOR, "nav a[aria-current]")
+            assert [link.get_attribute("hash") for link in current] == [f"#{name}"]
+    finally:
+        browser.set_window_size(1200, 900)
+
+
+def test_a_long_table_pages_and_sorts_as_a_whole(
+    browser: webdriver.Chrome, pages: dict[str, str]
+) -> None:
+    browser.get(pages["long"])
+    back, on = browser.find_elements(By.CSS_SELECTOR, ".pager button")
+    said = browser.find_element(By.CSS_SELECTOR, ".pager span")
+    caption = browser.find_element(By.TAG_NAME, "figcaption").text
+    assert f"{ROWS_SHOWN} of {len(LONG):,} rows; the CSV file has all." in caption
+    assert said.text == f"rows 1 to {ROWS_OF_PAGE} of {ROWS_SHOWN}" and not back.is_enabled()
+    found = _column(browser, "table", 0)
+    while on.is_enabled():
+        on.click()
+        assert len(_column(browser, "table", 0)) <= ROWS_OF_PAGE
+        found += _column(browser, "table", 0)
+    assert [int(value) for value in found] == LONG[:ROWS_SHOWN].tolist()
+    assert said.text.endswith(f" to {ROWS_SHOWN} of {ROWS_SHOWN}")
+    assert _click(browser, "table", 0) == "ascending"  # of all rows, and to the first page
+    first, second = sorted(LONG[:ROWS_SHOWN])[:ROWS_OF_PAGE], sorted(LONG[:ROWS_SHOWN])[ROWS_OF_PAGE]
+    assert [int(value) for value in _column(browser, "table", 0)] == first
+    on.click()
+    assert int(_column(browser, "table", 0)[0]) == second
+    back.click()
+    assert [int(value) for value in _column(browser, "table", 0)] == first
+
+
+def test_what_is_not_in_sight_is_not_laid_out(
+    browser: webdriver.Chrome, pages: dict[str, str]
+) -> None:
+    """So a page with many pictures and long tables opens fast."""
+    browser.get(pages["full"])
+    skipped = browser.execute_script(
+        """return Array.from(document.querySelectorAll("main > section"))
+             .filter(section => !section.querySelector("figure").checkVisibility(
+               { contentVisibilityAuto: true })).length"""
+    )
+    assert skipped > len(CHAPTERS) / 2
+    rows = "return Array.from(document.querySelectorAll('tbody'), body => body.rows.length)"
+    assert max(browser.execute_script(rows)) <= ROWS_OF_PAGE
+
+
+def test_paper_has_what_is_folded(browser: webdriver.Chrome, pages: dict[str, str]) -> None:
+    browser.get(pages["small"])
+    before = _open_sections(browser)
+    browser.execute_script(
+        """addEventListener("beforeprint", () => {
+             window.printed = document.querySelectorAll("main details[open]").length; })"""
+    )
+    browser.print_page()
+    assert browser.execute_script("return window.printed") == len(CHAPTERS) > len(before)
+    assert _open_sections(browser) == before
 
 
 def test_print_has_no_navigation_and_whole_tables(

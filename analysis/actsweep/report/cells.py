@@ -1,4 +1,8 @@
-"""Values of a table as cells of HTML, and whole tables."""
+"""Values of a table as cells of HTML, and whole tables.
+
+A long table has its first page of rows as they are, and the others in a <template>, which a browser reads
+but does not lay out; page.js turns the pages.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,8 @@ from numbers import Integral, Real
 
 import pandas as pd
 
-ROWS_SHOWN, ROWS_OF_MODEL = 40, 10
+ROWS_SHOWN, ROWS_OF_MODEL = 1000, 40
+ROWS_OF_PAGE = 40
 
 
 def cell_text(value: object) -> str:
@@ -46,7 +51,7 @@ def rows_shown(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def table(frame: pd.DataFrame) -> str:
-    """A frame as a table that sorts on a click."""
+    """A frame as a table that sorts on a click, and pages if it is long."""
     heads = "".join(
         f'<th scope="col"><button type="button">{html.escape(str(name))}</button></th>'
         for name in frame.columns
@@ -56,6 +61,7 @@ def table(frame: pd.DataFrame) -> str:
         "<tr>" + "".join(cell(value) for value in values) + "</tr>"
         for values in zip(*columns, strict=True)
     ]
-    body = "\n".join(lines)
+    body, rest = "\n".join(lines[:ROWS_OF_PAGE]), "\n".join(lines[ROWS_OF_PAGE:])
     head = f"<thead><tr>{heads}</tr></thead>"
-    return f'<table class="sortable">{head}\n<tbody>\n{body}\n</tbody></table>'
+    more = f"<template>\n{rest}\n</template>" if rest else ""
+    return f'<table class="sortable">{head}\n<tbody>\n{body}\n</tbody>{more}</table>'

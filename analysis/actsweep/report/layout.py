@@ -17,10 +17,7 @@ _IDS = re.compile(r'(\sid="|url\(#|href="#)')
 
 def page(title: str, sections: Sequence[Section], folder: Path) -> str:
     """The page; the pictures of its sections were saved in `folder`."""
-    links = "".join(
-        f'<li><a href="#{section.name}">{html.escape(section.title)}</a></li>'
-        for section in sections
-    )
+    links = "".join(_link(section) for section in sections)
     body = "\n".join(_section(section, folder) for section in sections)
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -49,16 +46,24 @@ def _resource(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
+def _link(section: Section) -> str:
+    """An entry of the contents; pale where the files hold nothing for the section."""
+    pale = "" if section.parts else ' class="empty"'
+    return f'<li{pale}><a href="#{section.name}">{html.escape(section.title)}</a></li>'
+
+
 def _section(section: Section, folder: Path) -> str:
+    """Folded where the files hold nothing for it."""
     parts = [_table(p) if isinstance(p, Table) else _picture(p, folder) for p in section.parts]
     paragraphs = "".join(f"<p>{_inline(paragraph)}</p>" for paragraph in section.text.split("\n\n"))
     return "\n".join(
         [
-            f'<section id="{section.name}"><h2>{html.escape(section.title)}</h2>',
+            f'<section id="{section.name}"><details{" open" if parts else ""}>',
+            f"<summary><h2>{html.escape(section.title)}</h2></summary>",
             paragraphs,
             *parts,
             *_absent(section.absent),
-            "</section>",
+            "</details></section>",
         ]
     )
 
