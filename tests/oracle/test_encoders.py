@@ -30,7 +30,8 @@ from support.family_cases import (
     OFTEN,
     PROMPT_LENGTHS,
     Case,
-    list_cases,
+    float_params,
+    half_params,
 )
 from support.family_sweeps import FamilySweeps, run_jobs, selected_cases
 from support.inner_oracle import InnerOracle, run_in_both
@@ -42,11 +43,10 @@ from support.token_files import Cut, Window, random_corpus, write_token_file
 from support.transformers_oracle import BothPrecisions, InBothPrecisions, Oracle
 
 TYPES = ("bert", "roberta", "xlm-roberta", "modernbert", "eurobert")
-CASES = list_cases(ENCODERS)
 CUT = Cut(40, "per_document")
 DOCUMENT_LENGTHS = (57, 1, 0, 40, 2, 83, 39)
-FLOAT_CASES = [pytest.param(case, id=case.name) for case in CASES if case.mode != "bfloat16"]
-HALF_CASES = [pytest.param(case, id=case.name) for case in CASES if case.mode == "bfloat16"]
+FLOAT_CASES = float_params(ENCODERS)
+HALF_CASES = half_params(ENCODERS)
 
 
 @dataclasses.dataclass(frozen=True)

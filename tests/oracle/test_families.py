@@ -22,7 +22,14 @@ from support.bounds import (
     median_ratios,
     token_errors,
 )
-from support.family_cases import HALF_PROMPTS, Case, Expected, list_cases, make_expected
+from support.family_cases import (
+    HALF_PROMPTS,
+    Case,
+    Expected,
+    float_params,
+    half_params,
+    make_expected,
+)
 from support.family_sweeps import FamilySweeps, selected_cases
 from support.measured_errors import record
 from support.random_models import MASSIVE_CHANNEL, MODELS, RandomModel
@@ -45,9 +52,8 @@ FAMILIES = (
     "gemma4_text", "gemma4", "gemma4_unified_text", "gemma4_unified", "llama4_text", "llama4",
     "lfm2", "nemotron_h", "granitemoehybrid", "bamba", "mamba", "falcon_mamba", "jamba",
 )  # fmt: skip
-CASES = list_cases()
-FLOAT_CASES = [pytest.param(case, id=case.name) for case in CASES if case.mode != "bfloat16"]
-HALF_CASES = [pytest.param(case, id=case.name) for case in CASES if case.mode == "bfloat16"]
+FLOAT_CASES = float_params()
+HALF_CASES = half_params()
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,14 @@ from support.bounds import (
     token_errors,
 )
 from support.compatibility import Compatibility
-from support.family_cases import HALF_PROMPTS, OFTEN, PROMPT_LENGTHS, Case, list_cases
+from support.family_cases import (
+    HALF_PROMPTS,
+    OFTEN,
+    PROMPT_LENGTHS,
+    Case,
+    float_params,
+    half_params,
+)
 from support.family_sweeps import FamilySweeps, run_jobs, selected_cases
 from support.inner_references import assert_rows, row_references
 from support.masked_diffusion import (
@@ -40,9 +47,8 @@ from support.sweeps import read_datasets, to_toml
 from support.token_files import Corpus, Cut, Window, random_corpus, write_token_file
 from support.transformers_oracle import InBothPrecisions
 
-CASES = list_cases(MODELS)
-FLOAT_CASES = [pytest.param(case, id=case.name) for case in CASES if case.mode != "bfloat16"]
-HALF_CASES = [pytest.param(case, id=case.name) for case in CASES if case.mode == "bfloat16"]
+FLOAT_CASES = float_params(MODELS)
+HALF_CASES = half_params(MODELS)
 CUT = Cut(40, "per_document")
 KIND = "Jobs and launches"
 DOCUMENT_LENGTHS = (57, 1, 0, 40, 2, 83, 39)

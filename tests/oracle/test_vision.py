@@ -19,7 +19,7 @@ from support.bounds import (
     median_ratios,
     token_errors,
 )
-from support.family_cases import Case, list_cases
+from support.family_cases import Case, float_params, half_params
 from support.family_sweeps import FamilySweeps, selected_cases
 from support.inner_references import assert_rows, row_references
 from support.measured_errors import record
@@ -34,9 +34,8 @@ FAMILIES = (
     "aimv2",
 )  # fmt: skip
 ALL = (*MODELS, *TOWERS)
-CASES = list_cases(ALL)
-FLOAT_CASES = [pytest.param(case, id=case.name) for case in CASES if case.mode != "bfloat16"]
-HALF_CASES = [pytest.param(case, id=case.name) for case in CASES if case.mode == "bfloat16"]
+FLOAT_CASES = float_params(ALL)
+HALF_CASES = half_params(ALL)
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,13 @@ Making a reference takes tens of milliseconds, so each is made when the first ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pytest
 import torch
 
 from .bounds import Losses
@@ -58,20 +59,41 @@ class Case:
         return list(HALF_PROMPTS if self.mode == "bfloat16" else PROMPT_LENGTHS)
 
 
-def list_cases(models: Sequence[AnyModel] = MODELS) -> list[Case]:
+def float_params(models: Sequence[AnyModel] = MODELS) -> list[Any]:
+    """Those that compute in float32, as pytest's parameters."""
+    return [param for param in parameters(models) if param.values[0].mode != "bfloat16"]
+
+
+def half_params(models: Sequence[AnyModel] = MODELS) -> list[Any]:
+    """Those that compute in bfloat16."""
+    return [param for param in parameters(models) if param.values[0].mode == "bfloat16"]
+
+
+def parameters(models: Sequence[AnyModel]) -> list[Any]:
+    return [
+        pytest.param(case, id=case.name, marks=() if is_quick else pytest.mark.slow)
+        for case, is_quick in cases_and_speeds(models)
+    ]
+
+
+def cases_and_speeds(models: Sequence[AnyModel]) -> Iterator[tuple[Case, bool]]:
     """Every configuration at m = 1, 2, 3, 4. One of each family at 6 too, where it has fewer heads,
-    with streamed weights, and in bfloat16."""
-    cases, seen, seen_at_6 = [], set(), set()
-    for model in models:
-        cases += [Case(model, m) for m in (1, 2, 3, 4)]
+    with streamed weights, and in bfloat16. And whether `make test` has the case: of the first
+    configuration of a family most, of each other one alone, at m = 2 or 3."""
+    seen, seen_at_6 = set(), set()
+    for number, model in enumerate(models):
+        is_first = model.family not in seen
+        for m in (1, 2, 3, 4):
+            yield Case(model, m), is_first or m == 2 + number % 2
         if model.heads < 6 and model.family not in seen_at_6:
             seen_at_6.add(model.family)
-            cases.append(Case(model, 6))
-        if model.family not in seen:
+            yield Case(model, 6), False
+        if is_first:
             seen.add(model.family)
-            cases += [Case(model, m, "streamed") for m in (1, 3)]
-            cases += [Case(model, m, "bfloat16") for m in (1, 2)]
-    return cases
+            for m in (1, 3):
+                yield Case(model, m, "streamed"), m == 3
+            for m in (1, 2):
+                yield Case(model, m, "bfloat16"), m == 2
 
 
 @dataclass(frozen=True)
