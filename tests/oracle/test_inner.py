@@ -7,7 +7,7 @@ only what it selects.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,14 @@ NAMES = (
     "mixtral-5over1-2of5",
     "llama4_text-4over2-dense-chunks16",
 )
+# `make test-slow` has these alone.
+SLOW = (
+    "mistral-10over5-window16",
+    "phi-6over2-normed-queries-old",
+    "olmo2-6over2-biases-tied",
+    "mixtral-5over1-2of5",
+    "llama4_text-4over2-dense-chunks16",
+)
 CUT = Cut(80, "per_document")
 LENGTHS = (80, 33, 70, 5, 80, 2, 64)
 SETS = (
@@ -77,6 +85,11 @@ EXPERT_SUMS = {
     "experts/weighted_norm_sum": "expert_weighted",
 }
 PROMPT = 37  # tokens of the captured prompt
+
+
+def each_of(names: Sequence[str]) -> list[Any]:
+    """As parameters of pytest."""
+    return [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in names]
 
 
 @dataclass(frozen=True)
@@ -203,7 +216,7 @@ def make(name: str, folder: Path) -> Made:
 
 @pytest.mark.parametrize("m", RANKS)
 @pytest.mark.parametrize("site", ALL_SITES)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", each_of(NAMES))
 def test_site(name: str, site: str, m: int, sweeps: Sweeps) -> None:
     made = sweeps.made[name]
     datasets = sweeps.datasets(name, m)
@@ -222,7 +235,7 @@ def test_site(name: str, site: str, m: int, sweeps: Sweeps) -> None:
 
 
 @pytest.mark.parametrize("m", RANKS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", each_of(NAMES))
 def test_sites_reproduce_numpy_on_captured_tensors(name: str, m: int, sweeps: Sweeps) -> None:
     """Selections, medians, counts and histograms exactly, sums to 1e-12."""
     made = sweeps.made[name]
@@ -281,7 +294,7 @@ def attention_fields(made: Made, datasets: dict[str, np.ndarray]) -> dict[str, R
 
 
 @pytest.mark.parametrize("m", RANKS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", each_of(NAMES))
 def test_attention_and_value_updates(name: str, m: int, sweeps: Sweeps) -> None:
     made = sweeps.made[name]
     datasets = sweeps.datasets(name, m)
@@ -294,7 +307,7 @@ def test_attention_and_value_updates(name: str, m: int, sweeps: Sweeps) -> None:
 
 
 @pytest.mark.parametrize("m", RANKS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", each_of(NAMES))
 def test_second_look_at_scores(name: str, m: int, sweeps: Sweeps) -> None:
     made = sweeps.made[name]
     part = check_received(sweeps.datasets(name, m), made.inners, made.layer_windows())
@@ -304,7 +317,7 @@ def test_second_look_at_scores(name: str, m: int, sweeps: Sweeps) -> None:
 
 
 @pytest.mark.parametrize("m", RANKS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", each_of(NAMES))
 def test_query_key_moments(name: str, m: int, sweeps: Sweeps) -> None:
     made = sweeps.made[name]
     datasets = sweeps.datasets(name, m)
@@ -328,7 +341,7 @@ def test_query_key_moments(name: str, m: int, sweeps: Sweeps) -> None:
 
 
 @pytest.mark.parametrize("m", RANKS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", each_of(NAMES))
 def test_captured_attention(name: str, m: int, sweeps: Sweeps) -> None:
     """In full: logits NaN and probabilities 0 where a key is hidden, NaN in the layer without."""
     made = sweeps.made[name]
@@ -351,7 +364,7 @@ def test_captured_attention(name: str, m: int, sweeps: Sweeps) -> None:
 
 
 @pytest.mark.parametrize("m", RANKS)
-@pytest.mark.parametrize("name", EXPERT_NAMES)
+@pytest.mark.parametrize("name", each_of(EXPERT_NAMES))
 def test_experts(name: str, m: int, sweeps: Sweeps) -> None:
     """Tokens of each expert and its largest output, from what transformers' experts were given."""
     made = sweeps.made[name]
@@ -429,7 +442,7 @@ def largest_of(inners: InBoth, site: str, layer: int) -> tuple[int, Reference]:
     return int(by_channel.argmax()), Reference(largest, error + 0 * largest, largest)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", each_of(NAMES))
 def test_all_m_agree(name: str, sweeps: Sweeps) -> None:
     """Counts exactly, sums to the rounding of activations."""
     alone = sweeps.datasets(name, 1)
