@@ -1,9 +1,10 @@
 """The tokenizer of a model directory, with the ids that transformers' AutoTokenizer gives.
 
 In: a directory with any of the files that AutoTokenizer knows. AutoTokenizer itself reads it, in a
-process of its own, offline, running no code of the directory. Out: what it made of it, as a
-tokenizer of the tokenizers package, without truncation, padding and dropout. Refuses what
-AutoTokenizer cannot load, and a tokenizer that gives probe texts other ids than AutoTokenizer did.
+process of its own, offline, running no code of the directory; its answer is kept (tokenizer_cache.py).
+Out: what it made of it, as a tokenizer of the tokenizers package, without truncation, padding and
+dropout. Refuses what AutoTokenizer cannot load, and a tokenizer that gives probe texts other ids than
+AutoTokenizer did.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from preparation.errors import MODEL, PreparationError
+from preparation.tokenizer_cache import CHILD, kept_answer
 from preparation.tokenizer_files import TOKENIZER, check_directory, fingerprint_of
 
 NO_TOKEN = -1
-CHILD = Path(__file__).with_name("autotokenizer_child.py")
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
@@ -51,7 +52,7 @@ class ModelTokenizer:
 
 def load_tokenizer(directory: Path) -> ModelTokenizer:
     stored = check_directory(directory)
-    answer = _ask_autotokenizer(directory)
+    answer = kept_answer(directory, lambda: _ask_autotokenizer(directory))
     if "error" in answer:
         raise PreparationError(
             MODEL,
