@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -120,7 +121,9 @@ class ChatTemplate:
 
 def _tokenizer_with_template(directory: Path) -> Any:
     os.environ.update(OFFLINE)
-    import transformers  # takes seconds to load
+    sys.modules.setdefault("torch", None)  # type: ignore[arg-type]  # tokenizers need none
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # nor is it missed
+    import transformers  # takes a second to load
 
     transformers.utils.logging.set_verbosity_error()
     tokenizer = transformers.AutoTokenizer.from_pretrained(
