@@ -43,6 +43,7 @@ KEYS = {
     "scores": "[statistics] score_extrema = true",
     "value_update": "[statistics] value_updates = true",
     "qk": "[statistics] query_key = true",
+    "geometry": "[statistics] geometry = true",
     "experts": "[statistics] experts = true",
     "variants": "[[intervention]] with a variant",
     "interventions": "[[intervention]]",

@@ -90,6 +90,10 @@ class Study:
         self.captured_score = normal((LAYERS, HEADS, 8, 8)).astype(np.float32)
         self.captured_score[:, :, np.triu(np.ones((8, 8), bool), 1)] = np.nan
         self.captured_score[0] = np.nan
+        # Of the file's windows: tokens of one window lie near each other; the last of each is the
+        # first one turned around in layer 3.
+        self.residual = normal((LAYERS, 3, 12, CHANNELS)) + 2 * normal((3, 1, CHANNELS))
+        self.residual[3, :, -1] = -3 * self.residual[3, :, 0]
 
     def captured_attention(self) -> np.ndarray:
         weight = np.nan_to_num(np.exp(self.captured_score), nan=0)
@@ -150,7 +154,7 @@ def write_study(path: Path, sample: Sample, study: Study) -> Path:
         epsilon = file.create_dataset("epsilon", data=np.array(EPSILONS))
         epsilon.make_scale("epsilon")
         epsilon.attrs.update(units="1", long_name="threshold", merge="constant")
-        for write in (_attention, _received, _scores, _updates, _query_key, _losses, _parts, _capture):
+        for write in (_attention, _received, _scores, _updates, _query_key, _geometry, _losses, _parts, _capture):
             write(file, study)
         _sites(file, sample, study)
     return path
@@ -265,6 +269,20 @@ def _query_key(file: h5py.File, study: Study) -> None:
         _add(file, f"qk/{name}_square_sum", squares, f"layer {head} head_channel")
     count = np.where(np.arange(LAYERS) > 0, SEQUENCES * LENGTH, 0)
     _add(file, "qk/token_count", count, "layer")
+
+
+def _geometry(file: h5py.File, study: Study) -> None:
+    x = study.residual
+    unit = x / np.linalg.norm(x, axis=-1, keepdims=True)
+    first = np.einsum("lstc,lsc->lst", unit, unit[:, :, 0]).reshape(LAYERS, -1)
+    previous = np.full(first.shape, np.nan)
+    previous[1:] = np.einsum("lstc,lstc->lst", unit[1:], unit[:-1]).reshape(LAYERS - 1, -1)
+    _add(file, "geometry/token_cos_first", first.astype("f4"), "layer token")
+    _add(file, "geometry/token_cos_previous", previous.astype("f4"), "layer token")
+    for name, rows in (("participation", x), ("participation_normed", unit)):
+        gram = rows @ rows.swapaxes(-1, -2)
+        trace, square = np.trace(gram, axis1=2, axis2=3), (gram**2).sum(axis=(2, 3))
+        _add(file, f"geometry/{name}", (trace**2 / square).astype("f4"), "layer sequence")
 
 
 def _losses(file: h5py.File, study: Study) -> None:

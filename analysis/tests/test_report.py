@@ -30,6 +30,7 @@ KEYS = (
     "[statistics] value_updates = true",
     "[statistics] query_key = true",
     "[statistics] quantisation = true",
+    "[statistics] geometry = true",
     "[statistics] experts = true",
     "[[intervention]]",
     "attention = true",

@@ -29,6 +29,7 @@ from study_sample import (
 import actsweep
 from actsweep.results import (
     attention,
+    geometry,
     interventions,
     model_parts,
     quantisation,
@@ -175,6 +176,22 @@ def test_largest_scores(studied: actsweep.Sweep, study: Study) -> None:
         assert row.key <= row.query
     layers = second_look.largest_by_layer(frame)
     assert list(layers["score"]) == [frame[frame["layer"] == i]["score"].max() for i in range(1, 5)]
+
+
+def test_geometry(studied: actsweep.Sweep, study: Study) -> None:
+    x = study.residual.reshape(LAYERS, -1, CHANNELS)
+    ratios = geometry.participation_by_layer(studied).set_index(["layer", "rows"])
+    assert (ratios["participation"] > 1).all() and len(ratios) == 2 * LAYERS
+    cosines = geometry.cosines_by_layer(studied).set_index(["layer", "tokens"])
+    pairs = [x[3, 12 * s + t] @ x[2, 12 * s + t]
+             / (np.linalg.norm(x[3, 12 * s + t]) * np.linalg.norm(x[2, 12 * s + t]))
+             for s in range(3) for t in range(1, 12)]  # fmt: skip
+    assert cosines.loc[(3, "others"), "with the layer before"] == pytest.approx(np.mean(pairs), rel=1e-6)
+    assert cosines["with the layer before"][0].isna().all()
+    tokens = geometry.tokens_along_first(studied)
+    turned = tokens[(tokens["first layer"] <= 3) & (tokens["last layer"] >= 3)]
+    assert {11, 23, 35} <= set(turned["token"])
+    assert (tokens["position"] > 0).all() and (tokens["largest |cos|"] > 0.9).all()
 
 
 def test_massive_values_of_keys_and_queries(studied: actsweep.Sweep, study: Study) -> None:

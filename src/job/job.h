@@ -96,6 +96,7 @@ struct Job {
     bool attention_received = false;            // by each key
     bool score_extrema = false;
     bool value_updates = false;                 // of the sets of keys
+    bool geometry = false;                      // of the residual stream
     bool query_key = false;
     bool quantisation = false;  // what a quantiser asks of each site
     bool experts = false;

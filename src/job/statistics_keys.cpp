@@ -81,6 +81,13 @@ std::vector<JobKey> statistics_keys() {
        .meaning = "whether what a quantiser asks of each site is measured: signed extrema by "
                   "channel, kurtosis of tokens, largest magnitudes of blocks of channels"},
       {.section = "statistics",
+       .name = "geometry",
+       .kind = ValueKind::kFlag,
+       .access = member(&Job::statistics, &Statistics::geometry),
+       .in_identity = true,
+       .meaning = "whether directions of the residual stream are measured: cosines with the first "
+                  "token and with the layer before, and the participation ratio of each sequence"},
+      {.section = "statistics",
        .name = "experts",
        .kind = ValueKind::kFlag,
        .access = member(&Job::statistics, &Statistics::experts),

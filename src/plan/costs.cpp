@@ -7,6 +7,7 @@
 
 #include "plan/products.h"
 #include "plan/traffic.h"
+#include "stats/participation.h"
 
 namespace actsweep {
 namespace {
@@ -94,10 +95,20 @@ double attention_statistics_s(const Setting& s) {
   return products + (s.machine.is_gpu ? seconds_of(kScorePasses * 4 * scores, rates.memory) : 0);
 }
 
+/// Of geometry: the Gram matrix of each sequence at each layer, in float32.
+double geometry_s(const Setting& s) {
+  if (!s.facts.job.statistics.geometry) return 0;
+  const auto& a = s.facts.architecture;
+  const int64_t length = s.facts.job.corpus.sequence_length;
+  const double of_token = participation_operations(length, a.channels) / as_real(length);
+  return seconds_of(s.owned_tokens() * as_real(a.layers + 1) * of_token,
+                    s.machine.rates.float32_products);
+}
+
 void add_statistics(const Setting& s, std::vector<Cost>& costs) {
   const double bytes = s.owned_tokens() * measured_bytes(s.facts);
   auto cost = bytes_cost("statistics", Phase::kCompute, bytes, s.machine.rates.statistics);
-  cost.seconds += attention_statistics_s(s);
+  cost.seconds += attention_statistics_s(s) + geometry_s(s);
   costs.push_back(std::move(cost));
 }
 

@@ -13,6 +13,7 @@
 #include "model/workspace.h"
 #include "probe/site.h"
 #include "schema/declare_statistics.h"
+#include "stats/participation.h"
 #include "stats/sequence_groups.h"
 #include "weights/share.h"
 #include "weights/stage_list.h"
@@ -134,6 +135,9 @@ int64_t observed_bytes(const SweepFacts& facts, const ModelShare& share,
     bytes += shape.gathered_rows() * share.key_heads.size() * 8;
     bytes += group_bytes(facts, heads, shape.gathered_rows());
   }
+  if (statistics.geometry) {
+    bytes += participation_bytes(facts.job.corpus.sequence_length, a.channels, facts.pads_groups);
+  }
   if (statistics.attention_received) {
     // By key and head: what each chunk of queries gave, and means and candidates made of it.
     constexpr int64_t kMeanBytes = 3 * 4 + 2 * 8;
@@ -239,7 +243,9 @@ MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t thr
   demand.weights = weight_bytes(facts.job, a, facts.rows, share, facts.job.needs_head());
   add_tower(facts, demand);
   const auto streams = 1 + static_cast<int64_t>(facts.job.variants().size());
-  demand.residual = streams * owned_tokens * a.channels * 4;
+  // Geometry keeps the original as it was before the layer.
+  const int64_t copies = facts.job.statistics.geometry ? 1 : 0;
+  demand.residual = (streams + copies) * owned_tokens * a.channels * 4;
   const WorkspaceShape shape = {owned_rows, members, scalar_type(facts.job.model.dtype)};
   demand.workspace = workspace_bytes(a, share, shape) + observed_bytes(facts, share, shape);
   demand.workspace += mixer_bytes(a, share, shape.gathered_rows(), length);

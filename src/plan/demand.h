@@ -42,7 +42,7 @@ struct SweepFacts {
   /// How weights are quantised in the checkpoint, and the bytes of all there; empty: they are not.
   std::string quantisation = {};
   int64_t stored_bytes = 0;
-  /// Whether attention is measured in padded groups of sequences, as on a GPU.
+  /// Whether attention is measured in padded groups of sequences: on a GPU.
   bool pads_groups = false;
   std::optional<TowerFacts> tower = {};  // whole on each rank
 };
@@ -50,7 +50,7 @@ struct SweepFacts {
 /// Bytes that the process of the rank with the largest share keeps for itself.
 struct MemoryDemand {
   int64_t weights = 0;
-  int64_t residual = 0;  // of the original and of each variant
+  int64_t residual = 0;  // of the original and of each variant, and copies of it
   int64_t workspace = 0;
   int64_t statistics = 0;  // fields, rows of a block, what waits to be written
   int64_t total() const { return weights + residual + workspace + statistics; }

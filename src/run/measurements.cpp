@@ -45,6 +45,7 @@ Measurements::Measurements(const SweepInputs& inputs, const Group& group, at::De
     add(value_updates_, key_sets_.count(), group, share_, extents, device);
   }
   if (statistics.query_key) add(query_key_, share_, extents, device);
+  if (statistics.geometry) geometry_.emplace(inputs.job);
   if (statistics.experts) add(experts_, statistics.expert_inputs, extents, device);
 }
 
@@ -57,6 +58,7 @@ void Measurements::begin_block(const BlockLabels& labels, RowCollector& rows) {
   rows_ = &rows;
   events_.clear();
   batches_.clear();
+  if (geometry_) history_.begin_block(labels);
   if (!inputs_.job.sees_gathered_rows()) return;
   for (const auto& members : labels.members) add_batch(members);
 }
@@ -76,6 +78,7 @@ void Measurements::add_batch(const std::vector<OwnedRows>& members) {
 SiteTaps::Listeners Measurements::taps() {
   SiteTaps::Listeners taps;
   taps.sites = inputs_.job.statistics.sites;
+  if (geometry_ && !taps.wants(Site::kResidual)) taps.sites.push_back(Site::kResidual);
   taps.on_tap = [this](const Tap& tap) { this->tap(tap); };
   if (received_) {
     taps.on_no_attention = [this](const OwnedRows& own) { received_->skip(own, *rows_); };
@@ -101,6 +104,7 @@ Stream::Listeners Measurements::original() {
   listeners.taps = taps();
   listeners.before_stage = [this](size_t batch, const Stage& stage) {
     batch_ = batch;
+    if (geometry_ && stage.is_first) history_.begin_layer(batch);
     if (stage.is_first && key_sets_.has_events()) gather_events(batch, stage.layer);
   };
   if (loss_) {
@@ -131,8 +135,17 @@ std::vector<Stream::Listeners> Measurements::listeners() {
   return streams;
 }
 
+void Measurements::see_residual(const Tap& tap) {
+  const auto batch = static_cast<size_t>(&tap.labels - labels_->own.data());
+  history_.see(batch, tap.rows);
+  geometry_->update(tap.rows, history_.before(batch), tap.labels, *rows_);
+}
+
 void Measurements::tap(const Tap& tap) {
-  auto& statistics = sites_.at(tap.site);
+  if (geometry_ && tap.site == Site::kResidual) see_residual(tap);
+  const auto found = sites_.find(tap.site);
+  if (found == sites_.end()) return;
+  auto& statistics = found->second;
   const SiteBatch batch = {tap.rows, tap.layer, &tap.labels};
   if (!tap.rows.defined()) return statistics.skip(batch, *rows_);
   statistics.update(batch, *rows_, events_);

@@ -12,11 +12,13 @@
 #include <vector>
 
 #include "comm/group.h"
+#include "run/residual_history.h"
 #include "run/row_collector.h"
 #include "run/stream.h"
 #include "stats/attention_received.h"
 #include "stats/attention_statistics.h"
 #include "stats/expert_statistics.h"
+#include "stats/geometry.h"
 #include "stats/intervention_statistics.h"
 #include "stats/loss_statistics.h"
 #include "stats/query_key.h"
@@ -46,6 +48,7 @@ class Measurements {
   Stream::Listeners original();
   Stream::Listeners variant(size_t number);
   void tap(const Tap& tap);
+  void see_residual(const Tap& tap);
   void see_attention(const AttentionView& view);
   void look_again(const AttentionView& view, const at::Tensor& is_finite);
   void see_slice(Site site, int64_t layer, const at::Tensor& rows);
@@ -66,11 +69,13 @@ class Measurements {
   std::optional<ValueUpdates> value_updates_;
   std::optional<QueryKeyMoments> query_key_;
   std::optional<ExpertStatistics> experts_;
+  std::optional<Geometry> geometry_;
   std::vector<SegmentFields*> all_;  // of these, those that the job asks for
 
   const BlockLabels* labels_ = nullptr;
   RowCollector* rows_ = nullptr;
   std::vector<Event> events_;
+  ResidualHistory history_;  // of a job with geometry
   size_t batch_ = 0;  // whose layer runs
   /// What all layers of a micro-batch use of its sequences, of all members.
   struct Batch {

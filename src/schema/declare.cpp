@@ -179,6 +179,10 @@ std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) 
     append(datasets, declare_massive_counts());
     append(datasets, declare_massive_corpus());
   }
+  if (job.statistics.geometry) {
+    append(datasets, declare_cosines(per_token));
+    append(datasets, declare_participation());
+  }
   if (job.measures(Site::kMlpHidden) && job.measures(Site::kMlpOutput)) {
     append(datasets, declare_super_weights());
   }

@@ -62,6 +62,10 @@ std::vector<Dataset> declare_received_by_tokens(PerToken per_token);
 std::vector<Dataset> declare_received_by_sequences();
 /// Fields: the largest score of each head and where it was, the largest norms.
 std::vector<Dataset> declare_scores();
+/// Rows per token: cosines of the residual stream. Under kMassive on Axis::kRow; none under kNone.
+std::vector<Dataset> declare_cosines(PerToken per_token);
+/// Rows per sequence: participation ratios of the residual stream.
+std::vector<Dataset> declare_participation();
 /// Fields: what the sets of keys add to the attention output.
 std::vector<Dataset> declare_value_updates(ValueWidth values);
 /// Fields: sums of squares of queries, keys and values.

@@ -7,6 +7,7 @@
 
 #include "measure/measurement.h"
 #include "schema/declare_statistics.h"
+#include "stats/token_rows.h"
 
 namespace actsweep {
 namespace {
@@ -121,19 +122,8 @@ void AttentionReceived::skip(const OwnedRows& own, RowSink& sink) {
 
 void AttentionReceived::append_tokens(const OwnedRows& own, RowSink& sink) {
   if (of_tokens_.empty()) return;
-  const auto append = [&](const Dataset& dataset, const at::Tensor& values) {
-    std::vector<float> rows;
-    rows.reserve(static_cast<size_t>(own.real_tokens()));
-    const auto contiguous = values.contiguous();
-    const auto* value = contiguous.const_data_ptr<float>();
-    for (size_t i = 0; i < own.windows.size(); ++i) {
-      const auto* row = value + static_cast<int64_t>(i) * own.padded_length;
-      rows.insert(rows.end(), row, row + own.windows[i].length());
-    }
-    sink.append(dataset, bytes_of(rows));
-  };
-  append(of_tokens_[0], mean_);
-  append(of_tokens_[1], largest_);
+  append_token_rows(of_tokens_[0], mean_, own, sink);
+  append_token_rows(of_tokens_[1], largest_, own, sink);
 }
 
 void AttentionReceived::append_sequences(const OwnedRows& own, RowSink& sink) {

@@ -47,6 +47,8 @@ DENSE_CASES: dict[str, tuple[str, ...]] = {
         "statistics.sites=[]", "output.per_token=all", "statistics.attention_received=true",
     ),
     "score_extrema": (*NOTHING, "statistics.score_extrema=true"),
+    "geometry": ("statistics.sites=[]", "output.per_token=all", "statistics.geometry=true"),
+    "geometry, participation alone": (*NOTHING, "statistics.geometry=true"),
     "query_key": (*NOTHING, "statistics.query_key=true"),
     "loss": (*NOTHING, "statistics.loss=true"),
 }  # fmt: skip

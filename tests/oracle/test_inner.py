@@ -137,6 +137,7 @@ class Made:
                 "value_updates": True,
                 "query_key": True,
                 "quantisation": True,
+                "geometry": True,
                 "experts": self.model.family in WITHOUT_DENSE,
                 "expert_inputs": self.model.family in WITHOUT_DENSE,
                 **CRITERION,

@@ -52,6 +52,7 @@ INNER = {
     "value_updates": True,
     "query_key": True,
     "quantisation": True,
+    "geometry": True,
 }
 
 # Replicas, tokens of a block (of one, two, all micro-batches of a segment), weight mode.

@@ -56,6 +56,8 @@ class Inner:
 
     sites: dict[str, list[np.ndarray]] = field(default_factory=dict)
     attention: list[LayerAttention] = field(default_factory=list)
+    # [layers + 1]: the input of the first block and the output of each, [n, C].
+    residual: list[np.ndarray] = field(default_factory=list)
     # Of the layers with routed experts, [experts]: tokens, and the largest output before its weight.
     expert_counts: list[np.ndarray] = field(default_factory=list)
     expert_largest: list[np.ndarray] = field(default_factory=list)
@@ -68,8 +70,13 @@ class Inner:
     expert_rows: list[list[dict[str, np.ndarray]]] = field(default_factory=list)
 
     def see(self, site: str, rows: torch.Tensor) -> None:
-        flat = rows.detach().double().numpy()
-        self.sites.setdefault(site, []).append(flat.reshape(-1, flat.shape[-1]))
+        self.sites.setdefault(site, []).append(rows_of(rows))
+
+
+def rows_of(values: torch.Tensor) -> np.ndarray:
+    """[n, C] float64, of one sequence."""
+    rows = values.detach().double().numpy()
+    return rows.reshape(-1, rows.shape[-1])
 
 
 def part_of(module: nn.Module, names: tuple[str, ...]) -> nn.Module | None:
@@ -113,7 +120,16 @@ class InnerHooks:
         """`monkeypatch` undoes the wrapping of the family's eager attention."""
         self._inner = Inner()
         self._wrap_attention(type(blocks[0]).__module__, monkeypatch)
+        blocks[0].register_forward_pre_hook(
+            lambda _module, inputs, named: self._inner.residual.append(
+                rows_of(inputs[0] if inputs else named["hidden_states"])
+            ),
+            with_kwargs=True,
+        )
         for block in blocks:
+            block.register_forward_hook(
+                lambda _module, _inputs, output: self._inner.residual.append(rows_of(first(output)))
+            )
             attention, mixer, mlp = branches_of(block)
             if attention or mixer:
                 self._hook_mixer(attention or mixer)

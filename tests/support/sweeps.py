@@ -27,7 +27,7 @@ OTHER_TESTS = (
 # What is measured inside the layers: oracle.inner has its references.
 INNER_GROUPS = (
     "mlp_hidden", "mlp_output", "super_weights", "attention", "attention_received", "scores",
-    "value_update", "qk", "experts",
+    "value_update", "qk", "geometry", "experts",
 )  # fmt: skip
 INNER_DATASETS = ("epsilon", "capture/NAME/attention", "capture/NAME/attention_logit")
 

@@ -1,0 +1,130 @@
+// What is measured of the residual stream alone: massive activations, geometry. Formulas:
+// docs/statistics.md.
+#include "schema/declare_statistics.h"
+
+namespace actsweep {
+
+using enum Axis;
+using enum ElementType;
+
+std::vector<Dataset> declare_massive_columns() {
+  return {
+      {"massive/layer", kInt64, {kEvent}, "1", "layer of a massive activation", Merge::kGather},
+      {"massive/sequence", kInt64, {kEvent}, "1", "its sequence", Merge::kGather, kSequence},
+      {"massive/position", kInt64, {kEvent}, "1", "its position in the window", Merge::kGather},
+      {"massive/document", kInt64, {kEvent}, "1", "its document", Merge::kGather, {}, true},
+      {"massive/token",
+       kInt64,
+       {kEvent},
+       "1",
+       "its number among the tokens measured",
+       Merge::kGather,
+       kToken},
+      {"massive/token_id",
+       kUInt32,
+       {kEvent},
+       "1",
+       "its token's id in the vocabulary",
+       Merge::kGather},
+      {"massive/class", kUInt8, {kEvent}, "1", "its token's class", Merge::kGather},
+      {"massive/channel", kUInt32, {kEvent}, "1", "its channel", Merge::kGather},
+      {"massive/value", kFloat32, {kEvent}, "1", "its signed activation", Merge::kGather},
+      {"massive/ratio_to_sequence_median",
+       kFloat32,
+       {kEvent},
+       "1",
+       "its magnitude over the median magnitude of its sequence",
+       Merge::kGather},
+      {"massive/ratio_to_token_median",
+       kFloat32,
+       {kEvent},
+       "1",
+       "its magnitude over the median magnitude of its token",
+       Merge::kGather},
+      {"massive/reading",
+       kUInt8,
+       {kEvent},
+       "1",
+       "medians against which it passes (bit 1: sequence, bit 2: token)",
+       Merge::kGather},
+  };
+}
+
+std::vector<Dataset> declare_massive_counts() {
+  return {{"massive/events_left_out",
+           kInt64,
+           {kLayer},
+           "1",
+           "massive activations beyond max_events of a layer and sequence",
+           Merge::kSum}};
+}
+
+std::vector<Dataset> declare_massive_corpus() {
+  return {
+      {"massive_corpus/layer",
+       kInt64,
+       {kFinding},
+       "1",
+       "layer of a channel that is massive against the corpus median",
+       Merge::kDerived},
+      {"massive_corpus/channel", kUInt32, {kFinding}, "1", "the channel", Merge::kDerived},
+      {"massive_corpus/max_magnitude",
+       kFloat32,
+       {kFinding},
+       "1",
+       "its largest magnitude",
+       Merge::kDerived},
+      {"massive_corpus/ratio_to_corpus_median",
+       kFloat32,
+       {kFinding},
+       "1",
+       "its largest magnitude over the layer's corpus median",
+       Merge::kDerived},
+      {"massive_corpus/median_magnitude",
+       kFloat32,
+       {kLayer},
+       "1",
+       "lower edge of the bin that holds the layer's lower median magnitude",
+       Merge::kDerived},
+  };
+}
+
+std::vector<Dataset> declare_cosines(PerToken per_token) {
+  if (per_token == PerToken::kNone) return {};
+  const Axis token = token_axis(per_token);
+  return {
+      {"geometry/token_cos_first",
+       kFloat32,
+       {kLayer, token},
+       "1",
+       "cosine of the angle between a token's residual and that of the first token of its sequence",
+       Merge::kRows},
+      {"geometry/token_cos_previous",
+       kFloat32,
+       {kLayer, token},
+       "1",
+       "cosine of the angle between a token's residual and its own before the layer (NaN: the "
+       "embedding)",
+       Merge::kRows},
+  };
+}
+
+std::vector<Dataset> declare_participation() {
+  return {
+      {"geometry/participation",
+       kFloat32,
+       {kLayer, kSequence},
+       "1",
+       "(tr K)^2 / tr K^2 of K = X X^T, whose rows are a sequence's residuals: in how many "
+       "directions they lie",
+       Merge::kRows},
+      {"geometry/participation_normed",
+       kFloat32,
+       {kLayer, kSequence},
+       "1",
+       "the same with each row divided by its Euclidean norm",
+       Merge::kRows},
+  };
+}
+
+}  // namespace actsweep

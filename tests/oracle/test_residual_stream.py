@@ -1,0 +1,72 @@
+"""How the residual stream changes from layer to layer, against transformers' hidden states.
+
+Of models whose blocks add to it in different ways: behind norms, by a factor, in parallel, with
+experts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from support.family_sweeps import swept
+from support.geometry_reference import check_geometry
+from support.inner_oracle import InBoth, InnerOracle, run_in_both
+from support.measured_errors import record
+from support.random_models import MASSIVE_IDS, MODELS, SMALL_ID, make_random, save
+from support.token_files import Cut, random_corpus, write_token_file
+
+RANKS = (1, 2, 3, 4)
+NAMES = (
+    "llama-5over1-tied",
+    "gemma2-4over2-head24-window16",
+    "olmo2-6over2-biases-tied",
+    "phi-6over2-normed-queries-old",
+    "gpt2-7heads-unscaled-gelu-untied",
+    "granite-5over1-branches0.22-tied",
+    "gpt_oss-5over1-head16-2of5-window16",
+)
+CUT = Cut(40, "per_document")
+LENGTHS = (40, 33, 5, 40, 2)
+
+Swept = tuple[dict[str, InBoth], dict[tuple[str, int], dict[str, np.ndarray]]]
+
+
+@pytest.fixture(scope="module")
+def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Swept:
+    """What transformers computes of each model, and the sweep files by m."""
+    folder = tmp_path_factory.mktemp("stream")
+    torch.set_num_threads(1)
+    inners = {name: make(name, folder / name) for name in NAMES}
+
+    def job(name: str, m: int, output: Path) -> dict[str, dict[str, Any]]:
+        return {
+            "model": {"path": str(folder / name), "dtype": "float32"},
+            "corpus": {"path": str(folder / name / "corpus.h5"), **CUT.job_keys()},
+            "parallel": {"tensor": m, "threads": 1, "microbatch_tokens": 160},
+            "statistics": {"sites": [], "geometry": True},
+            "output": {"path": str(output)},
+        }
+
+    return inners, swept(NAMES, RANKS, folder, job)
+
+
+def make(name: str, folder: Path) -> InBoth:
+    (model,) = (model for model in MODELS if model.name == name)
+    directory = save(make_random(model), model, folder)
+    corpus = random_corpus(model.vocabulary, LENGTHS, seed=7, often=(*MASSIVE_IDS, SMALL_ID))
+    write_token_file(folder / "corpus.h5", corpus, {})
+    windows = [window.ids for window in corpus.windows(CUT)]
+    return run_in_both(lambda patch, dtype: InnerOracle(directory, patch, dtype), windows)
+
+
+@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_geometry(name: str, m: int, sweeps: Swept) -> None:
+    inners, files = sweeps
+    part = check_geometry(files[name, m], inners[name])
+    record(f"{name}-m{m}", inside="geometry", of_allowed=part)
