@@ -175,12 +175,9 @@ def _drawn_channels(magnitude: np.ndarray) -> np.ndarray:
         return np.arange(channels)
     starts = np.linspace(0, channels, POINTS_PER_LINE, endpoint=False).astype(int)
     filled = np.nan_to_num(magnitude, nan=-1.0)
-    return np.array(
-        [
-            start + np.argmax(filled[start:end])
-            for start, end in zip(starts, (*starts[1:], channels), strict=True)
-        ]
-    )
+    largest = np.repeat(np.maximum.reduceat(filled, starts), np.diff(starts, append=channels))
+    tops = np.flatnonzero(filled == largest)  # several of a run, if they are equal
+    return tops[np.unique(np.searchsorted(starts, tops, side="right"), return_index=True)[1]]
 
 
 def _token_axis(
@@ -244,6 +241,8 @@ def save(figure: Figure, folder: str | os.PathLike[str], stem: str) -> list[Path
     paths = [folder / f"{stem}.png", folder / f"{stem}.svg"]
     with writing(folder), matplotlib.rc_context(STYLE):
         folder.mkdir(parents=True, exist_ok=True)
+        figure.draw_without_rendering()  # which lays it out, once for both
+        figure.set_layout_engine(None)
         figure.savefig(paths[0], dpi=200, facecolor="white")
         figure.savefig(paths[1], facecolor="white", metadata={"Date": None})
     return paths

@@ -78,13 +78,19 @@ def report(study_path: Path, sweep_path: Path, tmp_path_factory: pytest.TempPath
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def small_report(sweep_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page about the residual stream alone."""
+    return write_report([sweep_path], tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="session")
 def studied(study_path: Path) -> Iterator[actsweep.Sweep]:
     with actsweep.open(study_path) as opened:
         yield opened
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sweep(sweep_path: Path) -> Iterator[actsweep.Sweep]:
     with actsweep.open(sweep_path) as opened:
         yield opened

@@ -146,8 +146,8 @@ def test_every_section_stands_in_the_page_in_order(page: Page) -> None:
     assert len(found) == len(CHAPTERS) and [one for one in page.ids if one in found] == found
 
 
-def test_what_is_missing_names_its_job_key(sweep_path: Path, tmp_path: Path) -> None:
-    text = write_report([sweep_path], tmp_path).read_text()
+def test_what_is_missing_names_its_job_key(small_report: Path) -> None:
+    text = small_report.read_text()
     missing = re.findall(r'<p class="absent">(.*?)</p>', text)
     for key in KEYS:
         assert any(key in line.replace("&quot;", '"') for line in missing), key
@@ -183,11 +183,6 @@ def test_depth_aligns_models_of_different_length(
     )
 
 
-def test_equal_files_give_equal_pages(sweep_path: Path, tmp_path: Path) -> None:
-    first, second = (write_report([sweep_path], tmp_path / name) for name in "ab")
-    assert first.read_bytes() == second.read_bytes()
-
-
 def test_a_quiet_file_has_a_report(sample: Sample, tmp_path: Path) -> None:
     calm = Sample(**{**vars(sample), "criterion": (1e6, 1000.0), "captures": {}})
     path = write_sweep(tmp_path / "calm.h5", calm)
@@ -220,11 +215,12 @@ def test_intervened_files_say_so(study_path: Path, tmp_path: Path) -> None:
     assert pair["difference, nats"] == 0 and pair["paired tokens"] == 33
 
 
-def test_the_command_prints_the_page(
-    sweep_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_command_prints_the_page_and_equal_files_give_equal_pages(
+    sweep_path: Path, small_report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["report", str(sweep_path), "-o", str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'index.html'}\n"
+    assert (tmp_path / "index.html").read_bytes() == small_report.read_bytes()
 
 
 def test_nothing_is_written_where_a_file_is_refused(

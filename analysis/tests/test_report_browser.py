@@ -14,7 +14,6 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-from actsweep.report import write_report
 from actsweep.report.cells import ROWS_OF_PAGE, ROWS_SHOWN
 from actsweep.report.chapters import CHAPTERS
 from actsweep.report.content import Section
@@ -24,21 +23,21 @@ CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
     not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed"
 )
+LIMIT_S = 3600  # of a browser that hangs: a slow machine is no failure
 SORTABLE = "#existence table.sortable"
 LONG = np.random.default_rng(1).permutation(ROWS_SHOWN + 500)
 
 
 @pytest.fixture(scope="module")
 def pages(
-    report: Path, sweep_path: Path, tmp_path_factory: pytest.TempPathFactory
+    report: Path, small_report: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
     """The addresses of a report with everything in it, of one with hardly anything, and of a long table."""
-    small = write_report([sweep_path], tmp_path_factory.mktemp("small"))
-    long = small.with_name("long.html")
+    long = tmp_path_factory.mktemp("long") / "index.html"
     section = Section("long", "Long", "")
     section.table("rows", "Rows.", pd.DataFrame({"row": LONG, "word": [f"w{i}" for i in LONG]}), "/a")
-    long.write_text(page("Long", [section], small.parent))
-    reports = {"full": report / "index.html", "small": small, "long": long}
+    long.write_text(page("Long", [section], long.parent))
+    reports = {"full": report / "index.html", "small": small_report, "long": long}
     return {name: path.as_uri() for name, path in reports.items()}
 
 
@@ -51,6 +50,8 @@ def browser() -> Iterator[webdriver.Chrome]:
         options.add_argument(f"--{argument}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver.set_page_load_timeout(LIMIT_S)
+    driver.set_script_timeout(LIMIT_S)
     yield driver
     driver.quit()
 

@@ -9,9 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from pydoc_data.topics import topics
-from transformers import AutoModelForCausalLM
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 sys.path.insert(0, str(DATA))  # for tests of its modules
@@ -83,13 +81,3 @@ def refusal_of(convert: Callable[..., object], *arguments: object, code: int = 4
 def write(path: Path, text: str) -> Path:
     path.write_bytes(text.encode())
     return path
-
-
-def load_whole(directory: Path, dtype: torch.dtype) -> torch.nn.Module:
-    """The checkpoint as transformers loads it; it has to fit exactly."""
-    model, information = AutoModelForCausalLM.from_pretrained(
-        directory, dtype=dtype, output_loading_info=True
-    )
-    for key in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        assert not information[key], (key, information[key])
-    return model.eval()

@@ -10,8 +10,6 @@ from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from transformers.convert_slow_tokenizer import bytes_to_unicode
-
 from preparing import ENGLISH
 
 TRAINED_ON = ENGLISH[:30_000]
@@ -51,6 +49,8 @@ def tokens_of(tokenizer: Tokenizer) -> list[str]:
 
 def token_bytes(tokens: Iterable[str]) -> list[bytes]:
     """Of byte-level tokens."""
+    from transformers.convert_slow_tokenizer import bytes_to_unicode  # takes a second to load
+
     byte_of = {character: byte for byte, character in bytes_to_unicode().items()}
     return [bytes(byte_of[character] for character in token) for token in tokens]
 

@@ -11,11 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from preparing import load_whole, refusal_of, run_well
+from preparing import refusal_of, run_well
 from preparation import merged_checkpoint
 from support.compatibility import Compatibility
 from support.gguf_architectures import CASES
 from support.gguf_files import llama
+from whole_models import load_whole
 
 BEGIN = "base_model.model."
 CONFIG = {"peft_type": "LORA", "r": 4, "lora_alpha": 6, "target_modules": ["q_proj", "down_proj"]}

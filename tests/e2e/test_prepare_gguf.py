@@ -18,9 +18,10 @@ from gguf import GGUFValueType
 from transformers import AutoTokenizer, PreTrainedModel
 from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
-from preparing import DATA, assert_refused, load_whole, run, run_well
+from preparing import DATA, assert_refused, run, run_well
 from support.compatibility import Compatibility
 from support.gguf_files import TOKENS, Changes, gemma3, llama, tensors_of, write_gguf
+from whole_models import load_whole
 
 IDS = torch.tensor([[0, 4, 2, 3, 3, 5, 2, 4, 1, 2, 3, 5, 4]])
 YARN = {"llama.rope.scaling.type": "yarn", "llama.rope.scaling.factor": 4.0}

@@ -14,8 +14,9 @@ from safetensors import safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
-from preparing import SMOLLM2, assert_refused, load_whole, run, run_well
+from preparing import SMOLLM2, assert_refused, run, run_well
 from support.compatibility import Compatibility
+from whole_models import load_whole
 
 
 @pytest.fixture(scope="module")

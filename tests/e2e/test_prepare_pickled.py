@@ -11,10 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from preparing import MIB, load_whole, peak_memory_bytes, refusal_of, run_well
+from preparing import MIB, peak_memory_bytes, refusal_of, run_well
 from preparation import pickled_checkpoint
 from support.compatibility import Compatibility
 from support.gguf_files import llama
+from whole_models import load_whole
 
 INDEX = "pytorch_model.bin.index.json"
 State = dict[str, torch.Tensor]

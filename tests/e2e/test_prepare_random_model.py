@@ -15,10 +15,11 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from preparing import DATA, MIB, assert_refused, load_whole, peak_memory_bytes, run, run_well
+from preparing import DATA, MIB, assert_refused, peak_memory_bytes, run, run_well
 from preparation.checkpoint_writer import to_bytes
 from support.real_configs import REAL_CONFIGS
 from support.watching import wait_for_end, wait_until
+from whole_models import load_whole
 
 PROGRAM = Path(os.environ.get("ACTSWEEP_PROGRAM", DATA.parent / "build" / "actsweep"))
 TINY = {

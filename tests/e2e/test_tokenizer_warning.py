@@ -17,6 +17,7 @@ import pytest
 
 import small_tokenizers as small
 from preparing import run_well, write
+from preparation.tokenizer_files import check_directory, fingerprint_of
 from support.compatibility import Compatibility
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,17 +102,35 @@ def model_of(directory: Path, files: dict[str, Any]) -> Path:
     return directory
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A model with nothing beside tokenizer.json, and a corpus that was made with it."""
+    folder = tmp_path_factory.mktemp("prepared")
+    model, corpus = model_of(folder / "plain", {}), folder / "corpus.h5"
+    source = write(folder / "a.txt", "The quick brown fox. " * 200)
+    run_well("prepare_corpus.py", "--tokenizer", model, "--output", corpus, "--jobs", 1, source)
+    with h5py.File(corpus) as file:
+        assert file.attrs["tokenizer_fingerprint"] == fingerprint_by_preparation(model)
+    return model, corpus
+
+
+def fingerprint_by_preparation(model: Path) -> str:
+    content = check_directory(model)
+    assert content is not None
+    return fingerprint_of(content, model)
+
+
 @pytest.mark.parametrize("beside", BESIDE)
 def test_fingerprint_is_preparations_with_every_file(
-    beside: str, program: Path, tmp_path: Path, compatibility: Compatibility
+    beside: str, prepared: tuple[Path, Path], program: Path, tmp_path: Path, compatibility: Compatibility
 ) -> None:
     """Both programs find the same; tokens beside tokenizer.json make another tokenizer of it."""
     files, is_other = BESIDE[beside]
     model = model_of(tmp_path / "model", files)
-    plain = model_of(tmp_path / "plain", {})
-    corpus = tmp_path / "corpus.h5"
-    source = write(tmp_path / "a.txt", "The quick brown fox. " * 200)
-    run_well("prepare_corpus.py", "--tokenizer", model, "--output", corpus, "--jobs", 1, source)
+    plain, made = prepared
+    corpus = Path(shutil.copy(made, tmp_path / "corpus.h5"))
+    with h5py.File(corpus, "r+") as file:
+        file.attrs["tokenizer_fingerprint"] = fingerprint_by_preparation(model)
     sequences = "corpus.sequence_length=64"
     assert "another tokenizer" not in plan_of(program, corpus, f"model.path={model}", sequences)
     said = plan_of(program, corpus, f"model.path={plain}", sequences)
