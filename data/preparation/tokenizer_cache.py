@@ -1,8 +1,8 @@
 """What AutoTokenizer made of a directory, kept in the user's cache: loading transformers takes seconds, and a
 tokenizer.model is converted each time.
 
-In: the directory, and how to ask. Out: the answer, from $XDG_CACHE_HOME/actsweep or ~/.cache/actsweep where it
-has been asked before: of the same content under the same name, with the same versions of the libraries. A
+In: the directory, and how to ask. Out: the answer, from $XDG_CACHE_HOME/actsweep or ~/.cache/actsweep where
+it has been asked before: of the same content under the same name, with the same versions of the libraries. A
 folder or a file that cannot be read or written, or holds something else, is as none; nothing is an error.
 """
 
