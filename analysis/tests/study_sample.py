@@ -17,6 +17,7 @@ from sample_sweep import MAGNITUDE_BINS, Sample, add_dataset, add_scale, write_s
 LAYERS, SEQUENCES, LENGTH = 5, 3, 70
 HEADS, KEY_HEADS, WIDTH, CHANNELS, NEURONS = 4, 2, 6, 24, 40
 KEY_SETS = ("position:0", "class:delimiter:first")
+UPDATES = ("before", "attention_update", "mlp_update", "next_attention_update", "next_mlp_update")
 EPSILONS = (0.2, 0.3, 0.8)
 VARIANTS = ("zero", "mean")
 INTERVENTIONS = """
@@ -154,7 +155,11 @@ def write_study(path: Path, sample: Sample, study: Study) -> Path:
         epsilon = file.create_dataset("epsilon", data=np.array(EPSILONS))
         epsilon.make_scale("epsilon")
         epsilon.attrs.update(units="1", long_name="threshold", merge="constant")
-        for write in (_attention, _received, _scores, _updates, _query_key, _geometry, _losses, _parts, _capture):
+        writers = (
+            _attention, _received, _scores, _updates, _query_key, _geometry,
+            _event_updates, _losses, _parts, _capture,
+        )  # fmt: skip
+        for write in writers:
             write(file, study)
         _sites(file, sample, study)
     return path
@@ -283,6 +288,26 @@ def _geometry(file: h5py.File, study: Study) -> None:
         gram = rows @ rows.swapaxes(-1, -2)
         trace, square = np.trace(gram, axis1=2, axis2=3), (gram**2).sum(axis=(2, 3))
         _add(file, f"geometry/{name}", (trace**2 / square).astype("f4"), "layer sequence")
+
+
+def event_updates(file: h5py.File) -> dict[str, np.ndarray]:
+    """Of the file's events: those at layer 1 come from its MLP, those at layer 3 from its attention;
+    the MLP of layer 4 removes what stands at layer 3."""
+    layer, value = file["massive/layer"][()], file["massive/value"][()]
+    by = {name: np.zeros(len(value), np.float32) for name in UPDATES}
+    by["before"][:] = value
+    for number, name in ((1, "mlp_update"), (3, "attention_update")):
+        by["before"][layer == number] = value[layer == number] / 8
+        by[name][layer == number] = value[layer == number] * 7 / 8
+    by["next_mlp_update"][layer == 3] = -value[layer == 3]
+    for name in ("next_attention_update", "next_mlp_update"):
+        by[name][layer == LAYERS - 1] = np.nan
+    return by
+
+
+def _event_updates(file: h5py.File, _study: Study) -> None:
+    for name, values in event_updates(file).items():
+        _add(file, f"massive/{name}", values, "event")
 
 
 def _losses(file: h5py.File, study: Study) -> None:

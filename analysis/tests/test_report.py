@@ -31,6 +31,7 @@ KEYS = (
     "[statistics] query_key = true",
     "[statistics] quantisation = true",
     "[statistics] geometry = true",
+    "[statistics] event_updates = true",
     "[statistics] experts = true",
     "[[intervention]]",
     "attention = true",

@@ -36,6 +36,7 @@ from actsweep.results import (
     query_key,
     second_look,
     sites,
+    updates,
     value_updates,
 )
 
@@ -192,6 +193,22 @@ def test_geometry(studied: actsweep.Sweep, study: Study) -> None:
     turned = tokens[(tokens["first layer"] <= 3) & (tokens["last layer"] >= 3)]
     assert {11, 23, 35} <= set(turned["token"])
     assert (tokens["position"] > 0).all() and (tokens["largest |cos|"] > 0.9).all()
+
+
+def test_steps_are_by_the_branch_that_makes_them(studied: actsweep.Sweep) -> None:
+    layer = studied.massive["layer"].values
+    frame = updates.steps(studied)
+    found = {key: (set(rows["by"]), rows["events"].sum()) for key, rows in frame.groupby(["step", "layer"])}
+    expected = {
+        ("up", 1): ({"MLP"}, (layer == 1).sum()),
+        ("up", 3): ({"attention"}, (layer == 3).sum()),
+        ("down", 4): ({"MLP"}, (layer == 3).sum()),
+    }
+    assert found == {key: of for key, of in expected.items() if of[1]}
+    assert len(found) > 1
+    up = frame[frame["step"] == "up"]
+    np.testing.assert_allclose(up["before"] * 8, up["behind"], rtol=1e-6)
+    np.testing.assert_allclose(frame[frame["step"] == "down"]["behind"], 0, atol=1e-6)
 
 
 def test_massive_values_of_keys_and_queries(studied: actsweep.Sweep, study: Study) -> None:

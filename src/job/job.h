@@ -95,8 +95,9 @@ struct Job {
     std::optional<std::string> attention_from;  // a sweep file, for the set "from"
     bool attention_received = false;            // by each key
     bool score_extrema = false;
-    bool value_updates = false;                 // of the sets of keys
-    bool geometry = false;                      // of the residual stream
+    bool value_updates = false;  // of the sets of keys
+    bool geometry = false;       // of the residual stream
+    bool event_updates = false;  // what attention and MLP change of events
     bool query_key = false;
     bool quantisation = false;  // what a quantiser asks of each site
     bool experts = false;

@@ -113,6 +113,13 @@ std::vector<JobKey> statistics_keys() {
        .in_identity = true,
        .meaning = "an event's magnitude is at least this many times the median magnitude"},
       {.section = "statistics",
+       .name = "event_updates",
+       .kind = ValueKind::kFlag,
+       .access = member(&Job::statistics, &Statistics::event_updates),
+       .in_identity = true,
+       .meaning = "whether each event says what attention and MLP of its layer, and of the next, "
+                  "have changed of it"},
+      {.section = "statistics",
        .name = "max_events",
        .kind = ValueKind::kInteger,
        .access = member(&Job::statistics, &Statistics::max_events),

@@ -25,6 +25,10 @@ struct SiteBatch {
   at::Tensor rows;  // [labels->row_count(), C] float32, contiguous, owned rows
   int64_t layer = 0;
   const OwnedRows* labels = nullptr;
+  // Of the residual stream, for event_updates: the same rows before the layer, and between its
+  // mixer and its MLP. Undefined for the embedding, and where nobody asks.
+  at::Tensor before = {};
+  at::Tensor between = {};
 };
 
 /// The rows of N real tokens and S windows in the order of the labels. A token with a value that is

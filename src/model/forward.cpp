@@ -195,7 +195,8 @@ void Forward::parallel_block(const StageWeights& weights, const LayerView& view,
                              const Sequences& sequences, at::Tensor& residual,
                              ExpertRows& experts) {
   const int64_t rows = residual.size(0);
-  const bool is_apart = view.wants(Site::kAttentionOutput) || view.wants(Site::kMlpOutput);
+  const bool is_apart =
+      view.wants(Site::kAttentionOutput) || view.wants(Site::kMlpOutput) || view.wants_between();
   auto gathered = gather_input(weights, Weight::kAttentionNorm, residual);
   view.show(Site::kAttentionInput, workspace_.normed(rows));
   const auto heads_out = mix(weights, view, sequences, gathered, rows);
@@ -263,6 +264,7 @@ void Forward::stage(const Stage& stage, const StageWeights& weights, const Seque
   }
   if (has_experts) add_expert_outputs(architecture_, stage.experts, weights, view, experts);
   if (stage.is_last) {
+    if (view.wants_between()) observer->see_between(residual);
     if (has_experts) partial.copy_(experts.sum);
     if (architecture_.has_mlp(stage.layer)) end_layer(weights, view, residual, experts);
   }

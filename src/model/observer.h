@@ -57,6 +57,10 @@ class LayerObserver {
   /// its slice of all gathered rows.
   virtual void see(Site site, int64_t layer, const at::Tensor& rows) = 0;
   virtual void see_attention(const AttentionView& view) = 0;
+  virtual bool wants_between() const = 0;
+  /// `residual` [rows, C] float32: the owned rows of the stream when the mixer has added to it, and
+  /// the MLP has not.
+  virtual void see_between(const at::Tensor& residual) = 0;
   virtual bool wants_experts() const = 0;
   virtual void see_experts(const ExpertsView& view) = 0;
 };
@@ -68,6 +72,7 @@ struct LayerView {
 
   bool wants(Site site) const { return observer != nullptr && observer->wants(site); }
   bool wants_attention() const { return observer != nullptr && observer->wants_attention(); }
+  bool wants_between() const { return observer != nullptr && observer->wants_between(); }
   void show(Site site, const at::Tensor& rows) const {
     if (wants(site)) observer->see(site, layer, rows);
   }

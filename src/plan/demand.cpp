@@ -104,6 +104,12 @@ int64_t group_bytes(const SweepFacts& facts, int64_t heads, int64_t rows) {
   return std::max(one, kGroupElementBytes * std::min(kGroupElements, rows * channels));
 }
 
+/// Of the original's rows: before the layer, and between its mixer and its MLP.
+int64_t history_copies(const Job& job) {
+  if (job.statistics.event_updates) return 2;
+  return job.statistics.geometry ? 1 : 0;
+}
+
 /// What a rank keeps beside the work space of a micro-batch to look inside the layers: a site's
 /// rows on their way to their owner, the summary of attention, value updates.
 int64_t observed_bytes(const SweepFacts& facts, const ModelShare& share,
@@ -243,8 +249,7 @@ MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t thr
   demand.weights = weight_bytes(facts.job, a, facts.rows, share, facts.job.needs_head());
   add_tower(facts, demand);
   const auto streams = 1 + static_cast<int64_t>(facts.job.variants().size());
-  // Geometry keeps the original as it was before the layer.
-  const int64_t copies = facts.job.statistics.geometry ? 1 : 0;
+  const int64_t copies = history_copies(facts.job);
   demand.residual = (streams + copies) * owned_tokens * a.channels * 4;
   const WorkspaceShape shape = {owned_rows, members, scalar_type(facts.job.model.dtype)};
   demand.workspace = workspace_bytes(a, share, shape) + observed_bytes(facts, share, shape);

@@ -22,6 +22,8 @@ class SiteTaps : public LayerObserver {
     std::function<void(Site site, int64_t layer, const at::Tensor& rows)> on_slice;
     std::function<void(const AttentionView& view)> on_attention;  // empty: not asked for
     std::function<void(const ExpertsView& view)> on_experts;      // empty: not asked for
+    /// This rank's rows of the residual stream between mixer and MLP; empty: not asked for.
+    std::function<void(const at::Tensor& residual)> on_between;
     /// A layer without softmax attention, and the embedding; empty: not asked for.
     std::function<void(const OwnedRows& labels)> on_no_attention;
 
@@ -40,6 +42,8 @@ class SiteTaps : public LayerObserver {
   bool wants_attention() const override { return static_cast<bool>(listeners_.on_attention); }
   void see(Site site, int64_t layer, const at::Tensor& rows) override;
   void see_attention(const AttentionView& view) override { listeners_.on_attention(view); }
+  bool wants_between() const override { return static_cast<bool>(listeners_.on_between); }
+  void see_between(const at::Tensor& residual) override { listeners_.on_between(residual); }
   bool wants_experts() const override { return static_cast<bool>(listeners_.on_experts); }
   void see_experts(const ExpertsView& view) override { listeners_.on_experts(view); }
 

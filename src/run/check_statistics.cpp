@@ -82,6 +82,10 @@ void check_attention(const Job& job, const Architecture& a, const std::vector<Te
     require(!a.reads_images() || !set.starts_with("class:"), ErrorKind::kJob,
             "[statistics] attention: \"{}\": expected a corpus of text, found one of images", set);
   }
+  require(
+      !statistics.event_updates || job.measures(Site::kResidual), ErrorKind::kJob,
+      "[statistics] event_updates = true needs the events of the site \"residual\": expected it "
+      "in [statistics] sites");
   require(!statistics.value_updates || !statistics.attention.empty(), ErrorKind::kJob,
           "[statistics] value_updates = true: expected sets of keys in [statistics] attention");
 }

@@ -46,6 +46,7 @@ Measurements::Measurements(const SweepInputs& inputs, const Group& group, at::De
   }
   if (statistics.query_key) add(query_key_, share_, extents, device);
   if (statistics.geometry) geometry_.emplace(inputs.job);
+  if (statistics.geometry || statistics.event_updates) history_.emplace();
   if (statistics.experts) add(experts_, statistics.expert_inputs, extents, device);
 }
 
@@ -58,7 +59,7 @@ void Measurements::begin_block(const BlockLabels& labels, RowCollector& rows) {
   rows_ = &rows;
   events_.clear();
   batches_.clear();
-  if (geometry_) history_.begin_block(labels);
+  if (history_) history_->begin_block(labels);
   if (!inputs_.job.sees_gathered_rows()) return;
   for (const auto& members : labels.members) add_batch(members);
 }
@@ -91,6 +92,9 @@ SiteTaps::Listeners Measurements::taps() {
       experts_->update(view, batches_[batch_]->sequences.is_token.view({-1}));
     };
   }
+  if (inputs_.job.statistics.event_updates) {
+    taps.on_between = [this](const at::Tensor& rows) { history_->see_between(batch_, rows); };
+  }
   if (query_key_) taps.slices = {Site::kQuery, Site::kKey, Site::kValue};
   if (value_updates_) taps.slices.push_back(Site::kAttentionOutput);
   taps.on_slice = [this](Site site, int64_t layer, const at::Tensor& rows) {
@@ -104,7 +108,7 @@ Stream::Listeners Measurements::original() {
   listeners.taps = taps();
   listeners.before_stage = [this](size_t batch, const Stage& stage) {
     batch_ = batch;
-    if (geometry_ && stage.is_first) history_.begin_layer(batch);
+    if (history_ && stage.is_first) history_->begin_layer(batch);
     if (stage.is_first && key_sets_.has_events()) gather_events(batch, stage.layer);
   };
   if (loss_) {
@@ -135,18 +139,23 @@ std::vector<Stream::Listeners> Measurements::listeners() {
   return streams;
 }
 
-void Measurements::see_residual(const Tap& tap) {
-  const auto batch = static_cast<size_t>(&tap.labels - labels_->own.data());
-  history_.see(batch, tap.rows);
-  geometry_->update(tap.rows, history_.before(batch), tap.labels, *rows_);
+/// Gives `batch` the rows from which it has come, where they are kept for its events.
+void Measurements::see_residual(const Tap& tap, SiteBatch& batch) {
+  const auto number = static_cast<size_t>(&tap.labels - labels_->own.data());
+  history_->see(number, tap.rows);
+  const auto before = history_->before(number);
+  if (geometry_) geometry_->update(tap.rows, before, tap.labels, *rows_);
+  if (!inputs_.job.statistics.event_updates) return;
+  batch.before = before;
+  batch.between = history_->between(number);
 }
 
 void Measurements::tap(const Tap& tap) {
-  if (geometry_ && tap.site == Site::kResidual) see_residual(tap);
+  SiteBatch batch = {tap.rows, tap.layer, &tap.labels};
+  if (history_ && tap.site == Site::kResidual) see_residual(tap, batch);
   const auto found = sites_.find(tap.site);
   if (found == sites_.end()) return;
   auto& statistics = found->second;
-  const SiteBatch batch = {tap.rows, tap.layer, &tap.labels};
   if (!tap.rows.defined()) return statistics.skip(batch, *rows_);
   statistics.update(batch, *rows_, events_);
 }

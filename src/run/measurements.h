@@ -48,7 +48,7 @@ class Measurements {
   Stream::Listeners original();
   Stream::Listeners variant(size_t number);
   void tap(const Tap& tap);
-  void see_residual(const Tap& tap);
+  void see_residual(const Tap& tap, SiteBatch& batch);
   void see_attention(const AttentionView& view);
   void look_again(const AttentionView& view, const at::Tensor& is_finite);
   void see_slice(Site site, int64_t layer, const at::Tensor& rows);
@@ -75,8 +75,8 @@ class Measurements {
   const BlockLabels* labels_ = nullptr;
   RowCollector* rows_ = nullptr;
   std::vector<Event> events_;
-  ResidualHistory history_;  // of a job with geometry
-  size_t batch_ = 0;  // whose layer runs
+  std::optional<ResidualHistory> history_;  // of a job with geometry or event_updates
+  size_t batch_ = 0;                        // whose layer runs
   /// What all layers of a micro-batch use of its sequences, of all members.
   struct Batch {
     GatheredSequences sequences;

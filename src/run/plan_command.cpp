@@ -118,6 +118,7 @@ Job schema_job() {
   job.statistics.attention_received = job.statistics.score_extrema = true;
   job.statistics.value_updates = job.statistics.query_key = true;
   job.statistics.quantisation = job.statistics.geometry = true;
+  job.statistics.event_updates = true;
   job.statistics.experts = job.statistics.expert_inputs = true;
   job.capture.prompts = {"NAME"};
   job.capture.attention = true;

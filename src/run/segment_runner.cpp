@@ -106,9 +106,12 @@ void SegmentRunner::write_events(int64_t first_window, std::vector<RowCounts>& c
     const bool has_row = inputs.job.output.per_token == PerToken::kMassive;
     if (has_row && tokens.insert(event.token).second) ++of_microbatch.rows;
   }
-  for (auto& column : event_columns(events_)) {
-    output_->append(column.path, static_cast<int64_t>(events_.size()), std::move(column.values));
-  }
+  const auto count = static_cast<int64_t>(events_.size());
+  const auto append = [&](std::vector<Column> columns) {
+    for (auto& column : columns) output_->append(column.path, count, std::move(column.values));
+  };
+  append(event_columns(events_));
+  if (inputs.job.statistics.event_updates) append(update_columns(events_));
 }
 
 Verdict SegmentRunner::run_segment(int64_t number, bool is_last) {

@@ -176,6 +176,7 @@ std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) 
     if (site != Site::kResidual) continue;
     if (inputs.registers > 0) append(datasets, declare_register_moments());
     append(datasets, declare_massive_columns());
+    if (job.statistics.event_updates) append(datasets, declare_event_updates());
     append(datasets, declare_massive_counts());
     append(datasets, declare_massive_corpus());
   }

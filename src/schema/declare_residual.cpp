@@ -50,6 +50,42 @@ std::vector<Dataset> declare_massive_columns() {
   };
 }
 
+std::vector<Dataset> declare_event_updates() {
+  return {
+      {"massive/before",
+       kFloat32,
+       {kEvent},
+       "1",
+       "the channel's activation before the layer (the embedding: its value)",
+       Merge::kGather},
+      {"massive/attention_update",
+       kFloat32,
+       {kEvent},
+       "1",
+       "what attention, or another mixer, has changed of it",
+       Merge::kGather},
+      {"massive/mlp_update",
+       kFloat32,
+       {kEvent},
+       "1",
+       "what the MLP has changed of it: before + attention_update + mlp_update = value",
+       Merge::kGather},
+      {"massive/next_attention_update",
+       kFloat32,
+       {kEvent},
+       "1",
+       "what attention, or another mixer, of the next layer changes of the value (NaN: the last "
+       "layer)",
+       Merge::kGather},
+      {"massive/next_mlp_update",
+       kFloat32,
+       {kEvent},
+       "1",
+       "what the MLP of the next layer changes of it (NaN: the last layer)",
+       Merge::kGather},
+  };
+}
+
 std::vector<Dataset> declare_massive_counts() {
   return {{"massive/events_left_out",
            kInt64,

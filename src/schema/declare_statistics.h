@@ -45,6 +45,8 @@ std::vector<Dataset> declare_role_moments(const SiteGroup& site);
 std::vector<Dataset> declare_quantiser_statistics(const SiteGroup& site);
 /// The columns of /massive, in the order of event_columns.
 std::vector<Dataset> declare_massive_columns();
+/// The columns of update_columns: who wrote an event, and what the next layer adds to it.
+std::vector<Dataset> declare_event_updates();
 /// Field: events that max_events left out.
 std::vector<Dataset> declare_massive_counts();
 /// The table against the layer's corpus median, derived from the residual's fields.

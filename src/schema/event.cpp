@@ -35,4 +35,14 @@ std::vector<Column> event_columns(std::span<const Event> events) {
   };
 }
 
+std::vector<Column> update_columns(std::span<const Event> events) {
+  return {
+      column_of("massive/before", events, &Event::before),
+      column_of("massive/attention_update", events, &Event::attention_update),
+      column_of("massive/mlp_update", events, &Event::mlp_update),
+      column_of("massive/next_attention_update", events, &Event::next_attention_update),
+      column_of("massive/next_mlp_update", events, &Event::next_mlp_update),
+  };
+}
+
 }  // namespace actsweep

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,6 +15,8 @@ namespace actsweep {
 
 inline constexpr uint8_t kReadingSequenceMedian = 1;  // the official reading
 inline constexpr uint8_t kReadingTokenMedian = 2;
+
+inline constexpr float kNoUpdate = std::numeric_limits<float>::quiet_NaN();
 
 struct Event {
   int64_t layer = 0;
@@ -28,6 +31,12 @@ struct Event {
   float value = 0;
   float ratio_to_sequence_median = 0;
   float ratio_to_token_median = 0;
+  // With event_updates; the first three sum to `value`.
+  float before = 0;
+  float attention_update = 0;
+  float mlp_update = 0;
+  float next_attention_update = kNoUpdate;  // of the layer behind: none behind the last
+  float next_mlp_update = kNoUpdate;
 };
 
 /// A dataset's values as they go into the file.
@@ -36,7 +45,9 @@ struct Column {
   std::vector<std::byte> values;  // elements of the declared type, end to end
 };
 
-/// The declared columns of /massive, in the order and of the types of declare_datasets.
+/// The columns of declare_massive_columns, in their order and of their types.
 std::vector<Column> event_columns(std::span<const Event> events);
+/// Those of declare_event_updates.
+std::vector<Column> update_columns(std::span<const Event> events);
 
 }  // namespace actsweep

@@ -1,6 +1,9 @@
 // Events: activations of the residual stream that pass the criterion against the median of their
 // sequence (reading 1, the official one) or of their token (reading 2).
 //
+// With event_updates each event says what attention and MLP of its layer have changed of it, and
+// those of the next layer.
+//
 // In: measured micro-batches. Out: per sequence at most max_events events by falling magnitude,
 // ties by lower position, then lower channel; the field of declare_massive_counts counts the rest.
 #pragma once
@@ -27,9 +30,17 @@ class MassiveEvents : public Statistic {
     float token_median = 0;
   };
 
+  /// The suspects' rows, [C] each: of a batch, before its layer, and between mixer and MLP.
+  struct SuspectRows {
+    const float* value = nullptr;
+    const float* before = nullptr;  // null: not asked for, or the embedding
+    const float* between = nullptr;
+  };
+
   std::vector<Suspect> find_suspects(const OwnedRows& labels, const Measured& measured) const;
   Event describe(const SiteBatch& batch, const Suspect& suspect) const;
-  void find_events(const float* row, const Suspect& suspect, const Event& description);
+  void find_events(const SuspectRows& rows, const Suspect& suspect, const Event& description);
+  void find_changes(const SiteBatch& batch, std::vector<Event>& events) const;
   int64_t keep_largest(std::vector<Event>& events);
 
   Criterion criterion_;

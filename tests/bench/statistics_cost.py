@@ -23,6 +23,7 @@ NO_ROWS = "output.per_token=none"
 DENSE_CASES: dict[str, tuple[str, ...]] = {
     "residual, rows of all tokens": (),
     "residual, no rows": (NO_ROWS,),
+    "residual, no rows, with event_updates": (NO_ROWS, "statistics.event_updates=true"),
     "sites attention_input, attention_output, mlp_input, mlp_output": (
         'statistics.sites=["attention_input","attention_output","mlp_input","mlp_output"]', NO_ROWS,
     ),

@@ -138,6 +138,7 @@ class Made:
                 "query_key": True,
                 "quantisation": True,
                 "geometry": True,
+                "event_updates": True,
                 "experts": self.model.family in WITHOUT_DENSE,
                 "expert_inputs": self.model.family in WITHOUT_DENSE,
                 **CRITERION,

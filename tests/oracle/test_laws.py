@@ -53,6 +53,7 @@ INNER = {
     "query_key": True,
     "quantisation": True,
     "geometry": True,
+    "event_updates": True,
 }
 
 # Replicas, tokens of a block (of one, two, all micro-batches of a segment), weight mode.

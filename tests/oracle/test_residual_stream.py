@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from support.event_reference import check_event_updates
 from support.family_sweeps import swept
 from support.geometry_reference import check_geometry
 from support.inner_oracle import InBoth, InnerOracle, run_in_both
@@ -32,6 +33,8 @@ NAMES = (
 )
 CUT = Cut(40, "per_document")
 LENGTHS = (40, 33, 5, 40, 2)
+# That several tokens of a window pass, in some layers and not in others.
+CRITERION = {"criterion_magnitude": 4.0, "criterion_ratio": 4.0, "max_events": 6}
 
 Swept = tuple[dict[str, InBoth], dict[tuple[str, int], dict[str, np.ndarray]]]
 
@@ -48,7 +51,7 @@ def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Swept:
             "model": {"path": str(folder / name), "dtype": "float32"},
             "corpus": {"path": str(folder / name / "corpus.h5"), **CUT.job_keys()},
             "parallel": {"tensor": m, "threads": 1, "microbatch_tokens": 160},
-            "statistics": {"sites": [], "geometry": True},
+            "statistics": {"geometry": True, "event_updates": True, **CRITERION},
             "output": {"path": str(output)},
         }
 
@@ -70,3 +73,13 @@ def test_geometry(name: str, m: int, sweeps: Swept) -> None:
     inners, files = sweeps
     part = check_geometry(files[name, m], inners[name])
     record(f"{name}-m{m}", inside="geometry", of_allowed=part)
+
+
+@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_who_writes_events(name: str, m: int, sweeps: Swept) -> None:
+    """Before, attention and MLP sum to the value; each is what transformers' branch adds there."""
+    inners, files = sweeps
+    assert len(np.unique(files[name, m]["massive/layer"])) > 1
+    part = check_event_updates(files[name, m], inners[name])
+    record(f"{name}-m{m}", inside="event_updates", of_allowed=part)

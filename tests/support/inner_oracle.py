@@ -28,6 +28,8 @@ BRANCH = "mixer"  # a block's only part, of the kind that its block_type says
 DOWN_PROJECTION = ("down_proj", "fc2", "c_proj", "Wo", "w2")
 FUSED_PROJECTION = ("c_attn", "Wqkv")
 UP_PROJECTION = ("up_proj", "fc1", "c_fc", "w3")
+# Behind a branch, in the blocks that have norms on both sides of their MLP or behind it.
+POST_NORMS = {"attention": "post_attention_layernorm", "mlp": "post_feedforward_layernorm"}
 MORE_SAMPLES = 4
 FINAL_NORM = ("norm", "final_layernorm", "ln_f", "layernorm", "post_layernorm", "final_norm",
               "rms_norm", "embedding_norm", "norm_f")  # fmt: skip
@@ -58,6 +60,8 @@ class Inner:
     attention: list[LayerAttention] = field(default_factory=list)
     # [layers + 1]: the input of the first block and the output of each, [n, C].
     residual: list[np.ndarray] = field(default_factory=list)
+    # By branch ("attention", "mlp") what each block adds to the stream: [layers], each [n, C].
+    added: dict[str, list[np.ndarray]] = field(default_factory=dict)
     # Of the layers with routed experts, [experts]: tokens, and the largest output before its weight.
     expert_counts: list[np.ndarray] = field(default_factory=list)
     expert_largest: list[np.ndarray] = field(default_factory=list)
@@ -131,6 +135,8 @@ class InnerHooks:
                 lambda _module, _inputs, output: self._inner.residual.append(rows_of(first(output)))
             )
             attention, mixer, mlp = branches_of(block)
+            self._on_addition("attention", block, attention or mixer)
+            self._on_addition("mlp", block, mlp)
             if attention or mixer:
                 self._hook_mixer(attention or mixer)
             if attention:
@@ -150,6 +156,18 @@ class InnerHooks:
         module.register_forward_hook(
             lambda _module, _inputs, output: self._inner.see(site, first(output))
         )
+
+    def _on_addition(self, branch: str, block: nn.Module, part: nn.Module | None) -> None:
+        """What a branch gives behind its norm, times the block's factor."""
+        if hasattr(block, POST_NORMS["mlp"]):
+            part = getattr(block, POST_NORMS[branch])
+        factor = getattr(block, "residual_multiplier", 1.0)
+        if part is not None:
+            part.register_forward_hook(
+                lambda _module, _inputs, output: self._inner.added.setdefault(branch, []).append(
+                    rows_of(first(output)) * factor
+                )
+            )
 
     def _hook_mixer(self, mixer: nn.Module) -> None:
         self._on_input(mixer, "attention_input")

@@ -29,7 +29,12 @@ INNER_GROUPS = (
     "mlp_hidden", "mlp_output", "super_weights", "attention", "attention_received", "scores",
     "value_update", "qk", "geometry", "experts",
 )  # fmt: skip
-INNER_DATASETS = ("epsilon", "capture/NAME/attention", "capture/NAME/attention_logit")
+# Those of events: oracle.residual_stream has their references.
+EVENT_UPDATES = tuple(
+    f"massive/{name}"
+    for name in ("before", "attention_update", "mlp_update", "next_attention_update", "next_mlp_update")
+)
+INNER_DATASETS = ("epsilon", *EVENT_UPDATES, "capture/NAME/attention", "capture/NAME/attention_logit")
 
 Keys = Mapping[str, Any]  # sections of keys; lists of tables
 

@@ -15,6 +15,7 @@ from . import (
     quantisation,
     roles,
     second_look,
+    updates,
 )
 from .content import Model, Section
 
@@ -22,6 +23,7 @@ CHAPTERS: tuple[Callable[[Sequence[Model]], Section], ...] = (
     location.files,
     location.existence,
     location.steps,
+    updates.writers,
     location.magnitudes,
     location.tokens,
     location.channels,

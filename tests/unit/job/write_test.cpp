@@ -48,6 +48,7 @@ Job unusual_job() {
                     .score_extrema = true,
                     .value_updates = true,
                     .geometry = true,
+                    .event_updates = true,
                     .query_key = true,
                     .quantisation = true,
                     .experts = true,
@@ -140,10 +141,10 @@ TEST(Identity, HoldsEveryKeyThatCanChangeANumberAndNoOther) {
                   "parallel.microbatch_tokens", "parallel.tensor", "parallel.threads",
                   "statistics.attention", "statistics.attention_received", "statistics.classes",
                   "statistics.criterion_magnitude", "statistics.criterion_ratio",
-                  "statistics.expert_inputs", "statistics.experts", "statistics.geometry",
-                  "statistics.loss", "statistics.max_events", "statistics.quantisation",
-                  "statistics.query_key", "statistics.score_extrema", "statistics.sites",
-                  "statistics.top_k", "statistics.value_updates"));
+                  "statistics.event_updates", "statistics.expert_inputs", "statistics.experts",
+                  "statistics.geometry", "statistics.loss", "statistics.max_events",
+                  "statistics.quantisation", "statistics.query_key", "statistics.score_extrema",
+                  "statistics.sites", "statistics.top_k", "statistics.value_updates"));
 }
 
 TEST(Identity, ChangesExactlyWithItsKeys) {

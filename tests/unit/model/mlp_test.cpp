@@ -276,6 +276,8 @@ class ExpertObserver : public LayerObserver {
   bool wants_attention() const override { return false; }
   void see(Site, int64_t, const at::Tensor&) override {}
   void see_attention(const AttentionView&) override {}
+  bool wants_between() const override { return false; }
+  void see_between(const at::Tensor&) override {}
   bool wants_experts() const override { return true; }
   void see_experts(const ExpertsView& view) override {
     for (int64_t i = 0; i < view.experts(); ++i) {

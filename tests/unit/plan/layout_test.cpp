@@ -121,7 +121,7 @@ TEST(Layout, LookingInsideALayerTakesItsRows) {
   EXPECT_GT(workspace(1) - alone, rows * 28672 * 4 + rows * 64 * 8);
 }
 
-TEST(Layout, GeometryKeepsTheOriginalBeforeTheLayerAndAPartOfTheGramMatrix) {
+TEST(Layout, GeometryAndUpdatesKeepTheOriginalAndTheFirstAPartOfTheGramMatrix) {
   auto facts = llama_70b();
   facts.job.interventions.emplace_back().variant = "zero";
   const auto alone = memory_demand(facts, 1, 1, 4);
@@ -129,6 +129,8 @@ TEST(Layout, GeometryKeepsTheOriginalBeforeTheLayerAndAPartOfTheGramMatrix) {
   const auto demand = memory_demand(facts, 1, 1, 4);
   EXPECT_EQ(2 * demand.residual, 3 * alone.residual);
   EXPECT_EQ(demand.workspace - alone.workspace, 128 * facts.job.corpus.sequence_length * 4);
+  facts.job.statistics.event_updates = true;
+  EXPECT_EQ(memory_demand(facts, 1, 1, 4).residual, 2 * alone.residual);
   facts.pads_groups = true;
   EXPECT_EQ(memory_demand(facts, 1, 1, 4).workspace - alone.workspace,
             1024 * facts.job.corpus.sequence_length * (4 + 2 * 8));

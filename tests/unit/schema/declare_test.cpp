@@ -103,6 +103,22 @@ TEST(Declarations, IndicesSayWhatTheyCount) {
   EXPECT_TRUE(find(datasets, "massive/document")->counts_documents);
 }
 
+TEST(EventColumns, OfUpdatesFollowTheOthersWhereTheJobAsksForThem) {
+  Job job;
+  job.statistics.event_updates = true;
+  std::vector<std::string> declared, columns;
+  for (const Dataset& dataset : declare_datasets(job)) {
+    if (dataset.merge == Merge::kGather) declared.push_back(dataset.path);
+  }
+  const std::vector<Event> events(3);
+  for (const auto& column : event_columns(events)) columns.push_back(column.path);
+  for (const auto& column : update_columns(events)) {
+    columns.push_back(column.path);
+    EXPECT_EQ(column.values.size(), 3u * sizeof(float)) << column.path;
+  }
+  EXPECT_EQ(columns, declared);
+}
+
 TEST(EventColumns, AreTheDeclaredOnesInOrderAndType) {
   Event event;
   event.sequence = 5;

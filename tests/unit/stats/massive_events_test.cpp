@@ -106,6 +106,45 @@ TEST(MassiveEvents, MoreThanTheTopOfATokenAreFound) {
   EXPECT_EQ(find(batch, job).events.size(), 20u);
 }
 
+TEST(MassiveEvents, SayWhatTheirLayerAndTheNextHaveChanged) {
+  SiteStatistics statistics(Site::kResidual, Job{}, {{Axis::kLayer, 3}, {Axis::kChannel, 9}},
+                            test_device());
+  statistics.begin_segment();
+  CollectingSink sink;
+  std::vector<Event> events;
+  const Batch empty = make_flat_batch({4, 3}, 9);
+  // What each step adds to channel 7 of one token: the embedding, then mixer and MLP of two layers.
+  auto rows = empty.rows.clone(), before = at::Tensor(), between = at::Tensor();
+  const int64_t row = empty.labels.padded_length + 2;
+  const auto pass = [&](int64_t layer, float of_mixer, float of_mlp) {
+    if (layer > 0) before = rows.clone();
+    rows[row][7] += of_mixer;
+    if (layer > 0) between = rows.clone();
+    rows[row][7] += of_mlp;
+    const auto here = [](const at::Tensor& x) {
+      return x.defined() ? x.to(test_device()) : at::Tensor();
+    };
+    statistics.update({here(rows.clone()), layer, &empty.labels, here(before), here(between)}, sink,
+                      events);
+    statistics.finish(sink, events);
+  };
+  pass(0, 2047, 0);
+  pass(1, 1024, -512);
+  pass(2, -8, -2048);
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0].before, events[0].value);
+  EXPECT_EQ(events[0].attention_update, 0);
+  EXPECT_EQ(events[0].mlp_update, 0);
+  EXPECT_EQ(events[0].next_attention_update, 1024);
+  EXPECT_EQ(events[0].next_mlp_update, -512);
+  EXPECT_EQ(events[1].value, 2560);
+  EXPECT_EQ(events[1].before, 2048);
+  EXPECT_EQ(events[1].attention_update, 1024);
+  EXPECT_EQ(events[1].mlp_update, -512);
+  EXPECT_EQ(events[1].next_attention_update, -8);
+  EXPECT_EQ(events[1].next_mlp_update, -2048);
+}
+
 TEST(MassiveEvents, ATokenThatIsNotFiniteHasNone) {
   Batch batch = make_flat_batch({6}, 9);
   row_of(batch, 0, 2)[3] = 1e6f;
