@@ -109,14 +109,15 @@ BlockPass::BlockPass(const SweepInputs& inputs, const Group& group, const SweepL
       streams_(make_streams(inputs.job, interventions_of(inputs), inputs.checkpoint.architecture(),
                             stream_room(inputs, layout, device))) {}
 
-/// The stage to read while `stage` computes. `is_last`: no other block follows.
-std::optional<int64_t> BlockPass::next_stage(int64_t stage, bool is_last) const {
+/// The stage to read while `stage` computes.
+std::optional<int64_t> BlockPass::next_stage(int64_t stage, const IsLast& is_last) const {
+  if (!is_streamed(inputs_)) return std::nullopt;
   const auto stages = static_cast<int64_t>(store_.stages().size());
   if (stage + 1 < stages) return stage + 1;
-  return is_last ? std::nullopt : std::optional<int64_t>(0);
+  return is_last() ? std::nullopt : std::optional<int64_t>(0);
 }
 
-BlockPass::Block BlockPass::listen(const BlockLabels& labels, bool is_last,
+BlockPass::Block BlockPass::listen(const BlockLabels& labels, const IsLast& is_last,
                                    const Listeners& listeners) {
   const auto& streams = listeners.streams;
   ensure(labels.row_count() <= streams_.front().row_count(), "a block fits its streams");
@@ -253,7 +254,8 @@ void BlockPass::pass_head(const Block& block) {
   }
 }
 
-bool BlockPass::run(const BlockLabels& labels, bool is_last, const Listeners& listeners) {
+bool BlockPass::run(const BlockLabels& labels, const IsLast& is_last,
+                    const Listeners& listeners) {
   const auto end_layer = [&](int64_t layer) {
     const Timer timer(times_.rows_s);
     return listeners.after_layer(layer);

@@ -37,9 +37,12 @@ class BlockPass {
   BlockPass(const SweepInputs& inputs, const Group& group, const SweepLayout& layout,
             at::Device device, const std::function<void(int64_t stage)>& on_loaded = {});
 
-  /// Collective over the model group. `is_last`: no other block follows. Returns false where
-  /// after_layer ended it.
-  bool run(const BlockLabels& labels, bool is_last, const Listeners& listeners);
+  /// Whether no other block follows. Collective over the model group.
+  using IsLast = std::function<bool()>;
+
+  /// Collective over the model group. `is_last` is asked once, as late as can be, where weights are
+  /// streamed. Returns false where after_layer ended it.
+  bool run(const BlockLabels& labels, const IsLast& is_last, const Listeners& listeners);
 
   const PassTimes& times() const { return times_; }
   double waited_for_weights_s() const { return store_.waited_s(); }
@@ -47,7 +50,7 @@ class BlockPass {
  private:
   struct Block {
     const BlockLabels& labels;
-    bool is_last;
+    const IsLast& is_last;
     std::span<Stream> streams;  // that run
     const std::function<void(int64_t layer, int64_t batch)>& on_batch;
 
@@ -56,7 +59,7 @@ class BlockPass {
     }
   };
 
-  Block listen(const BlockLabels& labels, bool is_last, const Listeners& listeners);
+  Block listen(const BlockLabels& labels, const IsLast& is_last, const Listeners& listeners);
   void embed(const Block& block);
   void pass_layer(const Block& block, int64_t layer);
   void pass_stage(const Block& block, int64_t place, Share batches);
@@ -68,7 +71,7 @@ class BlockPass {
   void show(const Stream& stream, const Tap& tap);
   at::Tensor final_norm_of(const StageWeights& head, const at::Tensor& rows) const;
   at::Tensor nll_of(const StageWeights& head, const OwnedRows& own, const at::Tensor& rows);
-  std::optional<int64_t> next_stage(int64_t stage, bool is_last) const;
+  std::optional<int64_t> next_stage(int64_t stage, const IsLast& is_last) const;
 
   const SweepInputs& inputs_;
   const Group& group_;

@@ -11,8 +11,10 @@
 #include "comm/agreement.h"
 #include "comm/device.h"
 #include "comm/groups.h"
+#include "comm/shared_counter.h"
 #include "run/ending.h"
 #include "run/segment_runner.h"
+#include "run/unit_queue.h"
 
 namespace actsweep {
 namespace {
@@ -26,12 +28,6 @@ int64_t tokens_of(const SweepInputs& inputs, const std::vector<int64_t>& units) 
   }
   return tokens;
 }
-
-/// What one model group is given to do.
-struct Assignment {
-  std::vector<int64_t> units;
-  int64_t all_tokens = 0;  // that all groups are given
-};
 
 /// This rank's model group, its owner, and who asks it for trouble. Collective over the world.
 struct ModelGroup {
@@ -47,10 +43,11 @@ struct ModelGroup {
 };
 
 void log_summary(const SweepInputs& inputs, const BlockPass& pass, const Progress& progress,
-                 int64_t all_tokens) {
-  if (all_tokens == 0) return;
-  spdlog::info("measured {} tokens in {:.1f} s, {:.0f} tokens/s", all_tokens, progress.elapsed_s(),
-               progress.tokens_per_s());
+                 int64_t tokens) {
+  if (tokens == 0) return;
+  const double seconds = progress.elapsed_s();
+  spdlog::info("measured {} tokens in {:.1f} s, {:.0f} tokens/s", tokens, seconds,
+               static_cast<double>(tokens) / seconds);
   spdlog::info(
       "rank 0: model {:.1f} s, statistics {:.1f} s, rows {:.1f} s, waiting for "
       "weights {:.2f} s ({})",
@@ -61,9 +58,10 @@ void log_summary(const SweepInputs& inputs, const BlockPass& pass, const Progres
 /// A model group at its work. What it holds of the device outlives the exceptions of its methods.
 class GroupPass {
  public:
-  GroupPass(const GroupWork& work, const Group& group, const Assignment& assignment,
+  /// `tokens`: of all groups' units together.
+  GroupPass(const GroupWork& work, const Group& group, UnitQueue& queue, int64_t tokens,
             SegmentWriter& writer)
-      : work_(work), group_(group), assignment_(assignment), writer_(writer) {}
+      : work_(work), group_(group), queue_(queue), tokens_(tokens), writer_(writer) {}
 
   /// Collective over the model group: all members have their weights, or none goes on.
   void load() {
@@ -73,6 +71,7 @@ class GroupPass {
     agree(group_.communicator(), [&] {
       pass_.emplace(work_.inputs, group_, work_.layout, work_.place.device, [&](int64_t stage) {
         work_.heartbeat.beat();
+        queue_.serve();
         if (on_step) on_step(fmt::format("stage {} loaded", stage));
       });
     });
@@ -80,51 +79,54 @@ class GroupPass {
                  group_.backend_name());
   }
 
-  /// Runs the units one after another. Returns the last verdict.
+  /// Runs units one after another, as long as some are left. Returns the last verdict.
   Verdict measure() {
     const auto& inputs = work_.inputs;
     const bool is_first = work_.place.session.rank() == 0;
-    const auto& units = assignment_.units;
     work_.heartbeat.begin("beginning", work_.patience.step_s);
-    progress_.emplace(tokens_of(inputs, units), inputs.checkpoint.architecture().layers + 1,
-                      assignment_.all_tokens, is_first);
-    runner_.emplace(SegmentRunner::Environment{inputs, work_.layout, group_, writer_,
-                                               work_.folder.on_step, *progress_, work_.heartbeat},
-                    *pass_, work_.place.device);
+    progress_.emplace(tokens_, inputs.checkpoint.architecture().layers + 1, is_first);
+    runner_.emplace(
+        SegmentRunner::Environment{inputs, work_.layout, group_, writer_, work_.folder.on_step,
+                                   *progress_, work_.heartbeat, queue_},
+        *pass_, work_.place.device);
     auto verdict = Verdict::kGoOn;
-    for (size_t i = 0; i < units.size() && verdict == Verdict::kGoOn; ++i) {
-      verdict = run_unit(units[i], i + 1 == units.size());
+    while (verdict == Verdict::kGoOn) {
+      const auto unit = queue_.take();
+      if (!unit) break;
+      progress_->shared_by(queue_.shared_by());
+      verdict = run_unit(*unit);
     }
     if (!work_.place.device.is_cpu()) {
       at::accelerator::synchronizeDevice(work_.place.device.index());
     }
     if (is_first && verdict == Verdict::kGoOn) {
-      log_summary(inputs, *pass_, *progress_, assignment_.all_tokens);
+      log_summary(inputs, *pass_, *progress_, tokens_);
     }
     return verdict;
   }
 
  private:
-  Verdict run_unit(int64_t unit, bool is_last) {
+  Verdict run_unit(int64_t unit) {
     const auto& inputs = work_.inputs;
     const int64_t prompt = unit - inputs.segments.segments();
-    if (prompt < 0) return runner_->run_segment(unit, is_last);
-    return runner_->run_prompt(inputs.job.capture.prompts[prompt], unit, is_last);
+    if (prompt < 0) return runner_->run_segment(unit);
+    return runner_->run_prompt(inputs.job.capture.prompts[prompt], unit);
   }
 
   const GroupWork& work_;
   const Group& group_;
-  const Assignment& assignment_;
+  UnitQueue& queue_;
+  const int64_t tokens_;
   SegmentWriter& writer_;
   std::optional<BlockPass> pass_;
   std::optional<Progress> progress_;
   std::optional<SegmentRunner> runner_;
 };
 
-/// Measures a group's units, which `writer` goes on to write. Returns the last verdict.
-Verdict measure_units(const GroupWork& work, ModelGroup& model, const Assignment& assignment,
+/// Measures units, which `writer` goes on to write. Returns the last verdict.
+Verdict measure_units(const GroupWork& work, ModelGroup& model, UnitQueue& queue, int64_t tokens,
                       SegmentWriter& writer) {
-  GroupPass pass(work, model.group, assignment, writer);
+  GroupPass pass(work, model.group, queue, tokens, writer);
   try {
     pass.load();
     return pass.measure();
@@ -138,11 +140,11 @@ Verdict measure_units(const GroupWork& work, ModelGroup& model, const Assignment
   }
 }
 
-/// Measures and writes a group's units. Returns the last verdict.
-Verdict measure(const GroupWork& work, ModelGroup& model, const Assignment& assignment) {
-  if (assignment.units.empty()) return Verdict::kGoOn;
+/// Measures and writes units from `queue`. Returns the last verdict.
+Verdict measure(const GroupWork& work, ModelGroup& model, UnitQueue& queue, int64_t tokens) {
+  if (!queue.peek()) return Verdict::kGoOn;
   SegmentWriter writer(model.group, work.folder);
-  const auto verdict = measure_units(work, model, assignment, writer);
+  const auto verdict = measure_units(work, model, queue, tokens, writer);
   work.heartbeat.begin("committing the last segment", work.patience.consolidation_s);
   writer.finish();  // the memory of the model is free by now
   return verdict;
@@ -171,14 +173,12 @@ bool measure_pending(const GroupWork& work, const std::vector<int64_t>& pending)
       [&](const Ending& ending) { end_world(work, ending.message, ending.code); });
   const auto& layout = work.layout;
   const auto replica = static_cast<int>(work.place.number / layout.members);
-  Assignment assignment{{}, tokens_of(work.inputs, pending)};
-  for (size_t i = replica; i < pending.size(); i += layout.replicas) {
-    assignment.units.push_back(pending[i]);
-  }
   ModelGroup model(replica, work.place, work.watchdog);
+  SharedCounter counter(layout.replicas > 1 ? MPI_COMM_WORLD : MPI_COMM_SELF, layout.replicas);
+  UnitQueue queue(pending, replica, layout.replicas, model.group, counter);
   auto verdict = Verdict::kGoOn;
   try {
-    verdict = measure(work, model, assignment);
+    verdict = measure(work, model, queue, tokens_of(work.inputs, pending));
     model.groups.finish();
   } catch (const AgreedError& error) {
     model.groups.abort();
@@ -186,6 +186,7 @@ bool measure_pending(const GroupWork& work, const std::vector<int64_t>& pending)
     throw;
   }
   work.heartbeat.begin("waiting for the other model groups", work.patience.waiting_s);
+  counter.finish();
   int is_stopped = verdict != Verdict::kGoOn;
   check_mpi(MPI_Allreduce(MPI_IN_PLACE, &is_stopped, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD),
             "MPI_Allreduce");

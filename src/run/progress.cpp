@@ -23,10 +23,9 @@ std::string clock_text(double seconds) {
 
 }  // namespace
 
-Progress::Progress(int64_t tokens, int64_t layers, int64_t all_tokens, bool is_speaker)
+Progress::Progress(int64_t tokens, int64_t layers, bool is_speaker)
     : tokens_(tokens),
       layers_(layers),
-      all_tokens_(all_tokens),
       is_speaker_(is_speaker),
       is_terminal_(::isatty(STDERR_FILENO) == 1),
       start_(Clock::now()),
@@ -39,12 +38,12 @@ Progress::~Progress() {
 double Progress::elapsed_s() const { return seconds_since(start_); }
 
 double Progress::share() const {
-  return static_cast<double>(token_layers_done_) /
-         static_cast<double>(std::max<int64_t>(1, tokens_ * layers_));
+  const double done = replicas_ * static_cast<double>(token_layers_done_);
+  return std::min(1.0, done / static_cast<double>(std::max<int64_t>(1, tokens_ * layers_)));
 }
 
 double Progress::tokens_per_s() const {
-  return share() * static_cast<double>(all_tokens_) / std::max(1e-9, elapsed_s());
+  return share() * static_cast<double>(tokens_) / std::max(1e-9, elapsed_s());
 }
 
 double Progress::seconds_for(int64_t token_layers) const {
@@ -58,10 +57,10 @@ void Progress::layer_done(int64_t tokens) {
 }
 
 std::string Progress::line() const {
-  const double rate = tokens_per_s(), all = static_cast<double>(all_tokens_);
+  const double rate = tokens_per_s(), all = static_cast<double>(tokens_);
   const double left_s = all * (1 - share()) / std::max(1e-9, rate);
   return fmt::format("{:5.1f} % | {:.0f} of {} tokens | {:.0f} tokens/s | {} gone, {} left",
-                     100 * share(), share() * all, all_tokens_, rate, clock_text(elapsed_s()),
+                     100 * share(), share() * all, tokens_, rate, clock_text(elapsed_s()),
                      clock_text(left_s));
 }
 

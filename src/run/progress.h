@@ -9,13 +9,14 @@ namespace actsweep {
 
 class Progress {
  public:
-  /// `tokens` that this replica has to measure, through `layers` layers, of `all_tokens` of all
-  /// replicas, which end at about the same time.
-  Progress(int64_t tokens, int64_t layers, int64_t all_tokens, bool is_speaker);
+  /// Of `tokens` that all replicas have to measure together, through `layers` layers.
+  Progress(int64_t tokens, int64_t layers, bool is_speaker);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
+  /// All replicas have done so many times what this one has.
+  void shared_by(double replicas) { replicas_ = replicas; }
   /// `tokens` tokens have passed one more layer.
   void layer_done(int64_t tokens);
   /// Of all replicas.
@@ -31,9 +32,9 @@ class Progress {
 
   int64_t tokens_;
   int64_t layers_;
-  int64_t all_tokens_;
   bool is_speaker_;
   bool is_terminal_;
+  double replicas_ = 1;
   int64_t token_layers_done_ = 0;
   std::chrono::steady_clock::time_point start_;
   std::chrono::steady_clock::time_point shown_;

@@ -62,20 +62,22 @@ bool SegmentRunner::end_layer(int64_t layer, const BlockLabels& labels, RowColle
 }
 
 /// One block through the model, each step of which is told to who watches.
-bool SegmentRunner::pass_block(const BlockLabels& labels, bool is_last,
+bool SegmentRunner::pass_block(const BlockLabels& labels, bool ends_unit,
                                const std::vector<Stream::Listeners>& streams,
                                const std::function<bool(int64_t layer)>& after_layer) {
   const auto on_batch = [&](int64_t layer, int64_t batch) {
     environment_.heartbeat.beat(layer, batch);
+    environment_.queue.serve();
   };
+  const auto is_last = [&] { return ends_unit && !environment_.queue.peek(); };
   return pass_.run(labels, is_last, {streams, after_layer, on_batch});
 }
 
-bool SegmentRunner::measure_block(const BlockLabels& labels, RowCollector& rows, bool is_last) {
+bool SegmentRunner::measure_block(const BlockLabels& labels, RowCollector& rows, bool ends_unit) {
   rows.begin_block(labels, label_columns(environment_.inputs, labels.own));
   measurements_.begin_block(labels, rows);
   const auto after_layer = [&](int64_t layer) { return end_layer(layer, labels, rows); };
-  if (!pass_block(labels, is_last, measurements_.listeners(), after_layer)) return false;
+  if (!pass_block(labels, ends_unit, measurements_.listeners(), after_layer)) return false;
   const auto& events = measurements_.events();
   rows.flush_rows(events);
   events_.insert(events_.end(), events.begin(), events.end());
@@ -114,7 +116,7 @@ void SegmentRunner::write_events(int64_t first_window, std::vector<RowCounts>& c
   if (inputs.job.statistics.event_updates) append(update_columns(events_));
 }
 
-Verdict SegmentRunner::run_segment(int64_t number, bool is_last) {
+Verdict SegmentRunner::run_segment(int64_t number) {
   const auto& inputs = environment_.inputs;
   const auto windows = inputs.segments.segment(number);
   const int members = environment_.group.size(), member = environment_.group.rank();
@@ -131,7 +133,7 @@ Verdict SegmentRunner::run_segment(int64_t number, bool is_last) {
   RowCollector rows(*output_, inputs.facts());
   for (const auto block : inputs.segments.blocks(windows, environment_.layout.block_windows)) {
     const auto labels = label_block(inputs, block, windows.begin, members, member);
-    if (!measure_block(labels, rows, is_last && block.end == windows.end)) {
+    if (!measure_block(labels, rows, block.end == windows.end)) {
       output_.reset();
       return verdict_;
     }
@@ -143,7 +145,7 @@ Verdict SegmentRunner::run_segment(int64_t number, bool is_last) {
   return verdict_;
 }
 
-Verdict SegmentRunner::run_prompt(const std::string& name, int64_t number, bool is_last) {
+Verdict SegmentRunner::run_prompt(const std::string& name, int64_t number) {
   const auto& inputs = environment_.inputs;
   environment_.heartbeat.rename(fmt::format("prompt {}", name));
   const auto labels = label_prompt(inputs, inputs.prompts.at(name), environment_.group.rank());
@@ -155,7 +157,7 @@ Verdict SegmentRunner::run_prompt(const std::string& name, int64_t number, bool 
   CapturedPrompt prompt(inputs, environment_.group, name, output_.get());
   prompt.write_what_is_known();
   const auto after_layer = [&](int64_t) { return goes_on(); };
-  const bool is_done = pass_block(labels, is_last, {prompt.listeners()}, after_layer);
+  const bool is_done = pass_block(labels, true, {prompt.listeners()}, after_layer);
   if (is_done && output_) {
     output_->finish({});
     output_->commit();

@@ -15,6 +15,7 @@
 #include "run/row_collector.h"
 #include "run/segment_writer.h"
 #include "run/stop.h"
+#include "run/unit_queue.h"
 
 namespace actsweep {
 
@@ -28,21 +29,22 @@ class SegmentRunner {
     StepHook on_step;
     Progress& progress;
     Heartbeat& heartbeat;
+    UnitQueue& queue;
   };
 
   SegmentRunner(const Environment& environment, BlockPass& pass, at::Device device);
 
   /// Measures segment `number` and queues its commit. kGoOn or kFinishSegment where it was done,
   /// else why it was not.
-  Verdict run_segment(int64_t number, bool is_last);
+  Verdict run_segment(int64_t number);
   /// Runs a prompt and queues the part that holds its residual stream, under `number`.
-  Verdict run_prompt(const std::string& name, int64_t number, bool is_last);
+  Verdict run_prompt(const std::string& name, int64_t number);
 
  private:
-  bool pass_block(const BlockLabels& labels, bool is_last,
+  bool pass_block(const BlockLabels& labels, bool ends_unit,
                   const std::vector<Stream::Listeners>& streams,
                   const std::function<bool(int64_t layer)>& after_layer);
-  bool measure_block(const BlockLabels& labels, RowCollector& rows, bool is_last);
+  bool measure_block(const BlockLabels& labels, RowCollector& rows, bool ends_unit);
   bool end_layer(int64_t layer, const BlockLabels& labels, RowCollector& rows);
   void write_fields();
   void write_events(int64_t first_window, std::vector<RowCounts>& counts);

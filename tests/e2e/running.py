@@ -169,20 +169,22 @@ class Run:
         job: Path,
         ranks: int,
         *sets: str,
-        rank: int = 0,
+        rank: int | Sequence[int] = 0,
         under: Sequence[str] = (),
         program: Path = PROGRAM,
         options: Sequence[str] = (),
         **env: str,
     ) -> None:
-        """`rank` runs under the command `under`, the others plainly. `options` are mpirun's."""
+        """`rank`, one or several, runs under the command `under`, the others plainly. `options` are
+        mpirun's."""
+        chosen = [rank] if isinstance(rank, int) else rank
         arguments = [str(program), "run", str(job), *(f"--set={text}" for text in sets)]
         command = ["mpirun", "--oversubscribe", *options]
         if not under:
             command += ["-n", str(ranks), *arguments]
         else:
             for each in range(ranks):
-                own = under if each == rank else []
+                own = under if each in chosen else []
                 command += [":"] * (each > 0) + ["-n", "1", *own, *arguments]
         self.process = subprocess.Popen(
             command,

@@ -1,5 +1,5 @@
-# Tests of what a model group does, by 1, 2, 3 and 4 ranks: segments' commit, parallel consolidation.
-foreach(name segment_writer consolidate)
+# Tests of what ranks do together, by 1, 2, 3 and 4: segments' commit, parallel consolidation, the counter of units.
+foreach(name segment_writer consolidate shared_counter)
   add_executable(${name}_test ${name}_test.cpp)
   target_link_libraries(${name}_test PRIVATE actsweep_gtest_mpi_main actsweep_run actsweep_sample_sweep GTest::gmock)
   foreach(ranks 1 2 3 4)
