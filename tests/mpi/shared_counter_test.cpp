@@ -57,7 +57,9 @@ TEST(SharedCounter, ASlowRankTakesFewer) {
   }
   counter.finish();
   EXPECT_EQ(together(mine).size(), kNumbers);
-  if (is_slow && ranks > 1) EXPECT_LT(mine.size(), kNumbers / ranks);
+  if (is_slow && ranks > 1) {
+    EXPECT_LT(mine.size(), kNumbers / ranks);
+  }
 }
 
 TEST(SharedCounter, OfOneRankAsksNobody) {
