@@ -20,6 +20,7 @@ KEY_SETS = ("position:0", "class:delimiter:first")
 UPDATES = ("before", "attention_update", "mlp_update", "next_attention_update", "next_mlp_update")
 EPSILONS = (0.2, 0.3, 0.8)
 VARIANTS = ("zero", "mean")
+FORMATS, FORMAT_NOISE = ("int8_token", "nvfp4"), (0.001, 0.01)  # of x²
 INTERVENTIONS = """
 [[intervention]]
 variant = "zero"
@@ -134,6 +135,7 @@ def write_study(path: Path, sample: Sample, study: Study) -> Path:
     write_sweep(path, sample)
     with h5py.File(path, "r+") as file:
         file.attrs["key_sets"] = json.dumps(KEY_SETS)
+        file.attrs["formats"] = json.dumps(FORMATS)
         file.attrs["variants"] = json.dumps(VARIANTS)
         file.attrs["job"] += INTERVENTIONS
         lengths = {
@@ -149,6 +151,7 @@ def write_study(path: Path, sample: Sample, study: Study) -> Path:
             "register": 2,
             "neuron": NEURONS,
             "final_layer": 1,
+            "format": len(FORMATS),
         }
         for name, length in lengths.items():
             add_scale(file, name, length)
@@ -409,3 +412,8 @@ def _quantisation(
         bins = (largest.view(np.uint32) >> 16).reshape(len(rows), -1)
         blocks = np.stack([np.bincount(of_layer, minlength=MAGNITUDE_BINS) for of_layer in bins])
         add_dataset(file[site], f"block{size}_histogram", blocks, layer_bin)
+    layer_format = {**layer, "format": scales["format"]}
+    square = (rows**2).sum(axis=(1, 2))[:, None] * np.ones(len(FORMATS))
+    add_dataset(file[site], "format_square", square, layer_format)
+    errors = square * np.array(FORMAT_NOISE)
+    add_dataset(file[site], "format_error_square", errors, layer_format)

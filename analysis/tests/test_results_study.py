@@ -344,6 +344,15 @@ def test_blocks_have_the_quantiles_of_their_largest_magnitudes(
     assert ("mlp_hidden", 0, 16) not in frame.index
 
 
+def test_noise_of_formats_is_in_decibels(studied: actsweep.Sweep) -> None:
+    frame = quantisation.format_noise(studied)
+    assert set(frame["format"]) == {"int8_token", "nvfp4"}
+    levels = frame.groupby("format")["SQNR, dB"]
+    assert levels.min().to_dict() == pytest.approx({"int8_token": 30, "nvfp4": 20})
+    assert levels.max().to_dict() == pytest.approx({"int8_token": 30, "nvfp4": 20})
+    assert len(frame) == 2 * (5 + 4 + 4 + 1)
+
+
 def test_outlier_features_by_llm_int8(studied: actsweep.Sweep, study: Study) -> None:
     frame = sites.outlier_features(studied)
     found = {tuple(row) for row in frame[["site", "channel"]].values.tolist()}

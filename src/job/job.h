@@ -44,6 +44,9 @@ enum class Site {
   kFinalNorm,        // output of the norm before the head
 };
 
+/// Formats of low precision for activations (measure/number_formats.h).
+enum class NumberFormat { kInt8Token, kFp8E4M3Token, kMxfp8E4M3, kMxfp4, kNvfp4 };
+
 /// The words of the job file: "float32", "per_document", "each_window", "streamed", "massive", ...
 const char* name_of(Dtype dtype);
 const char* name_of(WindowPolicy policy);
@@ -53,6 +56,7 @@ const char* name_of(PerToken choice);
 const char* name_of(Classes choice);
 const char* name_of(Action action);
 const char* name_of(Site site);
+const char* name_of(NumberFormat format);
 /// Bytes of one element.
 int64_t size_of(Dtype dtype);
 
@@ -99,7 +103,8 @@ struct Job {
     bool geometry = false;       // of the residual stream
     bool event_updates = false;  // what attention and MLP change of events
     bool query_key = false;
-    bool quantisation = false;  // what a quantiser asks of each site
+    bool quantisation = false;          // what a quantiser asks of each site
+    std::vector<NumberFormat> formats;  // whose errors are measured at each site
     bool experts = false;
     bool expert_inputs = false;  // of each expert's linear layers, by channel
     double criterion_magnitude = 100;

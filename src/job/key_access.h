@@ -30,6 +30,10 @@ constexpr auto words_of(Site) {
       "mlp_hidden", "mlp_output",      "final_norm"};
 }
 
+constexpr auto words_of(NumberFormat) {
+  return std::array{"int8_token", "fp8_e4m3_token", "mxfp8_e4m3", "mxfp4", "nvfp4"};
+}
+
 template <typename Enum>
 std::vector<std::string> all_words() {
   const auto words = words_of(Enum{});
@@ -50,9 +54,11 @@ nlohmann::json to_json_value(const Value& value) {
   }
 }
 
-inline nlohmann::json to_json_value(const std::vector<Site>& sites) {
+template <typename Enum>
+  requires std::is_enum_v<Enum>
+nlohmann::json to_json_value(const std::vector<Enum>& words) {
   auto json = nlohmann::json::array();
-  for (const Site site : sites) json.push_back(word_of(site));
+  for (const Enum word : words) json.push_back(word_of(word));
   return json;
 }
 
@@ -77,9 +83,11 @@ void from_json_value(const nlohmann::json& json, Value& value) {
   }
 }
 
-inline void from_json_value(const nlohmann::json& json, std::vector<Site>& sites) {
-  sites.clear();
-  for (const auto& word : json) from_json_value(word, sites.emplace_back());
+template <typename Enum>
+  requires std::is_enum_v<Enum>
+void from_json_value(const nlohmann::json& json, std::vector<Enum>& words) {
+  words.clear();
+  for (const auto& word : json) from_json_value(word, words.emplace_back());
 }
 
 inline void from_json_value(const nlohmann::json& json, Job::Shard& shard) {

@@ -227,6 +227,7 @@ const char* name_of(WeightMode mode) { return word_of(mode); }
 const char* name_of(PerToken choice) { return word_of(choice); }
 const char* name_of(Classes choice) { return word_of(choice); }
 const char* name_of(Site site) { return word_of(site); }
+const char* name_of(NumberFormat format) { return word_of(format); }
 
 bool Job::measures(Site site) const {
   return std::find(statistics.sites.begin(), statistics.sites.end(), site) !=

@@ -88,6 +88,14 @@ std::vector<JobKey> statistics_keys() {
        .meaning = "whether directions of the residual stream are measured: cosines with the first "
                   "token and with the layer before, and the participation ratio of each sequence"},
       {.section = "statistics",
+       .name = "formats",
+       .kind = ValueKind::kWords,
+       .access = member(&Job::statistics, &Statistics::formats),
+       .in_identity = true,
+       .words = all_words<NumberFormat>(),
+       .meaning = "formats of low precision; what activations lose in them is measured at each "
+                  "site"},
+      {.section = "statistics",
        .name = "experts",
        .kind = ValueKind::kFlag,
        .access = member(&Job::statistics, &Statistics::experts),

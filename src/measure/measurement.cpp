@@ -18,6 +18,18 @@ void Measured::prepare_rows(const OwnedRows& labels, int64_t top_k) {
   sequence_median.assign(labels.windows.size(), kNan);
 }
 
+std::vector<int64_t> Measured::finite_rows(const OwnedRows& labels) const {
+  std::vector<int64_t> rows;
+  size_t token = 0;
+  for (size_t i = 0; i < labels.windows.size(); ++i) {
+    const auto first = static_cast<int64_t>(i) * labels.padded_length;
+    for (int64_t row = first; row < first + labels.windows[i].length(); ++row, ++token) {
+      if (is_finite[token] != 0) rows.push_back(row);
+    }
+  }
+  return rows;
+}
+
 int64_t group_count(const Slots& slots) { return slots.by_role() ? kRoles * kClasses : kClasses; }
 
 std::vector<uint8_t> groups_of(const OwnedRows& labels, const Slots& slots) {

@@ -45,6 +45,9 @@ struct Measured {
   /// Sets the lengths for the labels' tokens and windows, and all rows to those of a token that is
   /// not finite.
   void prepare_rows(const OwnedRows& labels, int64_t top_k);
+
+  /// Of the labels: the rows of the real tokens that are finite, rising.
+  std::vector<int64_t> finite_rows(const OwnedRows& labels) const;
 };
 
 /// The groups into which sums divide tokens: the classes, or for each role the classes.

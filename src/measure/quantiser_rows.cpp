@@ -102,9 +102,10 @@ namespace {
 
 /// [n] of x [n, C] float32. The sum of equal values is exact, so that they do not spread.
 at::Tensor excess_kurtosis(const at::Tensor& x) {
-  const auto channels = x.size(1);
-  const auto mean_of = [&](const at::Tensor& terms) { return terms.sum(1, true).div(channels); };
   const auto value = x.to(at::kDouble);
+  // Divided by a CPU's number, a sum would be multiplied with its inverse on some devices.
+  const auto channels = at::full({1}, static_cast<double>(x.size(1)), value.options());
+  const auto mean_of = [&](const at::Tensor& terms) { return terms.sum(1, true).div(channels); };
   const auto square = value.sub(mean_of(value)).square_();
   const auto second = mean_of(square), fourth = mean_of(square.square());
   const auto kurtosis = fourth.div(second.square()).sub(3);

@@ -53,6 +53,7 @@ const std::vector<Axis>& all_axes() {
       Axis::kKeyHead,
       Axis::kHeadChannel,
       Axis::kKeySet,
+      Axis::kFormat,
       Axis::kSelection,
       Axis::kEpsilon,
       Axis::kExpert,

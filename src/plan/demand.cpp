@@ -6,6 +6,7 @@
 
 #include "kernels/product_widened.h"
 #include "kernels/second_look.h"
+#include "measure/format_errors.h"
 #include "measure/quantiser_rows.h"
 #include "model/expert_block.h"
 #include "model/loss.h"
@@ -150,9 +151,10 @@ int64_t observed_bytes(const SweepFacts& facts, const ModelShare& share,
     const int64_t chunks = look_chunks(facts.job.corpus.sequence_length);
     bytes += shape.gathered_rows() * share.query_heads.size() * (4 * chunks + kMeanBytes);
   }
-  if (statistics.quantisation && facts.pads_groups) {
-    const int64_t widest = std::max(owned, a.channels);
-    bytes += kTogetherBytes * std::min(kTogetherValues, shape.owned_rows * widest);
+  if (facts.pads_groups) {  // of what is measured by ATen's operators, a part of the rows at a time
+    int64_t of_value = statistics.quantisation ? kTogetherBytes : 0;
+    if (!statistics.formats.empty()) of_value = std::max(of_value, kFormatBytes);
+    bytes += of_value * std::min(kTogetherValues, shape.owned_rows * std::max(owned, a.channels));
   }
   if (statistics.value_updates) {
     bytes += shape.gathered_rows() * a.channels * 4 + shape.owned_rows * a.channels * (4 + 8 + 8);
@@ -202,6 +204,8 @@ int64_t axis_length(const SweepFacts& facts, Axis axis) {
       return facts.architecture.head_width;
     case Axis::kKeySet:
       return static_cast<int64_t>(facts.job.statistics.attention.size());
+    case Axis::kFormat:
+      return static_cast<int64_t>(facts.job.statistics.formats.size());
     case Axis::kSelection:
       return 2;
     case Axis::kEpsilon:

@@ -69,6 +69,12 @@ std::vector<Attribute> intervention_attributes(const Job& job) {
   return attributes;
 }
 
+nlohmann::json names_of(const std::vector<NumberFormat>& formats) {
+  auto names = nlohmann::json::array();
+  for (const auto format : formats) names.push_back(name_of(format));
+  return names;
+}
+
 template <typename T>
 std::vector<std::byte> bytes_of(const std::vector<T>& values) {
   const auto bytes = std::as_bytes(std::span(values));
@@ -116,6 +122,7 @@ std::vector<Attribute> root_attributes(const SweepInputs& inputs, const SweepLay
       {"device", fmt::format("{}", fmt::join(devices, "; "))},
       {"mixed_devices", static_cast<int64_t>(is_mixed || devices.size() > 1)},
       {"key_sets", nlohmann::json(inputs.job.statistics.attention).dump()},
+      {"formats", names_of(inputs.job.statistics.formats).dump()},
       {"linear_layers", described(inputs.checkpoint.linear_layers(), a).dump()},
       {"libraries", libraries.dump()}};
   if (inputs.tower) {

@@ -118,6 +118,8 @@ void check_statistics(const Job& job, const Architecture& architecture,
           architecture.family);
   require(!job.statistics.quantisation || !job.statistics.sites.empty(), ErrorKind::kJob,
           "[statistics] quantisation = true: expected sites in [statistics] sites");
+  require(job.statistics.formats.empty() || !job.statistics.sites.empty(), ErrorKind::kJob,
+          "[statistics] formats: expected sites in [statistics] sites");
   require(!job.statistics.experts || architecture.experts.count > 0, ErrorKind::kJob,
           "[statistics] experts = true: {} has no routed experts", architecture.family);
   require(!job.statistics.expert_inputs || job.statistics.experts, ErrorKind::kJob,

@@ -119,6 +119,7 @@ Job schema_job() {
   job.statistics.value_updates = job.statistics.query_key = true;
   job.statistics.quantisation = job.statistics.geometry = true;
   job.statistics.event_updates = true;
+  job.statistics.formats = {NumberFormat::kNvfp4};
   job.statistics.experts = job.statistics.expert_inputs = true;
   job.capture.prompts = {"NAME"};
   job.capture.attention = true;

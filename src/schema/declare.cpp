@@ -157,6 +157,7 @@ std::vector<Dataset> declare_site(const SiteGroup& site, const Job& job) {
   append(datasets, declare_class_moments(site));
   if (job.statistics.classes == Classes::kRole) append(datasets, declare_role_moments(site));
   if (job.statistics.quantisation) append(datasets, declare_quantiser_statistics(site));
+  if (!job.statistics.formats.empty()) append(datasets, declare_format_errors(site));
   return datasets;
 }
 

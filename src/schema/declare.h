@@ -58,6 +58,7 @@ enum class Axis {
   kValueChannel,  // key/value heads x width of a value
   kHeadValue,     // of one value
   kRole,          // whose words a token of a chat holds
+  kFormat,        // formats of low precision that the job names
 };
 
 /// How a dataset of two parts (ranks, segments, files) becomes one.

@@ -76,6 +76,8 @@ const char* name_of(Axis axis) {
       return "kv_latent_channel";
     case kHeadOutput:
       return "head_output_channel";
+    case kFormat:
+      return "format";
     case kRole:
       return "role";
     case kValueChannel:

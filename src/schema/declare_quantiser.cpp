@@ -66,4 +66,21 @@ std::vector<Dataset> declare_quantiser_statistics(const SiteGroup& site) {
   return datasets;
 }
 
+std::vector<Dataset> declare_format_errors(const SiteGroup& site) {
+  return {
+      {site.name + "/format_error_square",
+       kFloat64,
+       {site.layer, Axis::kFormat},
+       "1",
+       "sum over tokens and channels of the square of what a format loses",
+       Merge::kSum},
+      {site.name + "/format_square",
+       kFloat64,
+       {site.layer, Axis::kFormat},
+       "1",
+       "sum over tokens and channels of the activation's square",
+       Merge::kSum},
+  };
+}
+
 }  // namespace actsweep

@@ -43,6 +43,8 @@ std::vector<Dataset> declare_class_moments(const SiteGroup& site);
 std::vector<Dataset> declare_role_moments(const SiteGroup& site);
 /// Fields: signed extrema of every channel, kurtosis of tokens, largest magnitudes of blocks.
 std::vector<Dataset> declare_quantiser_statistics(const SiteGroup& site);
+/// Fields: what tokens lose in formats of low precision.
+std::vector<Dataset> declare_format_errors(const SiteGroup& site);
 /// The columns of /massive, in the order of event_columns.
 std::vector<Dataset> declare_massive_columns();
 /// The columns of update_columns: who wrote an event, and what the next layer adds to it.

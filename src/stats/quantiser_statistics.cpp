@@ -8,29 +8,13 @@
 #include "schema/declare_statistics.h"
 
 namespace actsweep {
-namespace {
-
-/// The rows of the real tokens that are finite.
-std::vector<int64_t> finite_rows(const OwnedRows& labels, const Measured& measured) {
-  std::vector<int64_t> rows;
-  size_t token = 0;
-  for (size_t i = 0; i < labels.windows.size(); ++i) {
-    const auto first = static_cast<int64_t>(i) * labels.padded_length;
-    for (int64_t row = first; row < first + labels.windows[i].length(); ++row, ++token) {
-      if (measured.is_finite[token] != 0) rows.push_back(row);
-    }
-  }
-  return rows;
-}
-
-}  // namespace
 
 QuantiserStatistics::QuantiserStatistics(Site site, const Extents& extents, at::Device device)
     : Statistic(FieldSet(declare_quantiser_statistics(group_of(site, value_width_of(extents))),
                          extents, device)) {}
 
 void QuantiserStatistics::update(const SiteBatch& batch, const Measured& measured, const Outputs&) {
-  const auto rows = finite_rows(*batch.labels, measured);
+  const auto rows = measured.finite_rows(*batch.labels);
   if (rows.empty()) return;
   const auto summary = summarise_rows(batch.rows, rows);
   const auto field = [&](const char* name) { return fields_.layer(name, batch.layer); };

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "schema/declare_statistics.h"
+#include "stats/format_statistics.h"
 #include "stats/massive_events.h"
 #include "stats/quantiser_statistics.h"
 #include "stats/register_moments.h"
@@ -43,6 +44,10 @@ std::vector<std::unique_ptr<Statistic>> make_statistics(Site site, const Job& jo
   }
   if (job.statistics.quantisation) {
     statistics.push_back(std::make_unique<QuantiserStatistics>(site, lengths, device));
+  }
+  if (const auto& formats = job.statistics.formats; !formats.empty()) {
+    lengths[Axis::kFormat] = static_cast<int64_t>(formats.size());
+    statistics.push_back(std::make_unique<FormatStatistics>(site, formats, lengths, device));
   }
   if (site != Site::kResidual) return statistics;
   statistics.push_back(std::make_unique<MassiveEvents>(job, lengths, device));

@@ -35,6 +35,10 @@ DENSE_CASES: dict[str, tuple[str, ...]] = {
         'statistics.sites=["mlp_hidden","mlp_output"]', NO_ROWS,
     ),
     "residual, no rows, and quantisation": (NO_ROWS, "statistics.quantisation=true"),
+    "residual, no rows, and five formats": (
+        NO_ROWS,
+        'statistics.formats=["int8_token","fp8_e4m3_token","mxfp8_e4m3","mxfp4","nvfp4"]',
+    ),
     "site final_norm": ('statistics.sites=["final_norm"]', NO_ROWS),
     "attention to one set of keys": (*NOTHING, 'statistics.attention=["position:0"]'),
     "attention to three sets of keys": (

@@ -30,6 +30,18 @@ def test_quantisation_without_sites_is_refused(tmp_path: Path) -> None:
     assert "[statistics] quantisation = true: expected sites in [statistics] sites" in text
 
 
+def test_formats_without_sites_are_refused(tmp_path: Path) -> None:
+    code, text = planned(tmp_path, 'formats=["mxfp4"]', "sites=[]")
+    assert code == JOB_ERROR
+    assert "[statistics] formats: expected sites in [statistics] sites" in text
+
+
+def test_an_unknown_format_is_refused_by_name(tmp_path: Path) -> None:
+    code, text = planned(tmp_path, 'formats=["mxfp5"]')
+    assert code == JOB_ERROR
+    assert "statistics.formats" in text and '"mxfp5"' in text and '"mxfp4"' in text, text
+
+
 def test_plan_takes_a_job_with_quantisation(tmp_path: Path) -> None:
-    code, text = planned(tmp_path, "quantisation=true")
+    code, text = planned(tmp_path, "quantisation=true", 'formats=["mxfp4", "nvfp4"]')
     assert code == 0 and "memory" in text, text

@@ -38,6 +38,7 @@ from support.inner_references import (
 )
 from support.measured_errors import record
 from support.measured_windows import Measured, Options
+from support.number_formats import FORMATS
 from support.random_models import MASSIVE_IDS, MODELS, SMALL_ID, RandomModel, make_random, save
 from support.second_look_reference import check_extrema, check_received
 from support.statistics_reference import REFERENCES, compare
@@ -139,6 +140,7 @@ class Made:
                 "quantisation": True,
                 "geometry": True,
                 "event_updates": True,
+                "formats": list(FORMATS),
                 "experts": self.model.family in WITHOUT_DENSE,
                 "expert_inputs": self.model.family in WITHOUT_DENSE,
                 **CRITERION,
@@ -248,7 +250,7 @@ def test_sites_reproduce_numpy_on_captured_tensors(name: str, m: int, sweeps: Sw
         assert np.isnan(rows[:first]).all() and np.isfinite(rows[first:]).all()
         measured = Measured(made.corpus, made.windows[:1], [rows[first:]], Options())
         paths = [path for path in datasets if path.startswith(f"{site}/")]
-        assert len(paths) == 26, paths
+        assert len(paths) == 28, paths
         for path in paths:
             reference = REFERENCES[path.replace(site, "residual", 1)](measured)
             difference = compare(datasets[path][first:], reference)

@@ -16,6 +16,7 @@ import pytest
 from support.bounds import assert_near
 from support.family_sweeps import run_jobs
 from support.inner_references import assert_rows, row_references, sequence_references
+from support.number_formats import FORMATS
 from support.random_models import (
     EXACT,
     MASSIVE_IDS,
@@ -54,6 +55,7 @@ INNER = {
     "quantisation": True,
     "geometry": True,
     "event_updates": True,
+    "formats": list(FORMATS),
 }
 
 # Replicas, tokens of a block (of one, two, all micro-batches of a segment), weight mode.
@@ -206,6 +208,8 @@ def test_exact_model_gives_equal_statistics_at_any_m(
         elif name == "kurtosis_sum":
             terms = np.abs(values) + 3 * expected[path.replace("sum", "count")]
             assert (np.abs(found[path] - values) <= 1e-12 * terms).all(), path
+        elif name in ("format_error_square", "format_square"):
+            np.testing.assert_allclose(found[path], values, rtol=1e-12, err_msg=path)
         elif path in OF_SCORES:
             np.testing.assert_allclose(found[path], values, rtol=1e-6, err_msg=path)
         elif path.startswith(INNER_SUMS) and path.endswith("sum"):

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from support.measured_windows import Head, Measured, Options
+from support.number_formats import FORMATS
 from support.random_models import (
     BOUND_ID,
     EXACT,
@@ -64,6 +65,7 @@ class Variant:
                 "criterion_ratio": o.ratio,
                 "loss": self.loss,
                 "quantisation": True,
+                "formats": list(FORMATS),
                 "classes": "role" if self.are_chats else "token",
             },
             "output": {"per_token": o.per_token, "segment_tokens": 200},

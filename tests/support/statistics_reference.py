@@ -13,6 +13,7 @@ import numpy as np
 
 from support.bounds import allowed_error
 from support.measured_windows import BINS, Measured
+from support.number_formats import FORMATS, square_errors
 from support.token_files import ROLES
 
 CLASSES = 4
@@ -165,6 +166,13 @@ def block_histogram(m: Measured, size: int) -> np.ndarray:
     )
 
 
+def format_sums(m: Measured, terms_of: Callable[[np.ndarray, str], np.ndarray]) -> Near:
+    """[L, formats]: over tokens and channels."""
+    kept = m.exact.astype(np.float32)
+    sums = [near_sum(terms_of(kept, name), axis=(1, 2)) for name in FORMATS]
+    return Near(*(np.stack([getattr(x, y) for x in sums], axis=1) for y in ("values", "tolerance")))
+
+
 def token_norm(m: Measured) -> Near:
     """One float32 may round the other way."""
     norm = np.sqrt((m.exact**2).sum(axis=2))
@@ -249,6 +257,8 @@ references(
         "residual/kurtosis_max": kurtosis_max,
         "residual/block16_histogram": lambda m: block_histogram(m, 16),
         "residual/block32_histogram": lambda m: block_histogram(m, 32),
+        "residual/format_error_square": lambda m: format_sums(m, square_errors),
+        "residual/format_square": lambda m: format_sums(m, lambda x, _: x.astype(np.float64) ** 2),
         "massive/class": event_column("token_class"),
         "massive/events_left_out": lambda m: np.array(
             [

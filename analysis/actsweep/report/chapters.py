@@ -44,6 +44,7 @@ CHAPTERS: tuple[Callable[[Sequence[Model]], Section], ...] = (
     features.super_weights,
     features.kurtosis,
     quantisation.quantisation,
+    quantisation.formats,
     features.experts,
     features.registers,
 )

@@ -1,4 +1,4 @@
-"""The section on what a quantiser asks of the sites."""
+"""Sections on what a quantiser asks of the sites."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from ..results import quantisation as results
 from ..results.sites import sites_of
 from .content import Model, Section, of_models
-from .panels import LAYER, Axis, curves
+from .panels import LAYER, Axis, curves, map_of
 
 KEY = "The job key `[statistics] quantisation = true` makes it."
+FORMATS_KEY = 'The job key `[statistics] formats = ["mxfp4", …]` makes it.'
 
 
 def quantisation(models: Sequence[Model]) -> Section:
@@ -22,10 +23,7 @@ def quantisation(models: Sequence[Model]) -> Section:
         " Smallest and largest are signed values over tokens. Blocks are neighbouring channels that"
         " share a scale: 16 in NVFP4, 32 in the MX formats.",
     )
-    having = [model for model in models if _has_any(model)]
-    for model in models:
-        if not _has_any(model):
-            section.lacking(model, "kurtosis of tokens, signed ranges and blocks", KEY)
+    having = _having(section, models, "kurtosis_sum", "kurtosis of tokens, signed ranges and blocks", KEY)
     tails = of_models(having, results.tails)
     kurtosis = tuple(f"/SITE/kurtosis_{name}" for name in ("count", "sum", "max"))
     section.picture(
@@ -62,5 +60,38 @@ def quantisation(models: Sequence[Model]) -> Section:
     return section
 
 
-def _has_any(model: Model) -> bool:
-    return any(model.sweep.has(f"{name}/kurtosis_sum") for name in sites_of(model.sweep))
+def formats(models: Sequence[Model]) -> Section:
+    """What activations lose in formats of low precision."""
+    section = Section(
+        "formats",
+        "Formats of low precision",
+        "SQNR = 10 log₁₀(Σx² / Σ(x − x̂)²) in dB over tokens and channels, x̂ the activation in the format:"
+        " INT8 and FP8 with a scale for each token, MXFP8 and MXFP4 (OCP Microscaling Formats v1.0), and"
+        " NVFP4 with a token's second scale.",
+    )
+    having = _having(section, models, "format_square", "errors of formats", FORMATS_KEY)
+    noise = of_models(having, results.format_noise)
+    sources = ("/SITE/format_error_square", "/SITE/format_square")
+    maps = noise.assign(panel=noise["model"] + ", " + noise["format"]) if len(noise) else noise
+    section.picture(
+        "format_noise",
+        "SQNR of each format by site and layer: higher is better.",
+        lambda: map_of(maps, "site", "layer", "SQNR, dB", "SQNR, dB"),
+        maps,
+        *sources,
+    )
+    section.table("format_noise_table", "SQNR by site, layer and format.", noise, *sources)
+    return section
+
+
+def _having(
+    section: Section, models: Sequence[Model], dataset: str, what: str, key: str
+) -> list[Model]:
+    """The models of which any site has the dataset; notes the others as lacking `what`."""
+    found = []
+    for model in models:
+        if any(model.sweep.has(f"{name}/{dataset}") for name in sites_of(model.sweep)):
+            found.append(model)
+        else:
+            section.lacking(model, what, key)
+    return found

@@ -1,7 +1,7 @@
 """What a quantiser asks of each site (docs/statistics.md, "For quantisation").
 
-In: a `Sweep` of a job with `quantisation = true`. Out: frames by site and layer, without the layers
-in which a site has no tokens.
+In: a `Sweep` of a job with `quantisation = true` or `formats`. Out: frames by site and layer, without
+the layers in which a site has no tokens.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..moments import magnitude_quantile
 from ..sweep import Sweep
+from .frames import long_frame
 from .sites import at_measured_layers, sites_of
 
 FIELDS = (
@@ -63,4 +64,22 @@ def block_maxima(sweep: Sweep) -> pd.DataFrame:
             parts.append(
                 pd.DataFrame({"site": name, "layer": layers, "channels of a block": size, **columns})
             )
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def format_noise(sweep: Sweep) -> pd.DataFrame:
+    """By site, layer and format: 10 log10(Σx² / Σ(x − x̂)²) in dB; infinite where nothing is lost."""
+    parts = []
+    for name in sites_of(sweep):
+        if not sweep.has(f"{name}/format_error_square"):
+            continue
+        names = ["count", "format_error_square", "format_square"]
+        layers, site = at_measured_layers(sweep, sweep.site(name)[names])
+        error, square = site["format_error_square"].values, site["format_square"].values
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = {"SQNR, dB": 10 * np.log10(square / error), "noise": error / square}
+        axes = {"layer": list(layers), "format": sweep.names("formats")}
+        frame = long_frame(axes, **values)
+        frame.insert(0, "site", name)
+        parts.append(frame)
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

@@ -51,6 +51,7 @@ Job unusual_job() {
                     .event_updates = true,
                     .query_key = true,
                     .quantisation = true,
+                    .formats = {NumberFormat::kNvfp4, NumberFormat::kInt8Token},
                     .experts = true,
                     .expert_inputs = true,
                     .criterion_magnitude = 0.1,
@@ -142,9 +143,10 @@ TEST(Identity, HoldsEveryKeyThatCanChangeANumberAndNoOther) {
                   "statistics.attention", "statistics.attention_received", "statistics.classes",
                   "statistics.criterion_magnitude", "statistics.criterion_ratio",
                   "statistics.event_updates", "statistics.expert_inputs", "statistics.experts",
-                  "statistics.geometry", "statistics.loss", "statistics.max_events",
-                  "statistics.quantisation", "statistics.query_key", "statistics.score_extrema",
-                  "statistics.sites", "statistics.top_k", "statistics.value_updates"));
+                  "statistics.formats", "statistics.geometry", "statistics.loss",
+                  "statistics.max_events", "statistics.quantisation", "statistics.query_key",
+                  "statistics.score_extrema", "statistics.sites", "statistics.top_k",
+                  "statistics.value_updates"));
 }
 
 TEST(Identity, ChangesExactlyWithItsKeys) {

@@ -252,7 +252,8 @@ void expect_equal(const Values& found, const Values& expected, double sum_tolera
     ASSERT_EQ(got.size(), wanted.size()) << path;
     double largest = 0;
     for (const double value : wanted) largest = std::max(largest, std::fabs(value));
-    double tolerance = path.find("sum") != std::string::npos ? sum_tolerance * largest : 0;
+    const bool is_sum = path.find("sum") != std::string::npos || path.ends_with("_square");
+    double tolerance = is_sum ? sum_tolerance * largest : 0;
     for (size_t i = 0; i < wanted.size(); ++i) {
       if (path == "residual/token_norm") tolerance = 2.5e-7 * std::fabs(wanted[i]);
       if (std::isnan(wanted[i])) {
