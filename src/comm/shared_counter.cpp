@@ -13,6 +13,7 @@ SharedCounter::SharedCounter(MPI_Comm communicator, int64_t first)
     : communicator_(split(communicator, 0, rank_in(communicator))),
       rank_(rank_in(communicator_.get())),
       others_(size_of(communicator_.get()) - 1),
+      first_(first),
       number_(first) {}
 
 int64_t SharedCounter::next() {

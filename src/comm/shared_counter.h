@@ -16,6 +16,7 @@ class SharedCounter {
   /// Collective over `communicator`. The first number is `first`.
   SharedCounter(MPI_Comm communicator, int64_t first);
 
+  int64_t first() const { return first_; }
   /// A number that no other call has or will have; those of all calls follow each other from
   /// `first`. Waits for rank 0's next call of any of these methods.
   int64_t next();
@@ -31,7 +32,8 @@ class SharedCounter {
   const Communicator communicator_;
   const int rank_;
   const int others_;
-  int64_t number_;       // rank 0's is the one that counts
+  const int64_t first_;
+  int64_t number_;        // rank 0's is the one that counts
   int64_t finished_ = 0;  // of the others
 };
 

@@ -19,14 +19,20 @@
 namespace actsweep {
 namespace {
 
-int64_t tokens_of(const SweepInputs& inputs, const std::vector<int64_t>& units) {
-  int64_t tokens = 0;
-  for (const auto unit : units) {
-    if (unit >= inputs.segments.segments()) continue;
-    const auto range = inputs.segments.segment(unit);
-    tokens += inputs.windows.tokens_before(range.end) - inputs.windows.tokens_before(range.begin);
+/// Each of them with its tokens; a captured prompt counts none.
+std::vector<UnitQueue::Unit> units_of(const SweepInputs& inputs,
+                                      const std::vector<int64_t>& numbers) {
+  std::vector<UnitQueue::Unit> units;
+  for (const auto number : numbers) {
+    int64_t tokens = 0;
+    if (number < inputs.segments.segments()) {
+      const auto range = inputs.segments.segment(number);
+      const auto& windows = inputs.windows;
+      tokens = windows.tokens_before(range.end) - windows.tokens_before(range.begin);
+    }
+    units.push_back({number, tokens});
   }
-  return tokens;
+  return units;
 }
 
 /// This rank's model group, its owner, and who asks it for trouble. Collective over the world.
@@ -58,10 +64,8 @@ void log_summary(const SweepInputs& inputs, const BlockPass& pass, const Progres
 /// A model group at its work. What it holds of the device outlives the exceptions of its methods.
 class GroupPass {
  public:
-  /// `tokens`: of all groups' units together.
-  GroupPass(const GroupWork& work, const Group& group, UnitQueue& queue, int64_t tokens,
-            SegmentWriter& writer)
-      : work_(work), group_(group), queue_(queue), tokens_(tokens), writer_(writer) {}
+  GroupPass(const GroupWork& work, const Group& group, UnitQueue& queue, SegmentWriter& writer)
+      : work_(work), group_(group), queue_(queue), writer_(writer) {}
 
   /// Collective over the model group: all members have their weights, or none goes on.
   void load() {
@@ -84,7 +88,7 @@ class GroupPass {
     const auto& inputs = work_.inputs;
     const bool is_first = work_.place.session.rank() == 0;
     work_.heartbeat.begin("beginning", work_.patience.step_s);
-    progress_.emplace(tokens_, inputs.checkpoint.architecture().layers + 1, is_first);
+    progress_.emplace(queue_.tokens(), inputs.checkpoint.architecture().layers + 1, is_first);
     runner_.emplace(
         SegmentRunner::Environment{inputs, work_.layout, group_, writer_, work_.folder.on_step,
                                    *progress_, work_.heartbeat, queue_},
@@ -92,15 +96,15 @@ class GroupPass {
     auto verdict = Verdict::kGoOn;
     while (verdict == Verdict::kGoOn) {
       const auto unit = queue_.take();
-      if (!unit) break;
       progress_->shared_by(queue_.shared_by());
+      if (!unit) break;
       verdict = run_unit(*unit);
     }
     if (!work_.place.device.is_cpu()) {
       at::accelerator::synchronizeDevice(work_.place.device.index());
     }
     if (is_first && verdict == Verdict::kGoOn) {
-      log_summary(inputs, *pass_, *progress_, tokens_);
+      log_summary(inputs, *pass_, *progress_, queue_.tokens());
     }
     return verdict;
   }
@@ -116,7 +120,6 @@ class GroupPass {
   const GroupWork& work_;
   const Group& group_;
   UnitQueue& queue_;
-  const int64_t tokens_;
   SegmentWriter& writer_;
   std::optional<BlockPass> pass_;
   std::optional<Progress> progress_;
@@ -124,9 +127,9 @@ class GroupPass {
 };
 
 /// Measures units, which `writer` goes on to write. Returns the last verdict.
-Verdict measure_units(const GroupWork& work, ModelGroup& model, UnitQueue& queue, int64_t tokens,
+Verdict measure_units(const GroupWork& work, ModelGroup& model, UnitQueue& queue,
                       SegmentWriter& writer) {
-  GroupPass pass(work, model.group, queue, tokens, writer);
+  GroupPass pass(work, model.group, queue, writer);
   try {
     pass.load();
     return pass.measure();
@@ -141,10 +144,10 @@ Verdict measure_units(const GroupWork& work, ModelGroup& model, UnitQueue& queue
 }
 
 /// Measures and writes units from `queue`. Returns the last verdict.
-Verdict measure(const GroupWork& work, ModelGroup& model, UnitQueue& queue, int64_t tokens) {
+Verdict measure(const GroupWork& work, ModelGroup& model, UnitQueue& queue) {
   if (!queue.peek()) return Verdict::kGoOn;
   SegmentWriter writer(model.group, work.folder);
-  const auto verdict = measure_units(work, model, queue, tokens, writer);
+  const auto verdict = measure_units(work, model, queue, writer);
   work.heartbeat.begin("committing the last segment", work.patience.consolidation_s);
   writer.finish();  // the memory of the model is free by now
   return verdict;
@@ -175,10 +178,10 @@ bool measure_pending(const GroupWork& work, const std::vector<int64_t>& pending)
   const auto replica = static_cast<int>(work.place.number / layout.members);
   ModelGroup model(replica, work.place, work.watchdog);
   SharedCounter counter(layout.replicas > 1 ? MPI_COMM_WORLD : MPI_COMM_SELF, layout.replicas);
-  UnitQueue queue(pending, replica, layout.replicas, model.group, counter);
+  UnitQueue queue(units_of(work.inputs, pending), replica, model.group, counter);
   auto verdict = Verdict::kGoOn;
   try {
-    verdict = measure(work, model, queue, tokens_of(work.inputs, pending));
+    verdict = measure(work, model, queue);
     model.groups.finish();
   } catch (const AgreedError& error) {
     model.groups.abort();

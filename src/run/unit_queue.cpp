@@ -1,16 +1,28 @@
 #include "run/unit_queue.h"
 
 #include <algorithm>
+#include <span>
+#include <utility>
 
 namespace actsweep {
 
-UnitQueue::UnitQueue(const std::vector<int64_t>& pending, int replica, int64_t replicas,
-                     const Group& group, SharedCounter& counter)
-    : pending_(pending),
+namespace {
+
+int64_t tokens_of(std::span<const UnitQueue::Unit> units) {
+  int64_t tokens = 0;
+  for (const auto& unit : units) tokens += unit.tokens;
+  return tokens;
+}
+
+}  // namespace
+
+UnitQueue::UnitQueue(std::vector<Unit> pending, int replica, const Group& group,
+                     SharedCounter& counter)
+    : pending_(std::move(pending)),
       group_(group),
       counter_(counter),
       place_(replica),
-      begun_(std::min(replicas, static_cast<int64_t>(pending.size()))) {}
+      begun_(std::min(static_cast<size_t>(counter.first()), pending_.size())) {}
 
 std::optional<int64_t> UnitQueue::peek() {
   const auto units = static_cast<int64_t>(pending_.size());
@@ -18,21 +30,26 @@ std::optional<int64_t> UnitQueue::peek() {
     const auto place = group_.rank() == 0 ? std::min(counter_.next(), units) : 0;
     place_ = group_.largest(static_cast<int>(place));
   }
+  begun_ = std::max(begun_, static_cast<size_t>(std::min(*place_, units)));
   if (*place_ >= units) return std::nullopt;
-  return pending_[*place_];
+  return pending_[*place_].number;
 }
 
 std::optional<int64_t> UnitQueue::take() {
   const auto unit = peek();
   if (!unit) return std::nullopt;
-  begun_ = std::max(begun_, *place_ + 1);
-  ++mine_;
+  begun_ = std::max(begun_, static_cast<size_t>(*place_) + 1);
+  mine_ += pending_[*place_].tokens;
   place_.reset();
   return unit;
 }
 
 double UnitQueue::shared_by() const {
-  return static_cast<double>(begun_) / static_cast<double>(std::max<int64_t>(1, mine_));
+  if (mine_ == 0) return 1;
+  const auto begun = tokens_of(std::span(pending_).first(begun_));
+  return static_cast<double>(begun) / static_cast<double>(mine_);
 }
+
+int64_t UnitQueue::tokens() const { return tokens_of(pending_); }
 
 }  // namespace actsweep

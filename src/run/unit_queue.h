@@ -16,27 +16,33 @@ namespace actsweep {
 
 class UnitQueue {
  public:
-  /// `counter` starts at `replicas`, the number of model groups; `replica` is this group's.
-  UnitQueue(const std::vector<int64_t>& pending, int replica, int64_t replicas, const Group& group,
-            SharedCounter& counter);
+  struct Unit {
+    int64_t number;
+    int64_t tokens;
+  };
+
+  /// `counter` starts at the number of model groups; `replica` is this group's.
+  UnitQueue(std::vector<Unit> pending, int replica, const Group& group, SharedCounter& counter);
 
   /// Collective over the model group: the unit that this group will take next, none where no unit
   /// is left. From here on it is no other group's.
   std::optional<int64_t> peek();
   /// The same, and takes it.
   std::optional<int64_t> take();
-  /// Units that all groups have begun, as far as this one knows, over those that it has itself.
+  /// The tokens that all groups have begun, as far as this one knows, over those that it has itself;
+  /// 1 where it has none.
   double shared_by() const;
+  int64_t tokens() const;  // of all that was pending
   /// Answers other groups, where this rank keeps the counter.
   void serve() { counter_.serve(); }
 
  private:
-  const std::vector<int64_t>& pending_;
+  const std::vector<Unit> pending_;
   const Group& group_;
   SharedCounter& counter_;
   std::optional<int64_t> place_;  // in `pending_`, of what peek() gives
-  int64_t begun_;                 // by all groups, as far as is known
-  int64_t mine_ = 0;
+  size_t begun_;                  // places that groups have begun, as far as is known
+  int64_t mine_ = 0;              // tokens
 };
 
 }  // namespace actsweep
