@@ -163,7 +163,9 @@ def expert_inputs(program: Path, tmp_path_factory: pytest.TempPathFactory) -> li
     return [Inputs(program, tmp_path_factory.mktemp(m.family), m) for m in WITH_EXPERTS]
 
 
-@pytest.mark.parametrize("m", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize(
+    "m", [2, 3, *(pytest.param(m, marks=pytest.mark.slow) for m in (1, 4, 6))]
+)
 def test_streamed_experts_give_an_identical_file(
     m: int, expert_inputs: list[Inputs], tmp_path: Path
 ) -> None:
