@@ -12,6 +12,12 @@ void Heartbeat::begin(std::string work, double patience_s) {
   patience_s_ = patience_s;
 }
 
+double Heartbeat::allow(double patience_s) {
+  const std::lock_guard lock(mutex_);
+  ++number_;
+  return std::exchange(patience_s_, patience_s);
+}
+
 void Heartbeat::rename(std::string work) {
   const std::lock_guard lock(mutex_);
   ++number_;

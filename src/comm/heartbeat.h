@@ -21,6 +21,8 @@ class Heartbeat {
 
   /// From here on the steps are of `work`, and none takes longer than `patience_s`.
   void begin(std::string work, double patience_s);
+  /// The next steps of the same work may take so long; returns what was allowed before.
+  double allow(double patience_s);
   /// The work goes by another name from here on: "segment 3".
   void rename(std::string work);
   void beat(int64_t layer, int64_t microbatch);

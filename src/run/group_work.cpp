@@ -178,7 +178,8 @@ bool measure_pending(const GroupWork& work, const std::vector<int64_t>& pending)
   const auto replica = static_cast<int>(work.place.number / layout.members);
   ModelGroup model(replica, work.place, work.watchdog);
   SharedCounter counter(layout.replicas > 1 ? MPI_COMM_WORLD : MPI_COMM_SELF, layout.replicas);
-  UnitQueue queue(units_of(work.inputs, pending), replica, model.group, counter);
+  UnitQueue queue(units_of(work.inputs, pending), replica, model.group, counter,
+                  {work.heartbeat, work.patience.waiting_s});
   auto verdict = Verdict::kGoOn;
   try {
     verdict = measure(work, model, queue);

@@ -17,19 +17,27 @@ int64_t tokens_of(std::span<const UnitQueue::Unit> units) {
 }  // namespace
 
 UnitQueue::UnitQueue(std::vector<Unit> pending, int replica, const Group& group,
-                     SharedCounter& counter)
+                     SharedCounter& counter, const Waiting& waiting)
     : pending_(std::move(pending)),
       group_(group),
       counter_(counter),
+      waiting_(waiting),
       place_(replica),
       begun_(std::min(static_cast<size_t>(counter.first()), pending_.size())) {}
 
+/// The next place, for all members; that behind the last one where none is left.
+int64_t UnitQueue::ask() {
+  const auto units = static_cast<int64_t>(pending_.size());
+  const double before = waiting_.heartbeat.allow(waiting_.patience_s);
+  const auto place = group_.rank() == 0 ? std::min(counter_.next(), units) : 0;
+  const int64_t agreed = group_.largest(static_cast<int>(place));
+  waiting_.heartbeat.allow(before);
+  return agreed;
+}
+
 std::optional<int64_t> UnitQueue::peek() {
   const auto units = static_cast<int64_t>(pending_.size());
-  if (!place_) {
-    const auto place = group_.rank() == 0 ? std::min(counter_.next(), units) : 0;
-    place_ = group_.largest(static_cast<int>(place));
-  }
+  if (!place_) place_ = ask();
   begun_ = std::max(begun_, static_cast<size_t>(std::min(*place_, units)));
   if (*place_ >= units) return std::nullopt;
   return pending_[*place_].number;

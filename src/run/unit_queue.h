@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "comm/group.h"
+#include "comm/heartbeat.h"
 #include "comm/shared_counter.h"
 
 namespace actsweep {
@@ -21,8 +22,16 @@ class UnitQueue {
     int64_t tokens;
   };
 
+  /// Rank 0, which answers, may still read its weights while another group asks: a rank may wait so
+  /// long.
+  struct Waiting {
+    Heartbeat& heartbeat;
+    double patience_s;
+  };
+
   /// `counter` starts at the number of model groups; `replica` is this group's.
-  UnitQueue(std::vector<Unit> pending, int replica, const Group& group, SharedCounter& counter);
+  UnitQueue(std::vector<Unit> pending, int replica, const Group& group, SharedCounter& counter,
+            const Waiting& waiting);
 
   /// Collective over the model group: the unit that this group will take next, none where no unit
   /// is left. From here on it is no other group's.
@@ -37,9 +46,12 @@ class UnitQueue {
   void serve() { counter_.serve(); }
 
  private:
+  int64_t ask();
+
   const std::vector<Unit> pending_;
   const Group& group_;
   SharedCounter& counter_;
+  const Waiting waiting_;
   std::optional<int64_t> place_;  // in `pending_`, of what peek() gives
   size_t begun_;                  // places that groups have begun, as far as is known
   int64_t mine_ = 0;              // tokens

@@ -62,7 +62,7 @@ def end_in_time(run: Run, held_rank: int) -> list[str]:
     [
         (0, "segment 0: layer 2", r"(segment \d+|waiting for the other model groups)"),
         (3, "segment 1: layer 3", r"(segment \d+|waiting for the other model groups)"),
-        (1, "weights: stage 2 loaded", "(reading the weights|waiting for the other model groups)"),
+        (1, "weights: stage 2 loaded", r"(reading the weights|segment \d+|waiting for the other)"),
         (2, "consolidation: created", "consolidation"),
     ],
 )
