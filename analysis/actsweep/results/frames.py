@@ -1,4 +1,4 @@
-"""Arrays with named axes as long frames, and quotients of sums and counts."""
+"""Arrays with named axes as long frames, columns of tokens, and quotients of sums and counts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 import xarray as xr
+
+from ..sweep import Sweep
 
 
 def long_frame(axes: Mapping[str, Sequence[object]], **values: np.ndarray) -> pd.DataFrame:
@@ -32,3 +34,14 @@ def deviation(
     """Standard deviation of the population from its sums; rounding never makes it NaN."""
     variance = mean_of(squares, count) - mean_of(total, count) ** 2
     return np.sqrt(np.clip(variance, 0, None))
+
+
+def token_columns(sweep: Sweep, tokens: np.ndarray) -> dict[str, object]:
+    """Columns that say which tokens, given by their numbers: text, document and position, too."""
+    rows = sweep.tokens
+    return {
+        "token": tokens,
+        "text": [repr(text) for text in sweep.decode_each(rows["id"].values[tokens])],
+        "document": rows["document"].values[tokens],
+        "position": rows["position"].values[tokens],
+    }

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..sweep import Sweep
+from .frames import token_columns
 
 TOKENS_SHOWN = 30
 PARALLEL = 0.9  # of |cos|, arXiv 2512.22213
@@ -75,13 +76,9 @@ def tokens_along_first(sweep: Sweep, count: int = TOKENS_SHOWN) -> pd.DataFrame:
     counts[tokens["position"].values == 0] = 0
     chosen = np.lexsort((-largest, -counts))[:count]
     chosen = chosen[counts[chosen] > 0]
-    ids = tokens["id"].values[chosen]
     return pd.DataFrame(
         {
-            "token": chosen,
-            "text": [repr(text) for text in sweep.decode_each(ids)],
-            "document": tokens["document"].values[chosen],
-            "position": tokens["position"].values[chosen],
+            **token_columns(sweep, chosen),
             "layers above 0.9": counts[chosen],
             "first layer": begin[chosen],
             "last layer": end[chosen],

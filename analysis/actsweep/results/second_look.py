@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..sweep import Sweep
-from .frames import long_frame
+from .frames import long_frame, token_columns
 
 NONE = 2**32 - 1
 TOKENS_SHOWN = 30
@@ -73,14 +73,10 @@ def secondary_sinks(sweep: Sweep, count: int = TOKENS_SHOWN) -> pd.DataFrame:
     best[tokens["position"].values == 0] = 0
     chosen = np.argsort(-best, kind="stable")[:count]
     chosen = chosen[best[chosen] > 0]
-    ids = tokens["id"].values[chosen]
     heads = group["token_largest_head"].values[layer_of[chosen], chosen]
     return pd.DataFrame(
         {
-            "token": chosen,
-            "text": [repr(text) for text in sweep.decode_each(ids)],
-            "document": tokens["document"].values[chosen],
-            "position": tokens["position"].values[chosen],
+            **token_columns(sweep, chosen),
             "layer": layer_of[chosen],
             "mean over heads": best[chosen],
             "largest head": heads,
