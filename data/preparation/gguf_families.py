@@ -7,13 +7,30 @@ stand in gguf_decoders.py (RMS norms), gguf_gemma.py, gguf_layer_norms.py and gg
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import numpy as np
 
 from preparation.gguf_layouts import Config, Layout, as_stored
 
+Where = Callable[[Config, int], bool]  # whether the layer of this number has such a tensor
+Join = Callable[[list[np.ndarray], Config], np.ndarray]
+
 VOCAB_SIZE = "vocab_size"  # a GGUF key; a file without it has as many ids as tokens
+
+
+class UnknownFacts(Exception):
+    """What a file tells contradicts itself, or is no model of the family."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of several tensors of the file that a tensor of the checkpoint is made of."""
+
+    known_as: str  # to the tables of the gguf package
+    shape: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -28,6 +45,10 @@ class TensorRow:
     count: str = ""
     stored_shape: tuple[str, ...] | None = None  # of one of them, where it is another
     known_as: str = ""  # to the tables of the gguf package, where it is another name
+    where: Where | None = None  # None: in every layer
+    parts: tuple[Part, ...] = ()  # what `join` makes it of, in place of one tensor
+    join: Join | None = None
+    field: str = ""  # of the file, with a number for each layer, in place of a tensor
 
 
 # What llama.cpp and transformers both take for a field that is not there, out of the facts before it
@@ -48,9 +69,20 @@ def nothing_derived(config: Config) -> Config:
     return {}
 
 
+def nothing_seen(config: Config, tensors: Collection[str]) -> Config:
+    """No fact follows from which tensors there are."""
+    return {}
+
+
+def no_more_sizes(config: Config) -> dict[str, int]:
+    """Those of every family are enough."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Family:
-    """One architecture of GGUF, and what it is to transformers."""
+    """One architecture of GGUF, and what it is to transformers. Keys of config.json that begin with "_" are
+    for shapes and layouts alone, and are not written."""
 
     config_constants: Config
     config_keys: dict[str, str]  # key of config.json -> GGUF key behind "<architecture>."
@@ -65,14 +97,20 @@ class Family:
     # What transformers takes for granted: the value that a fact must have, which is left out.
     fixed: dict[str, Callable[[Config], Any]] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)  # other names in config.json, or "" for none
+    # As config_keys, of whole numbers from 0, one for each layer.
+    layer_lists: dict[str, str] = field(default_factory=dict)
+    from_tensors: Callable[[Config, Collection[str]], Config] = nothing_seen  # by their names in the file
+    sizes: Callable[[Config], dict[str, int]] = no_more_sizes  # beside those of `sizes_of`
+    # Facts of YaRN, out of `rope.scaling.yarn_log_multiplier`; None: of that nothing but 0 is known.
+    yarn: Callable[[float], Config] | None = None
 
 
-def sizes_of(config: Config) -> dict[str, int]:
+def sizes_of(config: Config, family: Family) -> dict[str, int]:
     """C channels, D head width, H heads and G those of keys, Q and K rows of queries and keys, F
     feed-forward width, V vocabulary, P positions, E experts, X and S their width and the shared one's."""
-    head_dim, channels = config["head_dim"], config["hidden_size"]
-    heads, groups = config["num_attention_heads"], config["num_key_value_heads"]
-    ffn = config["intermediate_size"]
+    head_dim, channels = config.get("head_dim", 0), config["hidden_size"]
+    heads, groups = config.get("num_attention_heads", 0), config.get("num_key_value_heads", 0)
+    ffn = config.get("intermediate_size", 0)
     return {
         "1": 1,
         "C": channels,
@@ -90,6 +128,7 @@ def sizes_of(config: Config) -> dict[str, int]:
         "E": config.get("num_experts", config.get("num_local_experts", 0)),
         "X": config.get("moe_intermediate_size", ffn),
         "S": config.get("shared_expert_intermediate_size", 0),
+        **family.sizes(config),
     }
 
 
@@ -113,15 +152,32 @@ DEFAULTS: dict[str, Default] = {
 }
 
 
-def in_layers(begin: str, *rows: TensorRow) -> tuple[TensorRow, ...]:
+def in_layers(begin: str, *rows: TensorRow, where: Where | None = None) -> tuple[TensorRow, ...]:
     """Rows whose names stand behind `begin`, such as "model.layers.{l}."."""
+
+    def behind(name: str) -> str:
+        return begin + name if name else ""
+
     return tuple(
-        TensorRow(
-            begin + row.name, row.shape, row.layout, row.optional, row.count, row.stored_shape,
-            begin + row.known_as if row.known_as else "",
+        replace(
+            row,
+            name=begin + row.name,
+            known_as=behind(row.known_as),
+            parts=tuple(Part(behind(part.known_as), part.shape) for part in row.parts),
+            where=row.where or where,
         )
         for row in rows
-    )  # fmt: skip
+    )
+
+
+def only(where: Where, *rows: TensorRow) -> tuple[TensorRow, ...]:
+    """Rows of these layers alone."""
+    return tuple(replace(row, where=where) for row in rows)
+
+
+def optional(*rows: TensorRow) -> tuple[TensorRow, ...]:
+    """Rows that all layers have or none."""
+    return tuple(replace(row, optional=True) for row in rows)
 
 
 def with_bias(row: TensorRow, optional: bool = False) -> tuple[TensorRow, TensorRow]:
@@ -130,4 +186,6 @@ def with_bias(row: TensorRow, optional: bool = False) -> tuple[TensorRow, Tensor
     shape = (row.stored_shape or row.shape)[:1]
     layout = as_stored if row.stored_shape else row.layout
     name = row.name.removesuffix(".weight") + ".bias"
-    return row, TensorRow(name, shape, layout, row.optional or optional, known_as=known_as)
+    return row, TensorRow(
+        name, shape, layout, row.optional or optional, known_as=known_as, where=row.where
+    )

@@ -2,14 +2,14 @@
 
 In: the fields of a file, and the family that its architecture is. Out: config.json as far as they tell
 it. Refuses a field that is missing where llama.cpp and transformers would not take the same for it, one
-of another type, a scaled rotary embedding but for `linear` with its factor, and every field of the
+of another type, a scaled rotary embedding but for `linear` and `yarn`, and every field of the
 architecture that is not known here, unless it has a value that changes nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from preparation.errors import MODEL, PreparationError
 from preparation.gguf_file import Fields, shown
-from preparation.gguf_families import VOCAB_SIZE, Family
+from preparation.gguf_families import VOCAB_SIZE, Family, UnknownFacts
 from preparation.gguf_layouts import Config
 
 TOKENS = "tokenizer.ggml.tokens"
@@ -35,20 +35,24 @@ def always(*values: object) -> Neutral:
 
 
 def attention_scale(config: Config) -> float:
-    return float(max(1, config.get("query_pre_attn_scalar", config["head_dim"]))) ** -0.5
+    return float(max(1, config.get("query_pre_attn_scalar", config.get("head_dim", 1)))) ** -0.5
+
+
+def is_yarn(config: Config) -> bool:
+    return bool(config.get("rope_scaling", {}).get("rope_type") == "yarn")
 
 
 WITHOUT_EFFECT: dict[str, Neutral] = {
     "attention.causal": always(True),
     "attention.clamp_kqv": always(0),
-    "attention.key_length": lambda config: (config["head_dim"],),
-    "attention.key_length_swa": lambda config: (config["head_dim"],),
+    "attention.key_length": lambda config: (config.get("head_dim"),),
+    "attention.key_length_swa": lambda config: (config.get("head_dim"),),
     "attention.max_alibi_bias": always(0),
     "attention.scale": lambda config: (0, attention_scale(config)),
     "attention.shared_kv_layers": always(0),
     "attention.sliding_window": always(0),
-    "attention.value_length": lambda config: (config["head_dim"],),
-    "attention.value_length_swa": lambda config: (config["head_dim"],),
+    "attention.value_length": lambda config: (config.get("head_dim"),),
+    "attention.value_length_swa": lambda config: (config.get("head_dim"),),
     "attn_logit_softcapping": always(0),
     "embedding_scale": always(0, 1),
     "expert_count": always(0),
@@ -59,8 +63,8 @@ WITHOUT_EFFECT: dict[str, Neutral] = {
     "nextn_predict_layers": always(0),
     "pooling_type": None,  # what embeddings are made of, behind the last layer
     "residual_scale": always(0, 1),
-    "rope.dimension_count": lambda config: (config["head_dim"],),
-    "rope.dimension_count_swa": lambda config: (config["head_dim"],),
+    "rope.dimension_count": lambda config: (config.get("head_dim"),),
+    "rope.dimension_count_swa": lambda config: (config.get("head_dim"),),
     "rope.scale_linear": always(0, 1),
     "rope.scaling.alpha": always(0),
     "rope.scaling.attn_factor": always(0, 1),
@@ -69,7 +73,7 @@ WITHOUT_EFFECT: dict[str, Neutral] = {
     "rope.scaling.yarn_attn_factor": always(1),
     "rope.scaling.yarn_beta_fast": None,
     "rope.scaling.yarn_beta_slow": None,
-    "rope.scaling.yarn_ext_factor": always(0, -1),
+    "rope.scaling.yarn_ext_factor": lambda config: (-1, 1 if is_yarn(config) else 0),
     "rope.scaling.yarn_log_multiplier": always(0),
     "tensor_data_layout": None,  # of the converter; the tensors lie as llama.cpp reads them
     "use_parallel_residual": always(False),
@@ -90,36 +94,56 @@ class FieldReader:
         }
         self._family = family
 
-    def config(self, num_tensors: int) -> Config:
-        """config.json as far as the fields tell it, of a file of so many tensors."""
+    def config(self, tensors: Collection[str]) -> Config:
+        """config.json as far as the fields tell it, of a file with tensors of these names."""
         family = self._family
         config = dict(family.config_constants)
         for key, name in family.config_keys.items():
-            if name == VOCAB_SIZE:
-                config[key] = self._vocabulary_size()
-            elif name in self._left:
-                config[key] = self._number(name)
-            elif key in family.defaults:
-                config[key] = family.defaults[key](config, self._left)
-            else:
-                raise self._refuse(f"there is no field {self._begin}{name}")
+            config[key] = self._fact(key, name, config)
+        self._count_layers(config, len(tensors))
         for key, name in family.optional_keys.items():
             if self._left.get(name):
                 is_list = key == LAYER_TYPES
                 config[key] = self._layer_types(name, config) if is_list else self._number(name)
+        for key, name in family.layer_lists.items():
+            config[key] = self._layer_list(name, config["num_hidden_layers"])
+        try:
+            config |= family.from_tensors(config, tensors)
+            config |= family.derived(config)
+        except UnknownFacts as unknown:
+            raise self._refuse(str(unknown)) from None
+        self._check(config)
+        return config
+
+    def _check(self, config: Config) -> None:
+        """That heads can be turned, and that every field is known."""
+        if config.get("head_dim", 0) % 2 != 0:
+            raise self._refuse(f"its heads are {config['head_dim']} wide, expected an even width")
+        config |= self._rotary_scaling()
+        for key, value in self._family.fixed.items():
+            self._check_fixed(key, value(config), config)
+        for name, value in self._left.items():
+            self._check_without_effect(name, value, config)
+
+    def _fact(self, key: str, name: str, config: Config) -> Any:
+        if name == VOCAB_SIZE:
+            return self._vocabulary_size()
+        if name in self._left:
+            return self._number(name)
+        if key in self._family.defaults:
+            return self._family.defaults[key](config, self._left)
+        raise self._refuse(f"there is no field {self._begin}{name}")
+
+    def _count_layers(self, config: Config, num_tensors: int) -> None:
+        """Those that predict tokens further ahead stand behind the others, and are left out."""
         layers = config["num_hidden_layers"]
         if layers > num_tensors:
             found = f"{self._begin}block_count is {layers}, the file has {num_tensors} tensors"
             raise self._refuse(found)
-        if config["head_dim"] % 2 != 0:
-            raise self._refuse(f"its heads are {config['head_dim']} wide, expected an even width")
-        config |= family.derived(config)
-        config |= self._rotary_scaling()
-        for key, value in family.fixed.items():
-            self._check_fixed(key, value(config), config)
-        for name, value in self._left.items():
-            self._check_without_effect(name, value, config)
-        return config
+        ahead = config.get("_next_layers", 0)
+        if ahead >= layers:
+            raise self._refuse(f"{self._begin}{NEXT_LAYERS} is {ahead} of {layers} layers")
+        config["num_hidden_layers"] = layers - ahead
 
     def _refuse(self, found: str) -> PreparationError:
         return PreparationError(MODEL, f"{self._path}: {found}")
@@ -139,6 +163,15 @@ class FieldReader:
                 f"{self._begin}{name} is {shown(slides)}, expected true or false for each of {layers} layers"
             )
         return ["sliding_attention" if one else "full_attention" for one in slides]
+
+    def _layer_list(self, name: str, layers: int) -> list[int]:
+        """A whole number from 0 for each layer; one number is that of all."""
+        value = self._left.pop(name, None)
+        numbers = value if isinstance(value, list) else [value] * layers
+        if len(numbers) < layers or any(type(one) is not int or one < 0 for one in numbers):
+            found = "not there" if value is None else shown(value)
+            raise self._refuse(f"{self._begin}{name} is {found}, expected a whole number for each layer")
+        return numbers[:layers]
 
     def _vocabulary_size(self) -> int:
         tokens = self._fields.get(TOKENS)
@@ -164,8 +197,9 @@ class FieldReader:
             is_good = type(value) in (int, float) and math.isfinite(value) and value > 0
             expected = "a positive number"
         else:
-            is_good = type(value) is int and 0 < value <= LARGEST
-            expected = "a whole number from 1"
+            least = 0 if name in COUNTS else 1
+            is_good = type(value) is int and least <= value <= LARGEST
+            expected = f"a whole number from {least}"
         if not is_good:
             raise self._refuse(f"{self._begin}{name} is {shown(value)}, expected {expected}")
         # The shortest decimal of the float32 that is stored: 1e-05, not 9.999999747378752e-06.
@@ -178,17 +212,31 @@ class FieldReader:
         if type(factor) not in (int, float) or not math.isfinite(factor) or factor < 0:
             raise self._refuse(f"{where}factor is {shown(factor)}, expected a positive number")
         factor = factor or 1  # as llama.cpp takes 0
-        if kind not in (None, "none", "linear"):
-            raise self._refuse(f'{where}type is {shown(kind)}, expected "none" or "linear"')
+        if kind not in (None, "none", "linear", "yarn"):
+            raise self._refuse(f'{where}type is {shown(kind)}, expected "none", "linear" or "yarn"')
         if factor == 1:
             return {}
-        if kind != "linear":
+        if kind not in ("linear", "yarn"):
             found = "no type" if kind is None else f"the type {shown(kind)}"
             raise self._refuse(
-                f'{where}factor is {factor} with {found}, expected the type "linear", or none and no'
-                " factor"
+                f'{where}factor is {factor} with {found}, expected the type "linear" or "yarn", or none and'
+                " no factor"
             )
-        return {"rope_scaling": {"rope_type": "linear", "factor": float(str(np.float32(factor)))}}
+        more = self._yarn() if kind == "yarn" else {}
+        return {"rope_scaling": {"rope_type": kind, "factor": float(str(np.float32(factor))), **more}}
+
+    def _yarn(self) -> Config:
+        """arXiv 2309.00071, with llama.cpp's defaults, which are transformers'."""
+        name = f"{SCALING}original_context_length"
+        if name not in self._left:
+            raise self._refuse(f'there is no field {self._begin}{name}, which the type "yarn" needs')
+        facts = {"original_max_position_embeddings": self._number(name)}
+        for key, default in (("beta_fast", 32.0), ("beta_slow", 1.0)):
+            stored = f"{SCALING}yarn_{key}"
+            facts[key] = self._number(stored) if stored in self._left else default
+        if self._family.yarn is not None:
+            facts |= self._family.yarn(self._left.pop(f"{SCALING}yarn_log_multiplier", 0.0))
+        return facts
 
     def _check_without_effect(self, name: str, value: Any, config: Config) -> None:
         full = f"{self._begin}{name}"
@@ -204,18 +252,26 @@ class FieldReader:
 
 
 LAYER_TYPES = "layer_types"
-FLAGS = ("use_parallel_residual",)
+NEXT_LAYERS = "nextn_predict_layers"
+COUNTS = (NEXT_LAYERS, "expert_shared_count", "leading_dense_block_count")  # that may be 0
+FLAGS = ("expert_weights_norm", "ssm.dt_b_c_rms", "use_parallel_residual")
 REALS = (
     "attention.clamp_kqv",
     "attention.layer_norm_epsilon",
     "attention.layer_norm_rms_epsilon",
+    "attention.max_alibi_bias",
     "attention.scale",
+    "attention.temperature_scale",
     "attn_logit_softcapping",
     "embedding_scale",
+    "expert_weights_scale",
     "final_logit_softcapping",
     "logit_scale",
     "residual_scale",
     "rope.freq_base",
+    "rope.freq_base_swa",
+    "rope.scaling.yarn_beta_fast",
+    "rope.scaling.yarn_beta_slow",
 )
 
 

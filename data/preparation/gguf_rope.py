@@ -15,8 +15,9 @@ from preparation.gguf_layouts import Config
 FREQUENCIES = "rope_freqs.weight"
 LONG, SHORT = "rope_factors_long.weight", "rope_factors_short.weight"
 NAMES = (FREQUENCIES, LONG, SHORT)
-# Of all released models with Llama 3's scaling; the factor itself is the largest of the tensor.
-LLAMA3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+# Of the released models with Llama 3's scaling; the factor itself is the largest of the tensor.
+LOW, POSITIONS = 1.0, 8192
+HIGHS = (4.0, 1.0)  # Llama 3's, and Llama 4's
 
 
 class UnknownFactors(Exception):
@@ -30,7 +31,7 @@ def rope_scaling(found: dict[str, np.ndarray], config: Config) -> Config:
     if LONG in found and SHORT in found:
         factors = {"long_factor": LONG, "short_factor": SHORT}
         lists = {key: found[name].astype(np.float64).tolist() for key, name in factors.items()}
-        return {"rope_scaling": {"rope_type": "longrope", **lists}}
+        return {"rope_scaling": {"rope_type": "longrope", **lists, **config.get("_long_scaling", {})}}
     if found:
         raise UnknownFactors(f"{next(iter(found))} stands without the other of {LONG} and {SHORT}")
     return {}
@@ -39,14 +40,17 @@ def rope_scaling(found: dict[str, np.ndarray], config: Config) -> Config:
 def _llama3(factors: np.ndarray, config: Config) -> Config:
     if np.all(factors == 1):
         return {}
-    scaling = {"rope_type": "llama3", "factor": float(factors.max()), **LLAMA3}
-    expected = llama3_factors(config["rope_theta"], config["head_dim"], scaling)
-    if factors.shape != expected.shape or not np.allclose(factors, expected, rtol=1e-4):
-        raise UnknownFactors(
-            f"{FREQUENCIES} has other factors than Llama 3's scaling by {scaling['factor']:g} of 8,192"
-            " positions"
-        )
-    return {"rope_scaling": scaling}
+    for high in HIGHS:
+        scaling = {
+            "rope_type": "llama3", "factor": float(factors.max()), "low_freq_factor": LOW,
+            "high_freq_factor": high, "original_max_position_embeddings": POSITIONS,
+        }  # fmt: skip
+        expected = llama3_factors(config["rope_theta"], config["head_dim"], scaling)
+        if factors.shape == expected.shape and np.allclose(factors, expected, rtol=1e-4):
+            return {"rope_scaling": scaling}
+    raise UnknownFactors(
+        f"{FREQUENCIES} has other factors than Llama 3's scaling by {factors.max():g} of 8,192 positions"
+    )
 
 
 def llama3_factors(base: float, width: int, scaling: Config) -> np.ndarray:
@@ -54,5 +58,8 @@ def llama3_factors(base: float, width: int, scaling: Config) -> np.ndarray:
     low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
     positions, factor = scaling["original_max_position_embeddings"], scaling["factor"]
     length = 2 * math.pi * base ** (np.arange(0, width, 2) / width)  # of a wave, in positions
-    share = np.clip((positions / length - low) / (high - low), 0, 1)  # that is not scaled
+    waves = positions / length
+    if low == high:
+        return np.where(waves < low, factor, 1.0)
+    share = np.clip((waves - low) / (high - low), 0, 1)  # that is not scaled
     return 1 / ((1 - share) / factor + share)

@@ -17,9 +17,12 @@ from preparing import assert_refused, run
 from preparation import gguf_checkpoint
 from preparation.gguf_architectures import FAMILIES, VARIANTS
 from support.compatibility import Compatibility
-from support.gguf_architectures import CASES, Case, is_packed, write_case
+from support.gguf_architectures import CASES
+from support.gguf_cases import Case, is_packed, write_case
 
 IDS = torch.tensor([[0, 4, 2, 3, 3, 5, 2, 4, 1, 2, 3, 5, 4, 2, 2, 5, 3, 1, 4, 3]])
+
+ROUNDINGS = 2.0**-22  # of a logarithm below 2, through the exponential that the file has in float32
 
 
 def logits_of(directory: Path) -> torch.Tensor:
@@ -44,16 +47,19 @@ def test_weights_come_back_bit_for_bit(
     for name, values in expected.items():
         if name in found:
             assert found[name].dtype == values.dtype == np.float32, name
-            assert np.array_equal(found[name], values), name
+            bound = ROUNDINGS if name.endswith(case.rounded) else 0
+            assert np.abs(found[name] - values).max() <= bound, name
     logits = logits_of(original)
-    assert torch.equal(logits_of(tmp_path / "model"), logits) and logits.std() > 1e-3
+    bound = 1e-5 if case.rounded else 0
+    torch.testing.assert_close(logits_of(tmp_path / "model"), logits, rtol=0, atol=bound)
+    assert logits.std() > 1e-3
     if stored == "F32":
         compatibility("GGUF files", f"the architecture {case.kind} ({case.config.model_type})", "read")
 
 
 def test_each_architecture_has_a_case() -> None:
     assert {case.kind for case in CASES} == FAMILIES.keys()
-    assert len(CASES) >= len(FAMILIES) + len(VARIANTS)
+    assert len(CASES) >= len(FAMILIES) + sum(map(len, VARIANTS.values()))
 
 
 @pytest.mark.parametrize("name", ["llama", "qwen3moe"])

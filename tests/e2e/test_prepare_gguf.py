@@ -24,7 +24,8 @@ from support.gguf_files import TOKENS, Changes, gemma3, llama, tensors_of, write
 from whole_models import load_whole
 
 IDS = torch.tensor([[0, 4, 2, 3, 3, 5, 2, 4, 1, 2, 3, 5, 4]])
-YARN = {"llama.rope.scaling.type": "yarn", "llama.rope.scaling.factor": 4.0}
+ORIGINAL = "llama.rope.scaling.original_context_length"
+YARN = {"llama.rope.scaling.type": "yarn", "llama.rope.scaling.factor": 4.0, ORIGINAL: 16}
 
 
 def assert_same_model(directory: Path, expected: PreTrainedModel) -> PreTrainedModel:
@@ -40,6 +41,11 @@ def scaled(factor: float) -> dict[str, Any]:
     return {"rope_scaling": {"rope_type": "linear", "factor": factor}}
 
 
+def yarn(**more: float) -> dict[str, Any]:
+    scaling = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}
+    return {"rope_scaling": scaling | more}
+
+
 def with_rope(begin: str, **values: Any) -> Changes:
     return {f"{begin}.rope.scaling.{key}": value for key, value in values.items()}
 
@@ -52,6 +58,18 @@ READ: list[tuple[str, str, PreTrainedModel, Changes]] = [
         "`rope.scaling.type` linear with its factor (llama)",
         llama(**scaled(4.0)),
         with_rope("llama", type="linear", factor=4.0, original_context_length=16),
+    ),
+    (
+        "llama-yarn",
+        "`rope.scaling.type` yarn with its factor and length",
+        llama(**yarn()),
+        YARN,
+    ),
+    (
+        "llama-yarn-betas",
+        "`rope.scaling.yarn_beta_fast`, `yarn_beta_slow`",
+        llama(**yarn(beta_fast=2.0, beta_slow=0.5)),
+        YARN | with_rope("llama", yarn_beta_fast=2.0, yarn_beta_slow=0.5, yarn_ext_factor=1.0),
     ),
     (
         "gemma3-linear",
@@ -173,7 +191,12 @@ REFUSED: list[tuple[str, Changes, list[str]]] = [
         {"llama.rope.scaling.factor": 4.0},
         ["llama.rope.scaling.factor is 4.0", "no type"],
     ),
-    ("`rope.scaling.type` yarn", YARN, ["llama.rope.scaling.type", '"yarn"']),
+    ("`rope.scaling.type` yarn without a length", YARN | {ORIGINAL: None}, [ORIGINAL, '"yarn"']),
+    (
+        "`rope.scaling.yarn_ext_factor` of another mixture",
+        YARN | with_rope("llama", yarn_ext_factor=0.5),
+        ["yarn_ext_factor is 0.5"],
+    ),
     (
         "`rope.scaling.type` that is unknown",
         with_rope("llama", type="su", factor=2.0),

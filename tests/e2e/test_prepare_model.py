@@ -197,7 +197,7 @@ def test_gguf_bos_is_added_where_the_file_says_so(tmp_path: Path) -> None:
         ({"extra": {"other": (2,)}}, ["unknown tensor", "other.weight"]),
         ({"extra": {"rope_freqs": (2,)}}, ["rope_freqs.weight", "other factors"]),
         ({"extra": {"blk.0.attn_k": (8, 8)}}, ["blk.0.attn_k.weight", "(8, 8)", "(4, 8)"]),
-        ({"scaling": gguf.RopeScalingType.YARN}, ["rope.scaling.type", "yarn", "none"]),
+        ({"scaling": gguf.RopeScalingType.LONGROPE}, ["rope.scaling.type", "longrope", "none"]),
     ],
 )
 def test_gguf_that_does_not_fit_is_refused(

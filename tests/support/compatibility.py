@@ -77,8 +77,8 @@ class Compatibility:
 
 def page(rows: Iterable[Row]) -> str:
     """The generated part of docs/compatibility.md."""
-    text = ""
-    by_kind = {kind: sorted({row for row in rows if row.kind == kind}, key=astuple) for kind in KINDS}
+    text, every = "", set(rows)
+    by_kind = {kind: sorted((row for row in every if row.kind == kind), key=astuple) for kind in KINDS}
     for kind, own in by_kind.items():
         if not own:
             continue
