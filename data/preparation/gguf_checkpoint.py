@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from preparation.checkpoint_writer import CheckpointWriter, Tensor, to_bytes
 from preparation.gguf_architectures import FAMILIES, family_of
-from preparation.gguf_families import Family, Part, TensorRow, UnknownFacts, sizes_of
+from preparation.gguf_families import Family, Part, TensorRow, sizes_of
 from preparation.gguf_fields import FieldReader
 from preparation.gguf_file import GgufFile, shown
 from preparation.gguf_layouts import Config
@@ -52,7 +52,7 @@ class Stored:
     def values(self, config: Config) -> np.ndarray:
         """float32, as the checkpoint has it."""
         if self.row.field:
-            return np.array([self.value], np.float32)
+            return np.array(self.value, np.float32)
         found = [self._stored(one, shape) for one, shape in zip(self.tensors, self.shapes, strict=True)]
         return self.row.join(found, config) if self.row.join else self.row.layout(found[0], config)
 
@@ -109,7 +109,8 @@ class FileTensors:
                 for row in group:
                     if row.where is None or row.where(self._config, layer):
                         found |= self._take(row, layer)
-        if left := self._tensors.keys() - self._taken:
+        left = self._tensors.keys() - self._taken
+        if left := {name for name in left if not self._family.ignored(self._config, name)}:
             raise self._file.refuse(f"unknown tensor {min(left)}")
         return found
 
@@ -199,11 +200,14 @@ def architecture_of(file: GgufFile) -> str:
     return architecture
 
 
-def scaling_of(file: GgufFile, tensors: FileTensors, config: Config) -> Config:
+def scaling_of(file: GgufFile, family: Family, tensors: FileTensors, config: Config) -> Config:
     try:
-        return rope_scaling(tensors.rope_factors(), config)
+        scaling = rope_scaling(tensors.rope_factors(), config)
     except UnknownFactors as unknown:
         raise file.refuse(str(unknown)) from None
+    if family.has_scaled_default and "rope_scaling" not in {**config, **scaling}:
+        return {"rope_parameters": {"rope_type": "default", "rope_theta": config["rope_theta"]}}
+    return scaling
 
 
 def json_files(file: GgufFile, config: Config, is_tied: bool, dtype: str) -> JsonFiles:
@@ -241,10 +245,10 @@ def convert(path: Path, directory: Path, dtype: str) -> list[str]:
     file = GgufFile(path)
     architecture = architecture_of(file)
     names = {tensor.name for tensor in file.tensors}
-    family = family_of(architecture, names)
+    family = family_of(architecture, names, file.fields)
     config = FieldReader(path, file.fields, family).config(names)
     tensors = FileTensors(file, family, config, architecture)
-    config |= scaling_of(file, tensors, config)
+    config |= scaling_of(file, family, tensors, config)
     rows = tensors.take_all()
     config |= {flag: name in rows for flag, name in family.flags.items()}
     jsons = json_files(file, renamed(config, family), not HEADS & rows.keys(), dtype)

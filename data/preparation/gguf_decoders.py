@@ -299,6 +299,16 @@ GLM4 = Family(
     names={"rotary_width": ""},
 )  # fmt: skip
 
+
+
+def text_of(family: Family) -> Family:
+    """The language model of one that sees: where there is text alone, its positions are one number."""
+    return replace(
+        family,
+        without_effect={"rope.dimension_sections": None, "n_deepstack_layers": None} | family.without_effect,
+    )
+
+
 DECODERS: dict[str, Family] = {
     "arcee": ARCEE,
     "exaone4": EXAONE4,
@@ -310,8 +320,11 @@ DECODERS: dict[str, Family] = {
     "phi3": PHI3,
     "qwen2": QWEN2,
     "qwen2moe": QWEN2_MOE,
+    "qwen2vl": text_of(QWEN2),
     "qwen3": QWEN3,
     "qwen3moe": QWEN3_MOE,
+    "qwen3vl": text_of(QWEN3),
+    "qwen3vlmoe": text_of(QWEN3_MOE),
     "seed_oss": SEED_OSS,
     "smollm3": SMOLLM3,
 }

@@ -74,6 +74,11 @@ def nothing_seen(config: Config, tensors: Collection[str]) -> Config:
     return {}
 
 
+def nothing_ignored(config: Config, tensor: str) -> bool:
+    """Every tensor of the file has its place."""
+    return False
+
+
 def no_more_sizes(config: Config) -> dict[str, int]:
     """Those of every family are enough."""
     return {}
@@ -102,7 +107,10 @@ class Family:
     from_tensors: Callable[[Config, Collection[str]], Config] = nothing_seen  # by their names in the file
     sizes: Callable[[Config], dict[str, int]] = no_more_sizes  # beside those of `sizes_of`
     # Facts of YaRN, out of `rope.scaling.yarn_log_multiplier`; None: of that nothing but 0 is known.
-    yarn: Callable[[float], Config] | None = None
+    yarn: Callable[[float, Config], Config] | None = None
+    needs_yarn: bool = False
+    has_scaled_default: bool = False  # transformers' class scales rotary positions unless told otherwise
+    ignored: Callable[[Config, str], bool] = nothing_ignored  # a tensor of the file, by its name
 
 
 def sizes_of(config: Config, family: Family) -> dict[str, int]:

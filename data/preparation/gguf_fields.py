@@ -119,7 +119,7 @@ class FieldReader:
         """That heads can be turned, and that every field is known."""
         if config.get("head_dim", 0) % 2 != 0:
             raise self._refuse(f"its heads are {config['head_dim']} wide, expected an even width")
-        config |= self._rotary_scaling()
+        config |= self._rotary_scaling(config)
         for key, value in self._family.fixed.items():
             self._check_fixed(key, value(config), config)
         for name, value in self._left.items():
@@ -205,7 +205,7 @@ class FieldReader:
         # The shortest decimal of the float32 that is stored: 1e-05, not 9.999999747378752e-06.
         return float(str(np.float32(value))) if name in REALS else value
 
-    def _rotary_scaling(self) -> Config:
+    def _rotary_scaling(self, config: Config) -> Config:
         kind = self._left.pop(f"{SCALING}type", None)
         factor = self._left.pop(f"{SCALING}factor", 1)
         where = f"{self._begin}{SCALING}"
@@ -214,7 +214,9 @@ class FieldReader:
         factor = factor or 1  # as llama.cpp takes 0
         if kind not in (None, "none", "linear", "yarn"):
             raise self._refuse(f'{where}type is {shown(kind)}, expected "none", "linear" or "yarn"')
-        if factor == 1:
+        if self._family.needs_yarn and kind != "yarn":
+            raise self._refuse(f'{where}type is {shown(kind)}, expected "yarn" of this architecture')
+        if factor == 1 and not self._family.needs_yarn:
             return {}
         if kind not in ("linear", "yarn"):
             found = "no type" if kind is None else f"the type {shown(kind)}"
@@ -222,10 +224,10 @@ class FieldReader:
                 f'{where}factor is {factor} with {found}, expected the type "linear" or "yarn", or none and'
                 " no factor"
             )
-        more = self._yarn() if kind == "yarn" else {}
+        more = self._yarn(config) if kind == "yarn" else {}
         return {"rope_scaling": {"rope_type": kind, "factor": float(str(np.float32(factor))), **more}}
 
-    def _yarn(self) -> Config:
+    def _yarn(self, config: Config) -> Config:
         """arXiv 2309.00071, with llama.cpp's defaults, which are transformers'."""
         name = f"{SCALING}original_context_length"
         if name not in self._left:
@@ -235,7 +237,7 @@ class FieldReader:
             stored = f"{SCALING}yarn_{key}"
             facts[key] = self._number(stored) if stored in self._left else default
         if self._family.yarn is not None:
-            facts |= self._family.yarn(self._left.pop(f"{SCALING}yarn_log_multiplier", 0.0))
+            facts |= self._family.yarn(self._left.pop(f"{SCALING}yarn_log_multiplier", 0.0), config)
         return facts
 
     def _check_without_effect(self, name: str, value: Any, config: Config) -> None:
@@ -253,7 +255,13 @@ class FieldReader:
 
 LAYER_TYPES = "layer_types"
 NEXT_LAYERS = "nextn_predict_layers"
-COUNTS = (NEXT_LAYERS, "expert_shared_count", "leading_dense_block_count")  # that may be 0
+COUNTS = (  # that may be 0
+    NEXT_LAYERS,
+    "attention.shared_kv_layers",
+    "embedding_length_per_layer_input",
+    "expert_shared_count",
+    "leading_dense_block_count",
+)
 FLAGS = ("expert_weights_norm", "ssm.dt_b_c_rms", "use_parallel_residual")
 REALS = (
     "attention.clamp_kqv",

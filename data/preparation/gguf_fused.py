@@ -149,7 +149,8 @@ GPT_OSS = Family(
         "expert_gating_func": lambda config: (0, 3),  # a softmax over the chosen ones
     },
     sizes=lambda config: {"2X": 2 * config["intermediate_size"]},
-    yarn=lambda log_multiplier: {"truncate": False},
+    yarn=lambda log_multiplier, config: {"truncate": False},
+    has_scaled_default=True,
 )  # fmt: skip
 
 

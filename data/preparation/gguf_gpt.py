@@ -1,8 +1,9 @@
-"""The architectures of GGUF whose models fuse queries, keys and values: GPT-2, StarCoder, BLOOM, Falcon."""
+"""The architectures of GGUF whose models fuse queries, keys and values: GPT-2, StarCoder, BLOOM, Falcon,
+MPT."""
 
 from __future__ import annotations
 
-from preparation.gguf_decoders import constants, product
+from preparation.gguf_decoders import constants, norm, product
 from preparation.gguf_families import (
     DEFAULTS,
     ROPE_BASE,
@@ -107,6 +108,39 @@ BLOOM = Family(
 )  # fmt: skip
 
 
+def mpt_facts(config: Config) -> Config:
+    clip = config.get("clip_qkv")
+    return {"attn_config": {"alibi": True, "alibi_bias_max": int(config["_bias_max"]), "clip_qkv": clip}}
+
+
+MPT = Family(
+    {"architectures": ["MptForCausalLM"], "model_type": "mpt", "no_bias": True},
+    {**SIZES, "layer_norm_epsilon": EPSILON, "_bias_max": "attention.max_alibi_bias"},
+    (
+        TensorRow("transformer.wte.weight", ("V", "C")),
+        *in_layers(
+            "transformer.blocks.{l}.",
+            norm("norm_1"),
+            product("attn.Wqkv", "3C", "C"),
+            product("attn.out_proj", "C", "C"),
+            norm("norm_2"),
+            product("ffn.up_proj", "F", "C"),
+            product("ffn.down_proj", "C", "F"),
+        ),
+        norm("transformer.norm_f"),
+    ),
+    derived=mpt_facts,
+    defaults=DEFAULTS,
+    optional_keys={"clip_qkv": "attention.clamp_kqv"},
+    fixed=OWN_WIDTH | SAME_HEADS | {"intermediate_size": four_times},
+    names={
+        "hidden_size": "d_model", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers",
+        "max_position_embeddings": "max_seq_len", "intermediate_size": "", "num_key_value_heads": "",
+        "head_dim": "", "clip_qkv": "",
+    },
+)  # fmt: skip
+
+
 def falcon_facts(config: Config) -> Config:
     """Falcon 7B has one key/value head; the later ones have several, in the newer architecture."""
     groups = config["num_key_value_heads"]
@@ -145,4 +179,6 @@ def falcon(norms: tuple[TensorRow, ...], **facts: object) -> Family:
 FALCON = falcon(layer_norm("input_layernorm"), num_ln_in_parallel_attn=1)
 FALCON_40B = falcon((*layer_norm("ln_attn"), *layer_norm("ln_mlp")), num_ln_in_parallel_attn=2)
 
-GPTS: dict[str, Family] = {"bloom": BLOOM, "falcon": FALCON, "gpt2": GPT2, "starcoder": STARCODER}
+GPTS: dict[str, Family] = {
+    "bloom": BLOOM, "falcon": FALCON, "gpt2": GPT2, "mpt": MPT, "starcoder": STARCODER,
+}  # fmt: skip

@@ -68,3 +68,18 @@ def by_key_head(values: np.ndarray, config: Config) -> np.ndarray:
     parts = [query.reshape(groups, -1, *rest), key.reshape(groups, -1, *rest)]
     parts.append(value.reshape(groups, -1, *rest))
     return np.concatenate(parts, axis=1).reshape(values.shape)
+
+
+def logarithm(values: np.ndarray, config: Config) -> np.ndarray:
+    """A = -exp(A_log) -> A_log, within a rounding of float32."""
+    return np.log(-values.astype(np.float64)).astype(np.float32)
+
+
+def with_channel_axis(values: np.ndarray, config: Config) -> np.ndarray:
+    """[C, taps] -> [C, 1, taps]: each channel is convolved by itself."""
+    return values[:, None]
+
+
+def as_vector(values: np.ndarray, config: Config) -> np.ndarray:
+    """[heads, 1] or [groups, width] -> one axis."""
+    return values.reshape(-1)

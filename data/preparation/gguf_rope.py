@@ -1,7 +1,7 @@
 """The factors of rotary frequencies that a GGUF file stores as tensors -> `rope_scaling` of config.json.
 
-In: `rope_freqs.weight`, which llama.cpp's converter computes of Llama 3's scaling, or Phi-3's long and short
-factors. Refuses factors that are no scaling that is known here.
+In: `rope_freqs.weight`, which llama.cpp's converter computes of Llama 3's scaling or of the part of a head
+that Gemma 4 turns, or Phi-3's long and short factors. Refuses factors that are no scaling that is known here.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ class UnknownFactors(Exception):
 
 def rope_scaling(found: dict[str, np.ndarray], config: Config) -> Config:
     """`found`: float32 tensors by their names in the file."""
+    if config.get("_proportional"):
+        return _proportional(found, config)
     if FREQUENCIES in found:
         return _llama3(found[FREQUENCIES], config)
     if LONG in found and SHORT in found:
@@ -35,6 +37,21 @@ def rope_scaling(found: dict[str, np.ndarray], config: Config) -> Config:
     if found:
         raise UnknownFactors(f"{next(iter(found))} stands without the other of {LONG} and {SHORT}")
     return {}
+
+
+def _proportional(found: dict[str, np.ndarray], config: Config) -> Config:
+    """Gemma 4's full layers turn a part of each head: llama.cpp divides the other frequencies by 1e30."""
+    factors = found.get(FREQUENCIES, np.ones(config["global_head_dim"] // 2, np.float32))
+    num_turned = int(np.sum(factors == 1))
+    expected = np.repeat([1.0, 1e30], [num_turned, len(factors) - num_turned])
+    if len(factors) != config["global_head_dim"] // 2 or not np.allclose(factors, expected, rtol=1e-4):
+        raise UnknownFactors(f"{FREQUENCIES} has other factors than 1, and behind these 1e30")
+    full = {
+        "rope_type": "proportional", "rope_theta": config["rope_theta"],
+        "partial_rotary_factor": num_turned / len(factors),
+    }  # fmt: skip
+    sliding = {"rope_type": "default", "rope_theta": config["_sliding_theta"]}
+    return {"rope_parameters": {"full_attention": full, "sliding_attention": sliding}}
 
 
 def _llama3(factors: np.ndarray, config: Config) -> Config:

@@ -166,7 +166,7 @@ def split_facts(config: Config, tensors: Collection[str]) -> Config:
     return {"_is_split": any(name.endswith("attn_k_b.weight") for name in tensors)}
 
 
-def latent_yarn(log_multiplier: float) -> Config:
+def latent_yarn(log_multiplier: float, config: Config) -> Config:
     """llama.cpp's 0.1 of DeepSeek's `mscale_all_dim`; both read cosines and sines as unscaled."""
     if log_multiplier == 0:
         return {"attention_factor": 1.0}

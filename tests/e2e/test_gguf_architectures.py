@@ -3,6 +3,8 @@ checkpoint of transformers: its weights come back bit for bit, and transformers 
 
 from __future__ import annotations
 
+import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +57,28 @@ def test_weights_come_back_bit_for_bit(
     assert logits.std() > 1e-3
     if stored == "F32":
         compatibility("GGUF files", f"the architecture {case.kind} ({case.config.model_type})", "read")
+
+
+# What transformers has and the program has not: it says so by the key of config.json.
+BEYOND = {"gemma4-shared": "hidden_size_per_layer_input", "mpt": "alibi_bias_max",
+          "nemotron_h_moe": "moe_latent_size"}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_the_program_asks_for_these_tensors(case: Case, program: Path, tmp_path: Path) -> None:
+    _, path = write_case(case, tmp_path)
+    gguf_checkpoint.convert(path, tmp_path / "model", "float32")
+    command = [program, "tensors", tmp_path / "model"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if key := BEYOND.get(case.name):
+        assert_refused(result, 4, "config.json", key)
+        return
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    asked = {row["name"]: row["shape"] for row in rows if "name" in row}
+    found = load_file(tmp_path / "model/model.safetensors")
+    assert asked and asked.keys() <= found.keys()
+    for name, shape in asked.items():
+        assert list(found[name].shape) == shape, name
 
 
 def test_each_architecture_has_a_case() -> None:

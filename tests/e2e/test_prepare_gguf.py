@@ -314,7 +314,7 @@ REFUSED: list[tuple[str, Changes, list[str]]] = [
         ["part 1 of 3 (split.count)", "-00001-of-00003.gguf"],
     ),
     ("`split.count` as text", {"split.count": "2"}, ['split.count is "2"']),
-    ("another architecture", {"general.architecture": "mamba"}, ['architecture "mamba"', "llama"]),
+    ("another architecture", {"general.architecture": "rwkv7"}, ['architecture "rwkv7"', "llama"]),
     ("without `tokenizer.ggml.pre`", {"tokenizer.ggml.pre": None}, ["no field tokenizer.ggml.pre"]),
     ("without merges", {"tokenizer.ggml.merges": None}, ["no field tokenizer.ggml.merges"]),
     (

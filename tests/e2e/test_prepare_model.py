@@ -190,7 +190,7 @@ def test_gguf_bos_is_added_where_the_file_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"architecture": "mamba"}, ["architecture", "mamba", "llama"]),
+        ({"architecture": "rwkv7"}, ["architecture", "rwkv7", "llama"]),
         ({"model": "llama"}, ["no field", "tokenizer.ggml.scores"]),
         ({"merges": ["a z"]}, ["merge", "z"]),
         ({"omit": "blk.1.attn_q"}, ["no tensor", "blk.1.attn_q.weight"]),

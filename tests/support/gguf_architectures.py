@@ -1,5 +1,5 @@
-"""A random model of each architecture of GGUF that is read: CASES. Those that are neither of gpt-oss' kind nor
-of Mamba's stand here."""
+"""A random model of each architecture of GGUF that is read: CASES. The older ones stand here, the others in
+files for their kinds."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from support.gguf_cases import (
     GROUPED,
     H,
     LAYERS,
+    MOE,
+    MOE_FIELDS,
     WIDER,
     C,
     Case,
@@ -30,6 +32,9 @@ from support.gguf_cases import (
 )
 from support.gguf_expert_cases import EXPERT_CASES
 from support.gguf_files import TOKENS
+from support.gguf_llama_cases import LLAMA_CASES
+from support.gguf_mixer_cases import MIXER_CASES
+from support.gguf_state_cases import STATE_CASES
 
 T = transformers
 LLAMA3 = T.LlamaConfig(
@@ -41,8 +46,6 @@ LLAMA3 = T.LlamaConfig(
 )  # fmt: skip
 LONG = {"rope_type": "longrope", "rope_theta": 10000.0, "long_factor": [1.5, 2.0, 3.0, 4.0],
         "short_factor": [1.0, 1.25, 1.5, 1.75], "original_max_position_embeddings": 16}  # fmt: skip
-MOE = {"num_experts": EXPERTS, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
-MOE_FIELDS = {"expert_count": EXPERTS, "expert_used_count": 2, "expert_feed_forward_length": 24}
 
 DENSE_CASES = (
     Case(
@@ -187,4 +190,4 @@ DENSE_CASES = (
          layer_norms(**{"attention.clamp_kqv": 0.75}), permuted),
 )  # fmt: skip
 
-CASES = (*DENSE_CASES, *EXPERT_CASES)
+CASES = (*DENSE_CASES, *LLAMA_CASES, *EXPERT_CASES, *STATE_CASES, *MIXER_CASES)

@@ -34,6 +34,8 @@ GPT2 = {
 # What the file has in a tensor's place; of several tensors, or of one under another name, by the names that
 # the gguf package's tables know.
 Stored = np.ndarray | dict[str, np.ndarray]
+MOE = {"num_experts": EXPERTS, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+MOE_FIELDS = {"expert_count": EXPERTS, "expert_used_count": 2, "expert_feed_forward_length": 24}
 Rule = Callable[[str, np.ndarray], Stored]
 
 
@@ -94,6 +96,9 @@ class Case:
     architecture: str = ""  # where it is not the name
     extra: dict[str, np.ndarray] = field(default_factory=dict)  # tensors that are no weights
     skipped: tuple[str, ...] = ()
+    # Fields that the file has in place of weights, by their whole names.
+    fields_of: Callable[[dict[str, np.ndarray]], dict[str, Any]] = lambda weights: {}
+    is_fused: bool = False  # queries, keys and values stand in one tensor of the file
     rounded: tuple[str, ...] = ()  # ends of names of tensors that the file has through a logarithm
 
     @property
@@ -155,18 +160,28 @@ def gguf_tensors(case: Case, weights: dict[str, np.ndarray]) -> dict[str, np.nda
         if match := STACKED.search(name):
             assert isinstance(changed, np.ndarray)
             merged = name.replace(match[0], match[1].removesuffix(".norms") + ".")
+            merged = re.sub(r"^backbone(.*)mixer\.experts", r"model\1mlp.experts", merged)
             stacks.setdefault(merged, {})[int(match[2])] = changed
             continue
         for part, array in changed.items() if isinstance(changed, dict) else [(name, np.squeeze(changed))]:
             found[stored_name(names, case, part)] = array
     for name, parts in stacks.items():
         found[stored_name(names, case, name)] = np.stack([parts[i] for i in range(len(parts))])
+    return fused(found) if case.is_fused else found
+
+
+def fused(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Rows of queries, keys and values one after the other."""
+    found = dict(tensors)
+    for name in [name for name in tensors if ".attn_q." in name]:
+        parts = [found.pop(name.replace("attn_q", which)) for which in ("attn_q", "attn_k", "attn_v")]
+        found[name.replace("attn_q", "attn_qkv")] = np.concatenate(parts)
     return found
 
 
 def stored_name(names: gguf.TensorNameMap, case: Case, name: str) -> str:
     known = name.removeprefix("transformer.") if case.name == "bloom" else name
-    stored = names.get_name(known, try_suffixes=(".weight", ".bias"))
+    stored = names.get_name(known, try_suffixes=(".weight", ".bias", ".scale"))
     assert stored is not None, name
     return stored
 
@@ -186,6 +201,7 @@ def write_case(
     weights = load_file(original / "model.safetensors")
     writer = gguf.GGUFWriter(path, case.kind)
     fields = {f"{case.kind}.{name}": value for name, value in case.fields.items()}
+    fields |= case.fields_of(weights)
     for key, value in (TOKENIZER | fields | dict(tokenizer or {})).items():
         write_value(writer, key, float(value) if isinstance(value, np.floating) else value)
     for name, values in gguf_tensors(case, weights).items():

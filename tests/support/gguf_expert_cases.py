@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
 import transformers
 
 from support.gguf_cases import (
-    COMMON,
     EXPERTS,
     F,
     G,
@@ -218,6 +216,15 @@ EXPERT_CASES = (
         gpt_oss,
     ),
     Case(
+        "gpt-oss-unscaled",
+        T.GptOssConfig(**WIDER | LOCAL, sliding_window=5, rms_norm_eps=1e-6,
+                       layer_types=["sliding_attention", "full_attention"],
+                       rope_parameters={"rope_type": "default", "rope_theta": 10000.0}),
+        all_fields(**COUNTED, **head_fields(12), **{
+            "attention.sliding_window": 5, "expert_feed_forward_length": F}),
+        gpt_oss, "gpt-oss",
+    ),
+    Case(
         "llama4",
         T.Llama4TextConfig(**WIDER, num_local_experts=EXPERTS, num_experts_per_tok=1,
                            intermediate_size_mlp=40, interleave_moe_layer_step=2, rms_norm_eps=1e-6,
@@ -237,6 +244,11 @@ EXPERT_CASES = (
             "rope.scaling.attn_factor": LONG["long_mscale"], "attention.sliding_window": 0}),
         extra={"rope_factors_long.weight": np.float32(LONG["long_factor"]),
                "rope_factors_short.weight": np.float32(LONG["short_factor"])},
+    ),
+    Case(
+        "phimoe-fused", T.PhimoeConfig(**GROUPED | LOCAL, rms_norm_eps=1e-6, rope_theta=10000.0),
+        all_fields(**COUNTED, **{"rope.dimension_count": 8, "attention.sliding_window": 0}),
+        architecture="phimoe", is_fused=True,
     ),
     Case(
         "dbrx",
