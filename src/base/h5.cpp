@@ -124,6 +124,12 @@ void H5Dataset::write(hid_t memory_type, const Hyperslab& part, const void* valu
         "write a part");
 }
 
+void H5Dataset::extend(hsize_t length) const {
+  auto longer = shape();
+  longer.at(0) = length;
+  check(H5Dset_extent(id(), longer.data()), "make the dataset longer");
+}
+
 void H5Dataset::write_chunk(const std::vector<hsize_t>& offset,
                             std::span<const std::byte> bytes) const {
   constexpr uint32_t kAllFilters = 0;  // none is left out
@@ -262,9 +268,22 @@ H5Object H5File::group(const std::string& path) const {
 
 H5Dataset H5File::create_dataset(const std::string& path, hid_t file_type,
                                  const std::vector<hsize_t>& shape, hid_t creation) const {
+  return create_in(make_space(shape), path, file_type, creation);
+}
+
+H5Dataset H5File::create_growing(const std::string& path, hid_t file_type,
+                                 const std::vector<hsize_t>& shape, hid_t creation) const {
+  auto most = shape;
+  most.at(0) = H5S_UNLIMITED;
+  return create_in(
+      {H5Screate_simple(static_cast<int>(shape.size()), shape.data(), most.data()), H5Sclose}, path,
+      file_type, creation);
+}
+
+H5Dataset H5File::create_in(const H5Id& space, const std::string& path, hid_t file_type,
+                            hid_t creation) const {
   const H5Id links = make_property_list(H5P_LINK_CREATE);
   H5Pset_create_intermediate_group(links.get(), 1);
-  const H5Id space = make_space(shape);
   H5Dataset dataset(H5Id(H5Dcreate2(id(), path.c_str(), file_type, space.get(), links.get(),
                                     creation, H5P_DEFAULT),
                          H5Dclose),

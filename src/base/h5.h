@@ -105,6 +105,8 @@ class H5Dataset : public H5Object {
   void read(hid_t memory_type, const Hyperslab& part, void* values) const;
   void write(hid_t memory_type, const Hyperslab& part, const void* values,
              hid_t transfer = H5P_DEFAULT) const;
+  /// Makes a growing dataset longer along its first axis.
+  void extend(hsize_t length) const;
   /// Writes one chunk, which begins at `offset`, past the filters: `bytes` have passed them. Only
   /// in a file that one rank writes alone.
   void write_chunk(const std::vector<hsize_t>& offset, std::span<const std::byte> bytes) const;
@@ -139,6 +141,9 @@ class H5File : public H5Object {
   /// Groups on the way are created. `creation` is a dataset creation property list.
   H5Dataset create_dataset(const std::string& path, hid_t file_type,
                            const std::vector<hsize_t>& shape, hid_t creation = H5P_DEFAULT) const;
+  /// The same of a dataset that can grow along its first axis; `creation` gives it chunks.
+  H5Dataset create_growing(const std::string& path, hid_t file_type,
+                           const std::vector<hsize_t>& shape, hid_t creation) const;
   /// The paths of all datasets, without a leading slash, in alphabetical order.
   std::vector<std::string> dataset_paths() const;
   /// Writes everything out and closes; raises what the destructor would swallow. Objects of the
@@ -149,6 +154,8 @@ class H5File : public H5Object {
 
  private:
   H5File(hid_t id, ErrorKind kind, const std::string& path, bool is_written_serially);
+  H5Dataset create_in(const H5Id& space, const std::string& path, hid_t file_type,
+                      hid_t creation) const;
   int descriptor() const;
 
   bool is_written_serially_ = false;

@@ -13,4 +13,9 @@ inline uint64_t splitmix64(uint64_t seed, uint64_t i = 0) {
   return x ^ (x >> 31);
 }
 
+/// The same number as a part of 1, of 53 bits: from 0 on, below 1.
+inline double splitmix_part(uint64_t seed, uint64_t i) {
+  return static_cast<double>(splitmix64(seed, i) >> 11) * 0x1p-53;
+}
+
 }  // namespace actsweep

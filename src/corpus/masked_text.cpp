@@ -13,8 +13,7 @@ MaskedText::MaskedText(TokenFileList text, const Masking& masking)
 }
 
 bool MaskedText::is_masked(int64_t token) const {
-  const uint64_t number = splitmix64(masking_.seed, static_cast<uint64_t>(token));
-  return static_cast<double>(number >> 11) * 0x1p-53 < masking_.ratio;
+  return splitmix_part(masking_.seed, static_cast<uint64_t>(token)) < masking_.ratio;
 }
 
 }  // namespace actsweep

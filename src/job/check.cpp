@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "job/intervention_keys.h"
+#include "job/token_sample.h"
 #include "job/token_selector.h"
 
 namespace actsweep {
@@ -79,6 +80,8 @@ bool fits(const JobKey& key, const nlohmann::json& value) {
              (value.is_string() && contains(key.words, value));
     case ValueKind::kTokens:
       return value.is_string() && parse_tokens(value.get<std::string>()).has_value();
+    case ValueKind::kSample:
+      return value.is_string() && parse_sample(value.get<std::string>()).has_value();
     case ValueKind::kFlag:
       return value.is_boolean();
     case ValueKind::kIntegersOrWord:
@@ -184,6 +187,8 @@ std::string expected_of(const JobKey& key) {
       return fmt::format("a list of integers of at least {}, or {}", key.least, one_of(key.words));
     case ValueKind::kTokens:
       return "\"position:N\", or " + one_of(key.words);
+    case ValueKind::kSample:
+      return "\"random:P\" with 0 < P <= 1, or " + one_of(key.words);
   }
   return {};
 }

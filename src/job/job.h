@@ -116,6 +116,13 @@ struct Job {
     std::vector<Site> sites = {Site::kResidual};  // whose activations of them are stored
     bool attention = false;                       // whether their attention is stored in full
   } capture;
+  struct Store {
+    std::vector<Site> sites;      // whose activations are stored; none: no store
+    std::vector<int64_t> layers;  // none: all
+    std::string tokens = "all";   // or "random:0.1", "events": job/token_sample.h
+    Dtype dtype = Dtype::kFloat32;
+    int64_t seed = 0;  // of random tokens
+  } store;
   struct Output {
     std::string path;
     PerToken per_token = PerToken::kAll;
@@ -139,6 +146,8 @@ struct Job {
   bool measures(Site site) const;
   /// Whether the site's activations of any prompt are stored.
   bool captures(Site site) const;
+  /// Whether the site's activations of tokens of the corpus are stored.
+  bool stores(Site site) const;
   /// Whether any statistic takes the gathered rows of all members of a model group.
   bool sees_gathered_rows() const {
     return !statistics.attention.empty() || statistics.attention_received ||
@@ -146,7 +155,8 @@ struct Job {
   }
   /// Whether what stands behind the last layer is computed.
   bool needs_head() const {
-    return statistics.loss || measures(Site::kFinalNorm) || captures(Site::kFinalNorm);
+    return statistics.loss || measures(Site::kFinalNorm) || captures(Site::kFinalNorm) ||
+           stores(Site::kFinalNorm);
   }
   /// The names of the variants, in the order in which the file begins them.
   std::vector<std::string> variants() const;

@@ -108,5 +108,7 @@ KeyAccess member(Section Job::*section, Value Section::*value) {
 
 /// The keys of [statistics].
 std::vector<JobKey> statistics_keys();
+/// Those of [store].
+std::vector<JobKey> store_keys();
 
 }  // namespace actsweep

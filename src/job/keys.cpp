@@ -172,7 +172,11 @@ std::vector<JobKey> parallel_keys() {
   };
 }
 
-std::vector<JobKey> capture_and_output_keys() {
+bool has(const std::vector<Site>& sites, Site site) {
+  return std::find(sites.begin(), sites.end(), site) != sites.end();
+}
+
+std::vector<JobKey> capture_keys() {
   return {
       {.section = "capture",
        .name = "attention",
@@ -194,6 +198,11 @@ std::vector<JobKey> capture_and_output_keys() {
        .in_identity = true,
        .words = all_words<Site>(),
        .meaning = "where the prompts' activations are stored"},
+  };
+}
+
+std::vector<JobKey> output_keys() {
+  return {
       {.section = "output",
        .name = "path",
        .kind = ValueKind::kText,
@@ -229,15 +238,13 @@ const char* name_of(Classes choice) { return word_of(choice); }
 const char* name_of(Site site) { return word_of(site); }
 const char* name_of(NumberFormat format) { return word_of(format); }
 
-bool Job::measures(Site site) const {
-  return std::find(statistics.sites.begin(), statistics.sites.end(), site) !=
-         statistics.sites.end();
-}
+bool Job::measures(Site site) const { return has(statistics.sites, site); }
 
 bool Job::captures(Site site) const {
-  return !capture.prompts.empty() &&
-         std::find(capture.sites.begin(), capture.sites.end(), site) != capture.sites.end();
+  return !capture.prompts.empty() && has(capture.sites, site);
 }
+
+bool Job::stores(Site site) const { return has(store.sites, site); }
 
 int64_t size_of(Dtype dtype) { return dtype == Dtype::kFloat32 ? 4 : 2; }
 
@@ -258,7 +265,7 @@ const std::vector<JobKey>& job_keys() {
   static const std::vector<JobKey> keys = [] {
     std::vector<JobKey> all;
     for (const auto& part : {model_keys(), corpus_keys(), parallel_keys(), statistics_keys(),
-                             capture_and_output_keys()}) {
+                             capture_keys(), store_keys(), output_keys()}) {
       all.insert(all.end(), part.begin(), part.end());
     }
     return all;

@@ -33,6 +33,7 @@ enum class ValueKind {
   kIntegerOrWord,   // of at least `least`, or one of `words`
   kIntegersOrWord,  // a list of different integers of at least `least`, or one of `words`
   kTokens,          // "position:N", or one of `words`
+  kSample,          // "random:P" with 0 < P <= 1, or one of `words`
 };
 
 /// How the value of one key gets into a `Job` and out of it.

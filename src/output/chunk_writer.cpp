@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <limits>
 #include <new>
 #include <thread>
@@ -14,15 +15,17 @@
 namespace actsweep {
 namespace {
 
-/// One chunk: where it begins along each axis, and the values that it has of its dataset. A chunk
-/// at the dataset's end can have fewer than fit; they are its first ones.
+/// One chunk: where it begins along each axis, and the values that it has of its dataset, in runs of
+/// equal length. A chunk at the dataset's end can have fewer than fit; they are its first ones.
 struct Chunk {
   std::vector<hsize_t> offset;
-  std::span<const std::byte> values;
+  std::span<const std::byte> first_run;
+  size_t runs = 1;
+  size_t stride = 0;  // bytes from the beginning of a run to that of the next
 };
 
-/// The chunks of a part. They have all of the part along their axes but for the first two, and one
-/// index or all of it along the first where they cut the second: each is one run of the values.
+/// The chunks of a part. They have all of the part along their axes but for the first two. Each is
+/// one run of the values, or, where it cuts the second axis, one for each index along the first.
 std::vector<Chunk> cut(const Hyperslab& part, const std::vector<hsize_t>& shape,
                        std::span<const std::byte> values, int64_t element_bytes) {
   const bool has_second = shape.size() > 1;
@@ -33,18 +36,21 @@ std::vector<Chunk> cut(const Hyperslab& part, const std::vector<hsize_t>& shape,
     ensure(shape[i] == part.count[i], "chunks are cut along their first two axes");
     item_bytes *= static_cast<size_t>(shape[i]);
   }
-  ensure(first_step == 1 || second_step >= second_count, "a chunk is one run of values");
+  const bool has_runs = first_step > 1 && second_step < second_count;
+  ensure(!has_runs || second_step == 1, "a chunk's values are its first ones");
   std::vector<Chunk> chunks;
   for (hsize_t first = 0; first < part.count[0]; first += first_step) {
     for (hsize_t second = 0; second < second_count; second += second_step) {
-      const hsize_t items = std::min(first_step, part.count[0] - first) *
-                            std::min(second_step, second_count - second);
+      const hsize_t firsts = std::min(first_step, part.count[0] - first);
+      const hsize_t seconds = std::min(second_step, second_count - second);
+      const hsize_t runs = has_runs ? firsts : 1, items = firsts * seconds / runs;
       auto offset = part.offset;
       offset[0] += first;
       if (has_second) offset[1] += second;
       const auto begin = static_cast<size_t>(first * second_count + second) * item_bytes;
-      chunks.push_back(
-          {std::move(offset), values.subspan(begin, static_cast<size_t>(items) * item_bytes)});
+      chunks.push_back({std::move(offset),
+                        values.subspan(begin, static_cast<size_t>(items) * item_bytes),
+                        static_cast<size_t>(runs), static_cast<size_t>(second_count) * item_bytes});
     }
   }
   return chunks;
@@ -70,6 +76,8 @@ void shuffle(std::span<const std::byte> values, int64_t element_bytes,
   switch (element_bytes) {
     case 1:
       return shuffle_words<uint8_t>(values, shuffled);
+    case 2:
+      return shuffle_words<uint16_t>(values, shuffled);
     case 4:
       return shuffle_words<uint32_t>(values, shuffled);
     default:
@@ -86,12 +94,13 @@ class ChunkPacker {
         shuffled_(static_cast<size_t>(chunk_bytes)),
         // What cannot be compressed is stored, with a header for each 64 KiB.
         compressed_(shuffled_.size() + shuffled_.size() / 4096 + 64) {
-    ensure(element_bytes == 1 || element_bytes == 4 || element_bytes == 8,
-           "elements have one, four or eight bytes");
+    ensure(std::has_single_bit(static_cast<uint64_t>(element_bytes)) && element_bytes <= 8,
+           "elements have one, two, four or eight bytes");
     ensure(compressed_.size() <= std::numeric_limits<uint32_t>::max(), "a chunk is below 4 GiB");
   }
 
-  std::vector<std::byte> pack(std::span<const std::byte> values) {
+  std::vector<std::byte> pack(const Chunk& chunk) {
+    const auto values = chunk.runs == 1 ? chunk.first_run : gather(chunk);
     if (values.size() < shuffled_.size())
       std::fill(shuffled_.begin(), shuffled_.end(), std::byte{});
     shuffle(values, element_bytes_, shuffled_);
@@ -99,6 +108,15 @@ class ChunkPacker {
   }
 
  private:
+  std::span<const std::byte> gather(const Chunk& chunk) {
+    gathered_.clear();
+    const auto* run = chunk.first_run.data();
+    for (size_t i = 0; i < chunk.runs; ++i, run += chunk.stride) {
+      gathered_.insert(gathered_.end(), run, run + chunk.first_run.size());
+    }
+    return gathered_;
+  }
+
   /// By ISA-L, in zlib's format; returns how many bytes it wrote.
   int64_t deflate() {
     isal_zstream stream;
@@ -118,6 +136,7 @@ class ChunkPacker {
 
   int64_t element_bytes_;
   std::vector<uint8_t> work_space_;
+  std::vector<std::byte> gathered_;
   std::vector<std::byte> shuffled_;
   std::vector<std::byte> compressed_;
 };
@@ -140,7 +159,7 @@ void write_chunks(const H5Dataset& target, const PlannedDataset& planned, const 
     try {
       ChunkPacker packer(chunk_bytes, element_bytes);
       for (size_t i = next++; i < chunks.size(); i = next++) {
-        compressed[i] = packer.pack(chunks[i].values);
+        compressed[i] = packer.pack(chunks[i]);
       }
     } catch (const std::bad_alloc&) {  // which a thread must not let go; seen below
     }

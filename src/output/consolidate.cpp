@@ -154,8 +154,7 @@ Extents final_extents(const Assembly& assembly, const std::vector<PartLengths>& 
             "{}: its {} parts hold {} along {}, expected {}", assembly.target,
             assembly.parts.size(), total.along(axis), name_of(axis), extents.at(axis));
   }
-  extents[Axis::kEvent] = total.events;
-  extents[Axis::kRow] = total.rows;
+  for (const Axis axis : concatenated_axes()) extents[axis] = total.along(axis);
   return extents;
 }
 

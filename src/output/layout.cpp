@@ -10,6 +10,7 @@ namespace actsweep {
 namespace {
 
 constexpr int64_t kLargestContiguousBytes = 64 * 1024;
+constexpr int64_t kStoredChunkBytes = 1024 * 1024;  // as many as HDF5 keeps of a dataset
 
 bool is_long(Axis axis) {
   switch (axis) {
@@ -17,6 +18,7 @@ bool is_long(Axis axis) {
     case Axis::kSequence:
     case Axis::kEvent:
     case Axis::kRow:
+    case Axis::kStoredRow:
     case Axis::kFinding:
     case Axis::kVocabularyByte:
     case Axis::kVocabularyOffset:
@@ -68,7 +70,15 @@ const std::vector<Axis>& all_axes() {
       Axis::kValueChannel,
       Axis::kHeadValue,
       Axis::kRole,
+      Axis::kStoredRow,
+      Axis::kStoredLayer,
   };
+  return axes;
+}
+
+const std::vector<Axis>& concatenated_axes() {
+  static const std::vector<Axis> axes = {Axis::kToken, Axis::kSequence, Axis::kRow, Axis::kEvent,
+                                         Axis::kStoredRow};
   return axes;
 }
 
@@ -87,28 +97,48 @@ int64_t element_count(const std::vector<hsize_t>& shape) {
       std::accumulate(shape.begin(), shape.end(), hsize_t{1}, std::multiplies<>()));
 }
 
+bool is_of_prompt(Axis axis) { return axis == Axis::kPromptToken || axis == Axis::kPromptKey; }
+
 std::optional<size_t> concatenation_axis(const Dataset& dataset) {
   if (dataset.merge != Merge::kRows && dataset.merge != Merge::kGather) return {};
   const auto found = std::find_if(dataset.axes.begin(), dataset.axes.end(), [](Axis axis) {
-    return axis == Axis::kToken || axis == Axis::kRow || axis == Axis::kSequence ||
-           axis == Axis::kEvent;
+    const auto& axes = concatenated_axes();
+    return std::find(axes.begin(), axes.end(), axis) != axes.end();
   });
   ensure(found != dataset.axes.end(), "rows and events have an axis to concatenate along");
   return static_cast<size_t>(found - dataset.axes.begin());
 }
 
 bool is_outer(Axis axis) {
-  return axis == Axis::kLayer || axis == Axis::kFinalLayer || axis == Axis::kVariant;
+  return axis == Axis::kLayer || axis == Axis::kFinalLayer || axis == Axis::kVariant ||
+         axis == Axis::kStoredLayer;
 }
 
-bool has_unknown_length(Axis axis) { return axis == Axis::kEvent || axis == Axis::kRow; }
+bool has_unknown_length(Axis axis) {
+  return axis == Axis::kEvent || axis == Axis::kRow || axis == Axis::kStoredRow;
+}
+
+bool is_stored(const Dataset& dataset) {
+  return !dataset.axes.empty() && dataset.axes.front() == Axis::kStoredRow;
+}
+
+int64_t chunk_rows(const Dataset& dataset, const std::vector<hsize_t>& shape) {
+  if (!is_stored(dataset)) return kChunkRows;
+  const int64_t row_bytes = byte_count(dataset, {shape.begin() + 1, shape.end()});
+  const int64_t layers = shape.size() > 1 ? std::max<int64_t>(1, shape[1]) : 1;
+  const int64_t fit = std::min(kStoredChunkBytes / std::max<int64_t>(1, row_bytes / layers),
+                               kTileBytes / std::max<int64_t>(1, row_bytes));
+  return std::clamp<int64_t>(fit, 1, kChunkRows);
+}
 
 std::vector<hsize_t> chunk_shape(const Dataset& dataset, const std::vector<hsize_t>& shape) {
   if (byte_count(dataset, shape) <= kLargestContiguousBytes) return {};
   std::vector<hsize_t> chunk = shape;
   for (size_t i = 0; i < shape.size(); ++i) {
     if (is_outer(dataset.axes[i]) && shape.size() > 1) chunk[i] = 1;
-    if (is_long(dataset.axes[i])) chunk[i] = std::min<hsize_t>(shape[i], kChunkRows);
+    if (is_long(dataset.axes[i])) {
+      chunk[i] = std::min<hsize_t>(shape[i], chunk_rows(dataset, shape));
+    }
   }
   return chunk;
 }
@@ -123,6 +153,8 @@ hid_t memory_type(ElementType type) {
       return H5T_NATIVE_UINT64;
     case ElementType::kInt64:
       return H5T_NATIVE_INT64;
+    case ElementType::kBFloat16:
+      return H5T_NATIVE_UINT16;
     case ElementType::kFloat32:
       return H5T_NATIVE_FLOAT;
     case ElementType::kFloat64:
@@ -141,6 +173,8 @@ hid_t file_type(ElementType type) {
       return H5T_STD_U64LE;
     case ElementType::kInt64:
       return H5T_STD_I64LE;
+    case ElementType::kBFloat16:
+      return H5T_STD_U16LE;
     case ElementType::kFloat32:
       return H5T_IEEE_F32LE;
     case ElementType::kFloat64:
@@ -149,8 +183,13 @@ hid_t file_type(ElementType type) {
   return H5I_INVALID_HID;
 }
 
+std::string scale_path(Axis axis) {
+  const bool is_of_store = axis == Axis::kStoredRow || axis == Axis::kStoredLayer;
+  return std::string(is_of_store ? "store/" : "") + name_of(axis);
+}
+
 std::string scale_path(const Dataset& dataset, Axis axis) {
-  if (axis != Axis::kPromptToken && axis != Axis::kPromptKey) return name_of(axis);
+  if (!is_of_prompt(axis)) return scale_path(axis);
   return dataset.path.substr(0, dataset.path.rfind('/') + 1) + name_of(axis);
 }
 

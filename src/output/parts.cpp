@@ -97,9 +97,7 @@ H5Dataset Parts::dataset(PartFile of, const Dataset& declared, const Extents& kn
 std::vector<PartLengths> survey(Parts& parts, const std::vector<Dataset>& datasets,
                                 const Extents& extents) {
   Extents fixed = extents;  // the lengths that a part shares with the whole
-  for (const Axis axis : {Axis::kToken, Axis::kSequence, Axis::kRow, Axis::kEvent}) {
-    fixed.erase(axis);
-  }
+  for (const Axis axis : concatenated_axes()) fixed.erase(axis);
   const std::vector<Dataset> of_segment = segment_datasets(datasets);
   std::vector<PartLengths> lengths(parts.count());
   for (size_t part = 0; part < parts.count(); ++part) {

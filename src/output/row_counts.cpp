@@ -5,8 +5,8 @@
 namespace actsweep {
 namespace {
 
-constexpr const char* kTable = "microbatches";  // [micro-batches, 4] int64
-constexpr hsize_t kColumns = 4;
+constexpr const char* kTable = "microbatches";  // [micro-batches, 5] int64
+constexpr hsize_t kColumns = 5;
 static_assert(sizeof(RowCounts) == kColumns * sizeof(int64_t));
 static_assert(std::is_trivially_copyable_v<RowCounts>);
 
@@ -20,6 +20,8 @@ int64_t& RowCounts::along(Axis axis) {
       return sequences;
     case Axis::kRow:
       return rows;
+    case Axis::kStoredRow:
+      return stored;
     default:
       ensure(axis == Axis::kEvent, "parts are concatenated along tokens, sequences, rows, events");
       return events;
@@ -31,6 +33,7 @@ RowCounts& RowCounts::operator+=(const RowCounts& more) {
   sequences += more.sequences;
   rows += more.rows;
   events += more.events;
+  stored += more.stored;
   return *this;
 }
 

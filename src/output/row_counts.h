@@ -1,4 +1,4 @@
-// How many tokens, sequences, rows and events something of a sweep holds, and the table of them
+// How many tokens, sequences, rows, events and stored rows something of a sweep holds, and the table of them
 // that a member's file of a segment has.
 //
 // The table tells which rows of the file belong to which micro-batch. Refuses (ErrorKind::kOutput)
@@ -19,6 +19,7 @@ struct RowCounts {
   int64_t sequences = 0;
   int64_t rows = 0;
   int64_t events = 0;
+  int64_t stored = 0;  // rows of the store
 
   /// The length along a concatenated axis.
   int64_t& along(Axis axis);

@@ -20,6 +20,7 @@ struct RowView {
   int64_t layers = 1;
   int64_t rows = 0;
   int64_t row_bytes = 0;
+  int64_t chunk_rows = kChunkRows;
   std::vector<hsize_t> shape;
 };
 
@@ -34,8 +35,9 @@ struct RowTile {
 };
 
 Hyperslab slab_of(const RowView& view, const RowTile& tile);
-/// Cuts [layers, rows] of `row_bytes` each into tiles of whole chunks, at most about 32 MiB, for
+/// Cuts [layers, rows] of `row_bytes` each into tiles of whole chunks, at most about kTileBytes, for
 /// `ranks` ranks.
-std::vector<RowTile> cut_tiles(int64_t layers, int64_t rows, int64_t row_bytes, int ranks);
+std::vector<RowTile> cut_tiles(int64_t layers, int64_t rows, int64_t row_bytes, int ranks,
+                               int64_t chunk_rows = kChunkRows);
 
 }  // namespace actsweep

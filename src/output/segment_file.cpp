@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <numeric>
 #include <system_error>
 
 #include "output/durable.h"
@@ -17,13 +16,13 @@ namespace {
 
 constexpr int64_t kHeldBytes = 4 * 1024 * 1024;
 
-bool has_unknown_length(const Dataset& dataset) {
-  return std::any_of(dataset.axes.begin(), dataset.axes.end(),
-                     [](Axis axis) { return has_unknown_length(axis); });
-}
-
 std::vector<hsize_t> to_sizes(const std::vector<int64_t>& values) {
   return {values.begin(), values.end()};
+}
+
+bool has_lengths(const Dataset& dataset, const Extents& extents) {
+  return std::all_of(dataset.axes.begin(), dataset.axes.end(),
+                     [&](Axis axis) { return extents.contains(axis); });
 }
 
 /// Contiguous and never filled: every element is written once.
@@ -32,6 +31,19 @@ H5Dataset create_contiguous(const H5File& file, const Dataset& dataset, const Ex
   H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER);
   return file.create_dataset(dataset.path, file_type(dataset.type), shape_of(dataset, extents),
                              creation.get());
+}
+
+/// In chunks of one layer, so that neither layer after layer nor row after row is scattered.
+H5Dataset create_stored(const H5File& file, const Dataset& dataset, Extents extents) {
+  extents.try_emplace(Axis::kStoredRow, 0);  // unknown: it grows
+  const auto shape = shape_of(dataset, extents);
+  std::vector<hsize_t> chunk(shape.size(), 1);
+  chunk.front() = static_cast<hsize_t>(chunk_rows(dataset, shape));
+  if (shape.size() > 2) chunk.back() = shape.back();
+  const H5Id creation = make_property_list(H5P_DATASET_CREATE);
+  H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER);
+  H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data());
+  return file.create_growing(dataset.path, file_type(dataset.type), shape, creation.get());
 }
 
 /// The names of segments in the folder, in order; none where the folder is missing.
@@ -88,7 +100,12 @@ SegmentFile::SegmentFile(const std::string& folder, const SegmentPart& part,
   for (const auto& dataset : datasets) {
     Column& column = columns_[dataset.path];
     column.dataset = dataset;
-    if (!has_unknown_length(dataset)) column.file = create_contiguous(file_, dataset, extents_);
+    column.has_length = has_lengths(dataset, extents_);
+    if (is_stored(dataset)) {
+      column.file = create_stored(file_, dataset, extents_);
+    } else if (column.has_length) {
+      column.file = create_contiguous(file_, dataset, extents_);
+    }
   }
 }
 
@@ -108,10 +125,13 @@ SegmentFile::Column& SegmentFile::column(const std::string& path) {
 void SegmentFile::write(const std::string& path, const std::vector<int64_t>& offset,
                         const std::vector<int64_t>& count, const void* values) {
   Column& target = column(path);
-  ensure(!has_unknown_length(target.dataset), "datasets of unknown length are appended to");
+  ensure(target.has_length, "datasets of unknown length are appended to");
   ensure(offset.size() == target.dataset.axes.size() && count.size() == offset.size(),
          "offset and count have one entry for each axis");
-  const Hyperslab part{to_sizes(offset), to_sizes(count)};
+  write_part(target, {to_sizes(offset), to_sizes(count)}, values);
+}
+
+void SegmentFile::write_part(Column& target, const Hyperslab& part, const void* values) {
   target.file.write(memory_type(target.dataset.type), part, values);
   const int64_t elements = element_count(part.count);
   target.elements_written += elements;
@@ -123,30 +143,35 @@ void SegmentFile::write(const std::string& path, const std::vector<int64_t>& off
 
 void SegmentFile::append(const std::string& path, int64_t count, const void* values) {
   Column& target = column(path);
-  ensure(has_unknown_length(target.dataset), "only datasets of unknown length are appended to");
+  ensure(!target.has_length, "only datasets of unknown length are appended to");
   Extents extents = extents_;
-  extents[Axis::kEvent] = extents[Axis::kRow] = count;
-  const auto bytes =
-      static_cast<size_t>(byte_count(target.dataset, shape_of(target.dataset, extents)));
-  const auto* first = static_cast<const std::byte*>(values);
-  target.parts.push_back({count, std::vector<std::byte>(first, first + bytes)});
+  for (const Axis axis : concatenated_axes()) extents.try_emplace(axis, count);
+  const auto shape = shape_of(target.dataset, extents);
+  if (is_stored(target.dataset)) {
+    Hyperslab place{std::vector<hsize_t>(shape.size(), 0), shape};
+    place.offset.front() = static_cast<hsize_t>(target.appended);
+    target.file.extend(place.offset.front() + shape.front());
+    write_part(target, place, values);
+  } else {
+    const auto* first = static_cast<const std::byte*>(values);
+    target.parts.push_back({count, {first, first + byte_count(target.dataset, shape)}});
+  }
+  target.appended += count;
 }
 
 void SegmentFile::write_appended(Column& target) {
   const auto axis = concatenation_axis(target.dataset);
   ensure(axis.has_value(), "a dataset of unknown length merges by rows or gather");
-  const int64_t total =
-      std::accumulate(target.parts.begin(), target.parts.end(), int64_t{0},
-                      [](int64_t sum, const Appended& part) { return sum + part.count; });
-  const auto [known, is_first] = extents_.try_emplace(target.dataset.axes[*axis], total);
-  ensure(is_first || known->second == total, "all columns of an axis have the same length");
+  const auto [known, is_first] = extents_.try_emplace(target.dataset.axes[*axis], target.appended);
+  ensure(is_first || known->second == target.appended,
+         "all columns of an axis have the same length");
+  if (is_stored(target.dataset)) return;  // they are written
   target.file = create_contiguous(file_, target.dataset, extents_);
   Hyperslab place{std::vector<hsize_t>(target.dataset.axes.size(), 0),
                   shape_of(target.dataset, extents_)};
   for (const auto& part : target.parts) {
     place.count[*axis] = static_cast<hsize_t>(part.count);
-    target.file.write(memory_type(target.dataset.type), place, part.values.data());
-    target.elements_written += element_count(place.count);
+    write_part(target, place, part.values.data());
     place.offset[*axis] += place.count[*axis];
   }
   target.parts.clear();
@@ -163,7 +188,7 @@ void SegmentFile::check_complete() const {
 }
 
 void SegmentFile::check_counts(const RowCounts& counted) const {
-  for (const Axis axis : {Axis::kToken, Axis::kSequence, Axis::kRow, Axis::kEvent}) {
+  for (const Axis axis : concatenated_axes()) {
     const auto length = extents_.find(axis);
     const bool is_counted = length == extents_.end() || length->second == counted.along(axis);
     ensure(is_counted, "a file's micro-batches add up to its rows");
@@ -177,7 +202,7 @@ void SegmentFile::step(std::string_view word, const StepHook& on_step) const {
 
 void SegmentFile::finish(std::span<const RowCounts> of_microbatches, const StepHook& on_step) {
   for (auto& [path, column] : columns_) {
-    if (has_unknown_length(column.dataset)) write_appended(column);
+    if (!column.has_length) write_appended(column);
   }
   check_complete();
   if (!of_microbatches.empty()) {

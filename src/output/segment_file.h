@@ -30,8 +30,8 @@ using StepHook = std::function<void(std::string_view step)>;
 
 class SegmentFile {
  public:
-  /// `extents` gives the lengths of this file; events and rows need none. `attributes` go to the
-  /// root.
+  /// `extents` gives the lengths of this file; events and rows need none, nor do stored rows.
+  /// `attributes` go to the root.
   SegmentFile(const std::string& folder, const SegmentPart& part,
               const std::vector<Dataset>& datasets, Extents extents,
               std::vector<Attribute> attributes);
@@ -44,7 +44,8 @@ class SegmentFile {
   void write(const std::string& path, const std::vector<int64_t>& offset,
              const std::vector<int64_t>& count, const void* values);
   /// Adds `count` events or rows to a dataset of unknown length: all of the other axes for each, as
-  /// in values [layers, count, order]. Kept in memory until the commit.
+  /// in values [layers, count, order]. Kept in memory until the commit, but for stored rows, which
+  /// are written at once.
   void append(const std::string& path, int64_t count, const void* values);
   /// Writes what was appended and the counts of each micro-batch, of which a captured prompt has
   /// none; closes and fsyncs. Every element must have been written.
@@ -62,12 +63,15 @@ class SegmentFile {
   };
   struct Column {
     Dataset dataset;
-    H5Dataset file;               // open unless the length is unknown
+    bool has_length = false;      // from the beginning
+    H5Dataset file;               // open unless parts wait
     std::vector<Appended> parts;  // of unknown length, in order
+    int64_t appended = 0;
     int64_t elements_written = 0;
   };
 
   Column& column(const std::string& path);
+  void write_part(Column& target, const Hyperslab& part, const void* values);
   void write_appended(Column& column);
   void check_complete() const;
   void check_counts(const RowCounts& counted) const;

@@ -32,6 +32,9 @@ void describe(const H5Dataset& target, const Dataset& dataset) {
   target.write_attribute({"units", dataset.units});
   target.write_attribute({"long_name", dataset.long_name});
   target.write_attribute({"merge", std::string(name_of(dataset.merge))});
+  if (dataset.type == ElementType::kBFloat16) {
+    target.write_attribute({"bits_of", std::string(name_of(dataset.type))});
+  }
   if (!dataset.maximum.empty()) target.write_attribute({"maximum", dataset.maximum});
   if (dataset.index_of) {
     target.write_attribute({"index_of", std::string(name_of(*dataset.index_of))});
@@ -65,10 +68,10 @@ class Scales {
 };
 
 Axis axis_of(const H5Dataset& dataset, const std::string& scale) {
-  if (scale.find('/') != std::string::npos) return Axis::kPromptToken;
   for (const Axis axis : all_axes()) {
-    if (scale == name_of(axis)) return axis;
+    if (!is_of_prompt(axis) && scale == scale_path(axis)) return axis;
   }
+  if (scale.find('/') != std::string::npos) return Axis::kPromptToken;
   fail(dataset.kind(), "{}: /{} has an unknown axis '{}'", dataset.file(), dataset.path(), scale);
 }
 
@@ -96,7 +99,7 @@ ElementType type_of(const H5Dataset& dataset) {
   const H5Id type = dataset.type();
   for (const ElementType known :
        {ElementType::kUInt8, ElementType::kUInt32, ElementType::kUInt64, ElementType::kInt64,
-        ElementType::kFloat32, ElementType::kFloat64}) {
+        ElementType::kBFloat16, ElementType::kFloat32, ElementType::kFloat64}) {
     if (H5Tequal(type.get(), file_type(known)) > 0) return known;
   }
   fail(dataset.kind(), "{}: /{} has a type that this schema does not use", dataset.file(),
@@ -180,7 +183,7 @@ Extents extents_of(const H5File& file) {
   Extents extents;
   for (const auto& path : file.dataset_paths()) {
     for (const Axis axis : all_axes()) {
-      if (axis == Axis::kPromptToken || path != name_of(axis)) continue;
+      if (is_of_prompt(axis) || path != scale_path(axis)) continue;
       extents[axis] = static_cast<int64_t>(file.dataset(path).shape().at(0));
     }
   }

@@ -34,7 +34,7 @@ void create_outline(const H5File& file, const std::vector<PlannedDataset>& datas
 H5File open_sweep(const std::string& path);
 /// The declarations of its datasets, from their attributes, in alphabetical order.
 std::vector<Dataset> datasets_of(const H5File& file);
-/// The lengths of the scales at its root.
+/// The lengths of its scales but those of prompts.
 Extents extents_of(const H5File& file);
 
 }  // namespace actsweep

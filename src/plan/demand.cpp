@@ -4,6 +4,7 @@
 #include <limits>
 #include <numeric>
 
+#include "job/token_sample.h"
 #include "kernels/product_widened.h"
 #include "kernels/second_look.h"
 #include "measure/format_errors.h"
@@ -96,6 +97,20 @@ void add_tower(const SweepFacts& facts, MemoryDemand& demand) {
   demand.workspace += rows * (2 * a.channels + 3 * facts.architecture.channels) * 4;
 }
 
+/// Stored activations: of tokens that are known those of one site and layer, with a copy, and what
+/// waits to be written; of those with an event the whole block's, and a layer's once more.
+int64_t store_bytes(const SweepFacts& facts, int64_t owned_tokens, int64_t owned_rows) {
+  const auto& store = facts.job.store;
+  if (store.sites.empty()) return 0;
+  int64_t widest = 0;
+  for (const Site site : store.sites) {
+    const auto group = group_of(site, value_width_of(facts.architecture));
+    widest = std::max(widest, axis_length(facts, group.channel));
+  }
+  if (sample_of(store).is_known()) return kWriteQueueBytes + 2 * owned_rows * widest * 4;
+  return owned_tokens * (stored_token_bytes(facts) + widest * size_of(store.dtype));
+}
+
 /// The queries, keys and values of a sequence in float32 and their copies, and as many sequences
 /// together as a group on a GPU holds.
 int64_t group_bytes(const SweepFacts& facts, int64_t heads, int64_t rows) {
@@ -122,6 +137,7 @@ int64_t observed_bytes(const SweepFacts& facts, const ModelShare& share,
   if (!facts.job.capture.prompts.empty()) {
     sites.insert(sites.end(), facts.job.capture.sites.begin(), facts.job.capture.sites.end());
   }
+  sites.insert(sites.end(), facts.job.store.sites.begin(), facts.job.store.sites.end());
   for (const Site site : sites) {
     if (site == Site::kResidual) continue;
     owned = std::max(owned, axis_length(facts, group_of(site, value_width_of(a)).channel));
@@ -230,10 +246,17 @@ int64_t axis_length(const SweepFacts& facts, Axis axis) {
       return facts.architecture.has_value_width() ? facts.architecture.value_channels() : 0;
     case Axis::kIntervention:
       return static_cast<int64_t>(facts.job.interventions.size());
+    case Axis::kStoredRow:
+      return sample_of(facts.job.store).expected(facts.tokens);
+    case Axis::kStoredLayer:
+      return static_cast<int64_t>(
+          stored_layers(facts.job.store, facts.architecture.layers).size());
     default:
       return 0;  // events, rows, prompts: unknown beforehand and small
   }
 }
+
+int64_t stored_token_bytes(const SweepFacts& facts) { return row_bytes(facts, Axis::kStoredRow); }
 
 int64_t loaded_bytes(const SweepFacts& facts, const ModelShare& share) {
   const auto& job = facts.job;
@@ -279,6 +302,7 @@ MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t thr
   demand.statistics = 2 * field_bytes(facts) + threads * field_bytes(facts) / (a.layers + 1);
   demand.statistics +=
       (keeps_layers ? a.layers + 1 : kRowCopies) * token_rows + kRowCopies * sequence_rows;
+  demand.statistics += store_bytes(facts, owned_tokens, owned_rows);
   return demand;
 }
 

@@ -70,6 +70,8 @@ inline constexpr int64_t kWriteQueueBytes = 64ll << 20;
 MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t threads,
                            int64_t block_windows);
 DiskDemand disk_demand(const SweepFacts& facts);
+/// Of one token in the store: its number, and its activations at all stored sites and layers.
+int64_t stored_token_bytes(const SweepFacts& facts);
 /// The lowest layer at which one of a variant's interventions applies: its stream differs from the
 /// original's from there on.
 int64_t first_layer_of(const Job& job, const std::string& variant);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "job/token_sample.h"
 
 namespace actsweep {
 namespace {
@@ -13,6 +14,18 @@ constexpr int64_t kTextUnit_bytes = (1 << 30) / 200 + 1;
 
 std::string bytes_text(int64_t bytes) {
   return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / (1ll << 30));
+}
+
+/// What the store takes before it is compressed.
+std::string store_text(const SweepFacts& facts) {
+  const auto sample = sample_of(facts.job.store);
+  const int64_t token_bytes = stored_token_bytes(facts);
+  const auto of_each = fmt::format("{:.1f} KiB a token", static_cast<double>(token_bytes) / 1024);
+  if (!sample.is_known()) return of_each + ", of tokens with an event";
+  const int64_t tokens = sample.expected(facts.tokens);
+  const bool is_average = sample.kind == TokenSample::Kind::kRandom;
+  return fmt::format("{} at most, of {}{} tokens, {}", bytes_text(tokens * token_bytes),
+                     is_average ? "about " : "", tokens, of_each);
 }
 
 /// The facts after a change of the job's micro-batch.
@@ -228,6 +241,7 @@ std::string layout_table(const SweepFacts& facts, const Machine& machine,
   text += table_row(
       "disk", fmt::format("segments {}, final file at most {}, free {}",
                           bytes_text(layout.disk.segments), bytes_text(layout.disk.final), free));
+  if (!job.store.sites.empty()) text += table_row("store", store_text(facts));
   text += table_row("time", time_text(layout.seconds));
   for (const auto& warning : layout.warnings) text += table_row("warning", warning);
   return text;

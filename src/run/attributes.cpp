@@ -13,6 +13,7 @@
 #include "comm/device.h"
 #include "comm/nccl_backend.h"
 #include "comm/session.h"
+#include "schema/declare_statistics.h"
 
 namespace actsweep {
 namespace {
@@ -144,6 +145,8 @@ std::map<std::string, std::vector<std::byte>> constant_datasets(const SweepInput
       {"vocabulary/bytes", inputs.vocabulary_bytes()},
       {"vocabulary/offset", bytes_of(inputs.vocabulary_offset())},
       {"magnitude_bin", bytes_of(edges)},
+      {"store/stored_layer",
+       bytes_of(stored_layers(inputs.job.store, inputs.checkpoint.architecture().layers))},
       {"epsilon", bytes_of(std::vector<double>(kSinkThresholds.begin(), kSinkThresholds.end()))}};
 }
 

@@ -1,6 +1,9 @@
 #include "run/block_labels.h"
 
 #include <algorithm>
+#include <set>
+
+#include "job/token_sample.h"
 
 namespace actsweep {
 
@@ -16,15 +19,32 @@ int64_t BlockLabels::first_row(size_t batch) const {
   return row;
 }
 
+std::vector<int64_t> tokens_with_event(const BlockLabels& labels, std::span<const Event> events) {
+  std::set<int64_t> with_event;
+  for (const auto& event : events) with_event.insert(event.token);
+  std::vector<int64_t> selected;
+  int64_t own_token = 0;
+  for (const auto& batch : labels.own) {
+    for (const auto& window : batch.windows) {
+      for (int64_t i = 0; i < window.length(); ++i, ++own_token) {
+        if (with_event.contains(window.first_token + i)) selected.push_back(own_token);
+      }
+    }
+  }
+  return selected;
+}
+
 std::vector<RowCounts> owned_counts(const SweepInputs& inputs, WindowRange range, int64_t members,
                                     int64_t member) {
+  const auto sample = sample_of(inputs.job.store);
   std::vector<RowCounts> counts;
   for (const auto microbatch : inputs.segments.microbatches(range)) {
     const auto owned = owned_windows(microbatch, members, member);
-    const auto& windows = inputs.windows;
-    counts.push_back(
-        {.tokens = windows.tokens_before(owned.end) - windows.tokens_before(owned.begin),
-         .sequences = owned.size()});
+    const int64_t begin = inputs.windows.tokens_before(owned.begin);
+    const int64_t end = inputs.windows.tokens_before(owned.end);
+    counts.push_back({.tokens = end - begin,
+                      .sequences = owned.size(),
+                      .stored = sample.is_known() ? sample.count(begin, end) : 0});
   }
   return counts;
 }

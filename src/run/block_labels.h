@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "corpus/segments.h"
 #include "output/row_counts.h"
 #include "run/inputs.h"
+#include "schema/event.h"
 
 namespace actsweep {
 
@@ -15,8 +17,8 @@ struct BlockLabels {
   std::vector<OwnedRows> own;  // [micro-batch] of this rank
   /// [micro-batch][member] of all members, where a statistic takes the gathered rows.
   std::vector<std::vector<OwnedRows>> members;
-  RowCounts before;     // tokens and sequences of this rank that its file holds of earlier blocks
-  RowCounts owned;      // real tokens and sequences of this rank
+  RowCounts before;     // of this rank, as owned_counts has them: what its file holds of earlier
+  RowCounts owned;      // blocks, and what this one adds
   int64_t tokens = 0;   // of all members
   int64_t longest = 0;  // of the padded lengths
 
@@ -26,7 +28,11 @@ struct BlockLabels {
   int64_t first_row(size_t batch) const;
 };
 
-/// Real tokens and sequences that a rank owns, [micro-batch of the range].
+/// The rank's own tokens of a block that have an event, numbered from its first, rising.
+std::vector<int64_t> tokens_with_event(const BlockLabels& labels, std::span<const Event> events);
+
+/// Real tokens, sequences and, as far as they are known before the sweep, stored rows that a rank
+/// owns, [micro-batch of the range].
 std::vector<RowCounts> owned_counts(const SweepInputs& inputs, WindowRange range, int64_t members,
                                     int64_t member);
 

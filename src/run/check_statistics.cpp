@@ -17,9 +17,12 @@ bool names(const Job& job, const std::string& set) {
 
 void check_sites(const Job& job, const Architecture& a, const std::vector<TensorRow>& rows) {
   const auto refuse = [&](Site site, const std::string& reason) {
-    require(!job.measures(site) && !job.captures(site), ErrorKind::kJob,
-            "[{}] sites: \"{}\": {} {}", job.measures(site) ? "statistics" : "capture",
-            name_of(site), a.family, reason);
+    for (const auto& [is_asked, section] : {std::pair(job.measures(site), "statistics"),
+                                            std::pair(job.captures(site), "capture"),
+                                            std::pair(job.stores(site), "store")}) {
+      require(!is_asked, ErrorKind::kJob, "[{}] sites: \"{}\": {} {}", section, name_of(site),
+              a.family, reason);
+    }
   };
   if (a.latent.key_value == 0) refuse(Site::kKeyValueLatent, "has no latent attention");
   if (a.latent.query == 0) refuse(Site::kQueryLatent, "makes no latent of queries");
@@ -103,6 +106,24 @@ void check_head_sizes(const Job& job, const Architecture& a) {
   refuse(job.capture.attention, "[capture] attention");
 }
 
+void check_store(const Job& job, const Architecture& a) {
+  const auto& store = job.store;
+  for (const auto layer : store.layers) {
+    require(layer <= a.layers, ErrorKind::kJob,
+            "[store] layers: expected layers of {} from 0 to {}, found {}", a.family, a.layers,
+            layer);
+  }
+  require(store.tokens != "events" || store.sites.empty() || job.measures(Site::kResidual),
+          ErrorKind::kJob,
+          "[store] tokens = \"events\" needs the events of the site \"residual\": expected it in "
+          "[statistics] sites");
+  const Job::Store usual;
+  const bool is_usual = store.layers == usual.layers && store.tokens == usual.tokens &&
+                        store.dtype == usual.dtype && store.seed == usual.seed;
+  require(is_usual || !store.sites.empty(), ErrorKind::kJob,
+          "[store] layers, tokens, dtype and seed go with sites: expected sites in [store] sites");
+}
+
 }  // namespace
 
 void check_statistics(const Job& job, const Architecture& architecture,
@@ -110,6 +131,7 @@ void check_statistics(const Job& job, const Architecture& architecture,
   check_sites(job, architecture, rows);
   check_attention(job, architecture, rows);
   check_head_sizes(job, architecture);
+  check_store(job, architecture);
   require(job.statistics.classes != Classes::kRole || !architecture.reads_images(), ErrorKind::kJob,
           "[statistics] classes = \"role\": {} reads images, which have no roles",
           architecture.family);

@@ -17,6 +17,10 @@ Extents all_extents(const SweepInputs& inputs) {
   return extents;
 }
 
+void add_site(Site site, SiteTaps::Listeners& taps) {
+  if (!taps.wants(site)) taps.sites.push_back(site);
+}
+
 }  // namespace
 
 Measurements::Measurements(const SweepInputs& inputs, const Group& group, at::Device device)
@@ -54,9 +58,10 @@ void Measurements::begin_segment() {
   for (auto* statistics : all_) statistics->begin_segment();
 }
 
-void Measurements::begin_block(const BlockLabels& labels, RowCollector& rows) {
+void Measurements::begin_block(const BlockLabels& labels, RowCollector& rows, StoredRows* store) {
   labels_ = &labels;
   rows_ = &rows;
+  store_ = store;
   events_.clear();
   batches_.clear();
   if (history_) history_->begin_block(labels);
@@ -79,7 +84,8 @@ void Measurements::add_batch(const std::vector<OwnedRows>& members) {
 SiteTaps::Listeners Measurements::taps() {
   SiteTaps::Listeners taps;
   taps.sites = inputs_.job.statistics.sites;
-  if (geometry_ && !taps.wants(Site::kResidual)) taps.sites.push_back(Site::kResidual);
+  for (const Site site : inputs_.job.store.sites) add_site(site, taps);
+  if (geometry_) add_site(Site::kResidual, taps);
   taps.on_tap = [this](const Tap& tap) { this->tap(tap); };
   if (received_) {
     taps.on_no_attention = [this](const OwnedRows& own) { received_->skip(own, *rows_); };
@@ -151,6 +157,7 @@ void Measurements::see_residual(const Tap& tap, SiteBatch& batch) {
 }
 
 void Measurements::tap(const Tap& tap) {
+  if (store_ != nullptr) store_->see(tap);
   SiteBatch batch = {tap.rows, tap.layer, &tap.labels};
   if (history_ && tap.site == Site::kResidual) see_residual(tap, batch);
   const auto found = sites_.find(tap.site);

@@ -14,6 +14,7 @@
 #include "comm/group.h"
 #include "run/residual_history.h"
 #include "run/row_collector.h"
+#include "run/stored_rows.h"
 #include "run/stream.h"
 #include "stats/attention_received.h"
 #include "stats/attention_statistics.h"
@@ -33,8 +34,8 @@ class Measurements {
   Measurements(const SweepInputs& inputs, const Group& group, at::Device device);
 
   void begin_segment();
-  /// The block whose layers come next. `labels` and `rows` must outlive it.
-  void begin_block(const BlockLabels& labels, RowCollector& rows);
+  /// The block whose layers come next. All must outlive it; `store` is null where the job has none.
+  void begin_block(const BlockLabels& labels, RowCollector& rows, StoredRows* store);
   /// What the pass calls of the original and of each variant of the job.
   std::vector<Stream::Listeners> listeners();
   /// To be called when all micro-batches have passed a layer, before its rows are written.
@@ -74,6 +75,7 @@ class Measurements {
 
   const BlockLabels* labels_ = nullptr;
   RowCollector* rows_ = nullptr;
+  StoredRows* store_ = nullptr;
   std::vector<Event> events_;
   std::optional<ResidualHistory> history_;  // of a job with geometry or event_updates
   size_t batch_ = 0;                        // whose layer runs

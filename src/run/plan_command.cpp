@@ -121,6 +121,7 @@ Job schema_job() {
   job.statistics.event_updates = true;
   job.statistics.formats = {NumberFormat::kNvfp4};
   job.statistics.experts = job.statistics.expert_inputs = true;
+  job.store.sites = {Site::kResidual};
   job.capture.prompts = {"NAME"};
   job.capture.attention = true;
   job.interventions.emplace_back().variant = "NAME";

@@ -1,10 +1,10 @@
 #include "run/row_collector.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "base/error.h"
+#include "output/layout.h"
 
 namespace actsweep {
 namespace {
@@ -22,7 +22,7 @@ void add_bytes(std::vector<std::byte>& into, std::span<const std::byte> values) 
 RowCollector::RowCollector(SegmentOutput& output, const SweepFacts& facts)
     : output_(output), facts_(facts) {
   for (const auto& dataset : facts_.datasets) {
-    if (dataset.merge != Merge::kRows) continue;
+    if (dataset.merge != Merge::kRows || is_stored(dataset)) continue;
     int64_t item_bytes = size_of(dataset.type);
     for (const auto axis : dataset.axes) {
       const bool is_counted =
@@ -108,25 +108,9 @@ void RowCollector::write_layer(Buffer& buffer, int64_t layer) {
   buffer.fresh.reserve(bytes);  // as many again in the next layer
 }
 
-/// The rank's own tokens of the block that have an event, numbered from its first.
-std::vector<int64_t> RowCollector::selected_tokens(std::span<const Event> events) const {
-  std::set<int64_t> with_event;
-  for (const auto& event : events) with_event.insert(event.token);
-  std::vector<int64_t> selected;
-  int64_t own_token = 0;
-  for (const auto& batch : labels_->own) {
-    for (const auto& window : batch.windows) {
-      for (int64_t i = 0; i < window.length(); ++i, ++own_token) {
-        if (with_event.contains(window.first_token + i)) selected.push_back(own_token);
-      }
-    }
-  }
-  return selected;
-}
-
 void RowCollector::flush_rows(std::span<const Event> events) {
   if (facts_.job.output.per_token != PerToken::kMassive) return;
-  const auto selected = selected_tokens(events);
+  const auto selected = tokens_with_event(*labels_, events);
   for (auto& [path, buffer] : buffers_) {
     if (!has_axis(*buffer.dataset, Axis::kRow)) continue;
     std::vector<std::byte> values;  // [layers, selected, ...]

@@ -3,7 +3,7 @@
 //
 // Datasets on the token and sequence axes are written after every layer. Those on the row axis
 // (per_token = "massive") are kept through the layers of a block, because only at its end is it
-// known which tokens have an event.
+// known which tokens have an event. Stored activations have a way of their own: run/stored_rows.h.
 #pragma once
 
 #include <cstddef>
@@ -46,7 +46,6 @@ class RowCollector : public RowSink {
   void add_row_tokens();
   void keep_layer(Buffer& buffer);
   void write_layer(Buffer& buffer, int64_t layer);
-  std::vector<int64_t> selected_tokens(std::span<const Event> events) const;
 
   SegmentOutput& output_;
   SweepFacts facts_;

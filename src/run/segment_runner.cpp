@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <set>
 #include <span>
 #include <tuple>
@@ -39,6 +40,9 @@ Extents SegmentRunner::extents_of(const RowCounts& owned) const {
   }
   extents[Axis::kSequence] = owned.sequences;
   extents[Axis::kToken] = owned.tokens;
+  if (sample_of(environment_.inputs.job.store).is_known()) {
+    extents[Axis::kStoredRow] = owned.stored;
+  }
   return extents;
 }
 
@@ -73,13 +77,16 @@ bool SegmentRunner::pass_block(const BlockLabels& labels, bool ends_unit,
   return pass_.run(labels, is_last, {streams, after_layer, on_batch});
 }
 
-bool SegmentRunner::measure_block(const BlockLabels& labels, RowCollector& rows, bool ends_unit) {
-  rows.begin_block(labels, label_columns(environment_.inputs, labels.own));
-  measurements_.begin_block(labels, rows);
-  const auto after_layer = [&](int64_t layer) { return end_layer(layer, labels, rows); };
+bool SegmentRunner::measure_block(const BlockLabels& labels, const Rows& rows, bool ends_unit) {
+  const auto& [collected, stored] = rows;
+  collected.begin_block(labels, label_columns(environment_.inputs, labels.own));
+  if (stored != nullptr) stored->begin_block(labels);
+  measurements_.begin_block(labels, collected, stored);
+  const auto after_layer = [&](int64_t layer) { return end_layer(layer, labels, collected); };
   if (!pass_block(labels, ends_unit, measurements_.listeners(), after_layer)) return false;
   const auto& events = measurements_.events();
-  rows.flush_rows(events);
+  collected.flush_rows(events);
+  if (stored != nullptr) stored->end_block(events);
   events_.insert(events_.end(), events.begin(), events.end());
   return true;
 }
@@ -105,8 +112,9 @@ void SegmentRunner::write_events(int64_t first_window, std::vector<RowCounts>& c
     const int64_t window = event.sequence - first_window;
     auto& of_microbatch = counts[window / inputs.segments.windows_per_microbatch];
     ++of_microbatch.events;
-    const bool has_row = inputs.job.output.per_token == PerToken::kMassive;
-    if (has_row && tokens.insert(event.token).second) ++of_microbatch.rows;
+    if (!tokens.insert(event.token).second) continue;
+    if (inputs.job.output.per_token == PerToken::kMassive) ++of_microbatch.rows;
+    if (!sample_of(inputs.job.store).is_known()) ++of_microbatch.stored;
   }
   const auto count = static_cast<int64_t>(events_.size());
   const auto append = [&](std::vector<Column> columns) {
@@ -131,9 +139,12 @@ Verdict SegmentRunner::run_segment(int64_t number) {
       (inputs.windows.tokens_before(windows.end) - inputs.windows.tokens_before(windows.begin)) *
       (inputs.checkpoint.architecture().layers + 1);
   RowCollector rows(*output_, inputs.facts());
+  std::optional<StoredRows> stored;
+  if (!inputs.job.store.sites.empty()) stored.emplace(inputs, *output_);
   for (const auto block : inputs.segments.blocks(windows, environment_.layout.block_windows)) {
     const auto labels = label_block(inputs, block, windows.begin, members, member);
-    if (!measure_block(labels, rows, block.end == windows.end)) {
+    const bool ends_segment = block.end == windows.end;
+    if (!measure_block(labels, {rows, stored ? &*stored : nullptr}, ends_segment)) {
       output_.reset();
       return verdict_;
     }

@@ -15,6 +15,7 @@
 #include "run/row_collector.h"
 #include "run/segment_writer.h"
 #include "run/stop.h"
+#include "run/stored_rows.h"
 #include "run/unit_queue.h"
 
 namespace actsweep {
@@ -41,10 +42,16 @@ class SegmentRunner {
   Verdict run_prompt(const std::string& name, int64_t number);
 
  private:
+  /// Of a segment, on their way to its file.
+  struct Rows {
+    RowCollector& collected;
+    StoredRows* stored;  // null: the job has no store
+  };
+
   bool pass_block(const BlockLabels& labels, bool ends_unit,
                   const std::vector<Stream::Listeners>& streams,
                   const std::function<bool(int64_t layer)>& after_layer);
-  bool measure_block(const BlockLabels& labels, RowCollector& rows, bool ends_unit);
+  bool measure_block(const BlockLabels& labels, const Rows& rows, bool ends_unit);
   bool end_layer(int64_t layer, const BlockLabels& labels, RowCollector& rows);
   void write_fields();
   void write_events(int64_t first_window, std::vector<RowCounts>& counts);

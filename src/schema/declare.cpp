@@ -208,6 +208,7 @@ std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) 
     append(datasets, declare_variant_sums());
     append(datasets, declare_variant_perplexities());
   }
+  append(datasets, declare_store(job.store, inputs.values));
   for (const auto& prompt : job.capture.prompts) {
     append(datasets, declare_capture(prompt, job.capture.sites, inputs.values));
     if (inputs.has_experts) append(datasets, declare_captured_experts(prompt));

@@ -17,7 +17,8 @@
 
 namespace actsweep {
 
-enum class ElementType { kUInt8, kUInt32, kUInt64, kInt64, kFloat32, kFloat64 };
+/// kBFloat16 lies in the file as the uint16 of its bits.
+enum class ElementType { kUInt8, kUInt32, kUInt64, kInt64, kBFloat16, kFloat32, kFloat64 };
 
 /// The dimension scales at the root of the file.
 enum class Axis {
@@ -59,6 +60,8 @@ enum class Axis {
   kHeadValue,     // of one value
   kRole,          // whose words a token of a chat holds
   kFormat,        // formats of low precision that the job names
+  kStoredRow,     // tokens whose activations are stored
+  kStoredLayer,   // layers whose activations are stored
 };
 
 /// How a dataset of two parts (ranks, segments, files) becomes one.

@@ -84,6 +84,10 @@ const char* name_of(Axis axis) {
       return "value_channel";
     case kHeadValue:
       return "head_value_channel";
+    case kStoredRow:
+      return "row";
+    case kStoredLayer:
+      return "stored_layer";
   }
   return "";
 }
@@ -125,6 +129,8 @@ const char* name_of(ElementType type) {
       return "uint64";
     case kInt64:
       return "int64";
+    case kBFloat16:
+      return "bfloat16";
     case kFloat32:
       return "float32";
     case kFloat64:
@@ -137,6 +143,8 @@ int64_t size_of(ElementType type) {
   switch (type) {
     case kUInt8:
       return 1;
+    case kBFloat16:
+      return 2;
     case kUInt32:
     case kFloat32:
       return 4;

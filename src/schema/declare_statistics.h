@@ -27,6 +27,10 @@ ValueWidth value_width_of(const Extents& extents);
 /// The axis of the rows that a token keeps.
 Axis token_axis(PerToken per_token);
 
+/// Stored activations of the job's sites and tokens, with the tokens' numbers and the layers.
+std::vector<Dataset> declare_store(const Job::Store& store, ValueWidth values);
+/// The layers of the store in the order of the file, of a model with so many blocks.
+std::vector<int64_t> stored_layers(const Job::Store& store, int64_t blocks);
 /// Rows per token: top values and channels, median magnitude, norm. Under kMassive on Axis::kRow;
 /// none under kNone.
 std::vector<Dataset> declare_token_extrema(const SiteGroup& site, PerToken per_token);

@@ -22,16 +22,18 @@ from running import (
 
 RANKS = 4
 UNITS = 11
+STORE = {"sites": ["residual", "mlp_hidden"], "tokens": "random:0.5", "dtype": "bfloat16"}
 
 
 @pytest.fixture(scope="module")
 def expected(model: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of an uninterrupted run."""
     folder = tmp_path_factory.mktemp("expected")
-    job = write_job(folder / "job.toml", make_job(model, corpus, folder / "sweep.h5"))
+    job = write_job(folder / "job.toml", make_job(model, corpus, folder / "sweep.h5", store=STORE))
     run_well(job, RANKS)
     with h5py.File(folder / "sweep.h5") as file:
         assert 0 < len(file["massive/value"]) and file.attrs["complete"] == 1
+        assert 0 < len(file["store/token"]) < len(file["tokens/id"])
     return folder / "sweep.h5"
 
 
@@ -42,7 +44,7 @@ def output(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def job(model: Path, corpus: Path, output: Path) -> Path:
-    return write_job(output.parent / "job.toml", make_job(model, corpus, output))
+    return write_job(output.parent / "job.toml", make_job(model, corpus, output, store=STORE))
 
 
 def kill_at(job: Path, rank: int, step: str) -> Run:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from support.random_models import MASSIVE_IDS, MODELS, make_random, save
 from support.sweeps import Sweep, environment, read_datasets
@@ -15,7 +16,17 @@ from support.watching import run
 LENGTHS = (57, 40, 83, 39, 95)
 
 
-def test_a_merge_equals_one_sweep_over_both_corpora(program: Path, tmp_path: Path) -> None:
+# Random tokens are others in a merge than in one sweep: they follow from their numbers.
+STORES = {
+    "all": {"layers": [2, 0], "dtype": "bfloat16"},
+    "events": {"tokens": "events"},
+}
+
+
+@pytest.mark.parametrize("stored", STORES)
+def test_a_merge_equals_one_sweep_over_both_corpora(
+    stored: str, program: Path, tmp_path: Path
+) -> None:
     model = MODELS[0]
     save(make_random(model), model, tmp_path / "model")
     parts = [random_corpus(model.vocabulary, LENGTHS, seed=seed, often=MASSIVE_IDS) for seed in (1, 2)]
@@ -32,7 +43,8 @@ def test_a_merge_equals_one_sweep_over_both_corpora(program: Path, tmp_path: Pat
                 "windows": "per_document",
             },
             "parallel": {"threads": 1, "microbatch_tokens": 40},
-            "statistics": {"loss": True},
+            "statistics": {"loss": True, "criterion_magnitude": 3.0, "criterion_ratio": 4.0},
+            "store": {"sites": ["residual", "key"], **STORES[stored]},
             "output": {"path": str(tmp_path / f"{name}.h5"), "segment_tokens": 120},
         }
         paths.append(Sweep(program, job).run())
@@ -40,7 +52,7 @@ def test_a_merge_equals_one_sweep_over_both_corpora(program: Path, tmp_path: Pat
     result = run([program, "merge", *paths[:2], "-o", merged], [tmp_path], env=environment())
     assert result.returncode == 0, result.stderr
     mine, expected = read_datasets(merged), read_datasets(paths[2])
-    assert mine.keys() == expected.keys()
+    assert mine.keys() == expected.keys() and len(mine["store/token"])
     for name, values in expected.items():
         if values.dtype == np.float64:
             np.testing.assert_allclose(mine[name], values, rtol=1e-12, err_msg=name)

@@ -58,6 +58,16 @@ INNER = {
     "formats": list(FORMATS),
 }
 
+# A store: of random tokens at sites that lie over the ranks in every way, and of tokens with an event.
+RANDOM_STORE = {
+    "sites": ["residual", "query", "key", "attention_heads", "mlp_hidden", "final_norm"],
+    "tokens": "random:0.4",
+    "dtype": "bfloat16",
+    "layers": [3, 1],
+    "seed": 5,
+}
+STORE_OF_EVENTS = {"sites": ["residual", "value", "attention_heads", "mlp_output"], "tokens": "events"}
+
 # Replicas, tokens of a block (of one, two, all micro-batches of a segment), weight mode.
 ARRANGEMENTS = [
     pytest.param(m, replicas, block, weights, id=f"m{m}-replicas{replicas}-block{block}-{weights}")
@@ -89,6 +99,7 @@ class Inputs:
         self.folder = folder
         self.is_exact = model is EXACT
         self.statistics = {"loss": True, **LOW}
+        self.store = RANDOM_STORE if model is RANDOM else STORE_OF_EVENTS
         if self.is_exact:
             self.statistics |= INNER | {"sites": ALL_SITES}
         else:
@@ -109,6 +120,7 @@ class Inputs:
             "corpus": {"path": str(self.corpus), **CUT.job_keys()},
             "parallel": {"tensor": m, "threads": 1, "microbatch_tokens": 80, **keys},
             "statistics": self.statistics,
+            "store": self.store,
             "capture": {"prompts": ["first", "short"], "attention": not self.is_exact},
             "output": {"path": str(self.folder / f"{name}.h5"), "segment_tokens": 320},
         }
@@ -193,6 +205,7 @@ def test_base_has_segments_windows_and_events(base_of: dict[int, Path]) -> None:
         assert len(datasets["sequences/length"]) > 3 * 320 // 40
         assert len(set(datasets["sequences/length"])) > 5
         assert len(datasets["massive/value"]) > 100 and len(datasets["massive_corpus/layer"]) > 0
+        assert 100 < len(datasets["store/token"]) < len(datasets["tokens/id"])
 
 
 @pytest.mark.parametrize("m", [2, 3, 4])

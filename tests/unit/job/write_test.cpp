@@ -60,6 +60,11 @@ Job unusual_job() {
   job.capture.prompts = {"war", "Peace_2-b"};
   job.capture.sites = {Site::kMlpHidden, Site::kResidual};
   job.capture.attention = true;
+  job.store = {.sites = {Site::kKey, Site::kFinalNorm},
+               .layers = {5, 0},
+               .tokens = "random:0.25",
+               .dtype = Dtype::kBFloat16,
+               .seed = 9};
   job.output = {.path = "o.h5", .per_token = PerToken::kNone, .segment_tokens = 4096};
   return job;
 }
@@ -146,7 +151,8 @@ TEST(Identity, HoldsEveryKeyThatCanChangeANumberAndNoOther) {
                   "statistics.formats", "statistics.geometry", "statistics.loss",
                   "statistics.max_events", "statistics.quantisation", "statistics.query_key",
                   "statistics.score_extrema", "statistics.sites", "statistics.top_k",
-                  "statistics.value_updates"));
+                  "statistics.value_updates", "store.dtype", "store.layers", "store.seed",
+                  "store.sites", "store.tokens"));
 }
 
 TEST(Identity, ChangesExactlyWithItsKeys) {

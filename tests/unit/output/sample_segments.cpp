@@ -33,10 +33,8 @@ std::vector<Piece> pieces_of(const SampleSweep& sweep, const Piece& segment, int
 
 RowCounts counts_of(const SampleSweep& sweep, int64_t tokens) {
   RowCounts counts;
-  for (const Axis axis : {Axis::kToken, Axis::kSequence, Axis::kEvent}) {
-    counts.along(axis) = length(sweep, axis, tokens);
-  }
-  if (sweep.per_token == PerToken::kMassive) counts.rows = length(sweep, Axis::kRow, tokens);
+  for (const Axis axis : concatenated_axes()) counts.along(axis) = length(sweep, axis, tokens);
+  if (sweep.per_token != PerToken::kMassive) counts.rows = 0;
   return counts;
 }
 
@@ -80,8 +78,7 @@ std::string write_member(const SampleSweep& sweep, const SegmentPart& part, cons
   std::vector<RowCounts> counts;
   for (const auto& piece : pieces) counts.push_back(counts_of(sweep, piece.tokens));
   Extents extents = sample_extents(sweep, sum_of(counts).tokens);
-  extents.erase(Axis::kEvent);
-  extents.erase(Axis::kRow);
+  std::erase_if(extents, [](const auto& entry) { return has_unknown_length(entry.first); });
   SegmentFile file(
       sweep.folder, part, datasets, extents,
       {{"identity", identity_of(sample_job(sweep)).dump()}, {"device", std::string("cpu")}});

@@ -14,6 +14,8 @@ constexpr int64_t kLayers = 4;
 constexpr int64_t kChannels = 5;
 constexpr int64_t kVocabularySize = 60;
 constexpr int64_t kMassiveChannel = 3;
+constexpr int64_t kStoredTokens = 2;  // of each window
+const std::vector<int64_t> kStoredLayers = {3, 1};
 
 /// A number in 0 ... 96 that differs from dataset to dataset and from place to place.
 int64_t scrambled(const std::string& path, const std::vector<int64_t>& index) {
@@ -51,6 +53,7 @@ double row_value(const std::string& path, const std::vector<int64_t>& index) {
   if (path == "tokens/document") return static_cast<double>(token / kSampleDocument);
   if (path == "tokens/class") return token % kSampleWindow == 0 ? 0 : 3;
   if (path == "tokens/row_token") return static_cast<double>(token * kSampleWindow);
+  if (path == "store/token") return static_cast<double>(token * kSampleWindow / kStoredTokens);
   if (path == "sequences/length") return kSampleWindow;
   return static_cast<double>(scrambled(path, index)) / 8;
 }
@@ -96,6 +99,8 @@ void push(std::vector<std::byte>& bytes, ElementType type, double value) {
   switch (type) {
     case ElementType::kUInt8:
       return add(static_cast<uint8_t>(value));
+    case ElementType::kBFloat16:
+      return add(static_cast<uint16_t>(value));
     case ElementType::kUInt32:
       return add(static_cast<uint32_t>(value));
     case ElementType::kUInt64:
@@ -113,6 +118,7 @@ int64_t per_axis(const SampleSweep& sweep, Axis axis, int64_t tokens) {
   const int64_t windows = tokens / kSampleWindow;
   if (axis == Axis::kToken) return tokens;
   if (axis == Axis::kSequence) return windows;
+  if (axis == Axis::kStoredRow) return kStoredTokens * windows;
   if (!sweep.has_events) return 0;
   return axis == Axis::kEvent ? 2 * windows : windows;  // two events, and a row, for each window
 }
@@ -124,6 +130,9 @@ std::map<std::string, std::vector<std::byte>> sample_constants() {
     float edge = 0;
     std::memcpy(&edge, &bits, sizeof edge);
     push(constants["magnitude_bin"], ElementType::kFloat32, edge);
+  }
+  for (const auto layer : kStoredLayers) {
+    push(constants["store/stored_layer"], ElementType::kInt64, static_cast<double>(layer));
   }
   uint64_t end = 0;
   push(constants["vocabulary/offset"], ElementType::kUInt64, 0);
@@ -145,6 +154,10 @@ Job sample_job(const SampleSweep& sweep) {
   job.output.path = "results/sample.h5";
   job.output.per_token = sweep.per_token;
   job.statistics.loss = true;
+  job.store = {.sites = {Site::kResidual},
+               .layers = kStoredLayers,
+               .tokens = "events",
+               .dtype = Dtype::kBFloat16};
   job.capture.prompts = {"long", "summer"};
   return job;
 }
@@ -158,7 +171,9 @@ Extents sample_extents(const SampleSweep& sweep, int64_t tokens) {
           {Axis::kMagnitudeBin, kMagnitudeBins},
           {Axis::kClass, kClasses},
           {Axis::kEvent, per_axis(sweep, Axis::kEvent, tokens)},
-          {Axis::kRow, per_axis(sweep, Axis::kRow, tokens)}};
+          {Axis::kRow, per_axis(sweep, Axis::kRow, tokens)},
+          {Axis::kStoredRow, per_axis(sweep, Axis::kStoredRow, tokens)},
+          {Axis::kStoredLayer, static_cast<int64_t>(kStoredLayers.size())}};
 }
 
 int64_t sample_tokens(const SampleSweep& sweep) {
