@@ -26,6 +26,7 @@ from .compare import (
     same_model,
 )
 from .export import export_imatrix, export_smoothquant
+from .export_store import SHARD_BYTES, export_activations
 from .linear_layers import missing_inputs
 from .output import OutputError
 from .pictures import layer_curve, magnitude_3d, save
@@ -38,6 +39,7 @@ from .verify import BOUND, ProgramFailed, Request, verify
 
 BAD_INPUT, BAD_OUTPUT = 2, 6
 EXPORTS = {"imatrix": export_imatrix, "smoothquant": export_smoothquant}
+OF_STORE = "safetensors"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,17 +97,32 @@ def _parser() -> argparse.ArgumentParser:
         f" (default: {SUM_TOLERANCE:g} for sums, all else exact)",
     )
     compare.set_defaults(command=_compare)
-    export = commands.add_parser("export", help="write statistics for a quantizer")
-    export.add_argument("format", choices=sorted(EXPORTS))
-    export.add_argument("file", type=Path, metavar="FILE.h5")
-    export.add_argument("output", type=Path, metavar="OUT")
-    export.set_defaults(command=_export)
+    _add_export(commands)
     _add_verify(commands)
     _add_sweep(commands)
     summary = commands.add_parser("info", help="print a summary of a sweep file")
     summary.add_argument("file", type=Path, metavar="FILE.h5")
     summary.set_defaults(command=_inform)
     return parser
+
+
+def _add_export(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "export", help="write statistics for a quantizer, or stored activations as safetensors"
+    )
+    parser.add_argument("format", choices=sorted([*EXPORTS, OF_STORE]))
+    parser.add_argument("file", type=Path, metavar="FILE.h5")
+    parser.add_argument("output", type=Path, metavar="OUT", help=f"of {OF_STORE}: a folder")
+    of_store = parser.add_argument_group(f"of {OF_STORE}")
+    of_store.add_argument("--sites", nargs="+", metavar="SITE", help="default: all that are stored")
+    of_store.add_argument("--layers", nargs="+", type=int, metavar="L", help="default: all")
+    of_store.add_argument(
+        "--shard-bytes",
+        type=_positive,
+        metavar="N",
+        help=f"of the values of a shard (default: {SHARD_BYTES:,})",
+    )
+    parser.set_defaults(command=_export)
 
 
 def _add_verify(commands: argparse._SubParsersAction) -> None:
@@ -235,7 +252,26 @@ def _check(found: list[Difference]) -> int:
     return 1 if beyond else 0
 
 
+def _export_store(options: argparse.Namespace) -> None:
+    with open_sweep(options.file) as sweep:
+        shards = export_activations(
+            sweep, options.output, options.sites, options.layers, options.shard_bytes or SHARD_BYTES
+        )
+        print(
+            f"{options.output}: {len(shards.tensors)} tensors of {shards.rows:,} rows"
+            f" in {len(shards.files)} shards"
+        )
+        for note in shards.notes:
+            print(note, file=sys.stderr)
+
+
 def _export(options: argparse.Namespace) -> None:
+    if options.format == OF_STORE:
+        return _export_store(options)
+    for name in ("sites", "layers", "shard_bytes"):
+        if getattr(options, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(f"{option}: is of export {OF_STORE}, found export {options.format}")
     with open_sweep(options.file) as sweep:
         export = EXPORTS[options.format](sweep, options.output)
         print(f"{options.output}: {len(export.tensors)} linear layers")

@@ -66,6 +66,9 @@ def _content(sweep: Sweep) -> Iterator[tuple[str, str]]:
     others = [words for name, words in OTHER_GROUPS.items() if sweep.has(name)]
     if others:
         yield "also", ", ".join(others)
+    if sweep.stored:
+        rows = sweep.stored_group().sizes["row"]
+        yield "store", f"{rows:,} tokens at {', '.join(sweep.stored)}"
     yield "prompts", ", ".join(sweep.prompts) or "none captured"
     if sweep.perplexity is not None:
         yield "perplexity", f"{sweep.perplexity:.4f}"

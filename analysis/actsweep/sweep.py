@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 
 from .findings import Criterion
 from .moments import IMAGE_CLASSES, TOKEN_CLASSES
+from .store import stored_activations, stored_sites
 from .vocabulary import Vocabulary, token_text
 
 SCHEMA = "actsweep"
@@ -47,6 +48,7 @@ KEYS = {
     "experts": "[statistics] experts = true",
     "variants": "[[intervention]] with a variant",
     "interventions": "[[intervention]]",
+    "store": '[store] sites = ["residual", …]',
     "capture": '[capture] prompts = ["NAME"]',
 }
 # What every finished file says of itself.
@@ -153,6 +155,23 @@ class Sweep:
     def captured(self, site: str) -> list[str]:
         """The captured prompts of which the file holds the activations at a site."""
         return [prompt for prompt in self.prompts if site in self.capture(prompt)]
+
+    @property
+    def stored(self) -> list[str]:
+        """The sites whose activations of the corpus' tokens are stored, as `sites`."""
+        found = stored_sites(self.stored_group()) if self.has("store") else []
+        return [name for name in SITES if name in found]
+
+    def store(self, site: str) -> xr.DataArray:
+        """Stored activations [row, stored_layer, channel] float32, read when they are indexed.
+
+        Coordinates: `token` [row], the number of each row's token; `stored_layer`, the layers.
+        """
+        return stored_activations(self.stored_group(), site, self.path)
+
+    def stored_group(self) -> xr.Dataset:
+        """The group `/store` as it lies in the file: of bfloat16 the bits."""
+        return self._group("store").to_dataset(inherit=False)
 
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:

@@ -16,7 +16,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
+import actsweep
+from actsweep.export_store import export_activations
 from support.bounds import Reference, assert_near, channel_scale
 from support.family_sweeps import swept
 from support.inner_oracle import InBoth, InnerOracle, run_in_both
@@ -191,3 +194,30 @@ def test_a_file_says_what_its_values_are(sweeps: Sweeps) -> None:
                 assert dataset.attrs.get("bits_of") == bits_of
                 found = tuple(axis[0].name.lstrip("/") for axis in dataset.dims)
                 assert found == axes, site
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_an_export_has_the_rows_of_the_file(store: str, sweeps: Sweeps, tmp_path: Path) -> None:
+    """Read by safetensors; layer 0 has no tensor of a site inside the layers."""
+    name, m = "gpt_oss-5over1-head16-2of5-window16", 3
+    datasets = sweeps(name, store, m)
+    with actsweep.open(sweeps.folder / f"{name}.{store}-m{m}.h5") as sweep:
+        assert sweep.stored == list(SITES[name])
+        written = export_activations(sweep, tmp_path / "out", shard_bytes=30_000)
+        last = int(sweep.attributes["num_layers"])
+    assert len(written.files) > 1
+    shards = [load_file(tmp_path / "out" / file) for file in written.files]
+    together = {each: torch.cat([shard[each] for shard in shards]) for each in shards[0]}
+    token = datasets["store/token"].astype(np.int64)
+    np.testing.assert_array_equal(together["token"], token)
+    np.testing.assert_array_equal(together["token_id"], datasets["tokens/id"][token])
+    for site in SITES[name]:
+        rows = datasets[f"store/{site}"]
+        layers = [last] if site == "final_norm" else datasets["store/stored_layer"]
+        for place, layer in enumerate(layers):
+            if layer == 0 and site not in ("residual", "final_norm"):
+                assert f"{site}.0" not in together
+                continue
+            tensor = together[f"{site}.{layer}"]
+            bits = tensor.view(torch.int16).numpy().view(np.uint16) if store == "random" else tensor.numpy()
+            assert bits.tobytes() == rows[:, place].tobytes(), (site, layer)

@@ -1,0 +1,94 @@
+"""What a job may ask of the store, what it may not, and the bytes that `plan` prints."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import h5py
+import pytest
+from running import make_job, run_alone, run_well, write_job
+
+JOB_ERROR = 2
+LLAMA = {
+    "model_type": "llama", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 32, "rms_norm_eps": 1e-5,
+    "hidden_act": "silu", "max_position_embeddings": 512,
+}  # fmt: skip
+
+
+def planned(tmp_path: Path, *keys: str, tokens: int = 4096) -> tuple[int, str]:
+    """The exit code and what is said of so many tokens."""
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(LLAMA))
+    sets = [word for key in keys for word in ("--set", key)]
+    result = run_alone("plan", "--config", config, "--ranks", 1, "--tokens", tokens, *sets)
+    return result.returncode, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (['store.sites=["residul"]'], '"residual"'),
+        (['store.sites=["residual"]', "store.layers=[1, 3]"],
+         "[store] layers: expected layers of llama from 0 to 2, found 3"),
+        (['store.sites=["residual"]', "store.layers=[-1]"], "expected an integer of at least 0"),
+        (['store.sites=["residual"]', "store.tokens=random:0"], '"random:P" with 0 < P <= 1'),
+        (['store.sites=["residual"]', "store.tokens=random:1.5"], 'found a string ("random:1.5")'),
+        (['store.sites=["residual"]', "store.tokens=random:half"], 'found a string ("random:half")'),
+        (['store.sites=["residual"]', "store.dtype=float16"], '"float32", "bfloat16"'),
+        (['store.sites=["key"]', "store.tokens=events", 'statistics.sites=["key"]'],
+         '[store] tokens = "events" needs the events of the site "residual"'),
+        (["store.tokens=random:0.5"], "[store] layers, tokens, dtype and seed go with sites"),
+        (['store.sites=["kv_latent"]'], '[store] sites: "kv_latent": llama has no latent attention'),
+    ],
+)  # fmt: skip
+def test_what_is_refused(keys: list[str], words: str, tmp_path: Path) -> None:
+    code, text = planned(tmp_path, *keys)
+    assert code == JOB_ERROR and words in text, text
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        # A token's number, and 3 layers of 64 channels.
+        ([], "0.00 GiB at most, of 4096 tokens, 0.8 KiB a token"),
+        (["store.tokens=random:0.25", "store.dtype=bfloat16"],
+         "0.00 GiB at most, of about 1024 tokens, 0.4 KiB a token"),
+        (["store.tokens=events", "store.layers=[2]"], "0.3 KiB a token, of tokens with an event"),
+    ],
+)  # fmt: skip
+def test_plan_prints_the_bytes(keys: list[str], words: str, tmp_path: Path) -> None:
+    code, text = planned(tmp_path, 'store.sites=["residual"]', *keys)
+    assert code == 0 and f"  store         {words}\n" in text, text
+
+
+def test_plan_counts_what_waits_for_events(tmp_path: Path) -> None:
+    """All rows of a block are kept until it is known which tokens have an event, one layer's twice."""
+    tokens, gib = 1 << 16, 1 << 30
+    sizes = [f"{key}={tokens}" for key in ("parallel.block_tokens", "output.segment_tokens")]
+
+    def statistics_gib(*keys: str) -> float:
+        code, text = planned(tmp_path, *sizes, *keys, tokens=1 << 20)
+        assert code == 0, text
+        found = re.search(r"^  statistics +([\d.]+) GiB a rank$", text, re.MULTILINE)
+        assert found, text
+        return float(found[1])
+
+    store = ('store.sites=["residual", "mlp_hidden"]', "store.tokens=events")
+    expected = tokens * (3 * (64 + 96) * 4 + 8 + 96 * 4) / gib
+    assert expected > 0.1
+    assert abs(statistics_gib(*store) - statistics_gib() - expected) <= 0.0101  # two roundings
+
+
+def test_another_seed_gives_other_tokens(model: Path, corpus: Path, tmp_path: Path) -> None:
+    found = []
+    for seed in (0, 1):
+        output = tmp_path / f"sweep-{seed}.h5"
+        store = {"sites": ["residual"], "tokens": "random:0.5", "seed": seed}
+        run_well(write_job(tmp_path / "job.toml", make_job(model, corpus, output, store=store)), 2)
+        with h5py.File(output) as file:
+            found.append(set(file["store/token"][()].tolist()))
+            assert len(found[-1]) == len(file["store/residual"]) > 0
+    assert found[0] != found[1]
