@@ -19,6 +19,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from .results import attention, location
+from .store import BITS_OF, widened
 from .sweep import Sweep
 
 SUM_TOLERANCE = 1e-12
@@ -99,21 +100,52 @@ def _difference(a: h5py.Dataset, b: h5py.Dataset, tolerance: float | None) -> Di
     if a.shape != b.shape or a.dtype != b.dtype:
         shapes = f"{a.dtype} {list(a.shape)} and {b.dtype} {list(b.shape)}"
         return Difference(name, np.inf, 0, f"differ in form: {shapes}")
-    is_float = a.dtype.kind == "f"
+    is_float = a.dtype.kind == "f" or BITS_OF in a.attrs
     is_sum = is_float and a.attrs.get("merge") == "sum"
     bound = (tolerance if tolerance is not None else SUM_TOLERANCE * is_sum) if is_float else 0.0
-    measure = _relative if bound else _absolute
-    return Difference(name, max((measure(a[s], b[s]) for s in _blocks(a)), default=0.0), bound)
+    found = (_largest_gap(a, b, layer, is_relative=bound > 0) for layer in _layers(a))
+    return Difference(name, max(found, default=0.0), bound)
 
 
-def _blocks(dataset: h5py.Dataset) -> Iterator[tuple[slice, ...]]:
-    """Runs of the leading axis; of a matrix one index at a time, so that scales are a layer's."""
+Part = tuple[slice, ...]
+
+
+def _layers(dataset: h5py.Dataset) -> Iterator[list[Part]]:
+    """The parts of each layer, which share a scale: of a matrix an index of the leading axis, of the
+    store one of the second."""
     if dataset.ndim == 0:
-        yield ()
-        return
-    step = 1 if dataset.ndim > 1 else ELEMENTS_PER_READ
-    for start in range(0, dataset.shape[0], step):
-        yield (slice(start, start + step),)
+        yield [()]
+    elif dataset.ndim == 1:
+        yield from ([part] for part in _runs(dataset.shape[0], ELEMENTS_PER_READ))
+    elif dataset.name.startswith("/store/"):
+        # In chunks as they lie in the file: each is read once.
+        rows = _runs(dataset.shape[0], (dataset.chunks or dataset.shape)[0])
+        for (layer,) in _runs(dataset.shape[1], 1):
+            yield [(*part, layer) for part in rows]
+    else:
+        yield from ([part] for part in _runs(dataset.shape[0], 1))
+
+
+def _runs(length: int, step: int) -> list[Part]:
+    return [(slice(start, start + step),) for start in range(0, length, max(1, step))]
+
+
+def _largest_gap(
+    a: h5py.Dataset, b: h5py.Dataset, layer: list[Part], *, is_relative: bool
+) -> float:
+    """Over the parts of a layer; relative to the largest magnitude of either there."""
+    gap = scale = 0.0
+    for part in layer:
+        mine, theirs = _numbers(a, part), _numbers(b, part)
+        gap = max(gap, _absolute(mine, theirs))
+        if is_relative:
+            scale = max(scale, _largest(mine), _largest(theirs))
+    return gap / scale if gap and scale else gap
+
+
+def _numbers(dataset: h5py.Dataset, part: Part) -> np.ndarray:
+    values = dataset[part]
+    return widened(values) if BITS_OF in dataset.attrs else values
 
 
 def _absolute(a: np.ndarray, b: np.ndarray) -> float:
@@ -123,12 +155,6 @@ def _absolute(a: np.ndarray, b: np.ndarray) -> float:
         return 0.0
     gap = np.abs(a[unequal].astype(np.float64) - b[unequal].astype(np.float64)).max()
     return float(gap) if np.isfinite(gap) and gap > 0 else np.inf
-
-
-def _relative(a: np.ndarray, b: np.ndarray) -> float:
-    gap = _absolute(a, b)
-    scale = max(_largest(a), _largest(b))
-    return gap / scale if gap and scale else gap
 
 
 def _largest(values: np.ndarray) -> float:

@@ -18,6 +18,11 @@ COLUMNS = ("token", "stored_layer")
 BITS_OF = "bits_of"  # the attribute of numbers whose bits are stored
 
 
+def widened(bits: np.ndarray) -> np.ndarray:
+    """float32 of the uint16 bits of bfloat16, in their shape."""
+    return (np.asarray(bits, dtype=np.uint32) << 16).view(np.float32)
+
+
 class WidenedBits(BackendArray):
     """The bits of bfloat16 numbers, a lazy uint16 array, as float32: exactly the same numbers."""
 
@@ -32,8 +37,7 @@ class WidenedBits(BackendArray):
         )
 
     def _widen(self, key: tuple) -> np.ndarray:
-        bits = np.asarray(self._bits[key].values, dtype=np.uint32)
-        return (bits << 16).view(np.float32)
+        return widened(self._bits[key].values)
 
 
 def stored_sites(group: xr.Dataset) -> list[str]:

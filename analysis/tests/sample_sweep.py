@@ -15,7 +15,7 @@ from layer_lists import attribute_of
 
 MAGNITUDE_BINS = 32640
 NO_VALUES = "This is a netCDF dimension but not a netCDF variable. %9d"
-MERGE_BY_AXIS = {"token": "rows", "sequence": "rows", "event": "gather"}
+MERGE_BY_AXIS = {"token": "rows", "sequence": "rows", "row": "rows", "event": "gather"}
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -186,6 +187,32 @@ def test_what_is_not_there_is_refused(
     assert main(["export", options[0], str(stored.path), str(out), *options[1:]]) == 2
     assert words in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_two_files_differ_by_layer(
+    stored: actsweep.Sweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also of bfloat16: by numbers, not by their bits; a layer without the site equals itself."""
+    other = tmp_path / "other.h5"
+    shutil.copy(stored.path, other)
+    with h5py.File(other, "a") as file:
+        dataset = file["store/residual"]
+        is_half = "bits_of" in dataset.attrs
+        values = stored.store("residual").values
+        step = 2.0**-7 if is_half else 2.0**-23
+        place = (4, 1, 3)
+        changed = np.float32(values[place] * (1 + step))
+        dataset[place] = changed.astype(ml_dtypes.bfloat16).view(np.uint16) if is_half else changed
+        gap = abs(float(stored_as(changed, is_half)) - float(values[place]))
+    assert main(["compare", str(stored.path), str(other)]) == 1
+    assert f"store/residual: {gap:.3g}, EXCEEDS" in capsys.readouterr().out
+    relative = gap / np.abs(values[:, 1]).max()
+    assert main(["compare", str(stored.path), str(other), "--tolerance", str(relative * 1.01)]) == 0
+    assert main(["compare", str(stored.path), str(other), "--tolerance", str(relative * 0.99)]) == 1
+
+
+def stored_as(value: np.ndarray, is_half: bool) -> np.ndarray:
+    return value.astype(ml_dtypes.bfloat16) if is_half else value
 
 
 def test_a_store_without_rows_has_nothing_to_export(sample: Sample, tmp_path: Path) -> None:
