@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -68,20 +69,28 @@ def export_activations(
         raise ValueError(f"{sweep.path}: nothing to export: {notes[0] if notes else 'no row is stored'}")
     folder = Path(folder)
     _make_empty(folder)
-    columns = _columns(sweep, store)
-    rows = store.sizes["row"]
-    each = max(1, shard_bytes // sum(tensor.row_bytes for tensor in tensors))
-    starts = range(0, rows, each)
-    shards = []
-    for number, first in enumerate(starts, 1):
-        part = slice(first, min(rows, first + each))
-        name = f"activations-{number:05}-of-{len(starts):05}.safetensors"
-        _write_shard(folder / name, sweep, tensors, columns, part)
-        shards.append({"file": name, "first_row": part.start, "rows": part.stop - part.start})
-    index = {"metadata": _facts(sweep, tensors, rows), "tensors": _described(tensors), "shards": shards}
-    with whole_file(folder / INDEX, sweep.path) as partial:
-        partial.write_text(json.dumps(index, indent=1) + "\n")
-    return Shards([tensor.name for tensor in tensors], rows, [shard["file"] for shard in shards], notes)
+    columns, rows = _columns(sweep, store), store.sizes["row"]
+    parts = _parts(rows, shard_bytes // sum(tensor.row_bytes for tensor in tensors))
+    names = [f"activations-{i + 1:05}-of-{len(parts):05}.safetensors" for i in range(len(parts))]
+    for name, part in zip(names, parts, strict=True):
+        _write_shard(folder / name, sweep, _entries(columns, tensors, part))
+    index = {
+        "metadata": _facts(sweep, tensors, rows),
+        "tensors": _described(tensors),
+        "shards": [
+            {"file": name, "first_row": part.start, "rows": part.stop - part.start}
+            for name, part in zip(names, parts, strict=True)
+        ],
+    }
+    with whole_file(folder / INDEX, sweep.path) as unfinished:
+        unfinished.write_text(json.dumps(index, indent=1) + "\n")
+    return Shards([tensor.name for tensor in tensors], rows, names, notes)
+
+
+def _parts(rows: int, at_a_time: int) -> list[slice]:
+    """Runs of rows; at least one row each."""
+    step = max(1, at_a_time)
+    return [slice(first, min(rows, first + step)) for first in range(0, rows, step)]
 
 
 def _tensors(
@@ -131,53 +140,69 @@ def _is_nan_bits(bits: np.ndarray) -> np.ndarray:
     return (bits & 0x7FFF) > 0x7F80
 
 
-def _columns(sweep: Sweep, store: xr.Dataset) -> dict[str, Callable[[slice], np.ndarray]]:
-    """By name: int64 [rows] of a run of rows."""
+Column = Callable[[slice], np.ndarray]  # int64 [rows] of a run of rows
+
+
+def _columns(sweep: Sweep, store: xr.Dataset) -> dict[str, Column]:
+    """The token of each row, and what /tokens says of it, by their names in a shard."""
     token = store["token"].variable
 
-    def column(name: str) -> Callable[[slice], np.ndarray]:
+    def column(name: str) -> Column:
         values = sweep.tokens[name].variable
 
         def read(part: slice) -> np.ndarray:
             numbers = token[part].values
-            if not numbers.size:
-                return numbers.astype(np.int64)
-            first, last = int(numbers[0]), int(numbers[-1])  # rising
+            first, last = int(numbers[0]), int(numbers[-1])  # they rise
             return values[first : last + 1].values[numbers - first].astype(np.int64)
 
         return read
 
-    columns: dict[str, Callable[[slice], np.ndarray]] = {"token": lambda part: token[part].values}
-    return columns | {name: column(source) for name, source in LABELS.items()}
+    labels = {name: column(source) for name, source in LABELS.items()}
+    return {"token": lambda part: token[part].values, **labels}
 
 
-def _write_shard(
-    path: Path,
-    sweep: Sweep,
-    tensors: Sequence[Tensor],
-    columns: dict[str, Callable[[slice], np.ndarray]],
-    part: slice,
-) -> None:
-    """One file in safetensors' format: the length of the header, the header, the values."""
+@dataclass(frozen=True)
+class Entry:
+    """A tensor of one shard."""
+
+    name: str
+    dtype: str  # safetensors' word
+    shape: list[int]
+    bytes: int
+    read: Callable[[], np.ndarray]
+
+
+def _entries(columns: Mapping[str, Column], tensors: Sequence[Tensor], part: slice) -> list[Entry]:
+    """All that a shard of these rows holds."""
     rows = part.stop - part.start
-    entries: list[tuple[str, str, list[int], Callable[[], np.ndarray]]] = []
-    for name, read in columns.items():
-        entries.append((name, "I64", [rows], lambda read=read: read(part)))
+    found = [
+        Entry(name, "I64", [rows], 8 * rows, partial(read, part)) for name, read in columns.items()
+    ]
     for tensor in tensors:
         values = tensor.values
         shape = [rows, values.shape[1]]
-        entries.append((tensor.name, DTYPES[values.dtype], shape, lambda v=values: v[part].values))
-    sizes = {"I64": 8, "F32": 4, "BF16": 2}
-    header, end = {"__metadata__": {name: str(sweep.attributes[name]) for name in FACTS}}, 0
-    for name, dtype, shape, _ in entries:
-        begin, end = end, end + int(np.prod(shape)) * sizes[dtype]
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+        read = partial(_values, values, part)
+        found.append(Entry(tensor.name, DTYPES[values.dtype], shape, rows * tensor.row_bytes, read))
+    return found
+
+
+def _values(values: xr.Variable, part: slice) -> np.ndarray:
+    return values[part].values
+
+
+def _write_shard(path: Path, sweep: Sweep, entries: Sequence[Entry]) -> None:
+    """In safetensors' format: the header's length, the header, the values of one tensor after another."""
+    header: dict[str, object] = {"__metadata__": {name: str(sweep.attributes[name]) for name in FACTS}}
+    end = 0
+    for entry in entries:
+        begin, end = end, end + entry.bytes
+        header[entry.name] = {"dtype": entry.dtype, "shape": entry.shape, "data_offsets": [begin, end]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    with whole_file(path, sweep.path) as partial, partial.open("wb") as file:
+    with whole_file(path, sweep.path) as unfinished, unfinished.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        for *_, read in entries:
-            file.write(np.ascontiguousarray(read()).data)
+        for entry in entries:
+            file.write(np.ascontiguousarray(entry.read()).data)
 
 
 def _make_empty(folder: Path) -> None:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 from running import make_job, run_alone, run_well, write_job
 
@@ -92,3 +93,22 @@ def test_another_seed_gives_other_tokens(model: Path, corpus: Path, tmp_path: Pa
             found.append(set(file["store/token"][()].tolist()))
             assert len(found[-1]) == len(file["store/residual"]) > 0
     assert found[0] != found[1]
+
+
+def test_what_is_stored_is_the_intervened_model(model: Path, corpus: Path, tmp_path: Path) -> None:
+    """Channel 3 is zero behind layer 1, and nowhere else of its own accord; a variant stays out."""
+    zero = {"layer": 1, "channels": [3], "tokens": "all", "action": "zero"}
+    found = {}
+    for name, tables in {"plain": [{**zero, "variant": "zeroed"}], "zeroed": [zero]}.items():
+        output = tmp_path / f"{name}.h5"
+        store = {"sites": ["residual"], "layers": [0, 1, 2]}
+        job = make_job(model, corpus, output, store=store, intervention=tables)
+        run_well(write_job(tmp_path / f"{name}.toml", job), 2)
+        with h5py.File(output) as file:
+            found[name] = file["store/residual"][()]
+    assert (found["plain"][:, :, 3] != 0).all()
+    assert (found["zeroed"][:, 1, 3] == 0).all() and (found["zeroed"][:, [0, 2], 3] != 0).all()
+    np.testing.assert_array_equal(found["zeroed"][:, 0], found["plain"][:, 0])
+    others = np.arange(found["plain"].shape[2]) != 3
+    np.testing.assert_array_equal(found["zeroed"][:, 1, others], found["plain"][:, 1, others])
+    assert (found["zeroed"][:, 2] != found["plain"][:, 2]).any()

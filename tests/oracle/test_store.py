@@ -50,6 +50,8 @@ STORES: dict[str, dict[str, Any]] = {
     "events": {"tokens": "events"},
 }
 
+ROWS = {"all": {}, "random": {"per_token": "none"}, "events": {"per_token": "massive"}}
+
 
 @dataclass(frozen=True)
 class Made:
@@ -95,7 +97,7 @@ def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweeps]:
             "parallel": {"tensor": m, "threads": 1, "microbatch_tokens": 80, "block_tokens": 160},
             "statistics": EVENTS,
             "store": {"sites": list(SITES[model]), **STORES[store]},
-            "output": {"path": str(output), "segment_tokens": 240},
+            "output": {"path": str(output), "segment_tokens": 240, **ROWS[store]},
         }
 
     names = [f"{name}.{store}" for name in SITES for store in STORES]
@@ -175,6 +177,7 @@ def test_tokens_with_an_event_are_those_of_the_table(name: str, m: int, sweeps: 
     chosen = np.unique(found["massive/token"])
     assert 0 < len(chosen) < len(every["store/token"])
     np.testing.assert_array_equal(found["store/token"], chosen)
+    np.testing.assert_array_equal(found["tokens/row_token"], chosen)
     for site in SITES[name]:
         rows = every[f"store/{site}"][chosen]
         assert found[f"store/{site}"].tobytes() == rows.tobytes(), site
