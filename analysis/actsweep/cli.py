@@ -145,6 +145,11 @@ def _add_verify(commands: argparse._SubParsersAction) -> None:
         metavar="DIR",
         help="checkpoint that transformers loads instead of the job's",
     )
+    parser.add_argument(
+        "--layer-by-layer",
+        action="store_true",
+        help="one layer of transformers' model in memory at a time (default: if memory holds no more)",
+    )
     parser.set_defaults(command=_verify)
 
 
@@ -191,7 +196,12 @@ def _bound(text: str) -> float:
 
 def _verify(options: argparse.Namespace) -> int:
     request = Request(
-        options.job, options.windows, options.bound, options.program, options.reference
+        options.job,
+        options.windows,
+        options.bound,
+        options.program,
+        options.reference,
+        options.layer_by_layer,
     )
     return _until_failed(lambda: None if verify(request) else 1)
 

@@ -41,7 +41,7 @@ def compare_layers(
     norms: Sequence[np.ndarray],
 ) -> list[Layer]:
     """Streams [L + 1, T, C] and norms [L + 1, T] of each window; `sure` [L + 1, T] are compared."""
-    scale = _scale(theirs)
+    scale = channel_scale(theirs)
     layers = []
     for layer in range(len(theirs[0])):
         errors = [
@@ -65,8 +65,9 @@ def compare_layers(
     return layers
 
 
-def _scale(streams: Sequence[np.ndarray]) -> np.ndarray:
-    """[L + 1, C]"""
+def channel_scale(streams: Sequence[np.ndarray]) -> np.ndarray:
+    """[L + 1, C]: the largest magnitude of a channel of streams [L + 1, T, C], floored by its layer's
+    median."""
     finite = [np.where(np.isfinite(stream), np.abs(stream), 0) for stream in streams]
     largest = np.max([stream.max(axis=1) for stream in finite], axis=0).astype(np.float64)
     floor = FLOOR * np.median(largest, axis=1, keepdims=True)

@@ -1,28 +1,38 @@
 """`python -m actsweep verify JOB.toml`: is the program's model transformers' model?
 
-In: a job. Out: a table, layer by layer, of what differs in its first windows, and whether their
-tokens are those of the checkpoint's tokenizer; whether all is within the bound. The job's interventions
-and statistics are left out: it is the model that is compared, in float32 on both sides.
+In: a job. Out: a table, layer by layer, of what differs in its first windows, a line for each statistic that
+the job asks for, and whether their tokens are those of the checkpoint's tokenizer; whether all is within the
+bound; the same as files beside the job's output. The job's interventions are left out; both sides compute in
+float32.
 """
 
 from __future__ import annotations
 
 import gc
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
-import numpy as np
 
 from .agreement import Layer, compare_layers, loss_difference
-from .program import Job, ProgramFailed, corpus_files, find_program, model_directory, read_job
-from .reference import BAD_MODEL, Pass, Reference
+from .evidence import Report, fingerprints, keep, layer_rows, statistic_rows, versions
+from .program import Job, ProgramFailed, corpus_files, find_program, model_facts, read_job
+from .reference import BAD_MODEL, Pass, load
+from .statistics import SITES, Line, compare_statistics
+from .table import say_layers, say_statistics, say_verdict
 from .tokens import Finding, check_tokens
-from .windows import Measured, Window, measure_windows, read_images, read_windows
+from .windows import Measured, Statistics, Window, measure_windows, read_images, read_windows
 
 BOUND = 1e-3
 NEEDED = ("torch", "transformers", "safetensors")
+# What is compared with textbook code, and the keys that shape it.
+STATISTICS = (
+    "attention_received", "score_extrema", "event_updates", "geometry", "quantisation", "formats", "experts",
+)  # fmt: skip
+SHAPES = ("criterion_magnitude", "criterion_ratio", "max_events")
 
 
 @dataclass(frozen=True)
@@ -34,35 +44,7 @@ class Request:
     bound: float = BOUND
     program: Path | None = None
     reference: Path | None = None  # a checkpoint for transformers in the place of the job's
-
-
-def verify(request: Request) -> bool:
-    """Prints the comparison; whether all keeps its bound."""
-    _check_packages()
-    program = find_program(request.program)
-    job = read_job(program, request.job)
-    _silence_transformers()
-    directory = request.reference or model_directory(program, job["model"]["path"])
-    corpus = corpus_files(job)
-    with h5py.File(corpus[0]) as file:
-        is_text = "ids" in file
-    with tempfile.TemporaryDirectory(prefix="actsweep-verify-") as name:
-        folder = Path(name)
-        if is_text:
-            run = read_windows(program, job, request.windows, folder)
-            windows, findings = run.windows, check_tokens(corpus, run.documents, directory)
-        else:
-            windows, measured = read_images(program, job, request.windows, folder)
-            findings = []
-        their = _their_side(directory, windows, is_text=is_text)
-        if is_text:
-            measured = measure_windows(program, job, windows, folder, loss=their.has_head)
-    _print_head(job, windows, their, findings)
-    is_same_model = _print_layers(request, windows, measured, their)
-    wrong = [one for one in findings if not one.is_right]
-    if wrong:
-        print(f"DIFFER in the tokens: {wrong[0].text}")
-    return is_same_model and not wrong
+    is_layered: bool = False  # transformers' side layer by layer, even where memory holds the model
 
 
 @dataclass(frozen=True)
@@ -76,12 +58,94 @@ class TheirSide:
     exact: list[Pass] | None  # in float64
 
 
-def _their_side(directory: Path, windows: list[Window], *, is_text: bool) -> TheirSide:
-    """Loads the model, and lets it go in the end."""
+@dataclass(frozen=True)
+class OurSide:
+    """What actsweep computed, and of what."""
+
+    windows: list[Window]
+    findings: list[Finding]  # of tokens
+    measured: list[Measured]
+    statistics: Statistics
+    attributes: Mapping[str, Any]  # of the sweep file
+
+
+def verify(request: Request) -> bool:
+    """Prints the comparison and keeps it; whether all keeps its bound."""
+    _check_packages()
+    program = find_program(request.program)
+    job = read_job(program, request.job)
+    _silence_transformers()
+    facts = model_facts(program, job["model"]["path"])
+    directory = request.reference or Path(facts["path"])
+    our, their = _both_sides(request, program, job, directory, facts)
+    report = Report()
+    _say_head(report, job, our, their)
+    is_same_model = _say_layers(report, request, our, their)
+    wrong = [one for one in our.findings if not one.is_right]
+    if wrong:
+        report.say(f"DIFFER in the tokens: {wrong[0].text}")
+    report.facts |= _facts(request, job, directory, our, their)
+    keep(report, request.job, Path(job["output"]["path"]), is_same_model and not wrong)
+    return is_same_model and not wrong
+
+
+def _both_sides(
+    request: Request, program: Path, job: Job, directory: Path, facts: Mapping[str, Any]
+) -> tuple[OurSide, TheirSide]:
+    corpus = corpus_files(job)
+    with h5py.File(corpus[0]) as file:
+        is_text = "ids" in file
+    wanted = _wanted(job) if is_text else {}
+    readers = _readers(facts) if wanted else None
+    with tempfile.TemporaryDirectory(prefix="actsweep-verify-") as name:
+        folder = Path(name)
+        if not is_text:
+            windows, measured, attributes = read_images(program, job, request.windows, folder)
+            their = _their_side(directory, windows, request, readers, is_text=False)
+            return OurSide(windows, [], measured, Statistics(), attributes), their
+        run = read_windows(program, job, request.windows, folder)
+        findings = check_tokens(corpus, run.documents, directory)
+        their = _their_side(directory, run.windows, request, readers, is_text=True)
+        keys = {**wanted, "loss": their.has_head}
+        measured, statistics = measure_windows(program, job, run.windows, folder, keys)
+    return OurSide(run.windows, findings, measured, statistics, run.attributes), their
+
+
+def _wanted(job: Job) -> dict[str, Any]:
+    """The statistics of a job that are compared, with the sites that they are of."""
+    asked = job.get("statistics", {})
+    wanted = {key: asked[key] for key in STATISTICS if asked.get(key)}
+    if not wanted:
+        return {}
+    shapes = {key: asked[key] for key in SHAPES if key in asked}
+    others = [site for site in asked.get("sites", []) if site in SITES and site != "residual"]
+    return {**wanted, **shapes, "sites": ["residual", *others]}
+
+
+def _readers(facts: Mapping[str, Any]) -> dict[str, str]:
+    """By site a linear layer that reads it."""
+    readers: dict[str, str] = {}
+    for layer in facts.get("linear_layers", []):
+        readers.setdefault(layer["reads"], layer["module"])
+    return {site: name for site, name in readers.items() if site in SITES}
+
+
+def _their_side(
+    directory: Path,
+    windows: list[Window],
+    request: Request,
+    readers: Mapping[str, str] | None,
+    *,
+    is_text: bool,
+) -> TheirSide:
+    """Loads the model, whole if memory holds it, and lets it go in the end."""
     tokens = max(len(window.inputs) for window in windows) if is_text else 0
-    reference = Reference(directory, is_text=is_text, tokens=tokens)
+    reference = load(directory, is_text=is_text, tokens=tokens, is_layered=request.is_layered)
+    if readers is not None:
+        reference.watch(readers)
+    inputs = [window.inputs for window in windows]
     try:
-        passes = [reference.run(window.inputs) for window in windows]
+        passes = reference.run_all(inputs)
     except (RuntimeError, IndexError, ValueError) as error:  # a reference of another vocabulary, say
         words = " ".join(str(error).split())
         message = f"{directory}: transformers cannot run the windows: {words}"
@@ -89,9 +153,9 @@ def _their_side(directory: Path, windows: list[Window], *, is_text: bool) -> The
     exact, notes = None, list(reference.notes)
     try:
         if reference.in_double():
-            exact = [reference.run(window.inputs) for window in windows]
+            exact = reference.run_all(inputs)
         else:
-            notes.append("transformers' own error not measured: float64 would take too much memory")
+            notes.append(reference.without_double)
     except RuntimeError:  # a model that mixes types by itself
         notes.append("transformers' own error not measured: it does not run in float64")
     side = TheirSide(reference.name, notes, reference.has_head, passes, exact)
@@ -119,65 +183,88 @@ def _silence_transformers() -> None:
     transformers.utils.logging.disable_progress_bar()
 
 
-def _print_head(job: Job, windows: list[Window], their: TheirSide, findings: list[Finding]) -> None:
+def _say_head(report: Report, job: Job, our: OurSide, their: TheirSide) -> None:
+    path = job["model"]["path"]
+    report.say(f"{'model':<11}{path}; transformers: {their.name}, float32")
+    names = ", ".join(path.name for path in corpus_files(job))
+    report.say(f"{'windows':<11}the first {_content(job, our.windows)}, of {names}")
+    for finding in our.findings:
+        report.say(f"{'tokens':<11}{'' if finding.is_right else 'DIFFER: '}{finding.text}")
+    if job.get("intervention"):
+        report.say(f"{'left out':<11}the job's interventions")
+    unsure = sum(int((~one.is_sure).sum()) for one in their.passes)
+    if unsure:
+        total = sum(one.is_sure.size for one in their.passes)
+        report.say(
+            f"{'left out':<11}{unsure:,} of {total:,} tokens of layers: two experts tie there, or before"
+        )
+    if our.windows[0].inputs.ndim > 1:
+        report.say(f"{'note':<11}pixels are those of the corpus: the checkpoint's processor is not run")
+    for note in (*their.notes, *_statistics_left_out(job, our, their)):
+        report.say(f"{'note':<11}{note}")
+
+
+def _content(job: Job, windows: Sequence[Window]) -> str:
     corpus = job["corpus"]
     shapes = [len(window.inputs) for window in windows]
     if windows[0].inputs.ndim == 1:
         cut = f"{corpus.get('windows', 'packed')}, bos {corpus.get('bos', 'none')}"
-        content = f"{len(shapes)} of {_range(shapes)} tokens, {cut}"
-    else:
-        _, height, width = windows[0].inputs.shape
-        content = f"{len(shapes)} images of {height} × {width} pixels"
-    print(f"{'model':<11}{job['model']['path']}; transformers: {their.name}, float32")
-    print(f"{'windows':<11}the first {content}, of {', '.join(path.name for path in corpus_files(job))}")
-    for finding in findings:
-        print(f"{'tokens':<11}{'' if finding.is_right else 'DIFFER: '}{finding.text}")
-    if job.get("intervention"):
-        print(f"{'left out':<11}the job's interventions")
-    unsure = sum(int((~one.is_sure).sum()) for one in their.passes)
-    if unsure:
-        total = sum(one.is_sure.size for one in their.passes)
-        print(
-            f"{'left out':<11}{unsure:,} of {total:,} tokens of layers: two experts tie there, or before"
-        )
-    if windows[0].inputs.ndim > 1:
-        print(f"{'note':<11}pixels are those of the corpus: the checkpoint's processor is not run")
-    for note in their.notes:
-        print(f"{'note':<11}{note}")
+        return f"{len(shapes)} of {_range(shapes)} tokens, {cut}"
+    _, height, width = windows[0].inputs.shape
+    return f"{len(shapes)} images of {height} × {width} pixels"
 
 
-def _range(numbers: list[int]) -> str:
+def _range(numbers: Sequence[int]) -> str:
     low, high = min(numbers), max(numbers)
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def _print_layers(
-    request: Request, windows: list[Window], measured: list[Measured], their: TheirSide
-) -> bool:
-    mine = [one.stream for one in measured]
+def _statistics_left_out(job: Job, our: OurSide, their: TheirSide) -> list[str]:
+    """What the job asks for and is not compared, and why."""
+    wanted = [key for key in STATISTICS if job.get("statistics", {}).get(key)]
+    if not wanted:
+        return []
+    if our.windows[0].inputs.ndim > 1:
+        return ["statistics not compared: the corpus has images"]
+    if not all(one.is_sure.all() for one in their.passes):
+        return ["statistics not compared: two experts tie"]
+    notes, inside = [], their.passes[0].inside
+    has = {
+        "attention_received": inside.attention, "score_extrema": inside.attention,
+        "event_updates": inside.between, "experts": inside.experts,
+    }  # fmt: skip
+    for key in wanted:
+        if key in has and not has[key]:
+            notes.append(f"{key} not compared: transformers' blocks do not show it")
+    return notes
+
+
+def _say_layers(report: Report, request: Request, our: OurSide, their: TheirSide) -> bool:
+    mine = [one.stream for one in our.measured]
     theirs = [one.stream for one in their.passes]
     if mine[0].shape != theirs[0].shape:
         shapes = [" × ".join(map(str, stream[0].shape)) for stream in (mine, theirs)]
-        print(f"DIFFER: the streams are {shapes[0]} and {shapes[1]} (layers, tokens, channels)")
+        report.say(f"DIFFER: the streams are {shapes[0]} and {shapes[1]} (layers, tokens, channels)")
         return False
     exact = None if their.exact is None else [one.stream for one in their.exact]
     sure = [one.is_sure for one in their.passes]
-    layers = compare_layers(mine, theirs, sure, exact, [window.norms for window in windows])
-    print(f"\n{'layer':>5}{'difference':>12}{'own error':>11}{'norms':>10}  largest at")
-    for number, layer in enumerate(layers):
-        print(_row(number, layer, request.bound))
-    loss = _loss(measured, their)
-    if loss is not None:
-        is_within = loss <= request.bound
-        print(f"{'loss':>5}{loss:>12.2g}{'':>23}{'' if is_within else 'BEYOND'}".rstrip())
-    return _print_verdict(layers, loss, request.bound)
+    layers = compare_layers(mine, theirs, sure, exact, [window.norms for window in our.windows])
+    loss = _loss(our.measured, their)
+    lines = _lines(our.statistics, their, request.bound)
+    say_layers(report, layers, loss, request.bound)
+    say_statistics(report, lines)
+    report.facts |= {
+        "layers": layer_rows(layers, request.bound), "loss": loss, "statistics": statistic_rows(lines),
+    }  # fmt: skip
+    return say_verdict(report, layers, loss, lines, request.bound)
 
 
-def _row(number: int, layer: Layer, bound: float) -> str:
-    own = "–" if np.isnan(layer.own) else f"{layer.own:.2g}"
-    place = f"window {layer.window}, token {layer.token}, channel {layer.channel}"
-    verdict = "" if layer.is_within(bound) else "  BEYOND"
-    return f"{number:>5}{layer.difference:>12.2g}{own:>11}{layer.norms:>10.2g}  {place}{verdict}"
+def _lines(statistics: Statistics, their: TheirSide, bound: float) -> list[Line]:
+    if not statistics.datasets or not all(one.is_sure.all() for one in their.passes):
+        return []
+    return compare_statistics(
+        statistics.datasets, their.passes, their.exact, statistics.formats, bound
+    )
 
 
 def _loss(measured: list[Measured], their: TheirSide) -> float | None:
@@ -190,16 +277,19 @@ def _loss(measured: list[Measured], their: TheirSide) -> float | None:
     return loss_difference(*zip(*pairs, strict=True)) if pairs else None
 
 
-def _print_verdict(layers: list[Layer], loss: float | None, bound: float) -> bool:
-    wrong = [number for number, layer in enumerate(layers) if not layer.is_within(bound)]
-    unit = "of a channel's largest magnitude"
-    if wrong:
-        largest = max(layers[wrong[0]].difference, layers[wrong[0]].norms)
-        print(f"DIFFER from layer {wrong[0]} on: {largest:.2g} {unit}, bound {bound:g}")
-        return False
-    largest = max(layer.difference for layer in layers)
-    if loss is not None and loss > bound:
-        print(f"DIFFER in the loss alone: {loss:.2g} nats, bound {bound:g}")
-        return False
-    print(f"agree: all {len(layers)} layers within {largest:.2g} {unit}, bound {bound:g}")
-    return True
+def _facts(
+    request: Request, job: Job, directory: Path, our: OurSide, their: TheirSide
+) -> dict[str, Any]:
+    """What the evidence says beside the differences."""
+    return {
+        "job": str(request.job),
+        "model": job["model"]["path"],
+        "reference": str(directory),
+        "transformers_side": their.name,
+        "bound": request.bound,
+        "windows": [list(window.inputs.shape) for window in our.windows],
+        "versions": versions(our.attributes),
+        "fingerprints": fingerprints(our.attributes, our.windows),
+        "tokens": [{"is_right": one.is_right, "text": one.text} for one in our.findings],
+        "notes": [*their.notes, *_statistics_left_out(job, our, their)],
+    }

@@ -32,13 +32,19 @@ def work_bytes(half: Any, tokens: int) -> int:
     return 16 * heads * tokens**2 + 12 * vocabulary * tokens
 
 
-def check(directory: Path, work_bytes: int, tokens: int) -> None:
-    """Weights in float32 and the work of the longest window have to fit."""
-    weights, free = 4 * _stored_parameters(directory), available_bytes()
-    if weights + work_bytes > free:
+def fits(directory: Path, work_bytes: int) -> bool:
+    """Whether the weights in float32 and the work of the longest window are below what is free."""
+    return 4 * _stored_parameters(directory) + work_bytes <= available_bytes()
+
+
+def check_layers(directory: Path, outside: int, largest: int, work_bytes: int, tokens: int) -> None:
+    """Layer by layer: the largest block twice, as it is stored and as it is used."""
+    free = available_bytes()
+    if outside + 2 * largest + work_bytes > free:
         raise ProgramFailed(
-            f"{directory}: its weights in float32 take {_gib(weights)}, a window of {tokens:,} tokens"
-            f" {_gib(work_bytes)}, and {_gib(free)} of memory are free",
+            f"{directory}: layer by layer its largest layer in float32 takes {_gib(largest)}, what is outside"
+            f" of layers {_gib(outside)}, a window of {tokens:,} tokens {_gib(work_bytes)}, and {_gib(free)}"
+            " of memory are free",
             BAD_DEVICE,
         )
 

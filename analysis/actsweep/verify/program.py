@@ -54,10 +54,11 @@ def read_job(program: Path, path: Path) -> Job:
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
-def model_directory(program: Path, path: str) -> Path:
-    """Of a job's model, which may stand in the cache of Hugging Face ("hf:NAME@REVISION")."""
-    facts = _call(program, "tensors", path).splitlines()[0]
-    return Path(json.loads(facts)["path"])
+def model_facts(program: Path, path: str) -> dict[str, Any]:
+    """Of a job's model, which may stand in the cache of Hugging Face ("hf:NAME@REVISION"): its "path", and
+    which site each of its "linear_layers" reads."""
+    facts: dict[str, Any] = json.loads(_call(program, "tensors", path).splitlines()[0])
+    return facts
 
 
 def corpus_files(job: Job) -> list[Path]:

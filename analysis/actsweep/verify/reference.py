@@ -11,8 +11,9 @@ from __future__ import annotations
 import copy
 import inspect
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ import numpy as np
 
 from . import memory
 from .program import ProgramFailed
+from .records import Inside
 from .routers import is_router, margins
 
 if TYPE_CHECKING:
@@ -35,16 +37,40 @@ IMAGE_PARTS, TEXT_PARTS = ("vision", "visual", "image"), ("text_model", "languag
 
 
 @dataclass
+class Trace:
+    """What hooks keep of one window."""
+
+    layers: list[torch.Tensor] = field(default_factory=list)
+    margins: list[tuple[int, np.ndarray]] = field(default_factory=list)
+    inside: Inside = field(default_factory=Inside)
+
+
+@dataclass
 class Pass:
     """One window through the blocks."""
 
     stream: np.ndarray  # [L + 1, T, C], float64 of a pass in float64
     is_sure: np.ndarray  # bool [L + 1, T]: False from where a near tie of a router reaches
     nll: np.ndarray | None = None  # float64 [T - 1]
+    inside: Inside = field(default_factory=Inside)  # empty unless it was watched
+
+
+def load(directory: Path, *, is_text: bool, tokens: int, is_layered: bool) -> Reference:
+    """Layer by layer if that is asked for, or if memory does not hold the model."""
+    _check(directory)
+    work = memory.work_bytes(_half(_config(directory), is_text), tokens)
+    if is_layered or not memory.fits(directory, work):
+        from .layered import LayeredReference
+
+        return LayeredReference(directory, is_text=is_text, tokens=tokens)
+    return Reference(directory, is_text=is_text, tokens=tokens)
 
 
 class Reference:
     """transformers' model; `notes` say what it did not load."""
+
+    # What is said where `in_double` does not.
+    without_double = "transformers' own error not measured: float64 would take too much memory"
 
     def __init__(self, directory: Path, *, is_text: bool, tokens: int = 0) -> None:
         """`tokens`: of the longest window."""
@@ -52,13 +78,11 @@ class Reference:
         self._is_text = is_text
         config = _config(directory)
         self._work_bytes = memory.work_bytes(_half(config, is_text), tokens)
-        memory.check(directory, self._work_bytes, tokens)
-        self.module, information = _load(directory, config, is_text)
+        self.module, information = self._load(directory, config, tokens)
         self.name = f"{type(self.module).__name__}, {self.module.config._attn_implementation} attention"
         self.parameters = sum(weight.numel() for weight in self.module.parameters())
         self._config = _half(self.module.config, is_text)
-        blocks = _blocks(self.module, self._config.num_hidden_layers, is_text)
-        self._blocks = [block for block in blocks if not hasattr(block, "cross_attn")]  # text passes
+        self._blocks = passed_blocks(self.module, is_text)
         self.has_head = self._check_loaded(directory, information)
         left_out = sorted(information["unexpected_keys"])
         self.notes = [f"transformers leaves out {_first(left_out)}"] if left_out else []
@@ -67,9 +91,13 @@ class Reference:
             for name, part in self.module.named_modules()
             if type(part).__name__.endswith("RotaryEmbedding")
         }
-        self._layers: list[torch.Tensor] = []
-        self._margins: list[tuple[int, np.ndarray]] = []
+        self._trace = Trace()
+        self._looking: Callable[[], AbstractContextManager[None]] = nullcontext
         self._hook()
+
+    def _load(self, directory: Path, config: Any, tokens: int) -> tuple[Any, dict[str, Any]]:
+        """The model in float32, and what of the checkpoint was not loaded. `tokens`: of the longest window."""
+        return _load(directory, config, self._is_text)
 
     def _check_loaded(self, directory: Path, information: dict[str, Any]) -> bool:
         """Whether the checkpoint has the head; refuses other weights that would be random."""
@@ -100,36 +128,62 @@ class Reference:
                     part.register_forward_hook(self._keeper_of_routing(layer))
 
     def _keep_input(self, _module: object, inputs: tuple, named: dict) -> None:
-        self._layers.append((inputs[0] if inputs else named["hidden_states"])[0].clone())
+        self._trace.layers.append((inputs[0] if inputs else named["hidden_states"])[0].clone())
 
     def _keep_output(self, _module: object, _inputs: object, output: Any) -> None:
-        self._layers.append((output[0] if isinstance(output, tuple) else output)[0].clone())
+        self._trace.layers.append((output[0] if isinstance(output, tuple) else output)[0].clone())
 
     def _keeper_of_routing(self, layer: int) -> Any:
         def keep(router: torch.nn.Module, inputs: tuple, output: tuple) -> None:
             margin = margins(router, inputs, output[0].float(), output[2].shape[-1])
-            self._margins.append((layer, margin))
+            self._trace.margins.append((layer, margin))
 
         return keep
 
-    def run(self, inputs: np.ndarray) -> Pass:
-        """A window's ids [T], or an image's pixels [3, height, width]."""
+    def run_all(self, windows: Sequence[np.ndarray]) -> list[Pass]:
+        """Ids [T] of each window, or pixels [3, height, width] of each image."""
+        passes = []
+        with self._looking():
+            for inputs in windows:
+                self._trace = Trace()
+                nll = self._forward(inputs)
+                passes.append(self._finish(self._trace, nll))
+        return passes
+
+    def _forward(self, inputs: np.ndarray) -> np.ndarray | None:
+        """A window through the model; its losses."""
         import torch
 
-        self._layers, self._margins = [], []
         # Dynamic and longrope positions keep state from call to call.
         for name, part in self._rotary.items():
             self.module.set_submodule(name, copy.deepcopy(part).to(self._dtype()))
         with torch.no_grad():
-            nll = self._run_text(inputs) if self._is_text else self._run_image(inputs)
-        layers = torch.stack(self._layers).numpy()
+            return self._run_text(inputs) if self._is_text else self._run_image(inputs)
+
+    def _finish(self, trace: Trace, nll: np.ndarray | None) -> Pass:
+        import torch
+
+        layers = torch.stack(trace.layers).numpy()
         if len(layers) != len(self._blocks) + 1:
             raise ProgramFailed(
                 f"{type(self.module).__name__}: expected {len(self._blocks)} blocks to be"
                 f" passed, found {len(layers) - 1}",
                 BAD_MODEL,
             )
-        return Pass(layers, self._sure(layers.shape[:2]), nll)
+        return Pass(layers, _sure(trace, layers.shape[:2]), nll, trace.inside)
+
+    def watch(self, readers: Mapping[str, str]) -> None:
+        """Keeps what statistics need from inside of blocks. `readers`: by site the name of a linear layer
+        that reads it, with {} for the block's number."""
+        from .inside import InsideHooks
+
+        modules = dict(self.module.named_modules())
+        linear = {
+            site: [modules.get(name.format(number)) for number in range(len(self._blocks))]
+            for site, name in readers.items()
+        }
+        hooks = InsideHooks(self._blocks, linear, lambda: self._trace.inside)
+        self._looking = hooks.attention
 
     def _run_text(self, ids: np.ndarray) -> np.ndarray | None:
         import torch
@@ -161,17 +215,6 @@ class Reference:
     def _dtype(self) -> torch.dtype:
         return next(self.module.parameters()).dtype
 
-    def _sure(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Tokens whose experts are told apart: a near tie changes its token in the layer's output,
-        and by attention all later ones in the layers above."""
-        sure = np.ones(shape, bool)
-        for layer, margin in self._margins:
-            ties = np.flatnonzero(margin < NEAR_TIE)
-            sure[layer + 1 :, ties] = False
-            if len(ties):
-                sure[layer + 2 :, ties[0] :] = False
-        return sure
-
     def in_double(self) -> bool:
         """Turns the model to float64, if it is small; whether it did."""
         import torch
@@ -181,6 +224,18 @@ class Reference:
             return False
         self.module.to(torch.float64)
         return True
+
+
+def _sure(trace: Trace, shape: tuple[int, ...]) -> np.ndarray:
+    """Tokens whose experts are told apart: a near tie changes its token in the layer's output, and by
+    attention all later ones in the layers above."""
+    sure = np.ones(shape, bool)
+    for layer, margin in trace.margins:
+        ties = np.flatnonzero(margin < NEAR_TIE)
+        sure[layer + 1 :, ties] = False
+        if len(ties):
+            sure[layer + 2 :, ties[0] :] = False
+    return sure
 
 
 def _check(directory: Path) -> None:
@@ -205,35 +260,41 @@ def _config(directory: Path) -> Any:
     try:
         return transformers.AutoConfig.from_pretrained(directory, local_files_only=True)
     except Exception as error:  # noqa: BLE001 (of any kind: the checkpoint is not ours)
-        raise _unloadable(directory, error) from error
+        raise unloadable(directory, error) from error
 
 
 def _load(directory: Path, config: Any, is_text: bool) -> tuple[Any, dict[str, Any]]:
-    """The model in float32, and what of the checkpoint was not loaded."""
+    try:
+        return class_of(config, is_text).from_pretrained(
+            directory,
+            config=config,
+            output_loading_info=True,
+            local_files_only=True,
+            **implementations(config),
+        )
+    except Exception as error:  # noqa: BLE001 (of any kind: the checkpoint is not ours)
+        raise unloadable(directory, error) from error
+
+
+def implementations(config: Any) -> dict[str, Any]:
+    """float32 by the plainest code that transformers has."""
     import torch
 
     is_alibi = config.model_type == "falcon" and config.alibi
-    try:
-        return _class_of(config, is_text).from_pretrained(
-            directory,
-            config=config,
-            dtype=torch.float32,
-            attn_implementation="sdpa" if is_alibi else "eager",
-            experts_implementation="eager",  # others ask for widths that suit a kernel
-            output_loading_info=True,
-            local_files_only=True,
-        )
-    except Exception as error:  # noqa: BLE001 (of any kind: the checkpoint is not ours)
-        raise _unloadable(directory, error) from error
+    return {
+        "dtype": torch.float32,
+        "attn_implementation": "sdpa" if is_alibi else "eager",
+        "experts_implementation": "eager",  # others ask for widths that suit a kernel
+    }
 
 
-def _unloadable(directory: Path, error: Exception) -> ProgramFailed:
+def unloadable(directory: Path, error: Exception) -> ProgramFailed:
     words = " ".join(str(error).split()) or "nothing"
     kind = type(error).__name__
     return ProgramFailed(f"{directory}: transformers cannot load it: {kind}: {words}", BAD_MODEL)
 
 
-def _class_of(config: Any, is_text: bool) -> Any:
+def class_of(config: Any, is_text: bool) -> Any:
     import transformers
 
     if not is_text:
@@ -250,6 +311,12 @@ def _class_of(config: Any, is_text: bool) -> Any:
 def _half(config: Any, is_text: bool) -> Any:
     """The keys of the half that is swept."""
     return config.get_text_config() if is_text else getattr(config, "vision_config", config)
+
+
+def passed_blocks(module: Any, is_text: bool) -> list[Any]:
+    """The blocks that a window passes: those that attend to images are not passed by text."""
+    blocks = _blocks(module, _half(module.config, is_text).num_hidden_layers, is_text)
+    return [block for block in blocks if not hasattr(block, "cross_attn")]
 
 
 def _blocks(module: Any, layers: int, is_text: bool) -> Any:

@@ -9,15 +9,20 @@ their numbers.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from ..sweep import Sweep
 from .program import Job, corpus_files, derived, sweep_job
+
+
+NOT_COMPARED = ("capture", "tokens", "vocabulary", "sequences", "documents")
 
 
 @dataclass(frozen=True)
@@ -37,11 +42,20 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Statistics:
+    """What the program computed over all windows, where statistics were asked for."""
+
+    datasets: dict[str, np.ndarray] = field(default_factory=dict)  # by path
+    formats: tuple[str, ...] = ()  # the axis of format_error_square
+
+
+@dataclass(frozen=True)
 class TextRun:
     """Where the windows' tokens come from."""
 
     windows: list[Window]
     documents: np.ndarray  # the numbers of the documents that are in the windows
+    attributes: dict[str, Any]  # of the sweep file
 
 
 def read_windows(program: Path, job: Job, count: int, folder: Path) -> TextRun:
@@ -52,13 +66,14 @@ def read_windows(program: Path, job: Job, count: int, folder: Path) -> TextRun:
         norms = sweep.residual["token_norm"].values
         spans = _spans(sweep)
         windows = [Window(ids[span], norms[:, span]) for span in spans]
-        return TextRun(windows, np.unique(sweep.tokens["document"].values))
+        documents = np.unique(sweep.tokens["document"].values)
+        return TextRun(windows, documents, read_attributes(folder / "windows.h5"))
 
 
 def read_images(
     program: Path, job: Job, count: int, folder: Path
-) -> tuple[list[Window], list[Measured]]:
-    """The first images of a corpus and their streams."""
+) -> tuple[list[Window], list[Measured], dict[str, Any]]:
+    """The first images of a corpus, their streams, and the attributes of the sweep file."""
     (corpus,) = corpus_files(job)
     with h5py.File(corpus) as file:
         pixels = file["pixels"][:count]
@@ -69,13 +84,14 @@ def read_images(
         windows = [
             Window(image, norms[:, span]) for image, span in zip(pixels, _spans(sweep), strict=True)
         ]
-        return windows, [Measured(_stream(sweep, name), None) for name in names]
+        measured = [Measured(_stream(sweep, name), None) for name in names]
+        return windows, measured, read_attributes(folder / "images.h5")
 
 
 def measure_windows(
-    program: Path, job: Job, windows: Sequence[Window], folder: Path, *, loss: bool
-) -> list[Measured]:
-    """The streams and losses of windows of text."""
+    program: Path, job: Job, windows: Sequence[Window], folder: Path, wanted: Mapping[str, Any]
+) -> tuple[list[Measured], Statistics]:
+    """The streams and losses of windows of text, and the statistics that are wanted of them."""
     corpus = folder / "windows-corpus.h5"
     ids = [window.inputs for window in windows]
     names = _write_token_file(corpus_files(job)[0], corpus, ids)
@@ -86,12 +102,33 @@ def measure_windows(
         "bos": "none",
         "max_sequences": len(ids),
     }
-    second = derived(job, corpus=keys, statistics={"loss": loss}, capture={"prompts": names})
+    second = derived(job, corpus=keys, statistics=wanted, capture={"prompts": names})
+    loss = wanted.get("loss", False)
     with sweep_job(program, second, folder, "streams") as sweep:
         nll = sweep.group("loss")["token_nll"].values if loss else None
         losses = [None if nll is None else nll[span][:-1] for span in _spans(sweep)]
         streams = [_stream(sweep, name) for name in names]
-    return [Measured(stream, one) for stream, one in zip(streams, losses, strict=True)]
+    measured = [Measured(stream, one) for stream, one in zip(streams, losses, strict=True)]
+    return measured, _read_statistics(folder / "streams.h5")
+
+
+def read_attributes(path: Path) -> dict[str, Any]:
+    with h5py.File(path) as file:
+        return dict(file.attrs)
+
+
+def _read_statistics(path: Path) -> Statistics:
+    """All datasets of numbers but those of rows that are read elsewhere."""
+    found: dict[str, np.ndarray] = {}
+
+    def read(name: str, part: object) -> None:
+        if isinstance(part, h5py.Dataset) and name.split("/")[0] not in NOT_COMPARED:
+            found[name] = part[()]
+
+    with h5py.File(path) as file:
+        file.visititems(read)
+        formats = json.loads(file.attrs.get("formats", "[]"))
+    return Statistics(found, tuple(formats))
 
 
 def _spans(sweep: Sweep) -> list[slice]:
