@@ -56,6 +56,10 @@ DENSE_CASES: dict[str, tuple[str, ...]] = {
     "geometry, participation alone": (*NOTHING, "statistics.geometry=true"),
     "query_key": (*NOTHING, "statistics.query_key=true"),
     "loss": (*NOTHING, "statistics.loss=true"),
+    "store of the residual stream": (*NOTHING, 'store.sites=["residual"]'),
+    "store of the residual stream, a tenth of the tokens in bfloat16": (
+        *NOTHING, 'store.sites=["residual"]', "store.tokens=random:0.1", "store.dtype=bfloat16",
+    ),
 }  # fmt: skip
 ROUTED_CASES: dict[str, tuple[str, ...]] = {
     "experts": (*NOTHING, "statistics.experts=true"),

@@ -58,6 +58,22 @@ TEST(ChunkWriter, RowsOfLayersAreReadAsTheyWereWritten) {
   }
 }
 
+TEST(ChunkWriter, ChunksOfOneLayerAreGatheredFromRowsOfAllLayers) {
+  const Dataset dataset{"store/residual",
+                        ElementType::kFloat32,
+                        {Axis::kStoredRow, Axis::kStoredLayer, Axis::kChannel},
+                        "1",
+                        "",
+                        Merge::kRows};
+  const Shape shape = {700, 3, 600};
+  ASSERT_EQ(chunk_shape(dataset, shape), (Shape{436, 1, 600}));
+  const auto values = numbers(shape);
+  const std::vector<Hyperslab> parts = {{{0, 0, 0}, {436, 3, 600}}, {{436, 0, 0}, {264, 3, 600}}};
+  for (const int threads : {1, 3}) {
+    EXPECT_EQ(write_and_read({dataset, shape}, values, parts, threads), values) << threads;
+  }
+}
+
 TEST(ChunkWriter, FieldsAndRowsWithoutLayersAreToo) {
   const Dataset field{"residual/class_sum",
                       ElementType::kFloat32,

@@ -27,6 +27,33 @@ TEST(Layout, FewOrNoValuesAreContiguous) {
   EXPECT_TRUE(chunk_shape(kRowsOfTopValues, {3, 100, 3}).empty());
 }
 
+const Dataset kStored{"store/residual",
+                      ElementType::kFloat32,
+                      {Axis::kStoredRow, Axis::kStoredLayer, Axis::kChannel},
+                      "1",
+                      "",
+                      Merge::kRows};
+
+TEST(Layout, ChunksOfTheStoreAreRowsOfOneLayer) {
+  // 455 rows of 2,304 bytes are the most in 1 MiB.
+  EXPECT_EQ(chunk_shape(kStored, {100000, 31, 576}), (std::vector<hsize_t>{455, 1, 576}));
+  EXPECT_EQ(chunk_shape(kStored, {100, 31, 576}), (std::vector<hsize_t>{100, 1, 576}));
+}
+
+TEST(Layout, ARowOfChunksOfTheStoreFitsATile) {
+  const std::vector<hsize_t> shape = {100000, 127, 16384};
+  const auto chunk = chunk_shape(kStored, shape);
+  EXPECT_EQ(chunk, (std::vector<hsize_t>{4, 1, 16384}));
+  EXPECT_LE(byte_count(kStored, {chunk[0], shape[1], shape[2]}), kTileBytes);
+  EXPECT_EQ(chunk_shape(kStored, {9, 1000, 1000000}), (std::vector<hsize_t>{1, 1, 1000000}));
+}
+
+TEST(Layout, TheStoreHasScalesOfItsOwn) {
+  EXPECT_EQ(scale_path(kStored, Axis::kStoredRow), "store/row");
+  EXPECT_EQ(scale_path(kStored, Axis::kStoredLayer), "store/stored_layer");
+  EXPECT_EQ(scale_path(kStored, Axis::kChannel), "channel");
+}
+
 TEST(Layout, NoChunkIsEmptyOrLargerThanItsDataset) {
   SampleSweep sweep;
   for (const int64_t tokens : {0, 16, 40000, 1 << 20}) {

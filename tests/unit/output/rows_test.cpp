@@ -49,6 +49,18 @@ TEST(Tiles, StayWithinTheirBytesUnlessOneChunkIsLarger) {
   }
 }
 
+TEST(Tiles, OfTheStoreAreWholeChunksOfAllLayers) {
+  constexpr int64_t kRows = 5000, kRowBytes = 31 * 576 * 4, kRowsOfChunk = 455;
+  int64_t next = 0;
+  for (const auto& tile : cut_tiles(1, kRows, kRowBytes, 2, kRowsOfChunk)) {
+    EXPECT_EQ(tile.first_row, next);
+    EXPECT_TRUE(tile.rows % kRowsOfChunk == 0 || tile.first_row + tile.rows == kRows);
+    EXPECT_LE(tile.rows * kRowBytes, kMostBytes);
+    next += tile.rows;
+  }
+  EXPECT_EQ(next, kRows);
+}
+
 TEST(Tiles, GiveEveryRankWorkWhereThereIsEnough) {
   EXPECT_GE(cut_tiles(31, 1000, 12, 4).size(), 4u);
   EXPECT_GE(cut_tiles(1, 10 * kChunkRows, 8, 5).size(), 5u);

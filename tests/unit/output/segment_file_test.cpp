@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <numeric>
 
 #include "expect_error.h"
 #include "file_size_limit.h"
@@ -98,6 +99,50 @@ TEST(SegmentFile, AppendedPartsLieEndToEndAlongTheirAxis) {
   rows.read_all(H5T_NATIVE_FLOAT, norms.data());
   EXPECT_EQ(norms, (std::vector<float>{1, 2, 3, 10, 20, 30}));
   EXPECT_EQ(file.dataset("massive/token").shape(), std::vector<hsize_t>{2});
+}
+
+/// [row, layer, channel] of two layers and three channels, rows from `first` on.
+std::vector<float> stored_rows(int64_t first, int64_t rows) {
+  std::vector<float> values(static_cast<size_t>(rows * 2 * 3));
+  std::iota(values.begin(), values.end(), static_cast<float>(first * 2 * 3));
+  return values;
+}
+
+TEST(SegmentFile, StoredRowsComeLayerByLayerOrAreAppended) {
+  const Dataset stored{"store/residual",
+                       ElementType::kFloat32,
+                       {Axis::kStoredRow, Axis::kStoredLayer, Axis::kChannel},
+                       "1",
+                       "",
+                       Merge::kRows};
+  const auto expected = stored_rows(0, 5);
+  for (const bool is_known : {true, false}) {
+    const TemporaryFolder folder;
+    Extents extents = {{Axis::kStoredLayer, 2}, {Axis::kChannel, 3}};
+    if (is_known) extents[Axis::kStoredRow] = 5;
+    SegmentFile segment(folder.path(), {0}, {stored}, extents, {});
+    if (is_known) {
+      for (int64_t layer = 0; layer < 2; ++layer) {
+        std::vector<float> values;
+        for (int64_t row = 0; row < 5; ++row) {
+          const auto* begin = expected.data() + (row * 2 + layer) * 3;
+          values.insert(values.end(), begin, begin + 3);
+        }
+        segment.write("store/residual", {0, layer, 0}, {5, 1, 3}, values.data());
+      }
+    } else {
+      segment.append("store/residual", 2, stored_rows(0, 2).data());
+      segment.append("store/residual", 0, nullptr);
+      segment.append("store/residual", 3, stored_rows(2, 3).data());
+    }
+    segment.finish(std::vector<RowCounts>{{.stored = 2}, {.stored = 3}});
+    segment.commit();
+    const H5File file = H5File::open(segment.path(), ErrorKind::kOutput);
+    ASSERT_EQ(file.dataset("store/residual").shape(), (std::vector<hsize_t>{5, 2, 3}));
+    std::vector<float> found(30);
+    file.dataset("store/residual").read_all(H5T_NATIVE_FLOAT, found.data());
+    EXPECT_EQ(found, expected) << is_known;
+  }
 }
 
 TEST(SegmentFile, UncommittedSegmentLeavesNoFile) {
