@@ -45,6 +45,7 @@ KEYS = {
     "value_update": "[statistics] value_updates = true",
     "qk": "[statistics] query_key = true",
     "geometry": "[statistics] geometry = true",
+    "lifecycle": "[statistics] lifecycle = true",
     "experts": "[statistics] experts = true",
     "variants": "[[intervention]] with a variant",
     "interventions": "[[intervention]]",

@@ -17,6 +17,7 @@ from sample_sweep import MAGNITUDE_BINS, Sample, add_dataset, add_scale, write_s
 LAYERS, SEQUENCES, LENGTH = 5, 3, 70
 HEADS, KEY_HEADS, WIDTH, CHANNELS, NEURONS = 4, 2, 6, 24, 40
 KEY_SETS = ("position:0", "class:delimiter:first")
+LIFECYCLE_CHANNELS = (4, 17, 20)
 UPDATES = ("before", "attention_update", "mlp_update", "next_attention_update", "next_mlp_update")
 EPSILONS = (0.2, 0.3, 0.8)
 VARIANTS = ("zero", "mean")
@@ -160,7 +161,7 @@ def write_study(path: Path, sample: Sample, study: Study) -> Path:
         epsilon.attrs.update(units="1", long_name="threshold", merge="constant")
         writers = (
             _attention, _received, _scores, _updates, _query_key, _geometry,
-            _event_updates, _losses, _parts, _capture,
+            _event_updates, _lifecycle, _losses, _parts, _capture,
         )  # fmt: skip
         for write in writers:
             write(file, study)
@@ -311,6 +312,24 @@ def event_updates(file: h5py.File) -> dict[str, np.ndarray]:
 def _event_updates(file: h5py.File, _study: Study) -> None:
     for name, values in event_updates(file).items():
         _add(file, f"massive/{name}", values, "event")
+
+
+def _lifecycle(file: h5py.File, study: Study) -> None:
+    """Of the tokens with an event: a channel of an event, and one without any. Attention changes a
+    quarter of what each layer does, the MLP the rest."""
+    kept = np.unique(file["massive/token"][()])
+    channels = LIFECYCLE_CHANNELS
+    add_scale(file, "row", len(kept))
+    _add(file, "tokens/row_token", kept, "row")
+    scale = file.create_dataset("lifecycle_channel", data=np.array(channels))
+    scale.make_scale("lifecycle_channel")
+    scale.attrs.update(units="1", long_name="named channels", merge="constant")
+    value = study.residual.reshape(LAYERS, -1, CHANNELS)[:, kept][..., channels].astype("f4")
+    change = np.diff(value, axis=0, prepend=value[:1])
+    axes = "layer row lifecycle_channel"
+    _add(file, "lifecycle/value", value, axes)
+    _add(file, "lifecycle/attention_update", change / 4, axes)
+    _add(file, "lifecycle/mlp_update", change * 3 / 4, axes)
 
 
 def _losses(file: h5py.File, study: Study) -> None:

@@ -32,6 +32,7 @@ KEYS = (
     "[statistics] quantisation = true",
     "[statistics] geometry = true",
     "[statistics] event_updates = true",
+    "[statistics] lifecycle = true",
     "[statistics] formats = ",
     "[statistics] experts = true",
     "[[intervention]]",

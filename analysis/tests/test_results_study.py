@@ -19,6 +19,7 @@ from study_sample import (
     KEY_SETS,
     LAYERS,
     LENGTH,
+    LIFECYCLE_CHANNELS,
     NEURONS,
     SEQUENCES,
     VARIANTS,
@@ -31,6 +32,7 @@ from actsweep.results import (
     attention,
     geometry,
     interventions,
+    lifecycle,
     model_parts,
     quantisation,
     query_key,
@@ -209,6 +211,32 @@ def test_steps_are_by_the_branch_that_makes_them(studied: actsweep.Sweep) -> Non
     up = frame[frame["step"] == "up"]
     np.testing.assert_allclose(up["before"] * 8, up["behind"], rtol=1e-6)
     np.testing.assert_allclose(frame[frame["step"] == "down"]["behind"], 0, atol=1e-6)
+
+
+def test_lifecycles_are_means_over_tokens_with_an_event_there_and_elsewhere(
+    studied: actsweep.Sweep, study: Study
+) -> None:
+    massive = studied.massive
+    stream = study.residual.reshape(LAYERS, -1, CHANNELS).astype("f4").astype("f8")
+    frame = lifecycle.by_layer(studied).set_index(["channel", "tokens"])
+    everywhere = set(massive["token"].values)
+    kinds = {}
+    for channel in LIFECYCLE_CHANNELS:
+        here = set(massive["token"].values[massive["channel"].values == channel])
+        kinds[channel, lifecycle.WITH_EVENT] = sorted(here)
+        kinds[channel, lifecycle.WITHOUT] = sorted(everywhere - here)
+    assert set(frame.index) == {place for place, tokens in kinds.items() if tokens}
+    assert len(kinds[4, lifecycle.WITH_EVENT]) == 1 and not kinds[20, lifecycle.WITH_EVENT]
+    for channel, tokens in frame.index.unique():
+        rows = frame.loc[(channel, tokens)]
+        value = stream[:, kinds[channel, tokens], channel]
+        change = np.diff(value, axis=0, prepend=value[:1]).mean(axis=1)
+        assert rows["layer"].tolist() == list(range(LAYERS)) and (rows["rows"] == value.shape[1]).all()
+        np.testing.assert_allclose(rows["mean"], value.mean(axis=1), rtol=1e-12)
+        np.testing.assert_allclose(rows["std"], value.std(axis=1), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(rows["largest"], np.abs(value).max(axis=1), rtol=1e-12)
+        np.testing.assert_allclose(rows["attention"], change / 4, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(rows["MLP"], change * 3 / 4, rtol=1e-5, atol=1e-6)
 
 
 def test_massive_values_of_keys_and_queries(studied: actsweep.Sweep, study: Study) -> None:

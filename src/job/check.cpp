@@ -40,8 +40,13 @@ bool takes_both(ValueKind kind) {
   return kind == ValueKind::kIntegersOrWord || kind == ValueKind::kTexts;
 }
 
+bool takes_integers(ValueKind kind) {
+  return kind == ValueKind::kIntegers || kind == ValueKind::kIntegersOrWord;
+}
+
 bool is_list(ValueKind kind) {
-  return kind == ValueKind::kWords || kind == ValueKind::kNames || takes_both(kind);
+  return kind == ValueKind::kWords || kind == ValueKind::kNames || takes_integers(kind) ||
+         takes_both(kind);
 }
 
 bool is_integer_from(int64_t least, int64_t most, const nlohmann::json& value) {
@@ -49,7 +54,7 @@ bool is_integer_from(int64_t least, int64_t most, const nlohmann::json& value) {
 }
 
 bool fits_list_entry(const JobKey& key, const nlohmann::json& entry) {
-  if (key.kind == ValueKind::kIntegersOrWord) return is_integer_from(key.least, key.most, entry);
+  if (takes_integers(key.kind)) return is_integer_from(key.least, key.most, entry);
   if (!entry.is_string()) return false;
   if (key.kind == ValueKind::kTexts) return !entry.get<std::string>().empty();
   return key.kind == ValueKind::kWords ? contains(key.words, entry)
@@ -88,6 +93,7 @@ bool fits(const JobKey& key, const nlohmann::json& value) {
       return value.is_string() && contains(key.words, value);
     case ValueKind::kWords:
     case ValueKind::kNames:
+    case ValueKind::kIntegers:
       break;
   }
   return false;
@@ -103,7 +109,7 @@ std::string refusal(const std::string& expected, const nlohmann::json& found,
 std::string expected_entry_of(const JobKey& key) {
   if (key.kind == ValueKind::kTexts) return "a string that is not empty";
   if (key.kind == ValueKind::kNames) return "a name of letters, digits, _ and -";
-  if (key.kind == ValueKind::kIntegersOrWord) {
+  if (takes_integers(key.kind)) {
     return fmt::format("an integer of at least {}", key.least);
   }
   return one_of(key.words);
@@ -183,6 +189,8 @@ std::string expected_of(const JobKey& key) {
       return "a number that float32 holds";
     case ValueKind::kIntegerOrWord:
       return fmt::format("an integer of at least {}, or {}", key.least, one_of(key.words));
+    case ValueKind::kIntegers:
+      return fmt::format("a list of integers of at least {}", key.least);
     case ValueKind::kIntegersOrWord:
       return fmt::format("a list of integers of at least {}, or {}", key.least, one_of(key.words));
     case ValueKind::kTokens:

@@ -102,6 +102,9 @@ struct Job {
     bool value_updates = false;  // of the sets of keys
     bool geometry = false;       // of the residual stream
     bool event_updates = false;  // what attention and MLP change of events
+    bool lifecycle = false;      // the named channels at every layer, of tokens with an event
+    std::vector<int64_t> lifecycle_channels;    // with those of `lifecycle_from`
+    std::optional<std::string> lifecycle_from;  // a sweep file, whose events name channels
     bool query_key = false;
     bool quantisation = false;          // what a quantiser asks of each site
     std::vector<NumberFormat> formats;  // whose errors are measured at each site
@@ -152,6 +155,10 @@ struct Job {
   bool sees_gathered_rows() const {
     return !statistics.attention.empty() || statistics.attention_received ||
            statistics.score_extrema || statistics.query_key || statistics.experts;
+  }
+  /// Whether the file has rows of the tokens with an event.
+  bool keeps_event_rows() const {
+    return output.per_token == PerToken::kMassive || statistics.lifecycle;
   }
   /// Whether what stands behind the last layer is computed.
   bool needs_head() const {

@@ -32,6 +32,7 @@ enum class ValueKind {
   kReal,            // finite in float32; an integer is taken too
   kIntegerOrWord,   // of at least `least`, or one of `words`
   kIntegersOrWord,  // a list of different integers of at least `least`, or one of `words`
+  kIntegers,        // such a list alone; it may be empty
   kTokens,          // "position:N", or one of `words`
   kSample,          // "random:P" with 0 < P <= 1, or one of `words`
 };

@@ -72,6 +72,7 @@ const std::vector<Axis>& all_axes() {
       Axis::kRole,
       Axis::kStoredRow,
       Axis::kStoredLayer,
+      Axis::kLifecycleChannel,
   };
   return axes;
 }

@@ -222,6 +222,8 @@ int64_t axis_length(const SweepFacts& facts, Axis axis) {
       return static_cast<int64_t>(facts.job.statistics.attention.size());
     case Axis::kFormat:
       return static_cast<int64_t>(facts.job.statistics.formats.size());
+    case Axis::kLifecycleChannel:
+      return static_cast<int64_t>(facts.job.statistics.lifecycle_channels.size());
     case Axis::kSelection:
       return 2;
     case Axis::kEpsilon:
@@ -293,15 +295,14 @@ MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t thr
     demand.workspace += 9 * std::min(logits, kLogitBytes) / 4;
   }
 
-  const bool keeps_layers = facts.job.output.per_token == PerToken::kMassive;
-  const int64_t token_rows =
-      owned_tokens * row_bytes(facts, keeps_layers ? Axis::kRow : Axis::kToken);
+  // Of tokens with an event: kept through all layers, because only then is it known which they are.
+  const int64_t event_rows = owned_tokens * row_bytes(facts, Axis::kRow);
+  const int64_t token_rows = owned_tokens * row_bytes(facts, Axis::kToken);
   const int64_t sequence_rows = owned_tokens / length * row_bytes(facts, Axis::kSequence);
   // Fields, one copy on its way to the file, and each thread's part of one layer's; a layer's rows
   // here, on their way to the writer, and there.
   demand.statistics = 2 * field_bytes(facts) + threads * field_bytes(facts) / (a.layers + 1);
-  demand.statistics +=
-      (keeps_layers ? a.layers + 1 : kRowCopies) * token_rows + kRowCopies * sequence_rows;
+  demand.statistics += (a.layers + 1) * event_rows + kRowCopies * (token_rows + sequence_rows);
   demand.statistics += store_bytes(facts, owned_tokens, owned_rows);
   return demand;
 }

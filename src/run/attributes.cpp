@@ -44,7 +44,9 @@ Job canonical_job(Job job) {
   const Job defaults;
   job.model.path = last_name(job.model.path);
   for (auto& path : job.corpus.paths) path = last_name(path);
-  if (auto& from = job.statistics.attention_from) from = last_name(*from);
+  for (auto* from : {&job.statistics.attention_from, &job.statistics.lifecycle_from}) {
+    if (*from) **from = last_name(**from);
+  }
   job.output.path = "sweep.h5";
   job.corpus.shard = defaults.corpus.shard;
   job.parallel.weights = defaults.parallel.weights;
@@ -147,6 +149,7 @@ std::map<std::string, std::vector<std::byte>> constant_datasets(const SweepInput
       {"magnitude_bin", bytes_of(edges)},
       {"store/stored_layer",
        bytes_of(stored_layers(inputs.job.store, inputs.checkpoint.architecture().layers))},
+      {"lifecycle_channel", bytes_of(inputs.job.statistics.lifecycle_channels)},
       {"epsilon", bytes_of(std::vector<double>(kSinkThresholds.begin(), kSinkThresholds.end()))}};
 }
 

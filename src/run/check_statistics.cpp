@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "run/lifecycle_inputs.h"
 
 namespace actsweep {
 namespace {
@@ -132,6 +133,7 @@ void check_statistics(const Job& job, const Architecture& architecture,
   check_attention(job, architecture, rows);
   check_head_sizes(job, architecture);
   check_store(job, architecture);
+  check_lifecycle(job, architecture);
   require(job.statistics.classes != Classes::kRole || !architecture.reads_images(), ErrorKind::kJob,
           "[statistics] classes = \"role\": {} reads images, which have no roles",
           architecture.family);

@@ -6,6 +6,7 @@
 #include "checkpoint/described_model.h"
 #include "run/check_statistics.h"
 #include "run/inputs.h"
+#include "run/lifecycle_inputs.h"
 
 namespace actsweep {
 namespace {
@@ -31,6 +32,7 @@ SweepFacts facts_of_config(const std::string& path, Job job, int64_t tokens) {
   const bool reads_images = architecture.reads_images();
   if (reads_images) job = with_image_windows(job, tokens_per_image(image));
   check_positions(architecture, job.corpus.sequence_length, path);
+  resolve_lifecycle_channels(job);
   check_statistics(job, architecture, model.rows);
   const int64_t windows = std::max<int64_t>(1, tokens / job.corpus.sequence_length);
   const int64_t measured = windows * job.corpus.sequence_length;

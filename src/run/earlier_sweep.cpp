@@ -23,13 +23,6 @@ void check_same_windows(const H5File& file, const nlohmann::json& identity) {
   }
 }
 
-std::vector<int64_t> column(const H5File& file, const std::string& name) {
-  const auto dataset = file.dataset("massive/" + name);
-  std::vector<int64_t> values(dataset.shape().at(0));
-  if (!values.empty()) dataset.read_all(H5T_NATIVE_INT64, values.data());
-  return values;
-}
-
 }  // namespace
 
 H5File open_earlier_sweep(const std::string& key, const std::string& path) {
@@ -38,6 +31,17 @@ H5File open_earlier_sweep(const std::string& key, const std::string& path) {
           ErrorKind::kJob, "{} = \"{}\": expected a complete sweep file, found another file", key,
           path);
   return file;
+}
+
+std::vector<int64_t> event_column(const std::string& key, const H5File& file,
+                                  const std::string& name) {
+  const auto path = "massive/" + name;
+  require(file.contains(path), ErrorKind::kJob,
+          "{} = \"{}\": expected a sweep of the site residual, found no /massive", key, file.file());
+  const auto dataset = file.dataset(path);
+  std::vector<int64_t> values(dataset.shape().at(0));
+  if (!values.empty()) dataset.read_all(H5T_NATIVE_INT64, values.data());
+  return values;
 }
 
 std::string content_fingerprint(const H5File& file) {
@@ -51,9 +55,8 @@ std::string content_fingerprint(const H5File& file) {
 EarlierEvents read_earlier_events(const std::string& path, const nlohmann::json& identity) {
   const auto file = open_earlier_sweep(kKey, path);
   check_same_windows(file, identity);
-  require(file.contains("massive/position"), ErrorKind::kJob,
-          "{} = \"{}\": expected a sweep of the site residual, found no /massive", kKey, path);
-  const auto sequence = column(file, "sequence"), position = column(file, "position");
+  const auto sequence = event_column(kKey, file, "sequence");
+  const auto position = event_column(kKey, file, "position");
   EarlierEvents events{{}, content_fingerprint(file)};
   for (size_t i = 0; i < sequence.size(); ++i) events.positions[sequence[i]].push_back(position[i]);
   for (auto& [number, found] : events.positions) {

@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "base/h5.h"
 #include "stats/key_sets.h"
@@ -13,6 +14,9 @@
 namespace actsweep {
 
 H5File open_earlier_sweep(const std::string& key, const std::string& path);
+/// A column of whole numbers of its /massive, one an event.
+std::vector<int64_t> event_column(const std::string& key, const H5File& file,
+                                  const std::string& name);
 /// What stands for the file's content in an identity, wherever the file lies.
 std::string content_fingerprint(const H5File& file);
 

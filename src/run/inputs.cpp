@@ -11,6 +11,7 @@
 #include "run/check_statistics.h"
 #include "run/corpus_identity.h"
 #include "run/images_in_text.h"
+#include "run/lifecycle_inputs.h"
 #include "schema/declare_statistics.h"
 
 namespace actsweep {
@@ -163,6 +164,7 @@ SweepInputs::SweepInputs(const Job& wanted)
   }
   check_lengths();
   if (tower) check_images_in_text(*this);
+  lifecycle_model = resolve_lifecycle_channels(job);
   check_statistics(job, checkpoint.architecture(), checkpoint.rows());
   require(job.statistics.classes != Classes::kRole || corpus.has_roles(), ErrorKind::kCorpus,
           "{}: [statistics] classes = \"role\": expected chats, of data/prepare_corpus.py "
@@ -176,6 +178,7 @@ SweepInputs::SweepInputs(const Job& wanted)
 void SweepInputs::set_model_fingerprint(const std::string& fingerprint) {
   model_fingerprint = fingerprint;
   check_sources(job, intervention_means, fingerprint);
+  check_lifecycle_model(job, lifecycle_model, fingerprint);
 }
 
 void check_positions(const Architecture& a, int64_t longest, const std::string& model) {

@@ -54,6 +54,7 @@ struct SweepInputs {
   std::string tower_fingerprint;                      // the same; empty without a tower
   std::vector<InterventionMeans> intervention_means;  // one an intervention of the job
   EarlierEvents earlier_events;                       // of [statistics] attention_from
+  std::string lifecycle_model;  // the fingerprint of that of lifecycle_from; empty without it
 
   /// Refuses (kJob) the sweeps that interventions read where they are of another model.
   void set_model_fingerprint(const std::string& fingerprint);

@@ -51,6 +51,7 @@ Measurements::Measurements(const SweepInputs& inputs, const Group& group, at::De
   if (statistics.query_key) add(query_key_, share_, extents, device);
   if (statistics.geometry) geometry_.emplace(inputs.job);
   if (statistics.geometry || statistics.event_updates) history_.emplace();
+  if (statistics.lifecycle) lifecycle_.emplace(statistics.lifecycle_channels, device);
   if (statistics.experts) add(experts_, statistics.expert_inputs, extents, device);
 }
 
@@ -65,6 +66,7 @@ void Measurements::begin_block(const BlockLabels& labels, RowCollector& rows, St
   events_.clear();
   batches_.clear();
   if (history_) history_->begin_block(labels);
+  if (lifecycle_) lifecycle_->begin_block(labels.own.size());
   if (!inputs_.job.sees_gathered_rows()) return;
   for (const auto& members : labels.members) add_batch(members);
 }
@@ -98,8 +100,8 @@ SiteTaps::Listeners Measurements::taps() {
       experts_->update(view, batches_[batch_]->sequences.is_token.view({-1}));
     };
   }
-  if (inputs_.job.statistics.event_updates) {
-    taps.on_between = [this](const at::Tensor& rows) { history_->see_between(batch_, rows); };
+  if (inputs_.job.statistics.event_updates || lifecycle_) {
+    taps.on_between = [this](const at::Tensor& rows) { see_between(rows); };
   }
   if (query_key_) taps.slices = {Site::kQuery, Site::kKey, Site::kValue};
   if (value_updates_) taps.slices.push_back(Site::kAttentionOutput);
@@ -145,9 +147,16 @@ std::vector<Stream::Listeners> Measurements::listeners() {
   return streams;
 }
 
+void Measurements::see_between(const at::Tensor& rows) {
+  if (inputs_.job.statistics.event_updates) history_->see_between(batch_, rows);
+  if (lifecycle_) lifecycle_->see_between(batch_, rows);
+}
+
 /// Gives `batch` the rows from which it has come, where they are kept for its events.
 void Measurements::see_residual(const Tap& tap, SiteBatch& batch) {
   const auto number = static_cast<size_t>(&tap.labels - labels_->own.data());
+  if (lifecycle_) lifecycle_->update(number, tap.rows, tap.labels, *rows_);
+  if (!history_) return;
   history_->see(number, tap.rows);
   const auto before = history_->before(number);
   if (geometry_) geometry_->update(tap.rows, before, tap.labels, *rows_);
@@ -159,7 +168,7 @@ void Measurements::see_residual(const Tap& tap, SiteBatch& batch) {
 void Measurements::tap(const Tap& tap) {
   if (store_ != nullptr) store_->see(tap);
   SiteBatch batch = {tap.rows, tap.layer, &tap.labels};
-  if (history_ && tap.site == Site::kResidual) see_residual(tap, batch);
+  if (tap.site == Site::kResidual) see_residual(tap, batch);
   const auto found = sites_.find(tap.site);
   if (found == sites_.end()) return;
   auto& statistics = found->second;

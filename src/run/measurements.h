@@ -21,6 +21,7 @@
 #include "stats/expert_statistics.h"
 #include "stats/geometry.h"
 #include "stats/intervention_statistics.h"
+#include "stats/lifecycle.h"
 #include "stats/loss_statistics.h"
 #include "stats/query_key.h"
 #include "stats/score_extrema.h"
@@ -50,6 +51,7 @@ class Measurements {
   Stream::Listeners variant(size_t number);
   void tap(const Tap& tap);
   void see_residual(const Tap& tap, SiteBatch& batch);
+  void see_between(const at::Tensor& rows);
   void see_attention(const AttentionView& view);
   void look_again(const AttentionView& view, const at::Tensor& is_finite);
   void see_slice(Site site, int64_t layer, const at::Tensor& rows);
@@ -71,6 +73,7 @@ class Measurements {
   std::optional<QueryKeyMoments> query_key_;
   std::optional<ExpertStatistics> experts_;
   std::optional<Geometry> geometry_;
+  std::optional<Lifecycle> lifecycle_;
   std::vector<SegmentFields*> all_;  // of these, those that the job asks for
 
   const BlockLabels* labels_ = nullptr;

@@ -24,16 +24,17 @@ namespace {
 
 constexpr double kMostMemory_gib = 1e6;
 
-/// A plan reads no weights, and so may not know whether the sweeps that means come from are of this
-/// model.
+/// A plan reads no weights, and so may not know whether the sweeps that a job takes something from
+/// are of this model.
 std::string unchecked_sources(const SweepInputs& inputs) {
-  for (size_t i = 0; i < inputs.intervention_means.size(); ++i) {
-    if (inputs.intervention_means[i].of_model.empty()) continue;
-    return fmt::format(
-        "{} from: run will check that it is a sweep of this model, whose weights are not read yet",
-        intervention_name(i));
+  std::string key;
+  for (size_t i = inputs.intervention_means.size(); i-- > 0;) {
+    if (!inputs.intervention_means[i].of_model.empty()) key = intervention_name(i) + " from";
   }
-  return "";
+  if (key.empty() && !inputs.lifecycle_model.empty()) key = "[statistics] lifecycle_from";
+  if (key.empty()) return "";
+  return fmt::format(
+      "{}: run will check that it is a sweep of this model, whose weights are not read yet", key);
 }
 
 void check_request(const PlanRequest& request) {
@@ -118,7 +119,7 @@ Job schema_job() {
   job.statistics.attention_received = job.statistics.score_extrema = true;
   job.statistics.value_updates = job.statistics.query_key = true;
   job.statistics.quantisation = job.statistics.geometry = true;
-  job.statistics.event_updates = true;
+  job.statistics.event_updates = job.statistics.lifecycle = true;
   job.statistics.formats = {NumberFormat::kNvfp4};
   job.statistics.experts = job.statistics.expert_inputs = true;
   job.store.sites = {Site::kResidual};

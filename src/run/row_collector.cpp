@@ -44,7 +44,7 @@ RowCollector::Buffer& RowCollector::buffer_of(const std::string& path) {
 void RowCollector::begin_block(const BlockLabels& labels, const std::vector<Column>& columns) {
   labels_ = &labels;
   for (const auto& column : columns) add_bytes(buffer_of(column.path).fresh, column.values);
-  if (facts_.job.output.per_token == PerToken::kMassive) add_row_tokens();
+  if (facts_.job.keeps_event_rows()) add_row_tokens();
 }
 
 /// The number of every token among those measured, from which flush_rows picks.
@@ -109,7 +109,7 @@ void RowCollector::write_layer(Buffer& buffer, int64_t layer) {
 }
 
 void RowCollector::flush_rows(std::span<const Event> events) {
-  if (facts_.job.output.per_token != PerToken::kMassive) return;
+  if (!facts_.job.keeps_event_rows()) return;
   const auto selected = tokens_with_event(*labels_, events);
   for (auto& [path, buffer] : buffers_) {
     if (!has_axis(*buffer.dataset, Axis::kRow)) continue;

@@ -2,8 +2,9 @@
 // written where the labels of the block say.
 //
 // Datasets on the token and sequence axes are written after every layer. Those on the row axis
-// (per_token = "massive") are kept through the layers of a block, because only at its end is it
-// known which tokens have an event. Stored activations have a way of their own: run/stored_rows.h.
+// (per_token = "massive", lifecycles) are kept through the layers of a block, because only at its
+// end is it known which tokens have an event. Stored activations have a way of their own:
+// run/stored_rows.h.
 #pragma once
 
 #include <cstddef>

@@ -113,7 +113,7 @@ void SegmentRunner::write_events(int64_t first_window, std::vector<RowCounts>& c
     auto& of_microbatch = counts[window / inputs.segments.windows_per_microbatch];
     ++of_microbatch.events;
     if (!tokens.insert(event.token).second) continue;
-    if (inputs.job.output.per_token == PerToken::kMassive) ++of_microbatch.rows;
+    if (inputs.job.keeps_event_rows()) ++of_microbatch.rows;
     if (!sample_of(inputs.job.store).is_known()) ++of_microbatch.stored;
   }
   const auto count = static_cast<int64_t>(events_.size());

@@ -17,6 +17,15 @@ std::vector<Dataset> declare_epsilon() {
   return {{"epsilon", kFloat64, {kEpsilon}, "1", "threshold of the sink metric", Merge::kConstant}};
 }
 
+std::vector<Dataset> declare_lifecycle_channel() {
+  return {{"lifecycle_channel",
+           kInt64,
+           {kLifecycleChannel},
+           "1",
+           "channels that the job, or an earlier sweep, names",
+           Merge::kConstant}};
+}
+
 std::vector<Dataset> declare_magnitude_bin() {
   return {{"magnitude_bin",
            kFloat32,
@@ -26,7 +35,7 @@ std::vector<Dataset> declare_magnitude_bin() {
            Merge::kConstant}};
 }
 
-std::vector<Dataset> declare_tokens(PerToken per_token) {
+std::vector<Dataset> declare_tokens(bool keeps_event_rows) {
   std::vector<Dataset> datasets = {
       {"tokens/id", kUInt32, {kToken}, "1", "id in the vocabulary", Merge::kRows},
       {"tokens/position", kUInt32, {kToken}, "1", "position in the window", Merge::kRows},
@@ -41,7 +50,7 @@ std::vector<Dataset> declare_tokens(PerToken per_token) {
        "0: class token, 1: register, 2: patch)",
        Merge::kRows},
   };
-  if (per_token == PerToken::kMassive) {
+  if (keeps_event_rows) {
     datasets.push_back({"tokens/row_token",
                         kInt64,
                         {kRow},
@@ -167,7 +176,8 @@ std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) 
   const PerToken per_token = job.output.per_token;
   std::vector<Dataset> datasets = declare_magnitude_bin();
   if (!job.statistics.attention.empty()) append(datasets, declare_epsilon());
-  append(datasets, declare_tokens(per_token));
+  if (job.statistics.lifecycle) append(datasets, declare_lifecycle_channel());
+  append(datasets, declare_tokens(job.keeps_event_rows()));
   if (inputs.has_roles) append(datasets, declare_roles());
   if (inputs.corpus == CorpusKind::kImages) append(datasets, declare_grid());
   append(datasets, declare_sequences());
@@ -178,6 +188,7 @@ std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) 
     if (inputs.registers > 0) append(datasets, declare_register_moments());
     append(datasets, declare_massive_columns());
     if (job.statistics.event_updates) append(datasets, declare_event_updates());
+    if (job.statistics.lifecycle) append(datasets, declare_lifecycle());
     append(datasets, declare_massive_counts());
     append(datasets, declare_massive_corpus());
   }

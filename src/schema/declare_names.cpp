@@ -78,6 +78,8 @@ const char* name_of(Axis axis) {
       return "head_output_channel";
     case kFormat:
       return "format";
+    case kLifecycleChannel:
+      return "lifecycle_channel";
     case kRole:
       return "role";
     case kValueChannel:

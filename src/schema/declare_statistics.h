@@ -53,6 +53,8 @@ std::vector<Dataset> declare_format_errors(const SiteGroup& site);
 std::vector<Dataset> declare_massive_columns();
 /// The columns of update_columns: who wrote an event, and what the next layer adds to it.
 std::vector<Dataset> declare_event_updates();
+/// Rows of the tokens with an event, on Axis::kRow: the named channels at every layer.
+std::vector<Dataset> declare_lifecycle();
 /// Field: events that max_events left out.
 std::vector<Dataset> declare_massive_counts();
 /// The table against the layer's corpus median, derived from the residual's fields.

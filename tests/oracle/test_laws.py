@@ -55,6 +55,8 @@ INNER = {
     "quantisation": True,
     "geometry": True,
     "event_updates": True,
+    "lifecycle": True,
+    "lifecycle_channels": [17, 0, 3],
     "formats": list(FORMATS),
 }
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from support.event_reference import check_event_updates
+from support.event_reference import check_event_updates, check_lifecycles
 from support.family_sweeps import swept
 from support.geometry_reference import check_geometry
 from support.inner_oracle import InBoth, InnerOracle, run_in_both
@@ -35,6 +35,7 @@ CUT = Cut(40, "per_document")
 LENGTHS = (40, 33, 5, 40, 2)
 # That several tokens of a window pass, in some layers and not in others.
 CRITERION = {"criterion_magnitude": 4.0, "criterion_ratio": 4.0, "max_events": 6}
+LIFECYCLE = {"lifecycle": True, "lifecycle_channels": [30, 1, 4]}
 
 Swept = tuple[dict[str, InBoth], dict[tuple[str, int], dict[str, np.ndarray]]]
 
@@ -51,7 +52,7 @@ def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Swept:
             "model": {"path": str(folder / name), "dtype": "float32"},
             "corpus": {"path": str(folder / name / "corpus.h5"), **CUT.job_keys()},
             "parallel": {"tensor": m, "threads": 1, "microbatch_tokens": 160},
-            "statistics": {"geometry": True, "event_updates": True, **CRITERION},
+            "statistics": {"geometry": True, "event_updates": True, **LIFECYCLE, **CRITERION},
             "output": {"path": str(output)},
         }
 
@@ -83,3 +84,15 @@ def test_who_writes_events(name: str, m: int, sweeps: Swept) -> None:
     assert len(np.unique(files[name, m]["massive/layer"])) > 1
     part = check_event_updates(files[name, m], inners[name])
     record(f"{name}-m{m}", inside="event_updates", of_allowed=part)
+
+
+@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_lifecycles(name: str, m: int, sweeps: Swept) -> None:
+    """Named channels of tokens with an event, at every layer, as transformers' hidden states."""
+    inners, files = sweeps
+    found = files[name, m]
+    np.testing.assert_array_equal(found["lifecycle_channel"], sorted(LIFECYCLE["lifecycle_channels"]))
+    assert 0 < len(found["tokens/row_token"]) < len(found["tokens/id"])
+    part = check_lifecycles(found, inners[name])
+    record(f"{name}-m{m}", inside="lifecycle", of_allowed=part)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .bounds import ROUNDINGS, Reference, assert_near
+from .bounds import FLOOR, ROUNDINGS, Reference, assert_near
 from .inner_oracle import InBoth, Inner
 
 COLUMNS = (
@@ -50,3 +50,38 @@ def check_event_updates(found: dict[str, np.ndarray], inners: InBoth) -> float:
         reference = Reference(*(x[here][None] for x in (exact, error, of_size, of_size)))
         parts.append(assert_near(f"updates of layer {number}", mine[here][None], reference))
     return max(parts)
+
+
+LIFECYCLE_COLUMNS = ("value", "attention_update", "mlp_update")
+
+
+def lifecycles_of(inners: Sequence[Inner], found: dict[str, np.ndarray]) -> np.ndarray:
+    """[layers + 1, rows, channels, columns] float64, of the tokens with an event and of the named
+    channels; the embedding has no updates."""
+    rows, channels = np.unique(found["massive/token"]), found["lifecycle_channel"]
+    lifecycles = []
+    for sequence, position in zip(*(found[f"tokens/{x}"][rows] for x in ("sequence", "position"))):
+        inner = inners[sequence]
+        value = np.stack([x[position, channels] for x in inner.residual])
+        none = np.zeros((1, len(channels)))
+        added = [[x[position, channels] for x in inner.added[b]] for b in ("attention", "mlp")]
+        lifecycles.append(np.stack([value, *(np.concatenate([none, x]) for x in added)], axis=-1))
+    return np.stack(lifecycles, axis=1)
+
+
+def check_lifecycles(found: dict[str, np.ndarray], inners: InBoth) -> float:
+    """By layer, as check_event_updates."""
+    np.testing.assert_array_equal(found["tokens/row_token"], np.unique(found["massive/token"]))
+    mine = np.stack([found[f"lifecycle/{name}"] for name in LIFECYCLE_COLUMNS], axis=-1)
+    assert mine.dtype == np.float32
+    exact, *samples = (lifecycles_of(x, found) for x in (inners.exact, *inners.samples))
+    error = np.max([np.abs(x - exact) for x in samples], axis=0)
+    size = np.abs(exact).max(axis=-1)
+    size[1:] = np.maximum(size[1:], np.abs(exact[:-1, ..., 0]))  # before the layer
+    total = mine[1:].astype(np.float64).sum(axis=-1) - mine[1:, ..., 0] + mine[:-1, ..., 0]
+    assert (np.abs(total - mine[1:, ..., 0]) <= ROUNDINGS * size[1:]).all()
+    assert (mine[0, ..., 1:] == 0).all()
+    # Beside values that are small by chance their neighbours' roundings count.
+    size = np.maximum(size, FLOOR * np.median(size, axis=(1, 2), keepdims=True))
+    of_size = np.broadcast_to(size[..., None], exact.shape)
+    return assert_near("lifecycles", mine, Reference(exact, error, of_size, of_size))

@@ -27,7 +27,7 @@ OTHER_TESTS = (
 # What is measured inside the layers: oracle.inner has its references.
 INNER_GROUPS = (
     "mlp_hidden", "mlp_output", "super_weights", "attention", "attention_received", "scores",
-    "value_update", "qk", "geometry", "experts", "store",
+    "value_update", "qk", "geometry", "experts", "store", "lifecycle", "lifecycle_channel",
 )  # fmt: skip
 # Those of events: oracle.residual_stream has their references.
 EVENT_UPDATES = tuple(

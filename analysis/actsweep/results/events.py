@@ -24,7 +24,8 @@ def events_by(sweep: Sweep, keys: Sequence[str], reading: int = ANY_READING) -> 
     `reading`: bits of the readings of which an event passes at least one. Columns: the keys,
     `events`, `mean` and `std` of the signed value, and its `largest` magnitude.
     """
-    parts = [_sums(block, keys, reading) for block in _blocks(sweep, keys)]
+    columns = list(dict.fromkeys([*keys, "value", "reading"]))
+    parts = [_sums(block, keys, reading) for block in event_blocks(sweep, columns)]
     sums = pd.concat(parts).groupby(list(keys), as_index=False)
     total = sums.agg(
         events=("events", "sum"),
@@ -39,9 +40,9 @@ def events_by(sweep: Sweep, keys: Sequence[str], reading: int = ANY_READING) -> 
     )
 
 
-def _blocks(sweep: Sweep, keys: Sequence[str]) -> Iterator[pd.DataFrame]:
-    columns = list(dict.fromkeys([*keys, "value", "reading"]))
-    massive = sweep.massive[columns]
+def event_blocks(sweep: Sweep, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """Columns of `/massive`, a block of events at a time."""
+    massive = sweep.massive[list(columns)]
     # An empty table is one empty block: its frame still has the columns.
     for start in range(0, max(massive.sizes["event"], 1), EVENTS_PER_READ):
         block = massive.isel(event=slice(start, start + EVENTS_PER_READ))

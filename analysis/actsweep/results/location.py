@@ -66,11 +66,11 @@ def _median_of_top_tokens(sweep: Sweep, layer: int) -> float:
     position = site["sequence_top_position"].isel(layer=layer, order=0).values.astype(np.int64)
     length = sweep.sequences["length"].values.astype(np.int64)
     token = (np.cumsum(length) - length + position)[position != _NONE]
-    median = site["token_median_magnitude"].isel(layer=layer).values
-    if "row_token" in sweep.tokens:
+    median = site["token_median_magnitude"].isel(layer=layer)
+    if "row" in median.sizes:
         kept = sweep.tokens["row_token"].values
         token = np.searchsorted(kept, token)[np.isin(token, kept)]
-    return float(median[token].mean(dtype=np.float64)) if len(token) else float("nan")
+    return float(median.values[token].mean(dtype=np.float64)) if len(token) else float("nan")
 
 
 def _found(sweep: Sweep, reading: str) -> dict[str, object]:

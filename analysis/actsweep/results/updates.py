@@ -7,13 +7,11 @@ a channel's magnitude doubles or halves, and what attention and the MLP change o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 
-from ..findings import EVENTS_PER_READ
 from ..sweep import Sweep
+from .events import event_blocks
 
 STEP = 2.0
 COLUMNS = (
@@ -27,7 +25,7 @@ def steps(sweep: Sweep) -> pd.DataFrame:
     """By direction, layer and channel: how many events make the step there, the means of the value
     before the layer, of both changes and of the value behind it, and whose change is the larger in the
     direction of the step."""
-    parts = [_sums(block) for block in _blocks(sweep)]
+    parts = [_sums(block.astype(np.float64)) for block in event_blocks(sweep, COLUMNS)]
     sums = pd.concat(parts).groupby(KEYS, as_index=False).sum()
     events = sums["events"].to_numpy()
     means = {name: sums[name] / events for name in ("before", "attention", "MLP")}
@@ -44,15 +42,6 @@ def steps(sweep: Sweep) -> pd.DataFrame:
         behind=behind,
         by=np.where(by_attention, "attention", "MLP"),
     )
-
-
-def _blocks(sweep: Sweep) -> Iterator[pd.DataFrame]:
-    massive = sweep.massive[list(COLUMNS)]
-    # An empty table is one empty block: its frame still has the columns.
-    for start in range(0, max(massive.sizes["event"], 1), EVENTS_PER_READ):
-        block = massive.isel(event=slice(start, start + EVENTS_PER_READ))
-        columns = {name: block[name].values.astype(np.float64) for name in COLUMNS}
-        yield pd.DataFrame(columns)
 
 
 def _sums(block: pd.DataFrame) -> pd.DataFrame:

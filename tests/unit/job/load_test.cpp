@@ -375,6 +375,18 @@ TEST(LoadJob, AnUnknownSiteIsRefusedWithTheKnownOnes) {
                                ::testing::EndsWith(", found a string (\"residual\")")));
 }
 
+TEST(LoadJob, AListOfIntegersMayBeEmptyAndTakesEachOnce) {
+  const JobFile file(kSmallestJob);
+  const std::string key = "statistics.lifecycle_channels";
+  EXPECT_THAT(file.load({key + "=[7, 0]"}).statistics.lifecycle_channels, ElementsAre(7, 0));
+  EXPECT_THAT(file.load({key + "=[]"}).statistics.lifecycle_channels, IsEmpty());
+  EXPECT_EQ(mistake_of(key + "=[7, 0, 7]"), "entry 3: 7 is named twice");
+  EXPECT_EQ(mistake_of(key + "=[-1]"),
+            "entry 1: expected an integer of at least 0, found an integer (-1)");
+  EXPECT_EQ(mistake_of(key + "=7"),
+            "expected a list of integers of at least 0, found an integer (7)");
+}
+
 TEST(LoadJob, EmptyPathsAreRefused) {
   EXPECT_EQ(mistake_of("output.path="),
             "expected a string that is not empty, found a string (\"\")");

@@ -136,6 +136,19 @@ TEST(Layout, GeometryAndUpdatesKeepTheOriginalAndTheFirstAPartOfTheGramMatrix) {
             1024 * facts.job.corpus.sequence_length * (4 + 2 * 8));
 }
 
+TEST(Layout, LifecyclesKeepTheirRowsThroughAllLayers) {
+  auto facts = llama_70b();
+  const auto alone = memory_demand(facts, 1, 1, 4);
+  facts.job.statistics.lifecycle = true;
+  facts.job.statistics.lifecycle_channels = {3, 9};
+  facts.datasets = declare_datasets(facts.job);
+  const auto demand = memory_demand(facts, 1, 1, 4);
+  // The token's number, and of two channels the value and two updates, behind 80 layers and more.
+  const int64_t of_token = 81 * (8 + 2 * 3 * 4);
+  EXPECT_EQ(demand.statistics - alone.statistics,
+            4 * facts.job.corpus.sequence_length * of_token);
+}
+
 TEST(Layout, WidenedPiecesOfProductsAreWorkSpaceAndSaid) {
   auto facts = llama_70b();
   const auto machine = with_memory(1000);

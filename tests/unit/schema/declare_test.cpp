@@ -80,6 +80,18 @@ TEST(Declarations, PerTokenNoneKeepsNoRowsPerToken) {
   EXPECT_NE(find(datasets, "residual/sequence_top_value"), nullptr);
 }
 
+TEST(Declarations, LifecyclesHaveRowsOfTokensWithAnEventWhateverIsKeptPerToken) {
+  for (const PerToken per_token : {PerToken::kAll, PerToken::kMassive, PerToken::kNone}) {
+    Job job = full_job(per_token);
+    job.statistics.lifecycle = true;
+    const auto datasets = declare_datasets(job);
+    const std::vector<Axis> axes = {Axis::kLayer, Axis::kRow, Axis::kLifecycleChannel};
+    EXPECT_EQ(find(datasets, "lifecycle/value")->axes, axes);
+    EXPECT_EQ(find(datasets, "tokens/row_token")->merge, Merge::kRows);
+    EXPECT_EQ(find(datasets, "lifecycle_channel")->merge, Merge::kConstant);
+  }
+}
+
 TEST(Declarations, LossAndCapturesStandOnlyWhereAskedFor) {
   for (const Dataset& dataset : declare_datasets(Job{})) {
     EXPECT_FALSE(dataset.path.starts_with("loss/")) << dataset.path;
