@@ -25,7 +25,7 @@ from .compare import (
     overview,
     same_model,
 )
-from .export import export_imatrix, export_smoothquant
+from .export import export_imatrix, export_llm_compressor, export_smoothquant
 from .export_store import SHARD_BYTES, export_activations
 from .linear_layers import missing_inputs
 from .output import OutputError
@@ -38,7 +38,11 @@ from .sweep_command import SweepRequest, sweep
 from .verify import BOUND, ProgramFailed, Request, verify
 
 BAD_INPUT, BAD_OUTPUT = 2, 6
-EXPORTS = {"imatrix": export_imatrix, "smoothquant": export_smoothquant}
+EXPORTS = {
+    "imatrix": export_imatrix,
+    "llm-compressor": export_llm_compressor,
+    "smoothquant": export_smoothquant,
+}
 OF_STORE = "safetensors"
 
 

@@ -1,9 +1,10 @@
-"""Statistics of the inputs of linear layers, in the formats of two quantizers.
+"""Statistics of the inputs of linear layers, in the formats of three quantizers.
 
 In: a `Sweep` with the sites `attention_input`, `attention_heads`, `mlp_input`, `mlp_hidden` and the
 inputs of routed experts, or some of them. Out: a safetensors file of channel maxima for SmoothQuant
-(arXiv 2211.10438), or a GGUF importance matrix for llama.cpp, of finite numbers alone; and which
-layers and experts have no values. Refuses model types that llama.cpp does not have.
+(arXiv 2211.10438) or of signed ranges as llm-compressor's observers keep them, or a GGUF importance
+matrix for llama.cpp, of finite numbers alone; and which layers and experts have no values. Refuses
+model types that llama.cpp does not have.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from .output import whole_file
 from .sweep import Sweep
 
 # llama.cpp keeps the experts of a block in these tensors, whatever the model calls them.
+IMATRIX_PARTS = ("in_sum2", "counts", "in_sum")
 EXPERT_TENSORS = {"input": ("FFN_GATE_EXP", "FFN_UP_EXP"), "hidden": ("FFN_DOWN_EXP",)}
 
 
@@ -83,8 +85,6 @@ def export_smoothquant(sweep: Sweep, path: str | os.PathLike[str]) -> Export:
     experts have a tensor each, or one [E, C] where the model keeps them in one; an expert that no
     token chose has zeros.
     """
-    from safetensors.numpy import save
-
     export = Export()
     for inputs in linear_inputs(sweep):
         if not inputs.tokens:
@@ -104,29 +104,72 @@ def export_smoothquant(sweep: Sweep, path: str | os.PathLike[str]) -> Export:
                 export.add(inputs.layer, [module], largest)
         export.note_experts(inputs, [module.format("…") for module in inputs.modules])
     export.finish(sweep)
-    facts = {name: str(sweep.attributes[name]) for name in ("model_name", "model_fingerprint")}
-    facts["statistic"] = "largest magnitude by input channel"
-    content = save({name: array for name, (array,) in export.tensors.items()}, metadata=facts)
-    with whole_file(path, sweep.path) as partial:
-        partial.write_bytes(content)
+    tensors = {name: array for name, (array,) in export.tensors.items()}
+    _write_safetensors(sweep, tensors, "largest magnitude by input channel", path)
     return export
 
 
-def export_imatrix(sweep: Sweep, path: str | os.PathLike[str]) -> Export:
-    """Writes Σx² of each input channel and the count of tokens by tensor.
+def export_llm_compressor(sweep: Sweep, path: str | os.PathLike[str]) -> Export:
+    """Writes the smallest and largest input of each linear layer, as llm-compressor's `static_minmax`
+    observer keeps them for an activation's scale, under names as compressed-tensors has them.
 
-    As in llama.cpp's tools/imatrix: `NAME.in_sum2` [1, C] and `NAME.counts` [1, 1] float32, where
-    NAME is "blk.0.attn_q.weight" and a chunk is a window of the sweep; of the E routed experts of
-    "blk.0.ffn_up_exps.weight" [E, C] and [E, 1].
+    Of the whole tensor (strategy "tensor") `MODULE.input_min_vals` and `.input_max_vals` [1] float32,
+    and by channel `MODULE.input_channel_min_vals` and `.input_channel_max_vals` [C]. The signed inputs
+    of routed experts are not measured. Refuses a file without `quantisation = true`.
     """
-    export = _squares(sweep)
+    export = Export()
+    for inputs in linear_inputs(sweep):
+        if not sweep.has(f"{inputs.site}/channel_min"):
+            raise ValueError(
+                f"{sweep.path}: expected signed ranges of the inputs of linear layers, found no"
+                f" /{inputs.site}/channel_min; the job key [statistics] quantisation = true brings it"
+            )
+        if not inputs.tokens:
+            export.note_layer(inputs, inputs.modules)
+            continue
+        site = sweep.site(inputs.site)[["channel_min", "channel_max"]].isel(layer=inputs.layer)
+        export.add(inputs.layer, inputs.modules, site["channel_min"].values, site["channel_max"].values)
+    for inputs in expert_inputs(sweep):
+        names = ", ".join(module.format("…") for module in inputs.modules)
+        export.notes.append(f"layer {inputs.layer}: signed ranges of experts: without {names}")
+    export.finish(sweep)
+    tensors = {}
+    for module, (lowest, highest) in export.tensors.items():
+        tensors[f"{module}.input_min_vals"] = lowest.min(keepdims=True)
+        tensors[f"{module}.input_max_vals"] = highest.max(keepdims=True)
+        tensors[f"{module}.input_channel_min_vals"] = lowest
+        tensors[f"{module}.input_channel_max_vals"] = highest
+    _write_safetensors(sweep, tensors, "smallest and largest input", path)
+    return export
+
+
+def _write_safetensors(
+    sweep: Sweep, tensors: dict[str, np.ndarray], statistic: str, path: str | os.PathLike[str]
+) -> None:
+    from safetensors.numpy import save
+
+    facts = {name: str(sweep.attributes[name]) for name in ("model_name", "model_fingerprint")}
+    content = save(tensors, metadata=facts | {"statistic": statistic})
+    with whole_file(path, sweep.path) as partial:
+        partial.write_bytes(content)
+
+
+def export_imatrix(sweep: Sweep, path: str | os.PathLike[str]) -> Export:
+    """Writes Σx² and Σx of each input channel and the count of tokens by tensor.
+
+    As in llama.cpp's tools/imatrix: `NAME.in_sum2` [1, C], `NAME.counts` [1, 1] and `NAME.in_sum`
+    [1, C] float32, where NAME is "blk.0.attn_q.weight" and a chunk is a window of the sweep; of the E
+    routed experts of "blk.0.ffn_up_exps.weight" [E, C] and [E, 1]. Files that were written before
+    Σx of experts was measured have no `in_sum` of these.
+    """
+    export = _sums(sweep)
     with whole_file(path, sweep.path) as partial:
         _write_imatrix(sweep, export, partial)
     return export
 
 
-def _squares(sweep: Sweep) -> Export:
-    """By the names of llama.cpp: Σx² and counts."""
+def _sums(sweep: Sweep) -> Export:
+    """By the names of llama.cpp: arrays in the order of IMATRIX_PARTS."""
     import gguf
 
     names = _gguf_names(sweep)
@@ -135,16 +178,21 @@ def _squares(sweep: Sweep) -> Export:
         if not inputs.tokens:
             export.note_layer(inputs, names(inputs.modules) or inputs.modules)
             continue
-        site = sweep.site(inputs.site)["channel_sum_square"].isel(layer=inputs.layer)
+        site = sweep.site(inputs.site)[["channel_sum_square", "channel_sum"]].isel(layer=inputs.layer)
+        squares, sums = (_as_float32(values.values[None]) for values in site.values())
         count = np.full((1, 1), inputs.tokens, np.float32)
-        export.add(inputs.layer, names(inputs.modules), _as_float32(site.values[None]), count)
+        export.add(inputs.layer, names(inputs.modules), squares, count, sums)
     for inputs in expert_inputs(sweep):
         experts = sweep.group("experts").isel(layer=inputs.layer)
         squares = _as_float32(experts[f"{inputs.part}_sum_square"].values)
+        sums = [experts[name] for name in (f"{inputs.part}_sum",) if name in experts]
+        count = inputs.tokens.astype(np.float32)[:, None]
         kinds = EXPERT_TENSORS[inputs.part]
         stems = [gguf.TENSOR_NAMES[gguf.MODEL_TENSOR[kind]] for kind in kinds]
         tensors = [f"{stem.format(bid=inputs.layer - 1)}.weight" for stem in stems]
-        export.add(inputs.layer, tensors, squares, inputs.tokens.astype(np.float32)[:, None])
+        export.add(
+            inputs.layer, tensors, squares, count, *(_as_float32(one.values) for one in sums)
+        )
         export.note_experts(inputs, tensors)
     export.finish(sweep)
     return export
@@ -165,9 +213,9 @@ def _write_imatrix(sweep: Sweep, export: Export, path: Path) -> None:
     writer.add_array("imatrix.datasets", [Path(str(corpus.get("path", "corpus"))).name])
     writer.add_uint32("imatrix.chunk_count", sweep.sequences.sizes["sequence"])
     writer.add_uint32("imatrix.chunk_size", int(sweep.sequences["length"].max()))
-    for name, (squares, count) in sorted(export.tensors.items()):
-        writer.add_tensor(f"{name}.in_sum2", squares)
-        writer.add_tensor(f"{name}.counts", count)
+    for name, arrays in sorted(export.tensors.items()):
+        for part, values in zip(IMATRIX_PARTS, arrays, strict=False):
+            writer.add_tensor(f"{name}.{part}", values)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -62,9 +62,7 @@ def magnitude_quantile(
     The value is the lower edge of the bin that holds the element at index floor(q (n − 1)) in
     rising order: exact for a bfloat16 residual, else at most 2⁻⁷ of itself too low.
     """
-    quantiles = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
-    if np.any((quantiles < 0) | (quantiles > 1)):
-        raise ValueError(f"quantiles must lie in [0, 1], found {quantiles.tolist()}")
+    quantiles = _checked(quantiles)
     edges = site["magnitude_bin"].values  # [bins] float32
     result = xr.apply_ufunc(
         _quantiles_of,
@@ -75,6 +73,24 @@ def magnitude_quantile(
         vectorize=True,
     )
     return _named(result, "magnitude_quantile", "quantiles of |x|", quantile=quantiles)
+
+
+def channel_quantile(site: xr.Dataset, quantiles: ArrayLike) -> xr.DataArray:
+    """[layer, channel, quantile]: quantiles of each channel's |x| over tokens, read layer by layer.
+
+    The value is the lower edge of the quarter octave that holds the element at index floor(q (n − 1))
+    in rising order: that element is less than 2^(1/4) times as large (the first bin begins at 0, and
+    the last, at 2^17.75, has no end). NaN where a layer has no tokens.
+    """
+    quantiles = _checked(quantiles)
+    counts = site["channel_histogram"]  # [layer, channel, quarter_octave], or of one layer
+    edges = site["quarter_octave"].values.astype(np.float64)
+    axis = counts.dims[0] if counts.ndim > 2 else None
+    layers = [counts] if axis is None else [counts.isel({axis: i}) for i in range(counts.sizes[axis])]
+    found = [_quantiles_by_row(layer.values, edges, quantiles) for layer in layers]
+    dims = (*counts.dims[:-1], "quantile")
+    values = xr.DataArray(found[0] if axis is None else np.stack(found), dims=dims)
+    return _named(values, "channel_quantile", "quantiles of |x| by channel", quantile=quantiles)
 
 
 def layer_summary(site: xr.Dataset) -> xr.Dataset:
@@ -116,6 +132,22 @@ def _std(total: xr.DataArray, squares: xr.DataArray, count: xr.DataArray) -> xr.
     # Rounding can leave a small negative variance where a channel hardly varies.
     variance = _mean(squares, count) - _mean(total, count) ** 2
     return np.sqrt(variance.clip(min=0))
+
+
+def _checked(quantiles: ArrayLike) -> np.ndarray:
+    quantiles = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
+    if np.any((quantiles < 0) | (quantiles > 1)):
+        raise ValueError(f"quantiles must lie in [0, 1], found {quantiles.tolist()}")
+    return quantiles
+
+
+def _quantiles_by_row(counts: np.ndarray, edges: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
+    """`counts`: [rows, bins]. Returns [rows, quantiles] float64."""
+    below = np.cumsum(counts, axis=1)
+    total = below[:, -1:]
+    index = np.floor(quantiles * (total - 1))  # [rows, quantiles]
+    bins = np.stack([(below <= at[:, None]).sum(axis=1) for at in index.T], axis=1)
+    return np.where(total > 0, edges[np.minimum(bins, len(edges) - 1)], np.nan)
 
 
 def _quantiles_of(histogram: np.ndarray, edges: np.ndarray, quantiles: np.ndarray) -> np.ndarray:

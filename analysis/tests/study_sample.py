@@ -21,6 +21,7 @@ LIFECYCLE_CHANNELS = (4, 17, 20)
 UPDATES = ("before", "attention_update", "mlp_update", "next_attention_update", "next_mlp_update")
 EPSILONS = (0.2, 0.3, 0.8)
 VARIANTS = ("zero", "mean")
+QUARTER_EDGES = np.concatenate([[0], 2.0 ** (np.arange(-55, 72) / 4)])
 FORMATS, FORMAT_NOISE = ("int8_token", "nvfp4"), (0.001, 0.01)  # of x²
 INTERVENTIONS = """
 [[intervention]]
@@ -89,6 +90,12 @@ class Study:
         self.expert_output = self.random.gamma(2, 3, (LAYERS, 4)).astype(np.float32)
         self.expert_gate = np.array([0.5, 0.25, 0.125, 0.0625])  # of every token
         self.expert_norm = np.array([2.0, 3.0, 5.0, 7.0])
+        # Two experts of each token in layers 2 to 4; expert 3 is one of each first token's.
+        order = self.random.random((LAYERS, 36, 4)).argsort(axis=2)[..., :2].astype(np.uint32)
+        order[3, ::12, 0], order[3, ::12, 1] = 3, 1
+        gates = self.random.random(order.shape).astype(np.float32)
+        order[:2], gates[:2] = 2**32 - 1, np.nan
+        self.token_experts = (order, gates)
         self.registers = 3 + normal((LAYERS, 6, 2, CHANNELS))  # [layer, image, register, channel]
         self.captured_score = normal((LAYERS, HEADS, 8, 8)).astype(np.float32)
         self.captured_score[:, :, np.triu(np.ones((8, 8), bool), 1)] = np.nan
@@ -149,6 +156,7 @@ def write_study(path: Path, sample: Sample, study: Study) -> Path:
             "intervention": 2,
             "expert": 4,
             "expert_neuron": NEURONS,
+            "expert_choice": 2,
             "register": 2,
             "neuron": NEURONS,
             "final_layer": 1,
@@ -159,6 +167,9 @@ def write_study(path: Path, sample: Sample, study: Study) -> Path:
         epsilon = file.create_dataset("epsilon", data=np.array(EPSILONS))
         epsilon.make_scale("epsilon")
         epsilon.attrs.update(units="1", long_name="threshold", merge="constant")
+        quarters = file.create_dataset("quarter_octave", data=QUARTER_EDGES.astype("f4"))
+        quarters.make_scale("quarter_octave")
+        quarters.attrs.update(units="1", long_name="lower edges", merge="constant")
         writers = (
             _attention, _received, _scores, _updates, _query_key, _geometry,
             _event_updates, _lifecycle, _losses, _parts, _capture,
@@ -363,9 +374,14 @@ def _parts(file: h5py.File, study: Study) -> None:
     for part, axis in (("input", "channel"), ("hidden", "expert_neuron")):
         axes = f"layer expert {axis}"
         largest = [[np.abs(x).max(axis=0, initial=0) for x in row] for row in rows_of[part]]
+        sums = [[x.sum(axis=0) for x in row] for row in rows_of[part]]
         squares = [[np.square(x).sum(axis=0) for x in row] for row in rows_of[part]]
+        _add(file, f"experts/{part}_sum", np.array(sums), axes)
         _add(file, f"experts/{part}_max_magnitude", np.array(largest, np.float32), axes)
         _add(file, f"experts/{part}_sum_square", np.array(squares), axes)
+    chosen, weights = study.token_experts
+    _add(file, "experts/token_experts", chosen, "layer token expert_choice")
+    _add(file, "experts/token_gates", weights, "layer token expert_choice")
     images = np.full(LAYERS, study.registers.shape[1])
     _add(file, "registers/count", images, "layer")
     _add(file, "registers/sum", study.registers.sum(axis=1), "layer register channel")
@@ -431,6 +447,12 @@ def _quantisation(
         bins = (largest.view(np.uint32) >> 16).reshape(len(rows), -1)
         blocks = np.stack([np.bincount(of_layer, minlength=MAGNITUDE_BINS) for of_layer in bins])
         add_dataset(file[site], f"block{size}_histogram", blocks, layer_bin)
+    counts = np.zeros((len(rows), states.shape[-1], len(QUARTER_EDGES)), np.int64)
+    bins = np.searchsorted(QUARTER_EDGES, np.abs(rows), side="right") - 1
+    for number in range(len(rows)):
+        np.add.at(counts[number], (np.arange(states.shape[-1]), bins[number]), 1)
+    both_bin = {**both, "quarter_octave": scales["quarter_octave"]}
+    add_dataset(file[site], "channel_histogram", counts, both_bin)
     layer_format = {**layer, "format": scales["format"]}
     square = (rows**2).sum(axis=(1, 2))[:, None] * np.ones(len(FORMATS))
     add_dataset(file[site], "format_square", square, layer_format)

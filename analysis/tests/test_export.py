@@ -17,7 +17,7 @@ from study_sample import CHANNELS, NEURONS, Study
 
 import actsweep
 from actsweep.cli import main
-from actsweep.export import export_imatrix, export_smoothquant
+from actsweep.export import export_imatrix, export_llm_compressor, export_smoothquant
 
 QKV = ("attn_q", "attn_k", "attn_v")
 
@@ -46,7 +46,49 @@ def test_smoothquant_has_the_largest_input_of_each_linear_layer(
             np.testing.assert_array_equal(scale, np.abs(states).max(axis=0))
 
 
-def test_imatrix_has_the_sums_of_squares_and_counts(
+def test_llm_compressor_has_the_signed_range_of_each_linear_layer(
+    studied: actsweep.Sweep, study: Study, tmp_path: Path
+) -> None:
+    path = tmp_path / "ranges.safetensors"
+    assert len(export_llm_compressor(studied, path).tensors) == 16
+    tensors = load_file(path)
+    assert len(tensors) == 4 * 16
+    for block in range(4):
+        inputs = {f"self_attn.{x}_proj": study.sites["attention_input"] for x in "qkv"}
+        inputs["mlp.down_proj"] = study.sites["mlp_hidden"]
+        for name, states in inputs.items():
+            rows = states[block + 1].reshape(-1, states.shape[-1])
+            stem = f"model.layers.{block}.{name}.input"
+            for word, choose in (("min", np.min), ("max", np.max)):
+                whole, by_channel = (tensors[f"{stem}_{of}{word}_vals"] for of in ("", "channel_"))
+                assert whole.dtype == by_channel.dtype == np.float32
+                assert whole.shape == (1,) and whole[0] == choose(rows)
+                np.testing.assert_array_equal(by_channel, choose(rows, axis=0))
+
+
+def test_llm_compressor_names_experts_whose_ranges_are_not_measured(
+    routed: Callable[[str], Path], tmp_path: Path
+) -> None:
+    with actsweep.open(routed("mixtral")) as sweep:
+        export = export_llm_compressor(sweep, tmp_path / "ranges.safetensors")
+    moe = "model.layers.1.block_sparse_moe.experts.…"
+    assert f"layer 2: signed ranges of experts: without {moe}.w1, {moe}.w3" in export.notes
+    assert not any("experts" in name for name in load_file(tmp_path / "ranges.safetensors"))
+
+
+def test_llm_compressor_refuses_a_file_without_signed_ranges(
+    study_path: Path, tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(study_path, tmp_path / "old.h5"))
+    with h5py.File(path, "r+") as file:
+        del file["attention_input/channel_min"]
+    with actsweep.open(path) as sweep:
+        with pytest.raises(ValueError, match=r"old.h5: .* no /attention_input/channel_min; .*quantisation"):
+            export_llm_compressor(sweep, tmp_path / "ranges.safetensors")
+    assert not (tmp_path / "ranges.safetensors").exists()
+
+
+def test_imatrix_has_the_sums_squares_and_counts(
     studied: actsweep.Sweep, study: Study, tmp_path: Path
 ) -> None:
     path = tmp_path / "imatrix.gguf"
@@ -59,7 +101,7 @@ def test_imatrix_has_the_sums_of_squares_and_counts(
     for name in ("chunk_count", "chunk_size"):
         assert reader.fields[f"imatrix.{name}"].types == [gguf.GGUFValueType.UINT32]
     tensors = {tensor.name: tensor for tensor in reader.tensors}
-    assert len(tensors) == 2 * 16
+    assert len(tensors) == 3 * 16
     assert {tensor.tensor_type for tensor in reader.tensors} == {gguf.GGMLQuantizationType.F32}
     for block in range(4):
         inputs = {name: study.sites["attention_input"] for name in QKV}
@@ -70,6 +112,10 @@ def test_imatrix_has_the_sums_of_squares_and_counts(
             assert squares.shape.tolist() == [width, 1]
             expected = np.square(_flat(states[block + 1])).sum(axis=0)
             np.testing.assert_allclose(squares.data[0], expected, rtol=1e-7)
+            sums = tensors[f"blk.{block}.{name}.weight.in_sum"]
+            assert sums.shape.tolist() == [width, 1]
+            expected = _flat(states[block + 1]).sum(axis=0)
+            np.testing.assert_allclose(sums.data[0], expected, rtol=1e-7)
             count = tensors[f"blk.{block}.{name}.weight.counts"]
             assert count.shape.tolist() == [1, 1] and count.data.item() == 36
 
@@ -158,9 +204,26 @@ def test_imatrix_has_the_sums_of_each_expert(
             expected = [np.square(x).sum(axis=0) for x in rows[block + 1]]
             assert squares.shape.tolist() == [NEURONS if "down" in name else CHANNELS, 4]
             np.testing.assert_allclose(squares.data, expected, rtol=1e-7)
+            sums = tensors[f"blk.{block}.{name}.weight.in_sum"]
+            assert sums.shape.tolist() == squares.shape.tolist()
+            expected = [x.sum(axis=0) for x in rows[block + 1]]
+            np.testing.assert_allclose(sums.data, expected, rtol=1e-7)
             counts = tensors[f"blk.{block}.{name}.weight.counts"]
             assert counts.data.tolist() == study.experts[block + 1][:, None].tolist()
         assert f"blk.0.{name}.weight.counts" not in tensors
+
+
+def test_an_imatrix_of_experts_without_sums_has_what_older_files_hold(
+    routed: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = routed("mixtral")
+    with h5py.File(path, "r+") as file:
+        del file["experts/input_sum"], file["experts/hidden_sum"]
+    with actsweep.open(path) as sweep:
+        export_imatrix(sweep, tmp_path / "imatrix.gguf")
+    names = {tensor.name for tensor in gguf.GGUFReader(tmp_path / "imatrix.gguf").tensors}
+    assert {"blk.1.attn_q.weight.in_sum", "blk.1.ffn_up_exps.weight.in_sum2"} <= names
+    assert not any(name.endswith("exps.weight.in_sum") for name in names)
 
 
 def test_a_routed_model_without_expert_inputs_says_so(

@@ -89,6 +89,22 @@ def test_quantiles_of_nothing_are_nan_and_others_refused(
             actsweep.magnitude_quantile(sweep.residual, 1.5)
 
 
+def test_quantiles_by_channel_are_within_a_quarter_octave(
+    studied: actsweep.Sweep, rows: np.ndarray
+) -> None:
+    wanted = [0, 0.25, 0.5, 0.99, 1]
+    found = actsweep.channel_quantile(studied.residual, wanted)
+    assert found.dims == ("layer", "channel", "quantile") and found.shape == (5, 24, 5)
+    for layer, states in enumerate(rows):
+        exact = np.quantile(np.abs(states), wanted, axis=0, method="lower").T
+        lower = found.isel(layer=layer).values
+        assert (lower * (1 - 1e-6) <= exact).all() and (exact < np.maximum(lower * 2**0.25, 2**-13.75)).all()
+    one = actsweep.channel_quantile(studied.residual.isel(layer=2), wanted)
+    np.testing.assert_array_equal(one, found.isel(layer=2))
+    nothing = actsweep.channel_quantile(studied.site("attention_input"), 0.5)
+    assert np.isnan(nothing[0]).all() and np.isfinite(nothing[1:]).all()
+
+
 def test_layer_summary_equals_numpy(sweep: actsweep.Sweep, sample: Sample) -> None:
     summary = actsweep.layer_summary(sweep.residual)
     magnitude = np.abs(sample.residual.astype(np.float64)).reshape(5, 3, -1)

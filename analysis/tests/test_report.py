@@ -30,6 +30,7 @@ KEYS = (
     "[statistics] value_updates = true",
     "[statistics] query_key = true",
     "[statistics] quantisation = true",
+    "[statistics] channel_quantiles = true",
     "[statistics] geometry = true",
     "[statistics] event_updates = true",
     "[statistics] lifecycle = true",

@@ -372,6 +372,50 @@ def test_blocks_have_the_quantiles_of_their_largest_magnitudes(
     assert ("mlp_hidden", 0, 16) not in frame.index
 
 
+def test_quantiles_of_channels_are_the_edges_below_them(
+    studied: actsweep.Sweep, study: Study, sample: Sample
+) -> None:
+    frame = quantisation.channel_quantiles(studied).set_index(["site", "layer"])
+    of_sites = {"residual": sample.residual, **study.sites}
+    assert set(frame.index.get_level_values("site")) == set(of_sites)
+    assert ("attention_input", 0) not in frame.index and ("final_norm", 4) in frame.index
+    for site, layer in frame.index:
+        states = of_sites[site][0 if site == "final_norm" else layer]
+        magnitude = np.abs(states.reshape(-1, states.shape[-1]).astype(np.float64))
+        row = frame.loc[(site, layer)]
+        column = magnitude[:, int(row["channel"])]
+        for name, part in quantisation.CHANNEL_QUANTILES.items():
+            exact = np.quantile(column, part, method="lower")
+            assert row[name] * (1 - 1e-6) <= exact < row[name] * 2**0.25
+        assert row["largest"] == column.max()
+        typical = np.quantile(magnitude, 0.99, axis=0, method="lower")
+        assert typical.max() < row["99 %"] * 2**0.25
+        middle = np.sort(typical)[(len(typical) - 1) // 2]
+        assert row["99 % of the middle channel"] * (1 - 1e-6) <= middle
+        assert middle < row["99 % of the middle channel"] * 2**0.25
+    assert frame.loc[("residual", 2), "channel"] == frame.loc[("residual", 3), "channel"] == 17
+
+
+def test_experts_of_first_tokens_beside_those_of_others(
+    studied: actsweep.Sweep, study: Study
+) -> None:
+    frame = model_parts.experts_of_first_tokens(studied).set_index(["layer", "expert"])
+    chosen, gates = study.token_experts
+    assert set(frame.index.get_level_values("layer")) == {2, 3, 4}
+    assert frame.loc[(3, 3), "share of first tokens"] == 1
+    for layer, expert in frame.index:
+        of_tokens = {"first": [], "other": []}
+        for token in range(36):
+            kind = of_tokens["other" if token % 12 else "first"]
+            kind.append([g for e, g in zip(chosen[layer, token], gates[layer, token]) if e == expert])
+        row = frame.loc[(layer, expert)]
+        for name, tokens in of_tokens.items():
+            weights = [gate for gates_of in tokens for gate in gates_of]
+            assert row[f"share of {name} tokens"] == pytest.approx(len(weights) / len(tokens))
+            expected = np.mean(weights) if weights else np.nan
+            assert row[f"weight in {name} tokens"] == pytest.approx(expected, nan_ok=True)
+
+
 def test_noise_of_formats_is_in_decibels(studied: actsweep.Sweep) -> None:
     frame = quantisation.format_noise(studied)
     assert set(frame["format"]) == {"int8_token", "nvfp4"}

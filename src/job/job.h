@@ -107,9 +107,11 @@ struct Job {
     std::optional<std::string> lifecycle_from;  // a sweep file, whose events name channels
     bool query_key = false;
     bool quantisation = false;          // what a quantiser asks of each site
+    bool channel_quantiles = false;     // histograms of each channel's magnitudes
     std::vector<NumberFormat> formats;  // whose errors are measured at each site
     bool experts = false;
     bool expert_inputs = false;  // of each expert's linear layers, by channel
+    bool expert_rows = false;    // of each token
     double criterion_magnitude = 100;
     double criterion_ratio = 1000;
     int64_t max_events = 10;  // per layer and sequence

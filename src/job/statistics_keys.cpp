@@ -81,6 +81,13 @@ std::vector<JobKey> statistics_keys() {
        .meaning = "whether what a quantiser asks of each site is measured: signed extrema by "
                   "channel, kurtosis of tokens, largest magnitudes of blocks of channels"},
       {.section = "statistics",
+       .name = "channel_quantiles",
+       .kind = ValueKind::kFlag,
+       .access = member(&Job::statistics, &Statistics::channel_quantiles),
+       .in_identity = true,
+       .meaning = "whether the magnitudes of each channel of each site are counted by quarter "
+                  "octaves, from which quantiles by channel follow"},
+      {.section = "statistics",
        .name = "geometry",
        .kind = ValueKind::kFlag,
        .access = member(&Job::statistics, &Statistics::geometry),
@@ -108,6 +115,12 @@ std::vector<JobKey> statistics_keys() {
        .in_identity = true,
        .meaning = "whether the inputs of each routed expert's projections are measured by channel, "
                   "for exports (with experts = true)"},
+      {.section = "statistics",
+       .name = "expert_rows",
+       .kind = ValueKind::kFlag,
+       .access = member(&Job::statistics, &Statistics::expert_rows),
+       .in_identity = true,
+       .meaning = "whether the experts that each token chose are kept, with the router's weights"},
       {.section = "statistics",
        .name = "criterion_magnitude",
        .kind = ValueKind::kNumber,

@@ -16,6 +16,7 @@
 #include <bit>
 #include <cstdint>
 
+#include "base/float_bits.h"
 #include "base/instruction_sets.h"
 #include "job/job.h"
 
@@ -58,8 +59,6 @@ constexpr int64_t channels_of_scale(NumberFormat format) {
   }
 }
 
-inline constexpr int32_t kFloatMantissa = 23;
-inline constexpr int32_t kFloatBias = 127;
 inline constexpr int32_t kExponentMask = 0x7f800000;
 inline constexpr int32_t kBitsOfSmallestScale = 1 << (kFloatMantissa - 1);  // of 2^−127
 

@@ -5,6 +5,7 @@
 
 #include "base/instruction_sets.h"
 #include "measure/row_kernels.h"
+#include "schema/quarter_octaves.h"
 
 // This file is compiled with -O3 and with -ffp-contract=off: a fused multiply-add on one
 // instruction set alone would change bits.
@@ -87,6 +88,13 @@ void widen_extrema(std::span<const float> row, float* __restrict lowest,
     lowest[c] = x < lowest[c] ? x : lowest[c];
     highest[c] = x > highest[c] ? x : highest[c];
   }
+}
+
+ACTSWEEP_CLONES
+void find_quarter_octaves(std::span<const float> values, int32_t* __restrict bins) {
+  const int64_t count = static_cast<int64_t>(values.size());
+  const float* value = values.data();
+  for (int64_t i = 0; i < count; ++i) bins[i] = quarter_octave_of(magnitude_bits(value[i]));
 }
 
 ACTSWEEP_CLONES

@@ -16,6 +16,9 @@ double excess_kurtosis(std::span<const float> row);
 /// Lowers `lowest` [C] and raises `highest` [C] to the row's values.
 void widen_extrema(std::span<const float> row, float* lowest, float* highest);
 
+/// quarter_octave_of (schema/quarter_octaves.h) each value, to `bins` of their number.
+void find_quarter_octaves(std::span<const float> values, int32_t* bins);
+
 /// Neighbouring channels that share a scale in NVFP4, and half of those that do in the MX formats.
 inline constexpr int64_t kBlockChannels = 16;
 

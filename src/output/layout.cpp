@@ -72,7 +72,8 @@ const std::vector<Axis>& all_axes() {
       Axis::kRole,
       Axis::kStoredRow,
       Axis::kStoredLayer,
-      Axis::kLifecycleChannel,
+      Axis::kQuarter,
+      Axis::kNamedChannel,
   };
   return axes;
 }

@@ -7,6 +7,7 @@
 #include "job/token_sample.h"
 #include "kernels/product_widened.h"
 #include "kernels/second_look.h"
+#include "measure/channel_histogram.h"
 #include "measure/format_errors.h"
 #include "measure/quantiser_rows.h"
 #include "model/expert_block.h"
@@ -15,6 +16,7 @@
 #include "model/workspace.h"
 #include "probe/site.h"
 #include "schema/declare_statistics.h"
+#include "schema/quarter_octaves.h"
 #include "stats/participation.h"
 #include "stats/sequence_groups.h"
 #include "weights/share.h"
@@ -169,6 +171,7 @@ int64_t observed_bytes(const SweepFacts& facts, const ModelShare& share,
   }
   if (facts.pads_groups) {  // of what is measured by ATen's operators, a part of the rows at a time
     int64_t of_value = statistics.quantisation ? kTogetherBytes : 0;
+    if (statistics.channel_quantiles) of_value = std::max(of_value, kHistogramBytes);
     if (!statistics.formats.empty()) of_value = std::max(of_value, kFormatBytes);
     bytes += of_value * std::min(kTogetherValues, shape.owned_rows * std::max(owned, a.channels));
   }
@@ -222,7 +225,9 @@ int64_t axis_length(const SweepFacts& facts, Axis axis) {
       return static_cast<int64_t>(facts.job.statistics.attention.size());
     case Axis::kFormat:
       return static_cast<int64_t>(facts.job.statistics.formats.size());
-    case Axis::kLifecycleChannel:
+    case Axis::kQuarter:
+      return kQuarterOctaves;
+    case Axis::kNamedChannel:
       return static_cast<int64_t>(facts.job.statistics.lifecycle_channels.size());
     case Axis::kSelection:
       return 2;

@@ -14,6 +14,7 @@
 #include "comm/nccl_backend.h"
 #include "comm/session.h"
 #include "schema/declare_statistics.h"
+#include "schema/quarter_octaves.h"
 
 namespace actsweep {
 namespace {
@@ -143,12 +144,15 @@ std::vector<Attribute> root_attributes(const SweepInputs& inputs, const SweepLay
 std::map<std::string, std::vector<std::byte>> constant_datasets(const SweepInputs& inputs) {
   std::vector<float> edges(kMagnitudeBins);
   for (uint32_t bin = 0; bin < kMagnitudeBins; ++bin) edges[bin] = std::bit_cast<float>(bin << 16);
+  std::vector<float> quarters(kQuarterOctaves);
+  for (int64_t bin = 0; bin < kQuarterOctaves; ++bin) quarters[bin] = lower_edge_of(bin);
   return {
       {"vocabulary/bytes", inputs.vocabulary_bytes()},
       {"vocabulary/offset", bytes_of(inputs.vocabulary_offset())},
       {"magnitude_bin", bytes_of(edges)},
       {"store/stored_layer",
        bytes_of(stored_layers(inputs.job.store, inputs.checkpoint.architecture().layers))},
+      {"quarter_octave", bytes_of(quarters)},
       {"lifecycle_channel", bytes_of(inputs.job.statistics.lifecycle_channels)},
       {"epsilon", bytes_of(std::vector<double>(kSinkThresholds.begin(), kSinkThresholds.end()))}};
 }

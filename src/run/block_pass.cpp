@@ -141,6 +141,7 @@ void BlockPass::embed(const Block& block) {
     }
     original.taps().begin(own);
     original.taps().end(-1);
+    if (original.listeners().on_experts) original.listeners().on_experts(batch, 0, {});
     end_layer(block, original, 0, batch);
   }
 }
@@ -189,7 +190,7 @@ void BlockPass::pass_batch(const Block& block, Stream& stream, size_t batch, con
   }
   if (!stage.is_last) return;
   stream.taps().end(stage.layer);
-  if (listeners.on_experts) listeners.on_experts(stage.layer + 1, experts.routing.expert);
+  if (listeners.on_experts) listeners.on_experts(batch, stage.layer + 1, experts.routing);
   end_layer(block, stream, stage.layer + 1, batch);
 }
 

@@ -57,13 +57,12 @@ void CapturedPrompt::write_attention(int64_t layer, const CapturedAttention& who
   output_->write(folder_ + "/attention", offset, count, bytes_of(whole.probability));
 }
 
-/// The embedding's output has no experts and no attention; some layers have another mixer.
+/// The embedding's output has no attention; some layers have another mixer.
 void CapturedPrompt::write_what_is_known() {
   if (output_ == nullptr) return;
   const auto& architecture = inputs_.checkpoint.architecture();
   const auto ids = std::as_bytes(std::span(prompt_.ids));
   output_->write(folder_ + "/id", {0}, {tokens_}, {ids.begin(), ids.end()});
-  if (architecture.experts.chosen > 0) write_experts(0, {});
   if (!inputs_.job.capture.attention) return;
   const auto nothing = no_attention(architecture.heads, tokens_);
   write_attention(0, nothing);
@@ -78,8 +77,8 @@ Stream::Listeners CapturedPrompt::listeners() {
   listeners.taps.sites = inputs_.job.capture.sites;
   listeners.taps.on_tap = [this](const Tap& tap) { write_site(tap); };
   if (architecture.experts.chosen > 0) {
-    listeners.on_experts = [this](int64_t layer, const at::Tensor& chosen) {
-      write_experts(layer, chosen);
+    listeners.on_experts = [this](size_t, int64_t layer, const Routing& routing) {
+      write_experts(layer, routing.expert);
     };
   }
   if (inputs_.job.capture.attention) {

@@ -140,12 +140,21 @@ void check_statistics(const Job& job, const Architecture& architecture,
   require(!job.statistics.loss || architecture.is_causal, ErrorKind::kJob,
           "[statistics] loss = true: {} predicts masked tokens and no next one; expected false",
           architecture.family);
-  require(!job.statistics.quantisation || !job.statistics.sites.empty(), ErrorKind::kJob,
-          "[statistics] quantisation = true: expected sites in [statistics] sites");
-  require(job.statistics.formats.empty() || !job.statistics.sites.empty(), ErrorKind::kJob,
-          "[statistics] formats: expected sites in [statistics] sites");
-  require(!job.statistics.experts || architecture.experts.count > 0, ErrorKind::kJob,
-          "[statistics] experts = true: {} has no routed experts", architecture.family);
+  for (const auto& [is_asked, key] :
+       {std::pair(job.statistics.quantisation, "quantisation = true"),
+        std::pair(job.statistics.channel_quantiles, "channel_quantiles = true"),
+        std::pair(!job.statistics.formats.empty(), "formats")}) {
+    require(!is_asked || !job.statistics.sites.empty(), ErrorKind::kJob,
+            "[statistics] {}: expected sites in [statistics] sites", key);
+  }
+  for (const auto& [is_asked, key] : {std::pair(job.statistics.experts, "experts"),
+                                      std::pair(job.statistics.expert_rows, "expert_rows")}) {
+    require(!is_asked || architecture.experts.count > 0, ErrorKind::kJob,
+            "[statistics] {} = true: {} has no routed experts", key, architecture.family);
+  }
+  require(!job.statistics.expert_rows || job.output.per_token != PerToken::kNone, ErrorKind::kJob,
+          "[statistics] expert_rows = true: expected [output] per_token = \"all\" or \"massive\", "
+          "found \"none\", which keeps no rows of tokens");
   require(!job.statistics.expert_inputs || job.statistics.experts, ErrorKind::kJob,
           "[statistics] expert_inputs = true: expected experts = true, whose tokens it counts");
 }

@@ -37,7 +37,8 @@ std::vector<int64_t> event_column(const std::string& key, const H5File& file,
                                   const std::string& name) {
   const auto path = "massive/" + name;
   require(file.contains(path), ErrorKind::kJob,
-          "{} = \"{}\": expected a sweep of the site residual, found no /massive", key, file.file());
+          "{} = \"{}\": expected a sweep of the site residual, found no /massive", key,
+          file.file());
   const auto dataset = file.dataset(path);
   std::vector<int64_t> values(dataset.shape().at(0));
   if (!values.empty()) dataset.read_all(H5T_NATIVE_INT64, values.data());

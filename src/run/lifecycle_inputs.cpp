@@ -50,8 +50,9 @@ void check_lifecycle(const Job& job, const Architecture& architecture) {
 void check_lifecycle_model(const Job& job, const std::string& earlier_fingerprint,
                            const std::string& model_fingerprint) {
   require(earlier_fingerprint.empty() || earlier_fingerprint == model_fingerprint, ErrorKind::kJob,
-          "{} = \"{}\": expected a sweep of this model, with model_fingerprint {}, found {}", kFromKey,
-          job.statistics.lifecycle_from.value_or(""), model_fingerprint, earlier_fingerprint);
+          "{} = \"{}\": expected a sweep of this model, with model_fingerprint {}, found {}",
+          kFromKey, job.statistics.lifecycle_from.value_or(""), model_fingerprint,
+          earlier_fingerprint);
 }
 
 }  // namespace actsweep

@@ -52,6 +52,10 @@ Measurements::Measurements(const SweepInputs& inputs, const Group& group, at::De
   if (statistics.geometry) geometry_.emplace(inputs.job);
   if (statistics.geometry || statistics.event_updates) history_.emplace();
   if (statistics.lifecycle) lifecycle_.emplace(statistics.lifecycle_channels, device);
+  if (statistics.expert_rows) {
+    const int64_t chosen = inputs.checkpoint.architecture().experts.chosen;
+    token_experts_.emplace(inputs.job.output.per_token, group.rank(), chosen);
+  }
   if (statistics.experts) add(experts_, statistics.expert_inputs, extents, device);
 }
 
@@ -119,6 +123,11 @@ Stream::Listeners Measurements::original() {
     if (history_ && stage.is_first) history_->begin_layer(batch);
     if (stage.is_first && key_sets_.has_events()) gather_events(batch, stage.layer);
   };
+  if (token_experts_) {
+    listeners.on_experts = [this](size_t batch, int64_t, const Routing& routing) {
+      token_experts_->update(routing, labels_->own[batch], *rows_);
+    };
+  }
   if (loss_) {
     listeners.on_loss = [this](const OwnedRows& own, const at::Tensor& nll) {
       loss_->update(own, nll, *rows_);

@@ -26,6 +26,7 @@
 #include "stats/query_key.h"
 #include "stats/score_extrema.h"
 #include "stats/site_statistics.h"
+#include "stats/token_experts.h"
 #include "stats/value_updates.h"
 
 namespace actsweep {
@@ -74,6 +75,7 @@ class Measurements {
   std::optional<ExpertStatistics> experts_;
   std::optional<Geometry> geometry_;
   std::optional<Lifecycle> lifecycle_;
+  std::optional<TokenExperts> token_experts_;
   std::vector<SegmentFields*> all_;  // of these, those that the job asks for
 
   const BlockLabels* labels_ = nullptr;

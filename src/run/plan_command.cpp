@@ -118,11 +118,12 @@ Job schema_job() {
   job.statistics.attention = {"position:0"};
   job.statistics.attention_received = job.statistics.score_extrema = true;
   job.statistics.value_updates = job.statistics.query_key = true;
-  job.statistics.quantisation = job.statistics.geometry = true;
+  job.statistics.quantisation = job.statistics.channel_quantiles = true;
+  job.statistics.geometry = true;
   job.statistics.event_updates = job.statistics.lifecycle = true;
   job.statistics.formats = {NumberFormat::kNvfp4};
-  job.statistics.experts = job.statistics.expert_inputs = true;
   job.store.sites = {Site::kResidual};
+  job.statistics.experts = job.statistics.expert_inputs = job.statistics.expert_rows = true;
   job.capture.prompts = {"NAME"};
   job.capture.attention = true;
   job.interventions.emplace_back().variant = "NAME";

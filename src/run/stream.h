@@ -41,10 +41,9 @@ class Stream {
     /// Before a micro-batch of the block passes a stage of a layer. Only that of a layer's first
     /// stage may be collective: ranks have different numbers of stages.
     std::function<void(size_t batch, const Stage& stage)> before_stage;
-    /// After each micro-batch and layer but 0: the experts that each gathered row chose, [m * rows,
-    /// chosen] int64, the most probable first, in rank order of the owners; undefined where the
-    /// layer has none.
-    std::function<void(int64_t layer, const at::Tensor& chosen)> on_experts;
+    /// After each micro-batch and layer, 0 included: the experts that each gathered row chose, the
+    /// most probable first, in rank order of the owners; without tensors where the layer has none.
+    std::function<void(size_t batch, int64_t layer, const Routing& routing)> on_experts;
     /// What an intervention changed, by its number in the job.
     std::function<void(size_t intervention, const Intervention::Counts& counts)> on_intervention;
     /// [row_count] float32 on the host; NaN where a row has no target.

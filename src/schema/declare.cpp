@@ -20,9 +20,18 @@ std::vector<Dataset> declare_epsilon() {
 std::vector<Dataset> declare_lifecycle_channel() {
   return {{"lifecycle_channel",
            kInt64,
-           {kLifecycleChannel},
+           {kNamedChannel},
            "1",
            "channels that the job, or an earlier sweep, names",
+           Merge::kConstant}};
+}
+
+std::vector<Dataset> declare_quarter_octave() {
+  return {{"quarter_octave",
+           kFloat32,
+           {kQuarter},
+           "1",
+           "smallest magnitude in a bin of a quarter octave",
            Merge::kConstant}};
 }
 
@@ -166,6 +175,7 @@ std::vector<Dataset> declare_site(const SiteGroup& site, const Job& job) {
   append(datasets, declare_class_moments(site));
   if (job.statistics.classes == Classes::kRole) append(datasets, declare_role_moments(site));
   if (job.statistics.quantisation) append(datasets, declare_quantiser_statistics(site));
+  if (job.statistics.channel_quantiles) append(datasets, declare_channel_histogram(site));
   if (!job.statistics.formats.empty()) append(datasets, declare_format_errors(site));
   return datasets;
 }
@@ -176,6 +186,7 @@ std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) 
   const PerToken per_token = job.output.per_token;
   std::vector<Dataset> datasets = declare_magnitude_bin();
   if (!job.statistics.attention.empty()) append(datasets, declare_epsilon());
+  if (job.statistics.channel_quantiles) append(datasets, declare_quarter_octave());
   if (job.statistics.lifecycle) append(datasets, declare_lifecycle_channel());
   append(datasets, declare_tokens(job.keeps_event_rows()));
   if (inputs.has_roles) append(datasets, declare_roles());
@@ -209,6 +220,7 @@ std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) 
   if (job.statistics.query_key) append(datasets, declare_query_key(inputs.values));
   if (job.statistics.experts) append(datasets, declare_experts());
   if (job.statistics.expert_inputs) append(datasets, declare_expert_inputs());
+  if (job.statistics.expert_rows) append(datasets, declare_token_experts(per_token));
   if (job.statistics.loss) {
     append(datasets, declare_loss_rows(per_token));
     append(datasets, declare_loss_sums());

@@ -62,7 +62,8 @@ enum class Axis {
   kFormat,        // formats of low precision that the job names
   kStoredRow,     // tokens whose activations are stored
   kStoredLayer,   // layers whose activations are stored
-  kLifecycleChannel,  // channels that the job, or an earlier sweep, names
+  kQuarter,       // bins of magnitudes (schema/quarter_octaves.h)
+  kNamedChannel,  // channels that the job, or an earlier sweep, names
 };
 
 /// How a dataset of two parts (ranks, segments, files) becomes one.

@@ -90,6 +90,19 @@ std::vector<Dataset> declare_experts() {
   };
 }
 
+std::vector<Dataset> declare_token_experts(PerToken per_token) {
+  if (per_token == PerToken::kNone) return {};
+  const std::vector<Axis> axes = {kLayer, token_axis(per_token), kExpertChoice};
+  return {
+      {"experts/token_experts", kUInt32, axes, "1",
+       "experts that the token chose, the most probable first (4294967295: a layer without "
+       "experts)",
+       Merge::kRows},
+      {"experts/token_gates", kFloat32, axes, "1",
+       "the router's weights of them (NaN: a layer without experts)", Merge::kRows},
+  };
+}
+
 std::vector<Dataset> declare_expert_inputs() {
   std::vector<Dataset> datasets;
   const auto declare = [&](const std::string& part, Axis channel, const std::string& whose) {
@@ -99,6 +112,12 @@ std::vector<Dataset> declare_expert_inputs() {
                         "1",
                         "largest magnitude over the expert's tokens of the input of " + whose,
                         Merge::kMax});
+    datasets.push_back({"experts/" + part + "_sum",
+                        kFloat64,
+                        {kLayer, kExpert, channel},
+                        "1",
+                        "sum over the expert's tokens of the input of " + whose,
+                        Merge::kSum});
     datasets.push_back({"experts/" + part + "_sum_square",
                         kFloat64,
                         {kLayer, kExpert, channel},

@@ -78,7 +78,9 @@ const char* name_of(Axis axis) {
       return "head_output_channel";
     case kFormat:
       return "format";
-    case kLifecycleChannel:
+    case kQuarter:
+      return "quarter_octave";
+    case kNamedChannel:
       return "lifecycle_channel";
     case kRole:
       return "role";

@@ -66,6 +66,15 @@ std::vector<Dataset> declare_quantiser_statistics(const SiteGroup& site) {
   return datasets;
 }
 
+std::vector<Dataset> declare_channel_histogram(const SiteGroup& site) {
+  return {{site.name + "/channel_histogram",
+           kInt64,
+           {site.layer, site.channel, Axis::kQuarter},
+           "1",
+           "tokens by the quarter octave of the magnitude",
+           Merge::kSum}};
+}
+
 std::vector<Dataset> declare_format_errors(const SiteGroup& site) {
   return {
       {site.name + "/format_error_square",

@@ -87,24 +87,14 @@ std::vector<Dataset> declare_event_updates() {
 }
 
 std::vector<Dataset> declare_lifecycle() {
-  const std::vector<Axis> axes = {kLayer, kRow, kLifecycleChannel};
+  const std::vector<Axis> axes = {kLayer, kRow, kNamedChannel};
   return {
-      {"lifecycle/value",
-       kFloat32,
-       axes,
-       "1",
-       "activation of a token that has an event in some layer",
-       Merge::kRows},
-      {"lifecycle/attention_update",
-       kFloat32,
-       axes,
-       "1",
+      {"lifecycle/value", kFloat32, axes, "1",
+       "activation of a token that has an event in some layer", Merge::kRows},
+      {"lifecycle/attention_update", kFloat32, axes, "1",
        "what attention, or another mixer, of the layer has changed of it (the embedding: 0)",
        Merge::kRows},
-      {"lifecycle/mlp_update",
-       kFloat32,
-       axes,
-       "1",
+      {"lifecycle/mlp_update", kFloat32, axes, "1",
        "what the MLP of the layer has changed of it: with attention_update and the value of the "
        "layer before it sums to the value (the embedding: 0)",
        Merge::kRows},

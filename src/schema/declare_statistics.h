@@ -47,6 +47,8 @@ std::vector<Dataset> declare_class_moments(const SiteGroup& site);
 std::vector<Dataset> declare_role_moments(const SiteGroup& site);
 /// Fields: signed extrema of every channel, kurtosis of tokens, largest magnitudes of blocks.
 std::vector<Dataset> declare_quantiser_statistics(const SiteGroup& site);
+/// Field: magnitudes of every channel by quarter octaves.
+std::vector<Dataset> declare_channel_histogram(const SiteGroup& site);
 /// Fields: what tokens lose in formats of low precision.
 std::vector<Dataset> declare_format_errors(const SiteGroup& site);
 /// The columns of /massive, in the order of event_columns.
@@ -83,6 +85,9 @@ std::vector<Dataset> declare_query_key(ValueWidth values);
 /// Fields: tokens and largest output of each routed expert.
 std::vector<Dataset> declare_experts();
 std::vector<Dataset> declare_expert_inputs();
+/// Rows per token: the experts that it chose, and their weights. Under kMassive on Axis::kRow; none
+/// under kNone.
+std::vector<Dataset> declare_token_experts(PerToken per_token);
 /// The loss per token, unless per_token = "none".
 std::vector<Dataset> declare_loss_rows(PerToken per_token);
 /// Fields: the raw sums behind the perplexities.

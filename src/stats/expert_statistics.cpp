@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "schema/declare_statistics.h"
-#include "stats/channel_squares.h"
+#include "stats/channel_sums.h"
 
 namespace actsweep {
 namespace {
@@ -61,10 +61,12 @@ void ExpertStatistics::update(const ExpertsView& view, const at::Tensor& is_toke
       .add_(sums_of(view.gates_input ? norm : norm * view.gate, of_outputs));
   if (!measures_inputs_) return;
   const RowRuns of_inputs = {view.first, view.begin, is_kept};
-  add_channel_squares(view.input, of_inputs, place_of("input_max_magnitude", view),
-                      place_of("input_sum_square", view));
-  add_channel_squares(view.hidden, of_inputs, place_of("hidden_max_magnitude", view),
-                      place_of("hidden_sum_square", view));
+  const auto sums_of_part = [&](const std::string& part) {
+    return ChannelSums{place_of(part + "_max_magnitude", view), place_of(part + "_sum", view),
+                       place_of(part + "_sum_square", view)};
+  };
+  add_channel_sums(view.input, of_inputs, sums_of_part("input"));
+  add_channel_sums(view.hidden, of_inputs, sums_of_part("hidden"));
 }
 
 }  // namespace actsweep

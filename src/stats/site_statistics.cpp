@@ -6,6 +6,8 @@
 
 #include "base/error.h"
 #include "schema/declare_statistics.h"
+#include "schema/quarter_octaves.h"
+#include "stats/channel_quantiles.h"
 #include "stats/format_statistics.h"
 #include "stats/massive_events.h"
 #include "stats/quantiser_statistics.h"
@@ -44,6 +46,10 @@ std::vector<std::unique_ptr<Statistic>> make_statistics(Site site, const Job& jo
   }
   if (job.statistics.quantisation) {
     statistics.push_back(std::make_unique<QuantiserStatistics>(site, lengths, device));
+  }
+  if (job.statistics.channel_quantiles) {
+    lengths[Axis::kQuarter] = kQuarterOctaves;
+    statistics.push_back(std::make_unique<ChannelQuantiles>(site, lengths, device));
   }
   if (const auto& formats = job.statistics.formats; !formats.empty()) {
     lengths[Axis::kFormat] = static_cast<int64_t>(formats.size());

@@ -9,7 +9,7 @@
 namespace actsweep {
 
 /// `values` [own.padded_sequences, own.padded_length], or with a third axis of what each token has,
-/// float32 on the host; those of padding are left out.
+/// of the dataset's element type, on the host; those of padding are left out.
 void append_token_rows(const Dataset& dataset, const at::Tensor& values, const OwnedRows& own,
                        RowSink& sink);
 

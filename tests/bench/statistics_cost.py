@@ -24,6 +24,9 @@ DENSE_CASES: dict[str, tuple[str, ...]] = {
     "residual, rows of all tokens": (),
     "residual, no rows": (NO_ROWS,),
     "residual, no rows, with event_updates": (NO_ROWS, "statistics.event_updates=true"),
+    "residual, no rows, with lifecycles of two channels": (
+        NO_ROWS, "statistics.lifecycle=true", "statistics.lifecycle_channels=[0,507]",
+    ),
     "sites attention_input, attention_output, mlp_input, mlp_output": (
         'statistics.sites=["attention_input","attention_output","mlp_input","mlp_output"]', NO_ROWS,
     ),
@@ -35,6 +38,7 @@ DENSE_CASES: dict[str, tuple[str, ...]] = {
         'statistics.sites=["mlp_hidden","mlp_output"]', NO_ROWS,
     ),
     "residual, no rows, and quantisation": (NO_ROWS, "statistics.quantisation=true"),
+    "residual, no rows, and channel_quantiles": (NO_ROWS, "statistics.channel_quantiles=true"),
     "residual, no rows, and five formats": (
         NO_ROWS,
         'statistics.formats=["int8_token","fp8_e4m3_token","mxfp8_e4m3","mxfp4","nvfp4"]',

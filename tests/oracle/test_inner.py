@@ -85,6 +85,7 @@ EXPERT_SUMS = {
     "experts/output_norm_sum": "expert_norms",
     "experts/weighted_norm_sum": "expert_weighted",
 }
+NO_EXPERT = 2**32 - 1
 PROMPT = 37  # tokens of the captured prompt
 
 
@@ -138,11 +139,15 @@ class Made:
                 "value_updates": True,
                 "query_key": True,
                 "quantisation": True,
+                "channel_quantiles": True,
                 "geometry": True,
                 "event_updates": True,
+                "lifecycle": True,
+                "lifecycle_channels": [3, 0],
                 "formats": list(FORMATS),
                 "experts": self.model.family in WITHOUT_DENSE,
                 "expert_inputs": self.model.family in WITHOUT_DENSE,
+                "expert_rows": self.model.family in WITHOUT_DENSE,
                 **CRITERION,
             },
             "capture": {"prompts": ["prompt"], "attention": True},
@@ -250,7 +255,7 @@ def test_sites_reproduce_numpy_on_captured_tensors(name: str, m: int, sweeps: Sw
         assert np.isnan(rows[:first]).all() and np.isfinite(rows[first:]).all()
         measured = Measured(made.corpus, made.windows[:1], [rows[first:]], Options())
         paths = [path for path in datasets if path.startswith(f"{site}/")]
-        assert len(paths) == 28, paths
+        assert len(paths) == 29, paths
         for path in paths:
             reference = REFERENCES[path.replace(site, "residual", 1)](measured)
             difference = compare(datasets[path][first:], reference)
@@ -404,6 +409,29 @@ def test_experts(name: str, m: int, sweeps: Sweeps) -> None:
     for part in ("input", "hidden"):
         for layer in range(layers):
             assert_expert_rows(datasets, made.inners, part, layer)
+
+
+@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("name", each_of(EXPERT_NAMES))
+def test_experts_of_tokens(name: str, m: int, sweeps: Sweeps) -> None:
+    """Which experts each token chose, and their weights, as transformers' router gives them."""
+    made, datasets = sweeps.made[name], sweeps.datasets(name, m)
+    found, gates = datasets["experts/token_experts"], datasets["experts/token_gates"]
+    assert (found[0] == NO_EXPERT).all() and np.isnan(gates[0]).all()
+    order = np.argsort(found[1:], axis=2)
+    mine, weights = (np.take_along_axis(x[1:], order, axis=2) for x in (found, gates))
+    for of in (made.inners.exact, made.inners.single):  # no near tie of a router
+        theirs = np.concatenate([np.stack(inner.expert_chosen) for inner in of], axis=1)
+        np.testing.assert_array_equal(mine, theirs)
+    exact, single = (
+        np.concatenate([np.stack(inner.expert_weights) for inner in of], axis=1)
+        for of in (made.inners.exact, made.inners.single)
+    )
+    error = np.abs(single - exact)
+    part = assert_near("experts/token_gates", weights, Reference(exact, error, exact))
+    record(f"{name}-m{m}", inside="expert_rows", of_allowed=part)
+    if made.model.family == "mixtral":  # the softmax over all, renormed
+        np.testing.assert_allclose(weights.sum(axis=2), 1, rtol=1e-6)
 
 
 def test_file_holds_what_the_schema_lists(sweeps: Sweeps, program: Path) -> None:

@@ -53,6 +53,7 @@ INNER = {
     "value_updates": True,
     "query_key": True,
     "quantisation": True,
+    "channel_quantiles": True,
     "geometry": True,
     "event_updates": True,
     "lifecycle": True,
@@ -106,7 +107,8 @@ class Inputs:
             self.statistics |= INNER | {"sites": ALL_SITES}
         else:
             routed = model in WITH_EXPERTS
-            self.statistics |= INNER | {"experts": routed, "expert_inputs": routed}
+            of_experts = dict.fromkeys(("experts", "expert_inputs", "expert_rows"), routed)
+            self.statistics |= INNER | of_experts
         self.model = save(module, model, folder / "model")
         self.corpus = write_token_file(folder / "corpus.h5", corpus, prompts)
 

@@ -65,6 +65,7 @@ class Variant:
                 "criterion_ratio": o.ratio,
                 "loss": self.loss,
                 "quantisation": True,
+                "channel_quantiles": True,
                 "formats": list(FORMATS),
                 "classes": "role" if self.are_chats else "token",
             },

@@ -70,6 +70,9 @@ class Inner:
     expert_gates: list[np.ndarray] = field(default_factory=list)
     expert_norms: list[np.ndarray] = field(default_factory=list)
     expert_weighted: list[np.ndarray] = field(default_factory=list)
+    # Of the same layers, [n, chosen]: experts in rising order, and the router's weights of them.
+    expert_chosen: list[np.ndarray] = field(default_factory=list)
+    expert_weights: list[np.ndarray] = field(default_factory=list)
     # [layer][expert]: "input" [tokens, C] and "hidden" [tokens, neurons] of its projections.
     expert_rows: list[list[dict[str, np.ndarray]]] = field(default_factory=list)
 
@@ -238,6 +241,7 @@ class InnerHooks:
     def _see_experts(self, experts: nn.Module, inputs: tuple, _output: object) -> None:
         """Asks each expert alone, with a weight of 1, for the tokens that chose it."""
         rows, chosen = inputs[0].reshape(-1, inputs[0].shape[-1]), inputs[1]
+        self._see_choice(chosen, inputs[2])
         counts, largest, gates, norms, weighted = np.zeros((5, experts.num_experts))
         for expert in range(experts.num_experts):
             mine = rows[(chosen == expert).any(dim=1)]
@@ -265,6 +269,13 @@ class InnerHooks:
         self._inner.expert_gates.append(gates)
         self._inner.expert_norms.append(norms)
         self._inner.expert_weighted.append(weighted)
+
+    def _see_choice(self, chosen: torch.Tensor, weights: torch.Tensor) -> None:
+        """`weights`: of the chosen or of all."""
+        order = chosen.argsort(dim=1)
+        of_chosen = weights if weights.shape == chosen.shape else weights.gather(1, chosen)
+        self._inner.expert_chosen.append(chosen.gather(1, order).numpy())
+        self._inner.expert_weights.append(of_chosen.gather(1, order).double().numpy())
 
     def _wrap_attention(self, family: str, monkeypatch: Any) -> None:
         """Records what the family's eager attention takes and gives."""

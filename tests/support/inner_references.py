@@ -162,7 +162,7 @@ def head_square_references(inners: InBoth, site: str) -> Reference:
 def assert_expert_rows(
     datasets: dict[str, np.ndarray], inners: InBoth, part: str, layer: int
 ) -> None:
-    """Of every expert's tokens in a layer: sums of squares and largest magnitudes by channel."""
+    """Of every expert's tokens in a layer: sums, sums of squares and largest magnitudes by channel."""
     exact, single = (
         [
             np.concatenate([inner.expert_rows[layer][expert][part] for inner in of])
@@ -175,7 +175,9 @@ def assert_expert_rows(
     largest = [
         Reference(*(np.abs(x).max(axis=0, initial=0) for x in (a, b - a, a))) for a, b in pairs
     ]
-    for name, of_experts in (("sum_square", squares), ("max_magnitude", largest)):
+    sums = [Reference(*(x.sum(axis=0) for x in (a, np.abs(b - a), np.abs(a)))) for a, b in pairs]
+    by_name = {"sum": sums, "sum_square": squares, "max_magnitude": largest}
+    for name, of_experts in by_name.items():
         together = Reference(
             *(np.stack([getattr(r, p) for r in of_experts])[None] for p in ("exact", "error", "size"))
         )

@@ -18,6 +18,7 @@ from support.token_files import ROLES
 
 CLASSES = 4
 NO_INDEX = 2**32 - 1
+QUARTER_OCTAVES = 128
 SUM_BOUND = 1e-12  # of the sum of the terms' magnitudes
 
 
@@ -166,6 +167,32 @@ def block_histogram(m: Measured, size: int) -> np.ndarray:
     )
 
 
+def quarter_octave_edges() -> np.ndarray:
+    """Smallest magnitudes of the bins, float64: 2^(-56/4) and on; 0 in the first."""
+    edges = 2.0 ** ((np.arange(QUARTER_OCTAVES) - 56) / 4)
+    edges[0] = 0
+    return edges
+
+
+def quarter_octaves() -> np.ndarray:
+    """The smallest float32 in each bin."""
+    edges = quarter_octave_edges()
+    rounded = edges.astype(np.float32)
+    return np.where(rounded < edges, np.nextafter(rounded, np.float32(np.inf)), rounded)
+
+
+def channel_histogram(m: Measured) -> np.ndarray:
+    """[L, C, quarter octaves]"""
+    layers, _, channels = m.x.shape
+    counts = np.zeros((layers, channels, QUARTER_OCTAVES), np.int64)
+    edges = quarter_octave_edges()
+    for layer in range(layers):
+        kept = m.magnitude[layer, m.is_kept[layer]].astype(np.float64)
+        bins = np.searchsorted(edges, kept, side="right") - 1
+        np.add.at(counts[layer], (np.arange(channels), bins), 1)
+    return counts
+
+
 def format_sums(m: Measured, terms_of: Callable[[np.ndarray, str], np.ndarray]) -> Near:
     """[L, formats]: over tokens and channels."""
     kept = m.exact.astype(np.float32)
@@ -257,6 +284,8 @@ references(
         "residual/kurtosis_max": kurtosis_max,
         "residual/block16_histogram": lambda m: block_histogram(m, 16),
         "residual/block32_histogram": lambda m: block_histogram(m, 32),
+        "quarter_octave": lambda _: quarter_octaves(),
+        "residual/channel_histogram": channel_histogram,
         "residual/format_error_square": lambda m: format_sums(m, square_errors),
         "residual/format_square": lambda m: format_sums(m, lambda x, _: x.astype(np.float64) ** 2),
         "massive/class": event_column("token_class"),

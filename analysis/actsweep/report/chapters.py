@@ -46,6 +46,7 @@ CHAPTERS: tuple[Callable[[Sequence[Model]], Section], ...] = (
     features.super_weights,
     features.kurtosis,
     quantisation.quantisation,
+    quantisation.channel_quantiles,
     quantisation.formats,
     features.experts,
     features.registers,

@@ -131,6 +131,15 @@ def experts(models: Sequence[Model]) -> Section:
     by_layer = of_models(having, _experts_by_layer)
     section.table("experts_by_layer", "Experts by layer.", by_layer, *sources)
     section.table("super_experts", "Super experts.", of_models(having, _super_experts), *sources)
+    with_rows = [model for model in having if model.sweep.has("experts/token_experts")]
+    section.table(
+        "experts_of_first_tokens",
+        "The experts of the first token of each window, beside those of the other tokens.",
+        of_models(with_rows, model_parts.experts_of_first_tokens),
+        "/experts/token_experts",
+        "/experts/token_gates",
+        "/tokens/position",
+    )
     sums = ("/experts/gate_sum", "/experts/weighted_norm_sum")
     each = of_models(having, model_parts.experts)
     section.table("experts", "Each expert.", each, *sources, *sums)

@@ -10,6 +10,7 @@ from .content import Model, Section, of_models
 from .panels import LAYER, Axis, curves, map_of
 
 KEY = "The job key `[statistics] quantisation = true` makes it."
+QUANTILES_KEY = "The job key `[statistics] channel_quantiles = true` makes it."
 FORMATS_KEY = 'The job key `[statistics] formats = ["mxfp4", …]` makes it.'
 
 
@@ -56,6 +57,34 @@ def quantisation(models: Sequence[Model]) -> Section:
         "Quantiles of the largest magnitude of blocks, by site and layer.",
         blocks,
         *histograms,
+    )
+    return section
+
+
+def channel_quantiles(models: Sequence[Model]) -> Section:
+    """How large channels are most of the time."""
+    section = Section(
+        "channel_quantiles",
+        "Quantiles by channel",
+        "Of each site and layer the channel whose magnitudes are largest, by the 99 % quantile over"
+        " tokens: a channel that is always large has a large median, one with single massive values a"
+        " small one. Quantiles are lower edges of quarter octaves: at most a factor of 2^(1/4) too low.",
+    )
+    having = _having(section, models, "channel_histogram", "quantiles by channel", QUANTILES_KEY)
+    frame = of_models(having, results.channel_quantiles)
+    sources = ("/SITE/channel_histogram", "/SITE/channel_max_magnitude", "/quarter_octave")
+    section.picture(
+        "largest_channel",
+        "99 % quantile of the channel where it is largest, by layer and site.",
+        lambda: curves(frame, LAYER, Axis(results.TYPICAL, "99 % quantile of |x|", True), "site"),
+        frame,
+        *sources,
+    )
+    section.table(
+        "channel_quantiles_table",
+        "The largest channel by site and layer, its quantiles, and those of the channel in the middle.",
+        frame,
+        *sources,
     )
     return section
 

@@ -37,6 +37,11 @@ def super_weights(sweep: Sweep) -> pd.DataFrame:
     return frame[large_input | large_output].reset_index(drop=True)
 
 
+NO_EXPERT = 2**32 - 1
+FIRST_COLUMNS = (
+    "layer", "expert", "share of first tokens", "weight in first tokens", "share of other tokens",
+    "weight in other tokens",
+)  # fmt: skip
 SUPER_SHARE, SUPER_PERCENTILE, SUPER_PART = 0.75, 99.5, 10
 
 
@@ -87,6 +92,35 @@ def _expert_means(group: xr.Dataset, layer: int, tokens: np.ndarray) -> dict[str
         for title, name in names.items()
         if name in group
     }
+
+
+def experts_of_first_tokens(sweep: Sweep) -> pd.DataFrame:
+    """By layer with experts and expert that any window's first token chose: the share of these tokens
+    that chose it, and of all others, with the means of the router's weight. Read layer by layer; of the
+    tokens whose rows the file has."""
+    group = sweep.group("experts")[["token_experts", "token_gates"]]
+    is_first = _kept(sweep, "position", group) == 0
+    parts = []
+    for layer in range(group.sizes["layer"]):
+        chosen = group["token_experts"].isel(layer=layer).values  # [row, choice]
+        if not chosen.size or chosen[0, 0] == NO_EXPERT:
+            continue
+        gates = group["token_gates"].isel(layer=layer).values.astype(np.float64)
+        for expert in np.unique(chosen[is_first]):
+            row = {"layer": layer, "expert": int(expert)}
+            for name, rows in (("first tokens", is_first), ("other tokens", ~is_first)):
+                is_chosen = chosen[rows] == expert
+                count = int(is_chosen.sum())
+                row[f"share of {name}"] = count / max(rows.sum(), 1)
+                row[f"weight in {name}"] = gates[rows][is_chosen].mean() if count else np.nan
+            parts.append(row)
+    return pd.DataFrame(parts, columns=FIRST_COLUMNS)
+
+
+def _kept(sweep: Sweep, column: str, group: xr.Dataset) -> np.ndarray:
+    """A column of `/tokens` at the rows of a group: of all tokens, or of those with an event."""
+    values = sweep.tokens[column].values
+    return values[sweep.tokens["row_token"].values] if "row" in group.sizes else values
 
 
 def experts_by_layer(of_experts: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """What a quantiser asks of each site (docs/statistics.md, "For quantisation").
 
-In: a `Sweep` of a job with `quantisation = true` or `formats`. Out: frames by site and layer, without
-the layers in which a site has no tokens.
+In: a `Sweep` of a job with `quantisation = true`, `channel_quantiles = true` or `formats`. Out: frames by
+site and layer, without the layers in which a site has no tokens.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ..moments import magnitude_quantile
+from ..moments import channel_quantile, magnitude_quantile
 from ..sweep import Sweep
 from .frames import long_frame
 from .sites import at_measured_layers, sites_of
@@ -18,6 +18,8 @@ FIELDS = (
     "count", "channel_min", "channel_max", "kurtosis_count", "kurtosis_sum", "kurtosis_max",
 )  # fmt: skip
 QUANTILES = {"1 %": 0.01, "median": 0.5, "99 %": 0.99, "99.99 %": 0.9999, "largest": 1.0}
+CHANNEL_QUANTILES = {"median": 0.5, "99 %": 0.99, "99.9 %": 0.999}
+TYPICAL = "99 %"  # by which channels are ordered
 BLOCKS = (16, 32)
 
 
@@ -64,6 +66,27 @@ def block_maxima(sweep: Sweep) -> pd.DataFrame:
             parts.append(
                 pd.DataFrame({"site": name, "layer": layers, "channels of a block": size, **columns})
             )
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def channel_quantiles(sweep: Sweep) -> pd.DataFrame:
+    """By site and layer: the channel whose magnitudes are largest, its quantiles, and the same quantile
+    of the channel in the middle. Lower edges of quarter octaves; the largest is exact."""
+    parts = []
+    for name in sites_of(sweep):
+        if not sweep.has(f"{name}/channel_histogram"):
+            continue
+        names = ["count", "channel_histogram", "channel_max_magnitude"]
+        layers, site = at_measured_layers(sweep, sweep.site(name)[names])
+        found = channel_quantile(site, list(CHANNEL_QUANTILES.values())).values
+        of_typical = found[:, :, list(CHANNEL_QUANTILES).index(TYPICAL)]  # [layer, channel]
+        order = np.argsort(of_typical, axis=1, kind="stable")
+        largest, middle = order[:, -1], order[:, (order.shape[1] - 1) // 2]
+        rows = np.arange(len(layers))
+        columns = dict(zip(CHANNEL_QUANTILES, found[rows, largest].T, strict=True))
+        columns["largest"] = site["channel_max_magnitude"].values[rows, largest]
+        columns[f"{TYPICAL} of the middle channel"] = of_typical[rows, middle]
+        parts.append(pd.DataFrame({"site": name, "layer": layers, "channel": largest, **columns}))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 

@@ -39,9 +39,11 @@ def sites_of(sweep: Sweep) -> list[str]:
 
 
 def measured_layers(sweep: Sweep, site: xr.Dataset) -> tuple[np.ndarray, xr.Dataset]:
-    """The numbers of the layers with tokens, and the site's sums at them, without rows."""
+    """The numbers of the layers with tokens, and the site's sums at them, without rows and
+    histograms."""
     fields = site[[name for name in site.data_vars if "channel" in str(name) or name == "count"]]
-    fields = fields.drop_vars(["token_top_channel", "sequence_top_channel"], errors="ignore")
+    others = ["token_top_channel", "sequence_top_channel", "channel_histogram"]
+    fields = fields.drop_vars(others, errors="ignore")
     return at_measured_layers(sweep, fields)
 
 

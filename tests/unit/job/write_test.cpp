@@ -54,9 +54,11 @@ Job unusual_job() {
                     .lifecycle_from = "before.h5",
                     .query_key = true,
                     .quantisation = true,
+                    .channel_quantiles = true,
                     .formats = {NumberFormat::kNvfp4, NumberFormat::kInt8Token},
                     .experts = true,
                     .expert_inputs = true,
+                    .expert_rows = true,
                     .criterion_magnitude = 0.1,
                     .criterion_ratio = 1e22,
                     .max_events = 2};
@@ -143,20 +145,20 @@ TEST(Identity, HoldsEveryKeyThatCanChangeANumberAndNoOther) {
   for (const auto& [name, value] : identity.items()) names.insert(name);
   EXPECT_THAT(
       names,
-      ElementsAre("capture.attention", "capture.prompts", "capture.sites", "corpus.bos",
-                  "corpus.mask_ratio", "corpus.mask_seed", "corpus.max_sequences",
-                  "corpus.sequence_length", "corpus.windows", "model.dtype", "model.residual_dtype",
-                  "model.vision", "output.per_token", "output.segment_tokens",
-                  "parallel.microbatch_tokens", "parallel.tensor", "parallel.threads",
-                  "statistics.attention", "statistics.attention_received", "statistics.classes",
-                  "statistics.criterion_magnitude", "statistics.criterion_ratio",
-                  "statistics.event_updates", "statistics.expert_inputs", "statistics.experts",
-                  "statistics.formats", "statistics.geometry", "statistics.lifecycle",
-                  "statistics.lifecycle_channels", "statistics.loss",
-                  "statistics.max_events", "statistics.quantisation", "statistics.query_key",
-                  "statistics.score_extrema", "statistics.sites", "statistics.top_k",
-                  "statistics.value_updates", "store.dtype", "store.layers", "store.seed",
-                  "store.sites", "store.tokens"));
+      ElementsAre(
+          "capture.attention", "capture.prompts", "capture.sites", "corpus.bos",
+          "corpus.mask_ratio", "corpus.mask_seed", "corpus.max_sequences", "corpus.sequence_length",
+          "corpus.windows", "model.dtype", "model.residual_dtype", "model.vision",
+          "output.per_token", "output.segment_tokens", "parallel.microbatch_tokens",
+          "parallel.tensor", "parallel.threads", "statistics.attention",
+          "statistics.attention_received", "statistics.channel_quantiles", "statistics.classes",
+          "statistics.criterion_magnitude", "statistics.criterion_ratio",
+          "statistics.event_updates", "statistics.expert_inputs", "statistics.expert_rows",
+          "statistics.experts", "statistics.formats", "statistics.geometry", "statistics.lifecycle",
+          "statistics.lifecycle_channels", "statistics.loss", "statistics.max_events",
+          "statistics.quantisation", "statistics.query_key", "statistics.score_extrema",
+          "statistics.sites", "statistics.top_k", "statistics.value_updates", "store.dtype",
+          "store.layers", "store.seed", "store.sites", "store.tokens"));
 }
 
 TEST(Identity, ChangesExactlyWithItsKeys) {

@@ -145,8 +145,7 @@ TEST(Layout, LifecyclesKeepTheirRowsThroughAllLayers) {
   const auto demand = memory_demand(facts, 1, 1, 4);
   // The token's number, and of two channels the value and two updates, behind 80 layers and more.
   const int64_t of_token = 81 * (8 + 2 * 3 * 4);
-  EXPECT_EQ(demand.statistics - alone.statistics,
-            4 * facts.job.corpus.sequence_length * of_token);
+  EXPECT_EQ(demand.statistics - alone.statistics, 4 * facts.job.corpus.sequence_length * of_token);
 }
 
 TEST(Layout, WidenedPiecesOfProductsAreWorkSpaceAndSaid) {

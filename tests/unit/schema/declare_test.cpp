@@ -85,7 +85,7 @@ TEST(Declarations, LifecyclesHaveRowsOfTokensWithAnEventWhateverIsKeptPerToken) 
     Job job = full_job(per_token);
     job.statistics.lifecycle = true;
     const auto datasets = declare_datasets(job);
-    const std::vector<Axis> axes = {Axis::kLayer, Axis::kRow, Axis::kLifecycleChannel};
+    const std::vector<Axis> axes = {Axis::kLayer, Axis::kRow, Axis::kNamedChannel};
     EXPECT_EQ(find(datasets, "lifecycle/value")->axes, axes);
     EXPECT_EQ(find(datasets, "tokens/row_token")->merge, Merge::kRows);
     EXPECT_EQ(find(datasets, "lifecycle_channel")->merge, Merge::kConstant);

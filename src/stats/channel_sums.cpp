@@ -1,4 +1,4 @@
-#include "stats/channel_squares.h"
+#include "stats/channel_sums.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -20,15 +20,21 @@ struct RunOfRows {
   int64_t count;
 };
 
-/// One slice of channels: into `largest` and `squares` [channels]. Products are exact in float64,
-/// so that every instruction set gives the same bits.
+/// Of one slice of channels, [channels] each.
+struct SliceSums {
+  float* largest;
+  double* sum;
+  double* square;
+};
+
+/// Products are exact in float64, so that every instruction set gives the same bits.
 template <typename T>
-ACTSWEEP_INLINE void add_rows(const RunOfRows<T>& rows, int64_t channels, float* largest,
-                              double* squares) {
+ACTSWEEP_INLINE void add_rows(const RunOfRows<T>& rows, int64_t channels, const SliceSums& into) {
   float most[kSlice];
-  double sum[kSlice];
-  std::copy_n(largest, channels, most);
-  std::copy_n(squares, channels, sum);
+  double sum[kSlice], square[kSlice];
+  std::copy_n(into.largest, channels, most);
+  std::copy_n(into.sum, channels, sum);
+  std::copy_n(into.square, channels, square);
   for (int64_t i = 0; i < rows.count; ++i) {
     if (!rows.is_kept[i]) continue;
     const T* row = rows.first + i * rows.stride;
@@ -36,31 +42,32 @@ ACTSWEEP_INLINE void add_rows(const RunOfRows<T>& rows, int64_t channels, float*
       const float value = cpu::widen(row[c]);
       const float magnitude = value < 0 ? -value : value;
       most[c] = magnitude > most[c] ? magnitude : most[c];
-      sum[c] += static_cast<double>(value) * static_cast<double>(value);
+      const double wide = value;
+      sum[c] += wide;
+      square[c] += wide * wide;
     }
   }
-  std::copy_n(most, channels, largest);
-  std::copy_n(sum, channels, squares);
+  std::copy_n(most, channels, into.largest);
+  std::copy_n(sum, channels, into.sum);
+  std::copy_n(square, channels, into.square);
 }
 
-#define ACTSWEEP_FOR_TYPE(T)                                                                 \
-  ACTSWEEP_CLONES void add_slice(const RunOfRows<T>& rows, int64_t channels, float* largest, \
-                                 double* squares) {                                          \
-    channels == kSlice ? add_rows(rows, kSlice, largest, squares)                            \
-                       : add_rows(rows, channels, largest, squares);                         \
+#define ACTSWEEP_FOR_TYPE(T)                                                                       \
+  ACTSWEEP_CLONES void add_slice(const RunOfRows<T>& rows, int64_t channels, const SliceSums& into) { \
+    channels == kSlice ? add_rows(rows, kSlice, into) : add_rows(rows, channels, into);            \
   }
 ACTSWEEP_FOR_TYPE(float)
 ACTSWEEP_FOR_TYPE(at::BFloat16)
 ACTSWEEP_FOR_TYPE(at::Half)
 #undef ACTSWEEP_FOR_TYPE
 
-void add_on_cpu(const at::Tensor& rows, const RowRuns& runs, at::Tensor& largest,
-                at::Tensor& squares) {
+void add_on_cpu(const at::Tensor& rows, const RowRuns& runs, const ChannelSums& into) {
   const int64_t channels = rows.size(1), slices = (channels + kSlice - 1) / kSlice;
   const int64_t count = static_cast<int64_t>(runs.first.size()) - 1;
   const auto* is_kept = runs.is_kept.const_data_ptr<bool>();
-  auto* into_largest = largest.mutable_data_ptr<float>();
-  auto* into_squares = squares.mutable_data_ptr<double>();
+  auto* largest = into.largest.mutable_data_ptr<float>();
+  auto* sum = into.sum.mutable_data_ptr<double>();
+  auto* square = into.square.mutable_data_ptr<double>();
   cpu::with_type(rows.scalar_type(), [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     const T* all = rows.const_data_ptr<T>();
@@ -71,7 +78,7 @@ void add_on_cpu(const at::Tensor& rows, const RowRuns& runs, at::Tensor& largest
         const T* first = all + runs.begin[run] * rows.stride(0) + channel;
         add_slice(RunOfRows<T>{first, rows.stride(0), is_kept + runs.first[run],
                                runs.first[run + 1] - runs.first[run]},
-                  std::min(kSlice, channels - channel), into_largest + at, into_squares + at);
+                  std::min(kSlice, channels - channel), {largest + at, sum + at, square + at});
       }
     });
   });
@@ -87,21 +94,22 @@ at::Tensor lengths_of(const RowRuns& runs, at::Device device) {
   return at::tensor(lengths, at::kLong).to(device);
 }
 
-void add_channel_squares(const at::Tensor& rows, const RowRuns& runs, at::Tensor largest,
-                         at::Tensor squares) {
-  if (rows.is_cpu()) return add_on_cpu(rows, runs, largest, squares);
-  by_operators::add_channel_squares(rows, runs, largest, squares);
+void add_channel_sums(const at::Tensor& rows, const RowRuns& runs, const ChannelSums& into) {
+  if (rows.is_cpu()) return add_on_cpu(rows, runs, into);
+  by_operators::add_channel_sums(rows, runs, into);
 }
 
-void by_operators::add_channel_squares(const at::Tensor& rows, const RowRuns& runs,
-                                       at::Tensor largest, at::Tensor squares) {
+void by_operators::add_channel_sums(const at::Tensor& rows, const RowRuns& runs,
+                                    const ChannelSums& into) {
   const auto lengths = lengths_of(runs, rows.device());
   const auto kept = rows.masked_fill(runs.is_kept.logical_not().unsqueeze(1), 0);
   const auto over_runs = [&](const at::Tensor& values, const char* reduction) {
     return at::segment_reduce(values, reduction, lengths, {}, {}, 0, /*unsafe=*/true, 0);
   };
-  largest.copy_(at::maximum(largest, over_runs(kept.abs().to(at::kFloat), "max")));
-  squares.add_(over_runs(kept.to(at::kDouble).square(), "sum"));
+  const auto wide = kept.to(at::kDouble);
+  into.largest.copy_(at::maximum(into.largest, over_runs(kept.abs().to(at::kFloat), "max")));
+  into.sum.add_(over_runs(wide, "sum"));
+  into.square.add_(over_runs(wide.square(), "sum"));
 }
 
 }  // namespace actsweep

@@ -1,4 +1,4 @@
-// Largest magnitude and sum of squares of each channel over runs of rows: what a quantizer asks
+// Largest magnitude, sum and sum of squares of each channel over runs of rows: what a quantizer asks
 // of the inputs of a linear layer.
 #pragma once
 
@@ -16,16 +16,21 @@ struct RowRuns {
   at::Tensor is_kept;          // [list] bool
 };
 
-/// `rows` [n, C] of any dtype; adds the kept rows of each run to `largest` [runs, C] float32 and
-/// `squares` [runs, C] float64, all on one device. On a CPU in one pass over the rows, in their
-/// order for any number of threads. On another device no rows stand between two runs.
-void add_channel_squares(const at::Tensor& rows, const RowRuns& runs, at::Tensor largest,
-                         at::Tensor squares);
+/// Places [runs, C] that are added to.
+struct ChannelSums {
+  at::Tensor largest;  // float32
+  at::Tensor sum;      // float64
+  at::Tensor square;   // float64
+};
+
+/// Adds the kept rows of each run; `rows` [n, C] of any dtype, all on one device. On a CPU in one
+/// pass over the rows, in their order for any number of threads. On another device no rows stand
+/// between two runs.
+void add_channel_sums(const at::Tensor& rows, const RowRuns& runs, const ChannelSums& into);
 
 namespace by_operators {
 /// The same by operators of ATen, for any device.
-void add_channel_squares(const at::Tensor& rows, const RowRuns& runs, at::Tensor largest,
-                         at::Tensor squares);
+void add_channel_sums(const at::Tensor& rows, const RowRuns& runs, const ChannelSums& into);
 }  // namespace by_operators
 
 /// How many values of each run: [runs] int64 on `device`.
