@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from preparation.gguf_decoders import DECODERS, MIXTRAL
+from preparation.gguf_encoders import BOTH_SIDED
 from preparation.gguf_families import Family
 from preparation.gguf_file import Fields
 from preparation.gguf_fused import FUSED, GRANITE_MOE_SHARED, PHIMOE_FUSED
@@ -22,7 +23,7 @@ Sign = Callable[[Collection[str], Fields], bool]  # of the tensors' names and th
 
 FAMILIES: dict[str, Family] = {
     **DECODERS, **GEMMAS, **GPTS, **LAYER_NORMS, **LLAMAS, **ROUTED, **FUSED, **STATES, **MIXERS,
-    **NEMOTRONS, "gemma4": GEMMA4,
+    **NEMOTRONS, **BOTH_SIDED, "gemma4": GEMMA4,
 }  # fmt: skip
 
 

@@ -31,7 +31,7 @@ from preparation.gguf_rope import UnknownFactors, rope_scaling
 from preparation.gguf_tokenizer import GgufTokenizer, UnknownTokenizer
 
 TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
-HEADS = {"lm_head.weight", "embed_out.weight"}
+HEADS = {"lm_head.weight", "embed_out.weight", "model.transformer.ff_out.weight"}
 SHARD_BYTES = 5_000_000_000
 
 
@@ -216,6 +216,7 @@ def json_files(file: GgufFile, config: Config, is_tied: bool, dtype: str) -> Jso
     written = {
         **config,
         "tie_word_embeddings": is_tied,
+        **({"weight_tying": is_tied} if config["model_type"] == "llada" else {}),
         **dict.fromkeys(TOKEN_IDS),  # where the file has none, transformers takes none of its own
         **token_ids,
         "torch_dtype": dtype,

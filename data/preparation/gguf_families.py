@@ -104,6 +104,8 @@ class Family:
     names: dict[str, str] = field(default_factory=dict)  # other names in config.json, or "" for none
     # As config_keys, of whole numbers from 0, one for each layer.
     layer_lists: dict[str, str] = field(default_factory=dict)
+    # Keys of config.json -> whole names of fields, of whole numbers from 0.
+    whole_keys: dict[str, str] = field(default_factory=dict)
     from_tensors: Callable[[Config, Collection[str]], Config] = nothing_seen  # by their names in the file
     sizes: Callable[[Config], dict[str, int]] = no_more_sizes  # beside those of `sizes_of`
     # Facts of YaRN, out of `rope.scaling.yarn_log_multiplier`; None: of that nothing but 0 is known.

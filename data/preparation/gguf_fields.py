@@ -107,6 +107,8 @@ class FieldReader:
                 config[key] = self._layer_types(name, config) if is_list else self._number(name)
         for key, name in family.layer_lists.items():
             config[key] = self._layer_list(name, config["num_hidden_layers"])
+        for key, name in family.whole_keys.items():
+            config[key] = self._whole(name)
         try:
             config |= family.from_tensors(config, tensors)
             config |= family.derived(config)
@@ -172,6 +174,14 @@ class FieldReader:
             found = "not there" if value is None else shown(value)
             raise self._refuse(f"{self._begin}{name} is {found}, expected a whole number for each layer")
         return numbers[:layers]
+
+    def _whole(self, name: str) -> int:
+        """A field by its whole name."""
+        value = self._fields.get(name)
+        if type(value) is not int or value < 0:
+            found = "not there" if value is None else shown(value)
+            raise self._refuse(f"{name} is {found}, expected a whole number from 0")
+        return value
 
     def _vocabulary_size(self) -> int:
         tokens = self._fields.get(TOKENS)

@@ -1,5 +1,5 @@
-"""`python -m actsweep verify --layer-by-layer`: transformers' model a layer at a time gives what the whole gives, in
-the memory of a few layers."""
+"""`python -m actsweep verify --layer-by-layer`: transformers' model a layer at a time gives what the whole
+gives, in the memory of a few layers."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from actsweep.verify.reference import Reference
 __all__ = ["llama", "verify"]  # fixtures
 
 FAMILIES = [
-    "llama", "gpt2", "bloom", "falcon", "opt", "mixtral", "qwen3_moe", "gpt_oss", "gemma3_text", "deepseek_v3",
-    "jamba", "qwen3_next", "nemotron_h", "lfm2", "llama4_text",
+    "llama", "gpt2", "bloom", "falcon", "opt", "mixtral", "qwen3_moe", "gpt_oss", "gemma3_text",
+    "deepseek_v3", "jamba", "qwen3_next", "nemotron_h", "lfm2", "llama4_text",
 ]  # fmt: skip
 
 

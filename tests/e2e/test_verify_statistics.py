@@ -1,5 +1,5 @@
-"""`python -m actsweep verify` on jobs with statistics: textbook code over transformers' attention and hooks, held
-against the program; and the evidence that it leaves."""
+"""`python -m actsweep verify` on jobs with statistics: textbook code over transformers' attention and hooks,
+held against the program; and the evidence that it leaves."""
 
 from __future__ import annotations
 

@@ -30,6 +30,7 @@ from support.gguf_cases import (
     plus_one,
     turned,
 )
+from support.gguf_encoder_cases import ENCODER_CASES
 from support.gguf_expert_cases import EXPERT_CASES
 from support.gguf_files import TOKENS
 from support.gguf_llama_cases import LLAMA_CASES
@@ -190,4 +191,4 @@ DENSE_CASES = (
          layer_norms(**{"attention.clamp_kqv": 0.75}), permuted),
 )  # fmt: skip
 
-CASES = (*DENSE_CASES, *LLAMA_CASES, *EXPERT_CASES, *STATE_CASES, *MIXER_CASES)
+CASES = (*DENSE_CASES, *LLAMA_CASES, *EXPERT_CASES, *STATE_CASES, *MIXER_CASES, *ENCODER_CASES)

@@ -98,6 +98,10 @@ class Case:
     skipped: tuple[str, ...] = ()
     # Fields that the file has in place of weights, by their whole names.
     fields_of: Callable[[dict[str, np.ndarray]], dict[str, Any]] = lambda weights: {}
+    auto: Any = transformers.AutoModelForCausalLM
+    # Of models that transformers has no class of: their type, and their names for a relative's tensors.
+    published: str = ""
+    published_name: Callable[[str], str] = lambda name: name
     is_fused: bool = False  # queries, keys and values stand in one tensor of the file
     rounded: tuple[str, ...] = ()  # ends of names of tensors that the file has through a logarithm
 
@@ -107,7 +111,7 @@ class Case:
 
     def model(self) -> transformers.PreTrainedModel:
         """Of random weights; multiples of 1/1024, to which 1 can be added without rounding."""
-        model = transformers.AutoModelForCausalLM.from_config(self.config, dtype=torch.float32)
+        model = self.auto.from_config(self.config, dtype=torch.float32)
         generator = torch.Generator().manual_seed(3)
         with torch.no_grad():
             for weight in [*model.parameters(), *shifts_of(model)]:

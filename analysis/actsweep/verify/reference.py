@@ -96,7 +96,7 @@ class Reference:
         self._hook()
 
     def _load(self, directory: Path, config: Any, tokens: int) -> tuple[Any, dict[str, Any]]:
-        """The model in float32, and what of the checkpoint was not loaded. `tokens`: of the longest window."""
+        """The model in float32, and what of the checkpoint was not loaded."""
         return _load(directory, config, self._is_text)
 
     def _check_loaded(self, directory: Path, information: dict[str, Any]) -> bool:
