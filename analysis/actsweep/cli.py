@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_export(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
-        "export", help="write statistics for a quantizer, or stored activations as safetensors"
+        "export", help="write statistics for a quantizer, or stored activations"
     )
     parser.add_argument("format", choices=sorted([*EXPORTS, OF_STORE]))
     parser.add_argument("file", type=Path, metavar="FILE.h5")

@@ -99,8 +99,9 @@ void add_tower(const SweepFacts& facts, MemoryDemand& demand) {
   demand.workspace += rows * (2 * a.channels + 3 * facts.architecture.channels) * 4;
 }
 
-/// Stored activations: of tokens that are known those of one site and layer, with a copy, and what
-/// waits to be written; of those with an event the whole block's, and a layer's once more.
+/// Stored activations, and what waits to be written: of tokens that are known those of one site and
+/// layer, with a copy; of those with an event the whole block's, and what a site's become, of which
+/// two copies of a layer.
 int64_t store_bytes(const SweepFacts& facts, int64_t owned_tokens, int64_t owned_rows) {
   const auto& store = facts.job.store;
   if (store.sites.empty()) return 0;
@@ -110,7 +111,10 @@ int64_t store_bytes(const SweepFacts& facts, int64_t owned_tokens, int64_t owned
     widest = std::max(widest, axis_length(facts, group.channel));
   }
   if (sample_of(store).is_known()) return kWriteQueueBytes + 2 * owned_rows * widest * 4;
-  return owned_tokens * (stored_token_bytes(facts) + widest * size_of(store.dtype));
+  const int64_t layer_bytes = widest * size_of(store.dtype);
+  return kWriteQueueBytes +
+         owned_tokens * (stored_token_bytes(facts) +
+                         (axis_length(facts, Axis::kStoredLayer) + 2) * layer_bytes);
 }
 
 /// The queries, keys and values of a sequence in float32 and their copies, and as many sequences

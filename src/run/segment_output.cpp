@@ -51,6 +51,13 @@ void SegmentOutput::append(const std::string& path, int64_t count, std::vector<s
   });
 }
 
+void SegmentOutput::append(const std::string& path, int64_t count, const at::Tensor& values) {
+  ensure(values.is_cpu() && values.is_contiguous(), "contiguous values on the host are appended");
+  io_.submit(values.nbytes(), [file = file_, path, count, values] {
+    (*file)->append(path, count, values.const_data_ptr());
+  });
+}
+
 void SegmentOutput::finish(std::vector<RowCounts> of_microbatches) {
   io_.submit(0, [file = file_, on_step = on_step_, counts = std::move(of_microbatches)] {
     (*file)->finish(counts, on_step);

@@ -42,6 +42,8 @@ class SegmentOutput {
   void write(const std::string& path, std::vector<int64_t> offset, std::vector<int64_t> count,
              const at::Tensor& values);
   void append(const std::string& path, int64_t count, std::vector<std::byte> values);
+  /// Contiguous values on the host, as for write.
+  void append(const std::string& path, int64_t count, const at::Tensor& values);
   /// Closes the file; nothing can be written from here on.
   void finish(std::vector<RowCounts> of_microbatches);
   /// Gives the finished file its name.

@@ -17,11 +17,6 @@ constexpr int64_t kNotStored = -1;
 
 std::string path_of(Site site) { return std::string("store/") + name_of(site); }
 
-std::vector<std::byte> bytes_of(const at::Tensor& numbers) {
-  const auto* begin = static_cast<const std::byte*>(numbers.const_data_ptr());
-  return {begin, begin + numbers.nbytes()};
-}
-
 }  // namespace
 
 StoredRows::StoredRows(const SweepInputs& inputs, SegmentOutput& output)
@@ -36,7 +31,7 @@ void StoredRows::begin_block(const BlockLabels& labels) {
   choose();
   if (!sample_.is_known()) return;
   const auto count = static_cast<int64_t>(tokens_.size());
-  output_.write("store/token", {labels.before.stored}, {count}, bytes_of(at::tensor(tokens_)));
+  output_.write("store/token", {labels.before.stored}, {count}, at::tensor(tokens_));
 }
 
 /// The tokens of the sample, or all where it is not known yet.
@@ -99,21 +94,23 @@ void StoredRows::see(const Tap& tap) {
 
 /// The rows of some tokens of the block, [tokens, layers, C]. Lets go of what was kept.
 at::Tensor StoredRows::selected(Kept& kept, const at::Tensor& tokens) const {
-  std::vector<at::Tensor> layers;
-  for (auto& batches : kept.by_layer) {
-    layers.push_back(at::cat(std::exchange(batches, {})).index_select(0, tokens));
+  const auto& some = kept.by_layer.front().front();
+  const auto layers = static_cast<int64_t>(kept.by_layer.size());
+  auto rows = at::empty({tokens.size(0), layers, some.size(1)}, some.options());
+  for (int64_t place = 0; place < layers; ++place) {
+    const auto layer = at::cat(std::exchange(kept.by_layer[place], {}));
+    rows.select(1, place).copy_(layer.index_select(0, tokens));
   }
-  return at::stack(layers, 1);
+  return rows;
 }
 
 void StoredRows::end_block(std::span<const Event> events) {
   if (sample_.is_known()) return;
-  const auto own = tokens_with_event(*labels_, events);
-  const auto count = static_cast<int64_t>(own.size());
-  const auto index = at::tensor(own, at::kLong);
-  output_.append("store/token", count, bytes_of(at::tensor(tokens_).index_select(0, index)));
+  const auto index = at::tensor(tokens_with_event(*labels_, events), at::kLong);
+  const int64_t count = index.size(0);
+  output_.append("store/token", count, at::tensor(tokens_).index_select(0, index));
   for (auto& [site, kept] : kept_) {
-    output_.append(path_of(site), count, bytes_of(selected(kept, index)));
+    output_.append(path_of(site), count, selected(kept, index));
   }
 }
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from running import make_job, run_alone, run_well, write_job
+from memory import PeakMemory, planned_bytes
+from running import GIB, Run, make_corpus, make_job, make_model, run_alone, run_well, write_job
 
 JOB_ERROR = 2
 LLAMA = {
@@ -66,7 +67,7 @@ def test_plan_prints_the_bytes(keys: list[str], words: str, tmp_path: Path) -> N
 
 
 def test_plan_counts_what_waits_for_events(tmp_path: Path) -> None:
-    """All rows of a block are kept until it is known which tokens have an event, one layer's twice."""
+    """All rows of a block are kept until it is known which tokens have an event, and a site's again."""
     tokens, gib = 1 << 16, 1 << 30
     sizes = [f"{key}={tokens}" for key in ("parallel.block_tokens", "output.segment_tokens")]
 
@@ -78,7 +79,8 @@ def test_plan_counts_what_waits_for_events(tmp_path: Path) -> None:
         return float(found[1])
 
     store = ('store.sites=["residual", "mlp_hidden"]', "store.tokens=events")
-    expected = tokens * (3 * (64 + 96) * 4 + 8 + 96 * 4) / gib
+    queue = 64 << 20
+    expected = (queue + tokens * (3 * (64 + 96) * 4 + 8 + (3 + 2) * 96 * 4)) / gib
     assert expected > 0.1
     assert abs(statistics_gib(*store) - statistics_gib() - expected) <= 0.0101  # two roundings
 
@@ -112,3 +114,32 @@ def test_what_is_stored_is_the_intervened_model(model: Path, corpus: Path, tmp_p
     others = np.arange(found["plain"].shape[2]) != 3
     np.testing.assert_array_equal(found["zeroed"][:, 1, others], found["plain"][:, 1, others])
     assert (found["zeroed"][:, 2] != found["plain"][:, 2]).any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tokens", ["all", "events"])
+def test_memory_of_a_large_store_is_what_plan_says(tokens: str, tmp_path: Path) -> None:
+    """A store of 0.4 GiB on one rank: neither the sweep nor the consolidation holds it."""
+    shape = {"hidden_size": 1024, "intermediate_size": 2048, "num_hidden_layers": 4,
+             "num_attention_heads": 8, "num_key_value_heads": 4}  # fmt: skip
+    job = make_job(
+        make_model(tmp_path / "model", "bfloat16", **shape),
+        make_corpus(tmp_path / "corpus.h5", 20_480),
+        tmp_path / "sweep.h5",
+        corpus={"sequence_length": 64},
+        parallel={"tensor": 1, "microbatch_tokens": 2048, "block_tokens": 2048},
+        statistics={"loss": False, "criterion_magnitude": 0.01, "criterion_ratio": 1.0, "max_events": 64},
+        store={"sites": ["residual"], "tokens": tokens},
+        output={"segment_tokens": 10_240},
+    )
+    path = write_job(tmp_path / "job.toml", job)
+    planned = planned_bytes(run_alone("plan", path, "--ranks", 1).stdout)["memory"]
+    run = Run(path, 1)
+    memory = PeakMemory(run)
+    assert run.finish() == 0, run.log()
+    with h5py.File(tmp_path / "sweep.h5") as file:
+        stored = file["store/residual"]
+        assert stored.size * 4 > 0.3 * GIB
+    (own,) = memory.own_bytes()
+    print(f"{own / GIB:.3f} GiB, planned {planned / GIB:.3f} GiB")
+    assert own <= 1.1 * planned < 0.3 * GIB + own
