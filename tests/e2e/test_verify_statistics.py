@@ -16,7 +16,7 @@ import transformers
 from support.compatibility import Compatibility
 from support.number_formats import FORMATS, square_errors
 from support.random_models import MODELS, make_random, save
-from support.token_files import write_token_file
+from support.token_files import Corpus, write_token_file
 from verifying import CUT, LLAMA, Verified, Verify, job_of, llama, text_corpus, verify, with_tensors
 
 from actsweep.verify import command
@@ -90,6 +90,20 @@ def test_models_of_other_shapes_agree(name: str, verify: Verify, tmp_path: Path)
         *(UPDATES if "event_updates" in unseen else []),
     }
     assert statistic_rows(done).keys() == expected - unseen_rows
+
+
+def test_equal_scores_at_many_places_are_no_difference(
+    verify: Verify, llama: Path, tmp_path: Path
+) -> None:
+    """One token over and over: in the first block a score depends on the distance alone."""
+    repeated = np.full(57, 9, np.uint32)
+    text = text_corpus(LLAMA)
+    corpus = Corpus(text.vocabulary, [repeated, *text.documents], text.classes)
+    path = write_token_file(tmp_path / "corpus.h5", corpus, {})
+    statistics = {"score_extrema": True, "attention_received": True}
+    job = job_of(llama, tmp_path / "job.toml", corpus={"path": str(path)}, statistics=statistics)
+    done = verify(job, "--windows", 3)
+    assert (done.code, done.err) == (0, "") and "scores/position" in statistic_rows(done)
 
 
 PLANTED = [

@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from .records import Attention, ExpertSums, Inside
+from .records import NEAR, Attention, ExpertSums, Inside
 
 MLPS = ("mlp", "ffn", "feed_forward", "block_sparse_moe", "shared_mlp")
 MIXERS = ("self_attn", "attn", "attention", "self_attention", "linear_attn", "conv", "mamba", "mixer")
-NUM_KEPT = 8  # of the largest scores of a head: rounding may put another first
 
 
 class InsideHooks:
@@ -164,10 +163,11 @@ def attention_of(
         name: part[0].double().norm(dim=-1).amax(dim=1).numpy()
         for name, part in (("query", query), ("key", key), ("value", value))
     }
-    kept = scores.masked_fill(~visible, -torch.inf).flatten(1).topk(min(NUM_KEPT, length**2), dim=1)
-    places = torch.stack([kept.indices // length, kept.indices % length], dim=-1)
+    seen = scores.masked_fill(~visible, -torch.inf).flatten(1)
+    largest = seen.amax(dim=1, keepdim=True)
+    near = np.packbits((seen >= largest - NEAR * largest.abs()).numpy(), axis=1)
     received = received_by(weights[0, :, :, :length].double(), visible)
-    return Attention(received.numpy(), kept.values.numpy(), places.numpy(), norms)
+    return Attention(received.numpy(), largest[:, 0].numpy(), near, norms)
 
 
 def visible_keys(mask: torch.Tensor | None, heads: int, length: int) -> torch.Tensor:

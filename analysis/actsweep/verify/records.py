@@ -7,14 +7,23 @@ from dataclasses import dataclass, field
 import numpy as np
 
 
+NEAR = 1e-4  # of the largest score: so near to it rounding may put another first
+
+
 @dataclass(frozen=True)
 class Attention:
     """One layer's attention of a window of T tokens, float64."""
 
     received: np.ndarray  # [H, T]: mean over the other queries that see a key; NaN: none does
-    scores: np.ndarray  # [H, kept]: the largest, in their order
-    places: np.ndarray  # [H, kept, 2]: of query and key
+    largest: np.ndarray  # [H]: of the scores that are seen
+    near: np.ndarray  # bits [H, T * T]: of query and key, whether their score is the largest but for NEAR
     norms: dict[str, np.ndarray]  # by "query", "key", "value": [heads], the largest of a token
+
+    def is_near(self, head: int, query: int, key: int) -> bool:
+        """Whether the window has the two positions, and their score is the largest but for NEAR."""
+        length = self.received.shape[1]
+        place = query * length + key
+        return bool(max(query, key) < length and self.near[head, place // 8] >> (7 - place % 8) & 1)
 
 
 @dataclass(frozen=True)

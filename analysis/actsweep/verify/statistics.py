@@ -139,7 +139,7 @@ def _attention(passes: Sequence[Pass]) -> Iterator[tuple[str, Expected]]:
     tops = [np.stack([_first_half(x).max(axis=1) for x in layer]) for layer in received]
     rows = [np.where(top < 0, np.nan, top) for top in tops]
     yield "attention_received/top_mean", spread(rows, np.nan)
-    largest = [np.max([inside[n].scores[:, 0] for inside in insides], axis=0) for n in layers]
+    largest = [np.max([inside[n].largest for inside in insides], axis=0) for n in layers]
     yield "scores/largest", spread(largest, -np.inf)
     for kind in ("query", "key", "value"):
         norms = [np.max([inside[n].norms[kind] for inside in insides], axis=0) for n in layers]
@@ -253,17 +253,14 @@ def _top_positions(positions: np.ndarray, theirs: Sequence[Pass]) -> tuple[str, 
 
 
 def _score_places(found: Found, theirs: Sequence[Pass]) -> tuple[str, float, str]:
-    """By how much the pair's score is below the largest, among the largest of some window."""
+    """By how much the largest score of a window that has the pair for it is below the largest of all."""
     worst, place = 0.0, ""
+    queries, keys = (found[f"scores/{name}_position"].astype(np.int64) for name in ("query", "key"))
     for layer in theirs[0].inside.attention:
-        pairs = np.stack([found[f"scores/{name}_position"][layer] for name in ("query", "key")], axis=1)
-        for head, pair in enumerate(pairs):
-            of_head = [
-                (one.inside.attention[layer].scores[head], one.inside.attention[layer].places[head])
-                for one in theirs
-            ]
-            most = max(scores[0] for scores, _ in of_head)
-            here = [s for scores, at in of_head for s in scores[(at == pair).all(axis=1)]]
+        windows = [one.inside.attention[layer] for one in theirs]
+        for head, (query, key) in enumerate(zip(queries[layer], keys[layer], strict=True)):
+            most = max(one.largest[head] for one in windows)
+            here = [one.largest[head] for one in windows if one.is_near(head, query, key)]
             error = (most - max(here)) / max(abs(most), 1e-30) if here else np.inf
             if error > worst:
                 worst, place = float(error), f"layer {layer}, head {head}"
