@@ -129,7 +129,8 @@ int run_alone(const CLI::App& app, const Arguments& arguments, int* argc, char**
                  schema_markdown(declare_datasets(schema_job(), {.corpus = CorpusKind::kImages,
                                                                  .has_experts = true,
                                                                  .registers = 1,
-                                                                 .has_roles = true})));
+                                                                 .has_roles = true,
+                                                                 .has_requests = true})));
     }
     return 0;
   } catch (...) {

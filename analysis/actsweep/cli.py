@@ -33,6 +33,7 @@ from .pictures import layer_curve, magnitude_3d, save
 from .report import write_report
 from .report.cells import cell_text
 from .report.write import labelled
+from .results.tasks import accuracies, perplexities
 from .sweep import KEYS, Sweep, open_sweep
 from .sweep_command import SweepRequest, sweep
 from .verify import BOUND, ProgramFailed, Request, verify
@@ -102,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.set_defaults(command=_compare)
     _add_export(commands)
+    tasks = commands.add_parser("tasks", help="print the accuracies of a sweep of tasks")
+    tasks.add_argument("file", type=Path, metavar="FILE.h5")
+    tasks.set_defaults(command=_tell_tasks)
     _add_verify(commands)
     _add_sweep(commands)
     summary = commands.add_parser("info", help="print a summary of a sweep file")
@@ -332,6 +336,13 @@ def _why_no_prompts(sweep: Sweep) -> str:
 def _print_paths(paths: list[Path]) -> None:
     for path in paths:
         print(path)
+
+
+def _tell_tasks(options: argparse.Namespace) -> None:
+    with open_sweep(options.file) as sweep:
+        for table in (accuracies(sweep), perplexities(sweep)):
+            if len(table):
+                print(table.map(cell_text).to_string(index=False))
 
 
 def _inform(options: argparse.Namespace) -> None:

@@ -47,6 +47,7 @@ KEYS = {
     "geometry": "[statistics] geometry = true",
     "lifecycle": "[statistics] lifecycle = true",
     "experts": "[statistics] experts = true",
+    "requests": "a corpus of data/prepare_choices.py and [statistics] loss = true",
     "variants": "[[intervention]] with a variant",
     "interventions": "[[intervention]]",
     "store": '[store] sites = ["residual", …]',

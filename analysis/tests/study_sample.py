@@ -22,6 +22,13 @@ UPDATES = ("before", "attention_update", "mlp_update", "next_attention_update", 
 EPSILONS = (0.2, 0.3, 0.8)
 VARIANTS = ("zero", "mean")
 QUARTER_EDGES = np.concatenate([[0], 2.0 ** (np.arange(-55, 72) / 4)])
+TASKS = ("capitals", "pages")
+# A question of two choices, and a text. By variant the better choice: the right one is the second.
+REQUESTS = {
+    "task": (0, 0, 1), "kind": (0, 0, 1), "part": (0, 1, 0), "parts": (2, 2, 1), "first_scored": (3, 3, 1),
+    "is_answer": (0, 1, 0), "bytes": (5, 10, 40), "characters": (5, 8, 39), "words": (1, 2, 9),
+}  # fmt: skip
+SCORES = ((-8.0, -6.0, -60.0), (-3.0, -9.0, -90.0), (-8.0, -6.5, -60.5))  # the original, then variants
 FORMATS, FORMAT_NOISE = ("int8_token", "nvfp4"), (0.001, 0.01)  # of x²
 INTERVENTIONS = """
 [[intervention]]
@@ -145,6 +152,7 @@ def write_study(path: Path, sample: Sample, study: Study) -> Path:
         file.attrs["key_sets"] = json.dumps(KEY_SETS)
         file.attrs["formats"] = json.dumps(FORMATS)
         file.attrs["variants"] = json.dumps(VARIANTS)
+        file.attrs["tasks"] = json.dumps(list(TASKS))
         file.attrs["job"] += INTERVENTIONS
         lengths = {
             "head": HEADS,
@@ -172,7 +180,7 @@ def write_study(path: Path, sample: Sample, study: Study) -> Path:
         quarters.attrs.update(units="1", long_name="lower edges", merge="constant")
         writers = (
             _attention, _received, _scores, _updates, _query_key, _geometry,
-            _event_updates, _lifecycle, _losses, _parts, _capture,
+            _event_updates, _lifecycle, _losses, _requests, _parts, _capture,
         )  # fmt: skip
         for write in writers:
             write(file, study)
@@ -358,6 +366,13 @@ def _losses(file: h5py.File, study: Study) -> None:
     file["loss/token_nll"].attrs["perplexity"] = float(np.exp(np.nanmean(study.token_nll)))
     _add(file, "interventions/matched_tokens", np.array([3, 15]), "intervention")
     _add(file, "interventions/changed_activations", np.array([3, 30]), "intervention")
+
+
+def _requests(file: h5py.File, _study: Study) -> None:
+    for name, values in REQUESTS.items():
+        _add(file, f"requests/{name}", np.array(values, np.uint32), "sequence")
+    _add(file, "requests/log_likelihood", np.array(SCORES[0]), "sequence")
+    _add(file, "variants/log_likelihood", np.array(SCORES[1:]), "variant sequence")
     _add(file, "variants/matched_tokens", np.array([3, 3]), "variant")
     _add(file, "variants/changed_activations", np.array([6, 6]), "variant")
 

@@ -20,6 +20,7 @@ from PIL import Image
 
 from preparation.errors import CORPUS, MODEL, PreparationError
 from preparation.image_decoding import decode
+from preparation.records import objects_of_lines
 from preparation.tokenizer_directory import OFFLINE
 
 
@@ -41,32 +42,14 @@ class Document:
 
 def records_of(files: Sequence[Path]) -> Iterator[Record]:
     """The records of JSON lines, file after file."""
-    for path in files:
-        try:
-            with path.open(encoding="utf-8") as lines:
-                for number, line in enumerate(lines, start=1):
-                    if line.strip():
-                        yield _record(path, f"{path}, line {number}", line)
-        except OSError as error:
-            raise PreparationError(CORPUS, f"{path}: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise PreparationError(CORPUS, f"{path}: expected UTF-8") from None
-
-
-def _record(path: Path, place: str, line: str) -> Record:
-    try:
-        content = json.loads(line)
-    except ValueError:
-        raise PreparationError(CORPUS, f"{place}: expected a JSON object, found no JSON") from None
-    if not isinstance(content, dict):
-        found = type(content).__name__
-        raise PreparationError(CORPUS, f"{place}: expected a JSON object, found a {found}")
-    has = [key for key in ("text", "messages") if key in content]
-    if len(has) != 1:
-        raise PreparationError(
-            CORPUS, f'{place}: expected either "text" or "messages", found {" and ".join(has) or "neither"}'
-        )
-    return Record(place, content, path.parent)
+    for path, place, content in objects_of_lines(files):
+        has = [key for key in ("text", "messages") if key in content]
+        if len(has) != 1:
+            found = " and ".join(has) or "neither"
+            raise PreparationError(
+                CORPUS, f'{place}: expected either "text" or "messages", found {found}'
+            )
+        yield Record(place, content, path.parent)
 
 
 class ImageTexts:

@@ -7,10 +7,13 @@ of lines. Refuses, with the line, what is not JSON.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from json.decoder import WHITESPACE
+from pathlib import Path
+from typing import Any
 
 from preparation.errors import CORPUS, PreparationError
+from preparation.json_kinds import called
 
 LONGEST_RECORD = 1 << 28  # bytes of a line, characters of an array's record
 MOST_DIGITS = 4000  # of an integer; Python refuses to read longer ones
@@ -28,6 +31,28 @@ def record_of_line(line: str, place: str) -> object:
         return DECODER.decode(line)
     except (json.JSONDecodeError, RecursionError) as error:
         raise _no_json(error, place) from None
+
+
+def objects_of_lines(files: Sequence[Path]) -> Iterator[tuple[Path, str, dict[str, Any]]]:
+    """(file, where, object) of each line of JSON lines that is not empty, file after file."""
+    for path in files:
+        try:
+            with path.open(encoding="utf-8-sig") as lines:
+                for number, line in enumerate(lines, start=1):
+                    if line.strip():
+                        place = f"{path}, line {number}"
+                        yield path, place, _object_of(line, place)
+        except OSError as error:
+            raise PreparationError(CORPUS, f"{path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise PreparationError(CORPUS, f"{path}: expected UTF-8") from None
+
+
+def _object_of(line: str, place: str) -> dict[str, Any]:
+    content = record_of_line(line, place)
+    if not isinstance(content, dict):
+        raise PreparationError(CORPUS, f"{place}: expected an object, found {called(content)}")
+    return content
 
 
 def _no_json(error: json.JSONDecodeError | RecursionError, place: str) -> PreparationError:

@@ -45,8 +45,8 @@ def partial_paths(path: Path) -> list[Path]:
     return [path.with_name(f"{path.name}{part}.partial") for part in parts]
 
 
-class HasImages(Protocol):
-    """What puts images into a token file."""
+class Addition(Protocol):
+    """What puts a group of its own into a token file."""
 
     def copy_to(self, file: h5py.File, digest: Any) -> None: ...
 
@@ -118,21 +118,21 @@ class TokenFileWriter:
         vocabulary: Vocabulary,
         prompts: dict[str, np.ndarray],
         attributes: dict[str, object],
-        images: HasImages | None = None,
+        addition: Addition | None = None,
     ) -> str:
         """Writes the file, with `attributes` besides its own; returns the corpus fingerprint."""
         if self.num_tokens() == 0:
             raise PreparationError(CORPUS, "the corpus is empty: no file holds a token")
         digest = hashlib.sha256()
         # `held_file` has the lock: two runs that opened one file would both write it.
-        aligned = ALIGNED if images is not None else {}
+        aligned = ALIGNED if addition is not None else {}
         with said_once(self._path), h5py.File(self._partial, "w", locking=False, **aligned) as file:
             self._ids.copy_to(file, "ids", digest)
             self._offsets.copy_to(file, "document_offset", digest)
             if self._roles.num_elements > 0:
                 self._roles.copy_to(file, "token_role", digest)
-            if images is not None:
-                images.copy_to(file, digest)
+            if addition is not None:
+                addition.copy_to(file, digest)
             if self._bytes.num_elements > 0:
                 self._bytes.copy_to(file, "byte_offset", hashlib.sha256(), **COMPRESSED)
             spellings = vocabulary.spellings

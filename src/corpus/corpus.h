@@ -14,6 +14,7 @@
 
 #include "corpus/kind.h"
 #include "corpus/placed_image.h"
+#include "corpus/request.h"
 
 namespace actsweep {
 
@@ -39,6 +40,9 @@ class Corpus {
   virtual ImageSize image_size() const { return {}; }
   /// Those whose tokens stand among [begin, end), where no window cuts an image.
   std::span<const PlacedImage> images_among(int64_t begin, int64_t end) const;
+  /// By document, what it asks of the loss; empty where the corpus is of no tasks.
+  std::span<const Request> requests() const { return requests_; }
+  const std::vector<std::string>& tasks() const { return tasks_; }
   /// The prompt of a name; refuses (kCorpus) an unknown one and lists those that there are.
   virtual Prompt prompt(const std::string& name) const = 0;
 
@@ -71,6 +75,8 @@ class Corpus {
   std::vector<uint8_t> token_class_;
   std::vector<std::byte> vocabulary_bytes_;
   std::vector<uint64_t> vocabulary_offset_;
+  std::vector<Request> requests_;
+  std::vector<std::string> tasks_;
   std::string fingerprint_;
   std::string tokenizer_fingerprint_;
   std::string special_tokens_ = "none";

@@ -84,6 +84,7 @@ OwnedRows owned_rows(const WindowPlan& plan, const Corpus& corpus, WindowRange m
     const auto window = plan.window(w);
     const int64_t row = (w - owned.begin) * longest, first_rows = window.has_first ? 1 : 0;
     int64_t document = corpus.document_of(window.corpus_begin);
+    if (!corpus.requests().empty()) rows.requests.push_back(corpus.requests()[document]);
     if (window.has_first) {
       rows.token_id[row] = *plan.first_id();
       rows.document[row] = document;

@@ -1,6 +1,7 @@
 #include "corpus/token_file.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "corpus/corpus_file.h"
 
@@ -94,6 +95,7 @@ TokenFile::TokenFile(const std::string& path) {
   roles_ = map_roles(file, *map_, ids_.size());
   document_offset_ = read_vector<int64_t>(file, "document_offset", H5T_NATIVE_INT64);
   check_offsets(document_offset_, static_cast<int64_t>(ids_.size()), path);
+  if (file.contains("requests")) read_requests(file);
   if (file.contains("images")) images_.emplace(file, map_, document_offset_);
   token_class_ = read_vector<uint8_t>(file, "token_class", H5T_NATIVE_UINT8);
   vocabulary_bytes_ = read_vector<std::byte>(file, "vocabulary/bytes", H5T_NATIVE_UINT8);
@@ -105,6 +107,32 @@ TokenFile::TokenFile(const std::string& path) {
   special_tokens_ = file.read_text("special_tokens");
   bos_id_ = file.read_int("bos_id");
   eos_id_ = file.read_int("eos_id");
+}
+
+void TokenFile::read_requests(const H5File& file) {
+  requests_.resize(documents());
+  for (const auto& column : kRequestColumns) {
+    const auto path = fmt::format("requests/{}", column.name);
+    const auto values = read_vector<uint32_t>(file, path, H5T_NATIVE_UINT32);
+    require(values.size() == requests_.size(), kKind,
+            "{}: {}: expected one for each of {} documents, found {}", path_, path,
+            requests_.size(), values.size());
+    for (size_t i = 0; i < values.size(); ++i) requests_[i].*column.value = values[i];
+  }
+  const auto tasks = nlohmann::json::parse(file.read_text("tasks"), nullptr, false);
+  require(tasks.is_array(), kKind, "{}: root attribute tasks: expected a JSON list", path_);
+  tasks_ = tasks.get<std::vector<std::string>>();
+  for (int64_t i = 0; i < documents(); ++i) {
+    const auto length = document_offset_[i + 1] - document_offset_[i];
+    const auto& request = requests_[i];
+    require(0 < request.first_scored && request.first_scored < length, kKind,
+            "{}: requests/first_scored: expected a token behind the first of document {}, which "
+            "has {}, found {}",
+            path_, i, length, request.first_scored);
+    require(request.task < tasks_.size(), kKind,
+            "{}: requests/task: expected a number below {}, found {} of document {}", path_,
+            tasks_.size(), request.task, i);
+  }
 }
 
 std::span<const PlacedImage> TokenFile::images() const {

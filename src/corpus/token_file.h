@@ -48,6 +48,7 @@ class TokenFile : public Corpus {
                   const std::vector<int64_t>& image_ids) const;
 
  private:
+  void read_requests(const H5File& file);
   int64_t limit_of(int64_t vocabulary) const;
 
   std::shared_ptr<const MappedFile> map_;

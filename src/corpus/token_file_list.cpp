@@ -32,6 +32,9 @@ void check_same(const TokenFile& first, const TokenFile& other) {
         "others");
   const auto kind = [](const TokenFile& file) { return file.has_roles() ? "chats" : "texts"; };
   check(first.has_roles() == other.has_roles(), "token_role", kind(first), kind(other));
+  const auto asked = [](const TokenFile& file) { return file.requests().empty() ? "none" : "some"; };
+  check(first.requests().empty() == other.requests().empty(), "requests", asked(first),
+        asked(other));
 }
 
 }  // namespace
@@ -64,7 +67,18 @@ void TokenFileList::append(const TokenFile& file) {
   const auto& offset = file.document_offset();
   std::transform(offset.begin() + 1, offset.end(), std::back_inserter(document_offset_),
                  [begin](int64_t token) { return begin + token; });
+  append_requests(file);
   append_images(file, begin);
+}
+
+void TokenFileList::append_requests(const TokenFile& file) {
+  for (auto request : file.requests()) {
+    const auto& task = file.tasks()[request.task];
+    const auto place = std::find(tasks_.begin(), tasks_.end(), task);
+    request.task = static_cast<uint32_t>(place - tasks_.begin());
+    if (place == tasks_.end()) tasks_.push_back(task);
+    requests_.push_back(request);
+  }
 }
 
 void TokenFileList::append_images(const TokenFile& file, int64_t begin) {

@@ -31,6 +31,7 @@ class TokenFileList : public Corpus {
   /// The number of the file with a token of the corpus.
   size_t file_of(int64_t token) const;
   void append(const TokenFile& file);
+  void append_requests(const TokenFile& file);
   void append_images(const TokenFile& file, int64_t begin);
 
   std::vector<std::unique_ptr<const TokenFile>> files_;

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "corpus/request.h"
+
 namespace actsweep {
 
 /// One sequence of the sweep.
@@ -33,6 +35,7 @@ struct OwnedRows {
   std::vector<uint8_t> token_class;  // [padded_sequences * T]
   std::vector<uint8_t> token_role;   // [padded_sequences * T]; none where it is not known
   std::vector<int64_t> document;     // [padded_sequences * T]
+  std::vector<Request> requests;     // [windows] those of tasks
 
   int64_t row_count() const { return padded_sequences * padded_length; }
   int64_t real_tokens() const {

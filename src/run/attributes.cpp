@@ -129,6 +129,9 @@ std::vector<Attribute> root_attributes(const SweepInputs& inputs, const SweepLay
       {"formats", names_of(inputs.job.statistics.formats).dump()},
       {"linear_layers", described(inputs.checkpoint.linear_layers(), a).dump()},
       {"libraries", libraries.dump()}};
+  if (const auto& tasks = inputs.corpus.tasks(); !tasks.empty()) {
+    attributes.push_back({"tasks", nlohmann::json(tasks).dump()});
+  }
   if (inputs.tower) {
     attributes.push_back({"tower_fingerprint", inputs.tower_fingerprint});
     attributes.push_back({"image_token_id", inputs.checkpoint.image_tokens().front()});

@@ -35,6 +35,7 @@ void add_corpus_identity(const Corpus& corpus, const std::map<std::string, Promp
     identity["corpus.special_tokens"] = corpus.special_tokens();
     identity["corpus.bos_id"] = corpus.bos_id();
     identity["corpus.eos_id"] = corpus.eos_id();
+    if (!corpus.tasks().empty()) identity["corpus.tasks"] = corpus.tasks();
   }
   for (const auto& [name, prompt] : prompts) {
     identity["capture.prompts." + name] = hash_of(prompt.ids);

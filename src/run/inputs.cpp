@@ -12,6 +12,7 @@
 #include "run/corpus_identity.h"
 #include "run/images_in_text.h"
 #include "run/lifecycle_inputs.h"
+#include "run/requests.h"
 #include "schema/declare_statistics.h"
 
 namespace actsweep {
@@ -117,6 +118,7 @@ std::shared_ptr<const Corpus> open_corpus(const Job& job, const Checkpoint& chec
 InputFacts input_facts(const Corpus& corpus, const Architecture& architecture) {
   auto facts = input_facts(corpus.kind(), architecture);
   facts.has_roles = corpus.has_roles();
+  facts.has_requests = !corpus.requests().empty();
   return facts;
 }
 
@@ -165,6 +167,7 @@ SweepInputs::SweepInputs(const Job& wanted)
   check_lengths();
   if (tower) check_images_in_text(*this);
   lifecycle_model = resolve_lifecycle_channels(job);
+  if (!corpus.requests().empty()) check_requests(*this);
   check_statistics(job, checkpoint.architecture(), checkpoint.rows());
   require(job.statistics.classes != Classes::kRole || corpus.has_roles(), ErrorKind::kCorpus,
           "{}: [statistics] classes = \"role\": expected chats, of data/prepare_corpus.py "

@@ -1,5 +1,7 @@
 #include "run/label_columns.h"
 
+#include <fmt/format.h>
+
 #include <span>
 
 namespace actsweep {
@@ -22,6 +24,17 @@ void add_grid(const ImageFile& images, const std::vector<uint32_t>& ids,
   }
   columns.push_back(column("tokens/grid_row", row));
   columns.push_back(column("tokens/grid_column", at));
+}
+
+/// What each window asks of the loss.
+void add_requests(const std::vector<OwnedRows>& own, std::vector<Column>& columns) {
+  for (const auto& [name, value, meaning] : kRequestColumns) {
+    std::vector<uint32_t> values;
+    for (const auto& rows : own) {
+      for (const auto& request : rows.requests) values.push_back(request.*value);
+    }
+    columns.push_back(column(fmt::format("requests/{}", name).c_str(), values));
+  }
 }
 
 /// The first `count` values from `begin` on, behind those that are there.
@@ -56,6 +69,7 @@ std::vector<Column> label_columns(const SweepInputs& inputs, const std::vector<O
                                  column("tokens/class", token_class),
                                  column("sequences/length", length)};
   if (inputs.corpus.has_roles()) columns.push_back(column("tokens/role", role));
+  if (inputs.job.statistics.loss && !inputs.corpus.requests().empty()) add_requests(own, columns);
   if (inputs.images != nullptr) add_grid(*inputs.images, id, columns);
   return columns;
 }

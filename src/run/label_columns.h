@@ -9,7 +9,7 @@
 namespace actsweep {
 
 /// tokens/id, position, sequence, document, class along their tokens, and sequences/length along
-/// the windows.
+/// the windows; of tasks what each window asks.
 std::vector<Column> label_columns(const SweepInputs& inputs, const std::vector<OwnedRows>& own);
 
 }  // namespace actsweep

@@ -39,6 +39,7 @@ Measurements::Measurements(const SweepInputs& inputs, const Group& group, at::De
     all_.push_back(&sites_.try_emplace(site, site, inputs.job, extents, device).first->second);
   }
   if (statistics.loss) add(loss_, inputs.job, device);
+  if (statistics.loss && !inputs.corpus.requests().empty()) requests_.emplace();
   if (!inputs.job.interventions.empty()) add(interventions_, inputs.job, device);
   if (key_sets_.count() > 0) add(attention_, key_sets_, share_, extents, device);
   if (statistics.attention_received) {
@@ -131,6 +132,7 @@ Stream::Listeners Measurements::original() {
   if (loss_) {
     listeners.on_loss = [this](const OwnedRows& own, const at::Tensor& nll) {
       loss_->update(own, nll, *rows_);
+      if (requests_) requests_->update(own, nll, *rows_);
     };
   }
   return listeners;
@@ -140,6 +142,7 @@ Stream::Listeners Measurements::variant(size_t number) {
   Stream::Listeners listeners;
   listeners.on_loss = [this, number](const OwnedRows& own, const at::Tensor& nll) {
     interventions_->add_loss(number, own, nll, *rows_);
+    if (requests_) requests_->update_variant(own, nll, *rows_);
   };
   return listeners;
 }

@@ -24,6 +24,7 @@
 #include "stats/lifecycle.h"
 #include "stats/loss_statistics.h"
 #include "stats/query_key.h"
+#include "stats/request_scores.h"
 #include "stats/score_extrema.h"
 #include "stats/site_statistics.h"
 #include "stats/token_experts.h"
@@ -66,6 +67,7 @@ class Measurements {
   KeySets key_sets_;
   std::map<Site, SiteStatistics> sites_;
   std::optional<LossStatistics> loss_;
+  std::optional<RequestScores> requests_;  // of tasks
   std::optional<InterventionStatistics> interventions_;
   std::optional<AttentionStatistics> attention_;
   std::optional<AttentionReceived> received_;

@@ -1,5 +1,8 @@
 #include "schema/declare.h"
 
+#include <fmt/format.h>
+
+#include "corpus/request.h"
 #include "schema/declare_statistics.h"
 
 namespace actsweep {
@@ -100,6 +103,19 @@ std::vector<Dataset> declare_grid() {
 
 std::vector<Dataset> declare_sequences() {
   return {{"sequences/length", kUInt32, {kSequence}, "1", "tokens in the window", Merge::kRows}};
+}
+
+std::vector<Dataset> declare_requests() {
+  std::vector<Dataset> datasets;
+  for (const auto& column : kRequestColumns) {
+    datasets.push_back({fmt::format("requests/{}", column.name),
+                        kUInt32,
+                        {kSequence},
+                        "1",
+                        fmt::format("{}; corpora of tasks alone", column.meaning),
+                        Merge::kRows});
+  }
+  return datasets;
 }
 
 std::vector<Dataset> declare_vocabulary() {
@@ -224,11 +240,16 @@ std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) 
   if (job.statistics.loss) {
     append(datasets, declare_loss_rows(per_token));
     append(datasets, declare_loss_sums());
+    if (inputs.has_requests) {
+      append(datasets, declare_requests());
+      datasets.push_back(declare_scores_of_requests());
+    }
   }
   if (!job.interventions.empty()) append(datasets, declare_interventions());
   if (!job.variants().empty()) {
     append(datasets, declare_variant_rows(per_token));
     append(datasets, declare_variant_sums());
+    if (inputs.has_requests) datasets.push_back(declare_variant_scores());
     append(datasets, declare_variant_perplexities());
   }
   append(datasets, declare_store(job.store, inputs.values));

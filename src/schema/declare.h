@@ -118,7 +118,8 @@ struct InputFacts {
   bool has_experts = false;
   int64_t registers = 0;  // register tokens of an image
   ValueWidth values = ValueWidth::kOfKeys;
-  bool has_roles = false;  // of chats
+  bool has_roles = false;     // of chats
+  bool has_requests = false;  // of tasks
 };
 
 /// All datasets of the sweep file of a job, in the order of the file.

@@ -34,6 +34,15 @@ std::vector<Dataset> declare_variant_rows(PerToken per_token) {
            Merge::kRows}};
 }
 
+Dataset declare_variant_scores() {
+  return {"variants/log_likelihood",
+          kFloat64,
+          {kVariant, kSequence},
+          "nat",
+          "requests/log_likelihood of a variant; corpora of tasks and jobs with variants alone",
+          Merge::kRows};
+}
+
 std::vector<Dataset> declare_variant_sums() {
   return {
       {"variants/nll_sum",

@@ -209,6 +209,15 @@ std::vector<Dataset> declare_loss_rows(PerToken per_token) {
            Merge::kRows}};
 }
 
+Dataset declare_scores_of_requests() {
+  return {"requests/log_likelihood",
+          kFloat64,
+          {kSequence},
+          "nat",
+          "sum of the log-likelihoods of the tokens that are scored; corpora of tasks alone",
+          Merge::kRows};
+}
+
 std::vector<Dataset> declare_loss_sums() {
   return {
       {"loss/nll_sum",

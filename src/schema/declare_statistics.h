@@ -92,6 +92,10 @@ std::vector<Dataset> declare_token_experts(PerToken per_token);
 std::vector<Dataset> declare_loss_rows(PerToken per_token);
 /// Fields: the raw sums behind the perplexities.
 std::vector<Dataset> declare_loss_sums();
+/// The score of each sequence of a task.
+Dataset declare_scores_of_requests();
+/// The same per variant.
+Dataset declare_variant_scores();
 /// Fields: what each intervention matched and overwrote.
 std::vector<Dataset> declare_interventions();
 /// The loss per variant and token, unless per_token = "none".

@@ -108,7 +108,7 @@ REFUSED = (
     ({"text": "<image>", "images": "a.png"}, CORPUS, "expected a list of paths"),
     ({"text": "without", "images": ["a.png"]}, CORPUS, "image"),
     ({"text": 7}, CORPUS, "expected a string"),
-    ([1], CORPUS, "expected a JSON object, found a list"),
+    ([1], CORPUS, "expected an object, found a list"),
 )
 
 

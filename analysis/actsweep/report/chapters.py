@@ -16,6 +16,7 @@ from . import (
     quantisation,
     roles,
     second_look,
+    tasks,
     updates,
 )
 from .content import Model, Section
@@ -33,6 +34,7 @@ CHAPTERS: tuple[Callable[[Sequence[Model]], Section], ...] = (
     effects.constancy,
     roles.roles,
     effects.interventions,
+    tasks.tasks,
     heat_maps.section_of,
     attention.to_sets,
     attention.sinks,
