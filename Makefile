@@ -99,9 +99,11 @@ corpora/photographs.h5: models/dinov2-small-focus/config.json
 # The whole study: its sweeps in the order of what they need of each other, and one report about all of them. A finished
 # sweep is not run again; `rm -r results/study` begins anew.
 STUDY_TEXT := smollm2 gemma-3-270m
-STUDY := $(STUDY_TEXT:%=%-location) dinov2-small-focus-location $(STUDY_TEXT:%=%-attention) $(STUDY_TEXT:%=%-interventions)
+STUDY := $(STUDY_TEXT:%=%-location) dinov2-small-focus-location $(STUDY_TEXT:%=%-attention) $(STUDY_TEXT:%=%-interventions) \
+  smollm2-tasks $(STUDY_TEXT:%=%-mechanisms) gpt-oss-small-mechanisms
 study: $(if $(filter build/actsweep,$(PROGRAM)),build) weights study-weights \
-  corpora/study-smollm2.h5 corpora/study-gemma-3-270m.h5 corpora/photographs.h5
+  corpora/study-smollm2.h5 corpora/study-gemma-3-270m.h5 corpora/photographs.h5 \
+  corpora/study-tasks-smollm2.h5 models/gpt-oss-small/config.json
 	mkdir -p results/study
 	for name in $(STUDY); do mpirun --bind-to none -n $(RANKS) $(PROGRAM) run jobs/study/$$name.toml || exit; done
 	$(PYTHON) -m actsweep report $(STUDY:%=results/study/%.h5) -o results/study/report
@@ -132,3 +134,13 @@ corpora/demo.h5: jobs/demo-prompts.txt | bootstrap $(MODEL)/config.json
 	mapfile -t prompts < jobs/demo-prompts.txt; \
 	$(PYTHON) data/prepare_corpus.py --tokenizer $(MODEL) --output $@ \
 	  "$${prompts[@]/#/--prompt=}" "$$(data/fetch_demo_corpus.sh corpora)"
+
+# A task of the study's texts in European languages, and these texts whole, in windows of 512 tokens.
+corpora/study-tasks-smollm2.h5: scripts/write_questions data/fetch_study_corpus.sh | $(MODEL)/config.json
+	texts=$$(PYTHON=$(PYTHON) data/fetch_study_corpus.sh corpora | grep -E '/(en|de|es|fr).txt$$') && \
+	$(PYTHON) scripts/write_questions $$texts > corpora/study-tasks.jsonl && \
+	$(PYTHON) data/prepare_choices.py --tokenizer $(MODEL) --max-length 512 --output $@ corpora/study-tasks.jsonl
+
+# Random weights: of the published gpt-oss there are none in packages.
+models/gpt-oss-small/config.json: jobs/study/gpt-oss-small.json | $(MODEL)/config.json
+	$(PYTHON) data/prepare_model.py random jobs/study/gpt-oss-small.json models/gpt-oss-small --program $(PROGRAM)
