@@ -24,17 +24,19 @@ struct Request {
 /// sequences.
 struct RequestColumn {
   const char* name;
-  uint32_t Request::* value;
+  uint32_t Request::*value;
   const char* meaning;
 };
 
 inline constexpr std::array<RequestColumn, 9> kRequestColumns = {{
     {"task", &Request::task, "task of the document; counts along the root attribute tasks"},
-    {"kind", &Request::kind, "0: a choice of a question, 1: a window of a text that is scored whole"},
+    {"kind", &Request::kind,
+     "0: a choice of a question, 1: a window of a text that is scored whole"},
     {"part", &Request::part,
      "number of the choice in its question, or of the window in its text; 0 begins the next one"},
     {"parts", &Request::parts, "choices of the question, or windows of the text"},
-    {"first_scored", &Request::first_scored, "place in the document of the first token that is scored"},
+    {"first_scored", &Request::first_scored,
+     "place in the document of the first token that is scored"},
     {"is_answer", &Request::is_answer, "1: the choice is right"},
     {"bytes", &Request::bytes, "UTF-8 bytes of the choice, or of the text"},
     {"characters", &Request::characters, "characters of the choice, or of the text"},

@@ -32,7 +32,9 @@ void check_same(const TokenFile& first, const TokenFile& other) {
         "others");
   const auto kind = [](const TokenFile& file) { return file.has_roles() ? "chats" : "texts"; };
   check(first.has_roles() == other.has_roles(), "token_role", kind(first), kind(other));
-  const auto asked = [](const TokenFile& file) { return file.requests().empty() ? "none" : "some"; };
+  const auto asked = [](const TokenFile& file) {
+    return file.requests().empty() ? "none" : "some";
+  };
   check(first.requests().empty() == other.requests().empty(), "requests", asked(first),
         asked(other));
 }

@@ -13,7 +13,7 @@ namespace {
 using Intervention = Job::Intervention;
 using nlohmann::json;
 
-constexpr std::array kActions = {"zero", "mean", "value", "scale"};
+constexpr std::array kActions = {"zero", "mean", "value", "scale", "noise"};
 constexpr int64_t kMostChannels = 1'000'000;                       // beyond any model's
 constexpr std::array kChannelWords = {"all", "median", "random"};  // from ChannelChoice::kAll on
 
@@ -24,6 +24,11 @@ size_t place_of(const std::array<const char*, kCount>& words, const std::string&
 
 bool is_control(const Intervention& i) {
   return i.channel_choice == ChannelChoice::kMedian || i.channel_choice == ChannelChoice::kRandom;
+}
+
+/// Whether it draws random numbers.
+bool is_random(const Intervention& i) {
+  return i.channel_choice == ChannelChoice::kRandom || i.action == Action::kNoise;
 }
 
 json layer_of(const Intervention& i) { return i.layer ? json(*i.layer) : json("all"); }
@@ -125,8 +130,9 @@ std::vector<JobKey> action_keys() {
        .name = "from",
        .kind = ValueKind::kText,
        .access = optional_member(&Intervention::from),
-       .meaning = "sweep file of the same model with the means: of the token's class, or of the "
-                  "register, by layer and channel",
+       .meaning =
+           "sweep file of the same model with the means, and for noise the deviations: of the "
+           "token's class, or of the register, by layer and channel",
        .without = "none"},
       {.section = kInterventionSection,
        .name = "count",
@@ -139,12 +145,10 @@ std::vector<JobKey> action_keys() {
       {.section = kInterventionSection,
        .name = "seed",
        .kind = ValueKind::kInteger,
-       .access = number_read(
-           &Intervention::seed,
-           [](const Intervention& i) { return i.channel_choice == ChannelChoice::kRandom; }),
+       .access = number_read(&Intervention::seed, is_random),
        .in_identity = true,
        .least = 0,
-       .meaning = "seed of the random channels, with the sequence and the layer",
+       .meaning = "seed of random channels and of noise, with the sequence and the layer",
        .without = "`0`"},
       {.section = kInterventionSection,
        .name = "variant",
@@ -198,13 +202,17 @@ std::vector<std::pair<std::string, std::string>> conflicts_of(const Intervention
   if (const auto conflict = conflict_of_means(i)) refuse(true, "action", *conflict);
   refuse(takes_value && !i.value, "action",
          fmt::format("\"{}\" needs a number: expected value, found none", action));
-  refuse(i.action == Action::kZero && i.value, "value", "\"zero\" takes no number");
-  refuse(i.action != Action::kMean && i.from, "from",
-         fmt::format("expected action = \"mean\", which takes it, found \"{}\"", action));
+  refuse((i.action == Action::kZero || i.action == Action::kNoise) && i.value, "value",
+         fmt::format("\"{}\" takes no number", action));
+  refuse(i.action == Action::kNoise && !i.from, "action",
+         "\"noise\" needs means and deviations: expected from, found none");
+  refuse(
+      i.action != Action::kMean && i.action != Action::kNoise && i.from, "from",
+      fmt::format("expected action = \"mean\" or \"noise\", which take it, found \"{}\"", action));
   refuse(!is_control(i) && given.contains("count"), "count",
          "expected channels = \"median\" or \"random\", which take it");
-  refuse(i.channel_choice != ChannelChoice::kRandom && given.contains("seed"), "seed",
-         "expected channels = \"random\", which takes it");
+  refuse(!is_random(i) && given.contains("seed"), "seed",
+         "expected channels = \"random\" or action = \"noise\", which take it");
   refuse(i.variant && !measures_loss, "variant",
          "variants are compared by their loss: expected [statistics] loss = true, found false");
   return conflicts;

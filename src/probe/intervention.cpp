@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "probe/control_channels.h"
+#include "probe/normal_numbers.h"
 
 namespace actsweep {
 namespace {
@@ -33,12 +34,13 @@ std::vector<TokenMatch> finite_ones(const at::Tensor& rows,
 }  // namespace
 
 Intervention::Intervention(std::string name, const Job::Intervention& wanted, int64_t layers,
-                           at::Tensor means)
+                           at::Tensor means, at::Tensor deviations)
     : name_(std::move(name)),
       wanted_(wanted),
       selector_(parse_tokens(wanted.tokens).value()),
       layers_(layers),
-      means_(std::move(means)) {}
+      means_(std::move(means)),
+      deviations_(std::move(deviations)) {}
 
 bool Intervention::applies_at(int64_t layer) const {
   return wanted_.layer ? *wanted_.layer == layer : layer < layers_;
@@ -69,21 +71,36 @@ at::Tensor Intervention::channels_of(const at::Tensor& rows, const std::vector<T
   return at::tensor(chosen, at::kLong).view({-1, wanted_.count});
 }
 
-/// [M, K] float32 on the host: the means that stand in the sweep file for each match and channel.
-at::Tensor Intervention::means_of(int64_t layer, const std::vector<TokenMatch>& matches,
-                                  const at::Tensor& channels) const {
+/// [M, K] float32 on the host: means or deviations of the sweep file for each match and channel.
+at::Tensor Intervention::of_matches(const at::Tensor& moments, int64_t layer,
+                                    const std::vector<TokenMatch>& matches,
+                                    const at::Tensor& channels) const {
   const bool is_by_register = selector_.kind == TokenSelector::Kind::kRegisters;
   std::vector<int64_t> groups;
   for (const auto& match : matches) {
     groups.push_back(is_by_register ? match.ordinal : match.token_class);
   }
   const auto group = at::tensor(groups, at::kLong).unsqueeze(1);
-  const auto means = means_.select(0, layer).index({group, channels});
-  require(!at::isnan(means).any().item<bool>(), ErrorKind::kJob,
+  const auto chosen = moments.select(0, layer).index({group, channels});
+  require(!at::isnan(chosen).any().item<bool>(), ErrorKind::kJob,
           "{}: from = \"{}\": expected a mean at layer {}, found none: no finite token of the file "
           "is of the class that the intervention matched there",
           name_, wanted_.from.value(), layer);
-  return means;
+  return chosen;
+}
+
+/// [M, K] float32 on the host: what is written where it does not depend on the activations.
+at::Tensor Intervention::values_of(int64_t layer, const std::vector<TokenMatch>& matches,
+                                   const at::Tensor& channels) const {
+  if (!means_.defined()) {
+    return at::full({static_cast<int64_t>(matches.size()), channels.size(1)},
+                    wanted_.value.value_or(0), at::kFloat);
+  }
+  const auto means = of_matches(means_, layer, matches, channels);
+  if (wanted_.action != Action::kNoise) return means;
+  const auto deviations = of_matches(deviations_, layer, matches, channels);
+  const auto normal = normal_numbers(wanted_.seed, layer, matches, channels);
+  return (means.to(at::kDouble) + deviations.to(at::kDouble) * normal).to(at::kFloat);
 }
 
 /// Some of the matches of one micro-batch.
@@ -98,10 +115,8 @@ Intervention::Counts Intervention::change(int64_t layer, std::vector<TokenMatch>
   at::Tensor values;
   if (wanted_.action == Action::kScale) {
     values = rows.index({row, channel}) * wanted_.value.value();
-  } else if (means_.defined()) {
-    values = means_of(layer, matches, channels).to(rows.device());
   } else {
-    values = at::full({count, channels.size(1)}, wanted_.value.value_or(0), rows.options());
+    values = values_of(layer, matches, channels).to(rows.device());
   }
   rows.index_put_({row, channel}, values);
   return {count, count * channels.size(1)};

@@ -27,7 +27,9 @@ class Intervention {
 
   /// `name`: for messages. `layers`: the model's blocks. `means` [layers + 1, token classes or
   /// registers, C] float32 on the host, NaN where there is none; undefined without `from`.
-  Intervention(std::string name, const Job::Intervention& wanted, int64_t layers, at::Tensor means);
+  /// `deviations`: of the same shape; for noise alone.
+  Intervention(std::string name, const Job::Intervention& wanted, int64_t layers, at::Tensor means,
+               at::Tensor deviations = {});
 
   bool applies_at(int64_t layer) const;
   /// `rows` [labels.row_count(), C] float32, owned rows, on any device.
@@ -37,14 +39,17 @@ class Intervention {
   Counts change(int64_t layer, std::vector<TokenMatch> matches, at::Tensor& rows) const;
   at::Tensor channels_of(const at::Tensor& rows, const std::vector<TokenMatch>& matches,
                          int64_t layer) const;
-  at::Tensor means_of(int64_t layer, const std::vector<TokenMatch>& matches,
-                      const at::Tensor& channels) const;
+  at::Tensor of_matches(const at::Tensor& moments, int64_t layer,
+                        const std::vector<TokenMatch>& matches, const at::Tensor& channels) const;
+  at::Tensor values_of(int64_t layer, const std::vector<TokenMatch>& matches,
+                       const at::Tensor& channels) const;
 
   std::string name_;
   Job::Intervention wanted_;
   TokenSelector selector_;
   int64_t layers_;
   at::Tensor means_;
+  at::Tensor deviations_;
 };
 
 }  // namespace actsweep

@@ -30,7 +30,7 @@ std::vector<TokenMatch> match_each(const OwnedRows& labels, const TokenSelector&
     for (int64_t p = 0; p < labels.windows[i].length(); ++p) {
       const int64_t row = first + p;
       if (!selector.matches(p, labels.token_class[row])) continue;
-      found.push_back({row, labels.windows[i].sequence, labels.token_class[row], ordinal++});
+      found.push_back({row, labels.windows[i].sequence, p, labels.token_class[row], ordinal++});
       if (selector.is_single()) break;
     }
   }
@@ -47,7 +47,7 @@ std::vector<TokenMatch> match_argmax(const OwnedRows& labels, const at::Tensor& 
       if (magnitude[row] > magnitude[best]) best = row;
     }
     if (magnitude[best] < 0) continue;
-    found.push_back({best, labels.windows[i].sequence, labels.token_class[best], 0});
+    found.push_back({best, labels.windows[i].sequence, best - first, labels.token_class[best], 0});
   }
   return found;
 }

@@ -16,6 +16,7 @@ namespace actsweep {
 struct TokenMatch {
   int64_t row = 0;
   int64_t sequence = 0;     // number among the sweep's windows
+  int64_t position = 0;     // in its window
   uint8_t token_class = 0;  // of the token
   int64_t ordinal = 0;      // among the sequence's matches: a register's number
 };

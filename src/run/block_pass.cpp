@@ -41,11 +41,12 @@ std::vector<Intervention> interventions_of(const SweepInputs& inputs) {
   std::vector<Intervention> all;
   for (size_t i = 0; i < inputs.job.interventions.size(); ++i) {
     const auto& read = inputs.intervention_means[i];
-    at::Tensor means;  // [layers + 1, groups, C] float32
-    if (!read.values.empty()) {
-      means = at::tensor(read.values, at::kFloat).view({a.layers + 1, read.groups, a.channels});
-    }
-    all.emplace_back(intervention_name(i), inputs.job.interventions[i], a.layers, means);
+    const auto tensor_of = [&](const std::vector<float>& moments) {  // [layers + 1, groups, C]
+      if (moments.empty()) return at::Tensor();
+      return at::tensor(moments, at::kFloat).view({a.layers + 1, read.groups, a.channels});
+    };
+    all.emplace_back(intervention_name(i), inputs.job.interventions[i], a.layers,
+                     tensor_of(read.values), tensor_of(read.deviations));
   }
   return all;
 }
@@ -255,8 +256,7 @@ void BlockPass::pass_head(const Block& block) {
   }
 }
 
-bool BlockPass::run(const BlockLabels& labels, const IsLast& is_last,
-                    const Listeners& listeners) {
+bool BlockPass::run(const BlockLabels& labels, const IsLast& is_last, const Listeners& listeners) {
   const auto end_layer = [&](int64_t layer) {
     const Timer timer(times_.rows_s);
     return listeners.after_layer(layer);

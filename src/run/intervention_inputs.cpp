@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -75,6 +76,20 @@ std::vector<float> divide(const std::vector<double>& sums, const std::vector<int
   return means;
 }
 
+/// float32 of the population's deviation: √(Σx² / n − (Σx / n)²), never of a number below 0.
+std::vector<float> deviations_of(const std::vector<double>& sums,
+                                 const std::vector<double>& squares,
+                                 const std::vector<int64_t>& counts, size_t per_count) {
+  std::vector<float> deviations(sums.size(), std::numeric_limits<float>::quiet_NaN());
+  for (size_t i = 0; i < sums.size(); ++i) {
+    const auto count = static_cast<double>(counts[i / per_count]);
+    if (count == 0) continue;
+    const double mean = sums[i] / count;
+    deviations[i] = static_cast<float>(std::sqrt(std::max(0.0, squares[i] / count - mean * mean)));
+  }
+  return deviations;
+}
+
 InterventionMeans read_means(const std::string& name, const Job::Intervention& wanted,
                              const Architecture& a) {
   const auto file = open_earlier_sweep(name + " from", *wanted.from);
@@ -82,15 +97,22 @@ InterventionMeans read_means(const std::string& name, const Job::Intervention& w
   const int64_t groups = is_by_register ? a.image.registers : kClasses;
   const auto layers = static_cast<hsize_t>(a.layers + 1), g = static_cast<hsize_t>(groups);
   const auto c = static_cast<hsize_t>(a.channels);
-  const auto sums =
-      read_sums<double>(file, name, is_by_register ? "registers/sum" : "residual/class_sum",
-                        H5T_NATIVE_DOUBLE, {layers, g, c});
+  const std::string sum = is_by_register ? "registers/sum" : "residual/class_sum";
+  const auto sums = read_sums<double>(file, name, sum, H5T_NATIVE_DOUBLE, {layers, g, c});
   const auto counts =
       is_by_register
           ? read_sums<int64_t>(file, name, "registers/count", H5T_NATIVE_INT64, {layers})
           : read_sums<int64_t>(file, name, "residual/class_count", H5T_NATIVE_INT64, {layers, g});
-  return {groups, divide(sums, counts, sums.size() / counts.size()), content_fingerprint(file),
-          file.read_text("model_fingerprint")};
+  const size_t per_count = sums.size() / counts.size();
+  InterventionMeans means = {.groups = groups,
+                             .values = divide(sums, counts, per_count),
+                             .fingerprint = content_fingerprint(file),
+                             .of_model = file.read_text("model_fingerprint")};
+  if (wanted.action != Action::kNoise) return means;
+  const auto squares =
+      read_sums<double>(file, name, sum + "_square", H5T_NATIVE_DOUBLE, {layers, g, c});
+  means.deviations = deviations_of(sums, squares, counts, per_count);
+  return means;
 }
 
 }  // namespace

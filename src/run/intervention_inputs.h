@@ -17,10 +17,11 @@ namespace actsweep {
 
 /// The means of one intervention; empty where it reads none.
 struct InterventionMeans {
-  int64_t groups = 0;         // token classes or registers
-  std::vector<float> values;  // [layers + 1, groups, C], NaN where nothing was counted
-  std::string fingerprint;    // of the sweep file's content, wherever it lies
-  std::string of_model;       // the fingerprint of the model that was swept
+  int64_t groups = 0;                  // token classes or registers
+  std::vector<float> values;           // [layers + 1, groups, C], NaN where nothing was counted
+  std::vector<float> deviations = {};  // of the same shape, of the population; for noise alone
+  std::string fingerprint;             // of the sweep file's content, wherever it lies
+  std::string of_model;                // the fingerprint of the model that was swept
 };
 
 /// "[[intervention]] 2", as messages call it.

@@ -13,13 +13,12 @@ void check_requests(const SweepInputs& inputs) {
   const auto& windows = inputs.windows;
   const int64_t needed = longest + (windows.first_id() ? 1 : 0);
   const auto& job = inputs.job.corpus;
-  require(job.windows == WindowPolicy::kPerDocument && job.sequence_length >= needed,
-          ErrorKind::kJob,
-          "{}: its documents are scored whole: expected [corpus] windows = \"per_document\" and "
-          "sequence_length = {} at least, found \"{}\" and {}",
-          inputs.corpus.path(), needed,
-          job.windows == WindowPolicy::kPerDocument ? "per_document" : "packed",
-          job.sequence_length);
+  require(
+      job.windows == WindowPolicy::kPerDocument && job.sequence_length >= needed, ErrorKind::kJob,
+      "{}: its documents are scored whole: expected [corpus] windows = \"per_document\" and "
+      "sequence_length = {} at least, found \"{}\" and {}",
+      inputs.corpus.path(), needed,
+      job.windows == WindowPolicy::kPerDocument ? "per_document" : "packed", job.sequence_length);
 }
 
 }  // namespace actsweep

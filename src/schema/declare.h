@@ -91,7 +91,7 @@ struct Dataset {
   std::optional<Axis> index_of =
       {};  // values count along this axis of the file: merging files adds offsets
   bool counts_documents =
-      false;  // values are document numbers: merging files adds the documents before
+      false;                 // values are document numbers: merging files adds the documents before
   std::string maximum = {};  // of Merge::kOfMax: the path of the maximum that it goes with
   double neutral = 0;        // a field's value where nothing was measured
 };

@@ -61,6 +61,8 @@ CASES: dict[str, list[Table]] = {
     "scale-all": [table(2, "all", "all", "scale")],
     "mean-from": [from_means(1, [MASSIVE_CHANNEL, 8], "all")],
     "mean-from-everywhere": [from_means("all", [MASSIVE_CHANNEL], "argmax")],
+    "noise": [from_means(1, [MASSIVE_CHANNEL, 8], "all") | {"action": "noise"}],
+    "noise-everywhere": [from_means("all", "all", "position:2") | {"action": "noise", "seed": 7}],
     "median": [table(1, "median", "all", "value")],
     "median-5": [table(0, "median", "argmax", "zero", count=5)],
     "random": [table(1, "random", "all", "value")],

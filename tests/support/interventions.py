@@ -8,6 +8,7 @@ job file's [[intervention]] tables.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,14 +41,17 @@ class Means:
 
     by_class: np.ndarray  # float32 [layers + 1, classes, C]
     by_register: np.ndarray | None = None  # float32 [layers + 1, registers, C]
+    deviations: np.ndarray | None = None  # float32, of classes
 
     @staticmethod
     def of(datasets: Mapping[str, np.ndarray]) -> Means:
         with np.errstate(invalid="ignore"):
             count = datasets["residual/class_count"][..., None]
-            by_class = (datasets["residual/class_sum"] / count).astype(np.float32)
+            mean = datasets["residual/class_sum"] / count
+            by_class = mean.astype(np.float32)
             if "registers/sum" not in datasets:
-                return Means(by_class)
+                variance = datasets["residual/class_sum_square"] / count - mean * mean
+                return Means(by_class, deviations=np.sqrt(np.maximum(0, variance)).astype(np.float32))
             count = datasets["registers/count"][:, None, None]
             return Means(by_class, (datasets["registers/sum"] / count).astype(np.float32))
 
@@ -62,6 +66,14 @@ def random_channels(seed: int, sequence: int, layer: int, channels: int, count: 
             chosen.append(channel)
         draw += 1
     return chosen
+
+
+def normal_number(seed: int, sequence: int, layer: int, position: int, channel: int) -> float:
+    """Box and Muller's."""
+    key = splitmix64(splitmix64(splitmix64(seed) ^ sequence) ^ layer)
+    key = splitmix64(key ^ position)
+    radius, turn = ((splitmix64(key, 2 * channel + i) >> 11) / 2**53 for i in (0, 1))
+    return math.sqrt(-2 * math.log(1 - radius)) * math.cos(2 * math.pi * turn)
 
 
 def median_channels(row: np.ndarray, count: int) -> list[int]:
@@ -119,6 +131,13 @@ def intervene(
             changed[token, channels] = x[token, channels] * np.float32(table["value"])
         elif table["action"] == "zero":
             changed[token, channels] = 0
+        elif table["action"] == "noise":
+            assert means is not None and means.deviations is not None
+            place = (layer, labels.classes[token])
+            for channel in channels:
+                drawn = normal_number(table.get("seed", 0), labels.number, layer, token, channel)
+                mean, deviation = (float(of[*place, channel]) for of in (means.by_class, means.deviations))
+                changed[token, channel] = mean + deviation * drawn
         elif "from" in table:
             assert means is not None
             is_by_register = table["tokens"] == "registers"

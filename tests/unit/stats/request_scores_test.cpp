@@ -31,8 +31,7 @@ TEST(RequestScores, PlacesAreThoseOfTheDocument) {
   batch.labels.requests[0].first_scored = 1;
   batch.labels.windows[0].has_first = true;
   batch.labels.windows[0].corpus_length = 2;
-  EXPECT_EQ(log_likelihoods(batch.labels, at::tensor({7.0f, 2.0f, kNan})),
-            std::vector<double>{-2});
+  EXPECT_EQ(log_likelihoods(batch.labels, at::tensor({7.0f, 2.0f, kNan})), std::vector<double>{-2});
 }
 
 }  // namespace
