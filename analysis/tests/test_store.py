@@ -215,6 +215,13 @@ def stored_as(value: np.ndarray, is_half: bool) -> np.ndarray:
     return value.astype(ml_dtypes.bfloat16) if is_half else value
 
 
+def test_the_summary_names_the_store(
+    stored: actsweep.Sweep, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["info", str(stored.path)]) == 0
+    assert "store      9 tokens at residual, mlp_hidden\n" in capsys.readouterr().out
+
+
 def test_a_store_without_rows_has_nothing_to_export(sample: Sample, tmp_path: Path) -> None:
     nothing = {"residual": np.zeros((0, 2, CHANNELS), np.float32)}
     path = write_store(tmp_path / "sweep.h5", sample, nothing, TOKENS[:0])

@@ -17,8 +17,7 @@ void narrow_all(const float* __restrict from, int64_t count, at::BFloat16* __res
 at::Tensor to_bfloat16(const at::Tensor& rows) {
   ensure(rows.is_cpu() && rows.is_contiguous(), "contiguous rows on the host are rounded");
   auto rounded = at::empty(rows.sizes(), rows.options().dtype(at::kBFloat16));
-  narrow_all(rows.const_data_ptr<float>(), rows.numel(),
-             rounded.mutable_data_ptr<at::BFloat16>());
+  narrow_all(rows.const_data_ptr<float>(), rows.numel(), rounded.mutable_data_ptr<at::BFloat16>());
   return rounded;
 }
 

@@ -15,8 +15,8 @@
 namespace actsweep {
 namespace {
 
-/// One chunk: where it begins along each axis, and the values that it has of its dataset, in runs of
-/// equal length. A chunk at the dataset's end can have fewer than fit; they are its first ones.
+/// One chunk: where it begins along each axis, and the values that it has of its dataset, in runs
+/// of equal length. A chunk at the dataset's end can have fewer than fit; they are its first ones.
 struct Chunk {
   std::vector<hsize_t> offset;
   std::span<const std::byte> first_run;

@@ -1,5 +1,5 @@
-// How many tokens, sequences, rows, events and stored rows something of a sweep holds, and the table of them
-// that a member's file of a segment has.
+// How many tokens, sequences, rows, events and stored rows something of a sweep holds, and the
+// table of them that a member's file of a segment has.
 //
 // The table tells which rows of the file belong to which micro-batch. Refuses (ErrorKind::kOutput)
 // a table of another shape.

@@ -35,8 +35,8 @@ struct RowTile {
 };
 
 Hyperslab slab_of(const RowView& view, const RowTile& tile);
-/// Cuts [layers, rows] of `row_bytes` each into tiles of whole chunks, at most about kTileBytes, for
-/// `ranks` ranks.
+/// Cuts [layers, rows] of `row_bytes` each into tiles of whole chunks, at most about kTileBytes,
+/// for `ranks` ranks.
 std::vector<RowTile> cut_tiles(int64_t layers, int64_t rows, int64_t row_bytes, int ranks,
                                int64_t chunk_rows = kChunkRows);
 

@@ -37,7 +37,8 @@ void RowWriter::write_alone(const H5Dataset& target, const Dataset& dataset, con
 void RowWriter::write(const H5File& target, const Dataset& dataset, const Extents& extents) {
   const RowView view = view_of(dataset, extents);
   const int rank = rank_in(comm_), ranks = size_of(comm_);
-  const std::vector<RowTile> tiles = cut_tiles(view.layers, view.rows, view.row_bytes, ranks, view.chunk_rows);
+  const std::vector<RowTile> tiles =
+      cut_tiles(view.layers, view.rows, view.row_bytes, ranks, view.chunk_rows);
   if (tiles.empty()) return;
   H5Dataset opened;
   agree(comm_, [&] { opened = target.dataset(dataset.path); });

@@ -18,9 +18,9 @@ bool names(const Job& job, const std::string& set) {
 
 void check_sites(const Job& job, const Architecture& a, const std::vector<TensorRow>& rows) {
   const auto refuse = [&](Site site, const std::string& reason) {
-    for (const auto& [is_asked, section] : {std::pair(job.measures(site), "statistics"),
-                                            std::pair(job.captures(site), "capture"),
-                                            std::pair(job.stores(site), "store")}) {
+    for (const auto& [is_asked, section] :
+         {std::pair(job.measures(site), "statistics"), std::pair(job.captures(site), "capture"),
+          std::pair(job.stores(site), "store")}) {
       require(!is_asked, ErrorKind::kJob, "[{}] sites: \"{}\": {} {}", section, name_of(site),
               a.family, reason);
     }

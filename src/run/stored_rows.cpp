@@ -71,8 +71,8 @@ at::Tensor StoredRows::taken(const Tap& tap, const at::Tensor& rows) const {
   } else {
     const auto width = value_width_of(inputs_.checkpoint.architecture());
     const int64_t channels = axis_length(inputs_.facts(), group_of(tap.site, width).channel);
-    values = at::full({rows.size(0), channels}, std::numeric_limits<float>::quiet_NaN(),
-                      at::kFloat);
+    values =
+        at::full({rows.size(0), channels}, std::numeric_limits<float>::quiet_NaN(), at::kFloat);
   }
   return inputs_.job.store.dtype == Dtype::kBFloat16 ? to_bfloat16(values) : values;
 }
@@ -83,8 +83,8 @@ void StoredRows::see(const Tap& tap) {
   const auto& chosen = chosen_[&tap.labels - labels_->own.data()];
   const auto values = taken(tap, chosen.rows);
   if (sample_.is_known()) {
-    output_.write(path_of(tap.site), {chosen.first, place, 0},
-                  {values.size(0), 1, values.size(1)}, values);
+    output_.write(path_of(tap.site), {chosen.first, place, 0}, {values.size(0), 1, values.size(1)},
+                  values);
   } else {
     auto& by_layer = kept_[tap.site].by_layer;
     by_layer.resize(tap.site == Site::kFinalNorm ? 1 : layers_.size());

@@ -2,8 +2,8 @@
 // store's tokens, as they are.
 //
 // Tokens that are known before the sweep are written as they come, layer by layer. Which tokens
-// have an event is known only when the block has passed all layers: until then all rows of the block
-// are kept, which `plan` counts.
+// have an event is known only when the block has passed all layers: until then all rows of the
+// block are kept, which `plan` counts.
 #pragma once
 
 #include <ATen/core/Tensor.h>

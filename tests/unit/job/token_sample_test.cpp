@@ -14,9 +14,9 @@ TEST(TokenSample, WordsAreReadAndOthersAreNot) {
   EXPECT_EQ(parse_sample("events")->kind, TokenSample::Kind::kEvents);
   EXPECT_EQ(parse_sample("random:0.125")->ratio, 0.125);
   EXPECT_EQ(parse_sample("random:1")->ratio, 1);
-  for (const std::string text : {"", "none", "random", "random:", "random:0", "random:-0.1",
-                                 "random:1.0001", "random:nan", "random:inf", "random:0.1x",
-                                 "random: 0.1", "random:1e-999", "All"}) {
+  for (const std::string text :
+       {"", "none", "random", "random:", "random:0", "random:-0.1", "random:1.0001", "random:nan",
+        "random:inf", "random:0.1x", "random: 0.1", "random:1e-999", "All"}) {
     EXPECT_FALSE(parse_sample(text)) << text;
   }
 }
@@ -43,7 +43,8 @@ TEST(TokenSample, CountsOfRangesAddUp) {
 /// The number of tokens is binomial: six standard deviations around its mean.
 TEST(TokenSample, RandomTokensAreAsManyAsAskedForAndDifferBySeed) {
   constexpr int64_t kTokens = 100000;
-  const auto one = sample_of(store_of("random:0.2", 1)), other = sample_of(store_of("random:0.2", 2));
+  const auto one = sample_of(store_of("random:0.2", 1)),
+             other = sample_of(store_of("random:0.2", 2));
   EXPECT_EQ(one.expected(kTokens), 20000);
   EXPECT_NEAR(one.count(0, kTokens), 20000, 6 * 126.5);
   int64_t both = 0;
