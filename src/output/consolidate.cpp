@@ -37,7 +37,8 @@ class Beginning {
         threads_(threads) {}
 
   std::vector<PlannedDataset> write(const std::string& path) {
-    fields_ = merge_fields(parts_, lengths_, assembly_.datasets, extents_);
+    fields_ =
+        merge_fields(parts_, lengths_, assembly_.datasets, extents_, assembly_.offset_indices);
     derived_ = assembly_.derive(fields_);
     extents_[Axis::kFinding] = derived_.findings;
     std::vector<PlannedDataset> planned;

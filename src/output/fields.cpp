@@ -92,13 +92,19 @@ void combine_all(const std::vector<Dataset>& datasets, Values& into, const Value
 }
 
 MergedFields merge_fields(Parts& parts, const std::vector<PartLengths>& lengths,
-                          const std::vector<Dataset>& datasets, const Extents& extents) {
+                          const std::vector<Dataset>& datasets, const Extents& extents,
+                          bool adds_offsets) {
   MergedFields merged;
   merged.layers = extents.at(Axis::kLayer);
   merged.channels = extents.at(Axis::kChannel);
   for (size_t part = 0; part < parts.count(); ++part) {
     if (lengths[part].is_segment == 0) continue;
     auto values = read_fields(parts, part, datasets, extents);
+    for (const auto& dataset : datasets) {
+      if (adds_offsets && is_field(dataset)) {
+        add_offset(dataset, lengths, part, values.at(dataset.path));
+      }
+    }
     if (merged.values.empty()) {
       merged.values = std::move(values);
     } else {

@@ -21,8 +21,10 @@ void combine_all(const std::vector<Dataset>& datasets,
                  std::map<std::string, std::vector<std::byte>>& into,
                  const std::map<std::string, std::vector<std::byte>>& from);
 
-/// Every field over the parts, in their order.
+/// Every field over the parts, in their order. `adds_offsets`: numbers that count along an axis
+/// count from each part's own beginning.
 MergedFields merge_fields(Parts& parts, const std::vector<PartLengths>& lengths,
-                          const std::vector<Dataset>& datasets, const Extents& extents);
+                          const std::vector<Dataset>& datasets, const Extents& extents,
+                          bool adds_offsets);
 
 }  // namespace actsweep

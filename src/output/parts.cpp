@@ -118,4 +118,17 @@ PartLengths total_of(const std::vector<PartLengths>& lengths, size_t count) {
   return total;
 }
 
+void add_offset(const Dataset& dataset, const std::vector<PartLengths>& lengths, size_t part,
+                std::span<std::byte> values) {
+  if (!dataset.index_of && !dataset.counts_documents) return;
+  ensure(dataset.type == ElementType::kInt64, "values that count along an axis are int64");
+  const PartLengths before = total_of(lengths, part);
+  const int64_t offset =
+      dataset.index_of ? before.counts.along(*dataset.index_of) : before.documents;
+  auto* numbers = reinterpret_cast<int64_t*>(values.data());
+  for (size_t i = 0; i < values.size() / sizeof(int64_t); ++i) {
+    if (numbers[i] >= 0) numbers[i] += offset;
+  }
+}
+
 }  // namespace actsweep

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <list>
 #include <map>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -65,5 +66,9 @@ std::vector<PartLengths> survey(Parts& parts, const std::vector<Dataset>& datase
                                 const Extents& extents);
 /// The sum of the parts' lengths, over the first `count` parts.
 PartLengths total_of(const std::vector<PartLengths>& lengths, size_t count);
+/// Adds what the parts before `part` hold to the part's own numbers of a dataset that counts along
+/// an axis, or documents; others stay. A negative one names nothing, and stays.
+void add_offset(const Dataset& dataset, const std::vector<PartLengths>& lengths, size_t part,
+                std::span<std::byte> values);
 
 }  // namespace actsweep

@@ -19,16 +19,6 @@ std::span<std::byte> room_in(std::vector<std::byte>& buffer, size_t bytes) {
 RowReader::RowReader(Parts& parts, std::vector<PartLengths> lengths, bool adds_offsets)
     : parts_(parts), lengths_(std::move(lengths)), adds_offsets_(adds_offsets) {}
 
-void RowReader::add_offset(const Dataset& dataset, size_t part, std::span<std::byte> values) const {
-  if (!adds_offsets_ || (!dataset.index_of && !dataset.counts_documents)) return;
-  ensure(dataset.type == ElementType::kInt64, "values that count along an axis are int64");
-  const PartLengths before = total_of(lengths_, part);
-  const int64_t offset =
-      dataset.index_of ? before.counts.along(*dataset.index_of) : before.documents;
-  auto* numbers = reinterpret_cast<int64_t*>(values.data());
-  for (size_t i = 0; i < values.size() / sizeof(int64_t); ++i) numbers[i] += offset;
-}
-
 std::vector<RowRun> RowReader::runs_of(size_t part, Axis along) {
   const auto& lengths = lengths_[part];
   if (lengths.members == 1) return {{0, 0, 0, lengths.counts.along(along)}};
@@ -79,7 +69,7 @@ void RowReader::read_file(PartFile file, std::span<const RowRun> runs, const Wan
   const auto slab = slab_of(wanted.view, {tile.first_layer, tile.layers, first, rows});
   parts_.dataset(file, wanted.dataset, known)
       .read(memory_type(wanted.dataset.type), slab, piece.data());
-  add_offset(wanted.dataset, file.part, piece);
+  if (adds_offsets_) add_offset(wanted.dataset, lengths_, file.part, piece);
   if (is_whole) return;
   const auto row_bytes = static_cast<size_t>(wanted.view.row_bytes);
   const auto tile_bytes = static_cast<size_t>(tile.rows) * row_bytes;

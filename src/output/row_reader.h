@@ -36,7 +36,6 @@ class RowReader {
   int64_t length_of(PartFile file, Axis along);
   void read_part(size_t part, int64_t part_begin, const Wanted& wanted);
   void read_file(PartFile file, std::span<const RowRun> runs, const Wanted& wanted);
-  void add_offset(const Dataset& dataset, size_t part, std::span<std::byte> values) const;
 
   Parts& parts_;
   std::vector<PartLengths> lengths_;

@@ -47,6 +47,22 @@ TEST(Fields, WhatGoesWithAMaximumIsThatOfTheFirstPartThatHasIt) {
   EXPECT_EQ(merged, part({2, -4, 3, 1}, {20, 31, 12, 33}));
 }
 
+TEST(Fields, NumbersOfALaterPartCountOnWhereTheyNameSomething) {
+  Dataset token{"token", ElementType::kInt64, {Axis::kLayer}, "1", "", Merge::kOfMax};
+  std::vector<PartLengths> lengths(3);
+  lengths[0].counts.tokens = 100;
+  lengths[1].counts.tokens = 20;
+  const auto shifted = [&](size_t part) {
+    std::vector<int64_t> numbers = {0, -1, 7};
+    add_offset(token, lengths, part, std::as_writable_bytes(std::span(numbers)));
+    return numbers;
+  };
+  EXPECT_EQ(shifted(2), (std::vector<int64_t>{0, -1, 7}));  // a number of something else
+  token.index_of = Axis::kToken;
+  EXPECT_EQ(shifted(0), (std::vector<int64_t>{0, -1, 7}));
+  EXPECT_EQ(shifted(2), (std::vector<int64_t>{120, -1, 127}));
+}
+
 TEST(Fields, RowsAndOtherSizesAreMistakes) {
   EXPECT_THROW(combined<float>(ElementType::kFloat32, Merge::kRows, {1}, {2}), std::logic_error);
   EXPECT_THROW(combined<float>(ElementType::kFloat32, Merge::kSum, {1}, {2, 3}), std::logic_error);
