@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <numeric>
 #include <vector>
 
 #include "corpus/request.h"
@@ -42,6 +43,15 @@ struct OwnedRows {
     int64_t total = 0;
     for (const auto& window : windows) total += window.length();
     return total;
+  }
+  /// [row_count()] of each row its number among the tokens measured; -1 in padding.
+  std::vector<int64_t> token_numbers() const {
+    std::vector<int64_t> numbers(static_cast<size_t>(row_count()), -1);
+    for (size_t i = 0; i < windows.size(); ++i) {
+      const auto first = numbers.begin() + static_cast<int64_t>(i) * padded_length;
+      std::iota(first, first + windows[i].length(), windows[i].first_token);
+    }
+    return numbers;
   }
 };
 

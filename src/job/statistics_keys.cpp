@@ -79,7 +79,8 @@ std::vector<JobKey> statistics_keys() {
        .access = member(&Job::statistics, &Statistics::quantisation),
        .in_identity = true,
        .meaning = "whether what a quantiser asks of each site is measured: signed extrema by "
-                  "channel, kurtosis of tokens, largest magnitudes of blocks of channels"},
+                  "channel and the token of the largest, kurtosis of tokens, largest magnitudes of "
+                  "blocks of channels"},
       {.section = "statistics",
        .name = "channel_quantiles",
        .kind = ValueKind::kFlag,

@@ -79,14 +79,18 @@ double excess_kurtosis(std::span<const float> row) {
 }
 
 ACTSWEEP_CLONES
-void widen_extrema(std::span<const float> row, float* __restrict lowest,
-                   float* __restrict highest) {
+void widen_extrema(std::span<const float> row, int32_t number, const Extrema& extrema) {
   const int64_t channels = static_cast<int64_t>(row.size());
   const float* values = row.data();
+  float* __restrict lowest = extrema.lowest;
+  float* __restrict highest = extrema.highest;
+  int32_t* __restrict largest_row = extrema.largest_row;
   for (int64_t c = 0; c < channels; ++c) {
-    const float x = values[c];
-    lowest[c] = x < lowest[c] ? x : lowest[c];
-    highest[c] = x > highest[c] ? x : highest[c];
+    const float x = values[c], low = lowest[c], high = highest[c];
+    const bool is_larger = magnitude_of(x, x) > magnitude_of(low, high);
+    largest_row[c] = is_larger ? number : largest_row[c];
+    lowest[c] = x < low ? x : low;
+    highest[c] = x > high ? x : high;
   }
 }
 

@@ -13,8 +13,20 @@ namespace actsweep::kernels {
 /// equal.
 double excess_kurtosis(std::span<const float> row);
 
-/// Lowers `lowest` [C] and raises `highest` [C] to the row's values.
-void widen_extrema(std::span<const float> row, float* lowest, float* highest);
+/// Extrema of rows by channel. Of no row: infinity, minus infinity, and any place.
+struct Extrema {
+  float* lowest = nullptr;         // [C]
+  float* highest = nullptr;        // [C]
+  int32_t* largest_row = nullptr;  // [C] number of the first row with the largest magnitude
+};
+
+/// The largest magnitude of values that lie between the two.
+inline float magnitude_of(float lowest, float highest) {
+  return -lowest > highest ? -lowest : highest;
+}
+
+/// Lowers and raises the extrema to the values of the row, which has this number.
+void widen_extrema(std::span<const float> row, int32_t number, const Extrema& extrema);
 
 /// quarter_octave_of (schema/quarter_octaves.h) each value, to `bins` of their number.
 void find_quarter_octaves(std::span<const float> values, int32_t* bins);

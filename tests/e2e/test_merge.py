@@ -43,7 +43,12 @@ def test_a_merge_equals_one_sweep_over_both_corpora(
                 "windows": "per_document",
             },
             "parallel": {"threads": 1, "microbatch_tokens": 40},
-            "statistics": {"loss": True, "criterion_magnitude": 3.0, "criterion_ratio": 4.0},
+            "statistics": {
+                "loss": True,
+                "quantisation": True,
+                "criterion_magnitude": 3.0,
+                "criterion_ratio": 4.0,
+            },
             "store": {"sites": ["residual", "key"], **STORES[stored]},
             "output": {"path": str(tmp_path / f"{name}.h5"), "segment_tokens": 120},
         }
@@ -53,6 +58,8 @@ def test_a_merge_equals_one_sweep_over_both_corpora(
     assert result.returncode == 0, result.stderr
     mine, expected = read_datasets(merged), read_datasets(paths[2])
     assert mine.keys() == expected.keys() and len(mine["store/token"])
+    is_in_second = expected["residual/channel_max_token"] >= sum(LENGTHS)
+    assert is_in_second.any() and not is_in_second.all()
     for name, values in expected.items():
         if values.dtype == np.float64:
             np.testing.assert_allclose(mine[name], values, rtol=1e-12, err_msg=name)

@@ -129,7 +129,21 @@ def assert_site(
     datasets: dict[str, np.ndarray], site: str, inners: InBoth, classes: Sequence[np.ndarray]
 ) -> float:
     exact, single = (rows_of_site(of, site) for of in (inners.exact, inners.single))
+    if f"{site}/channel_max_token" in datasets:
+        assert_largest_tokens(datasets[f"{site}/channel_max_token"], exact, single)
     return assert_rows(datasets, site, row_references(exact, single, classes))
+
+
+def assert_largest_tokens(tokens: np.ndarray, exact: np.ndarray, single: np.ndarray) -> None:
+    """Of channels [layers, C], the tokens of their largest magnitudes: no other token's is larger, but
+    for rounding. A layer without rows names none."""
+    magnitude, error = np.abs(np.nan_to_num(exact)), np.nan_to_num(np.abs(single - exact))
+    largest = magnitude.max(axis=1)
+    np.testing.assert_array_equal(tokens >= 0, largest > 0)
+    np.testing.assert_array_equal(tokens[tokens < 0], -1)
+    chosen = np.take_along_axis(magnitude, np.maximum(tokens, 0)[:, None], axis=1)[:, 0]
+    scale = np.maximum(channel_scale([magnitude]), 1e-30)[:, 0]
+    assert_near("channel_max_token", chosen, Reference(largest, error.max(axis=1), largest, scale))
 
 
 def square_reference(exact: np.ndarray, single: np.ndarray, axis: int) -> Reference:

@@ -128,6 +128,12 @@ def extreme(m: Measured, choose: Callable[..., np.ndarray], nothing: float) -> n
     return choose(kept, axis=1)
 
 
+def largest_token(m: Measured) -> np.ndarray:
+    """[L, C]: the first of the tokens kept with a channel's largest magnitude; -1 where none is above 0."""
+    magnitude = np.where(m.is_kept[:, :, None], m.magnitude, np.float32(0))
+    return np.where(m.channel_max > 0, magnitude.argmax(axis=1), -1)
+
+
 def excess_kurtosis(x: np.ndarray) -> np.ndarray:
     """Of the last axis, float64: m4 / m2^2 - 3 of the central moments. NaN where all values are equal."""
     off = x - x.mean(axis=-1, keepdims=True)
@@ -279,6 +285,7 @@ references(
         "residual/role_sum_square": lambda m: by_role(m, m.exact**2),
         "residual/channel_min": lambda m: extreme(m, np.min, np.inf),
         "residual/channel_max": lambda m: extreme(m, np.max, -np.inf),
+        "residual/channel_max_token": largest_token,
         "residual/kurtosis_count": lambda m: (~np.isnan(kurtosis(m))).sum(axis=1),
         "residual/kurtosis_sum": kurtosis_sum,
         "residual/kurtosis_max": kurtosis_max,

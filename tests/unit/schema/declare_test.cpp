@@ -15,6 +15,7 @@ namespace {
 Job full_job(PerToken per_token = PerToken::kAll) {
   Job job;
   job.statistics.loss = true;
+  job.statistics.quantisation = true;
   job.capture.prompts = {"summer", "winter"};
   job.output.per_token = per_token;
   job.interventions.emplace_back().variant = "zero";
@@ -111,6 +112,7 @@ TEST(Declarations, IndicesSayWhatTheyCount) {
   EXPECT_EQ(find(datasets, "tokens/sequence")->index_of, Axis::kSequence);
   EXPECT_EQ(find(datasets, "massive/sequence")->index_of, Axis::kSequence);
   EXPECT_EQ(find(datasets, "massive/token")->index_of, Axis::kToken);
+  EXPECT_EQ(find(datasets, "residual/channel_max_token")->index_of, Axis::kToken);
   EXPECT_TRUE(find(datasets, "tokens/document")->counts_documents);
   EXPECT_TRUE(find(datasets, "massive/document")->counts_documents);
 }

@@ -18,8 +18,8 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-/// Windows with what is hard: constant tokens, zeros of both signs, one massive value, tokens that
-/// are not finite.
+/// Windows with what is hard: constant tokens, zeros of both signs, one massive value and its equal
+/// of the other sign, tokens that are not finite.
 Batch make_tails(int64_t channels) {
   Batch batch = make_batch({90, 7, 66, 1, 0}, channels, 3 + channels);
   std::fill_n(row_of(batch, 0, 5), channels, 0.0f);
@@ -29,6 +29,7 @@ Batch make_tails(int64_t channels) {
   row_of(batch, 2, 60)[0] = std::nanf("");
   row_of(batch, 2, 1)[channels / 2] = -3e4f;
   row_of(batch, 0, 70)[0] = std::numeric_limits<float>::max();
+  row_of(batch, 2, 40)[0] = -std::numeric_limits<float>::max();
   return batch;
 }
 
@@ -63,6 +64,26 @@ void count_blocks(const float* row, int64_t channels, int64_t size, double many,
   }
 }
 
+/// [C] the first token of the largest magnitude of each channel, -1 where none is above 0.
+std::vector<double> largest_tokens(Batch& batch) {
+  const int64_t channels = batch.rows.size(1);
+  std::vector<double> tokens(channels, -1);
+  std::vector<float> most(channels);
+  for (size_t i = 0; i < batch.labels.windows.size(); ++i) {
+    const auto& window = batch.labels.windows[i];
+    for (int64_t p = 0; p < window.length(); ++p) {
+      const float* row = row_of(batch, static_cast<int64_t>(i), p);
+      if (!is_finite(row, channels)) continue;
+      for (int64_t c = 0; c < channels; ++c) {
+        if (std::fabs(row[c]) <= most[c]) continue;
+        most[c] = std::fabs(row[c]);
+        tokens[c] = static_cast<double>(window.first_token + p);
+      }
+    }
+  }
+  return tokens;
+}
+
 /// By plain loops, of `repeats` updates with the batch.
 Values expected(Batch& batch, int repeats) {
   const int64_t channels = batch.rows.size(1);
@@ -88,6 +109,7 @@ Values expected(Batch& batch, int repeats) {
   }
   return {{"residual/channel_min", lowest},
           {"residual/channel_max", highest},
+          {"residual/channel_max_token", largest_tokens(batch)},
           {"residual/kurtosis_count", {count}},
           {"residual/kurtosis_sum", {sum}},
           {"residual/kurtosis_max", {static_cast<float>(most)}},
@@ -135,6 +157,7 @@ TEST_P(QuantiserStatistics, AtenAgreesWithTheKernels) {
   const auto other = aten::summarise_rows(batch.rows, counted);
   EXPECT_TRUE(at::equal(one.lowest, other.lowest));
   EXPECT_TRUE(at::equal(one.highest, other.highest));
+  EXPECT_TRUE(at::equal(one.largest_row, other.largest_row));
   EXPECT_TRUE(at::allclose(one.kurtosis, other.kurtosis, 1e-12, 1e-12, /*equal_nan=*/true));
   EXPECT_TRUE(at::equal(one.block16_histogram, other.block16_histogram));
   EXPECT_TRUE(at::equal(one.block32_histogram, other.block32_histogram));
@@ -143,6 +166,39 @@ TEST_P(QuantiserStatistics, AtenAgreesWithTheKernels) {
 INSTANTIATE_TEST_SUITE_P(Channels, QuantiserStatistics,
                          ::testing::Values(2, 15, 16, 37, 48, 64, 577));
 
+/// The values of one channel of two micro-batches, whose windows have a token each.
+std::vector<double> token_of_largest(const std::vector<std::vector<float>>& batches) {
+  Job job;
+  job.statistics.quantisation = true;
+  SiteStatistics statistics(Site::kResidual, job, extents_of(1), test_device());
+  statistics.begin_segment();
+  CollectingSink sink;
+  std::vector<Event> events;
+  int64_t first_token = 0;
+  std::vector<Batch> kept;
+  for (const auto& values : batches) {
+    kept.push_back(make_batch(std::vector<int64_t>(values.size(), 1), 1, 1));
+    Batch& batch = kept.back();
+    for (size_t i = 0; i < values.size(); ++i) {
+      batch.labels.windows[i].first_token = first_token++;
+      *row_of(batch, static_cast<int64_t>(i), 0) = values[i];
+    }
+    statistics.update({batch.rows.to(test_device()), 0, &batch.labels}, sink, events);
+    statistics.finish(sink, events);
+  }
+  return values_of(statistics.fields(), 0).at("residual/channel_max_token");
+}
+
+TEST(QuantiserStatistics, TheTokenOfTheLargestIsTheFirstThatHasIt) {
+  EXPECT_EQ(token_of_largest({{1, -3, 2}, {3, -3}}), std::vector<double>{1});
+  EXPECT_EQ(token_of_largest({{1, -3, 2}, {3, -4}}), std::vector<double>{4});
+  EXPECT_EQ(token_of_largest({{0, -0.0f}, {-0.0f, 1e-45f}}), std::vector<double>{3});
+}
+
+TEST(QuantiserStatistics, ZerosHaveNoLargestToken) {
+  EXPECT_EQ(token_of_largest({{0, -0.0f}, {0}}), std::vector<double>{-1});
+}
+
 TEST(QuantiserStatistics, OfNoTokenAreNeutral) {
   Job job;
   job.statistics.quantisation = true;
@@ -150,6 +206,7 @@ TEST(QuantiserStatistics, OfNoTokenAreNeutral) {
   const Values values = values_of(statistics.fields(), 0);
   EXPECT_EQ(values.at("residual/channel_min"), std::vector<double>(3, kInfinity));
   EXPECT_EQ(values.at("residual/channel_max"), std::vector<double>(3, -kInfinity));
+  EXPECT_EQ(values.at("residual/channel_max_token"), std::vector<double>(3, -1));
   EXPECT_EQ(values.at("residual/kurtosis_max"), std::vector<double>{-kInfinity});
   EXPECT_EQ(values.at("residual/kurtosis_count"), std::vector<double>{0});
 }
