@@ -44,7 +44,8 @@ def sweep_and_show(
 def rows_of_sites(text: str) -> dict[str, list[str]]:
     if "Largest activations by site" not in text:
         return {}
-    lines = text.split("Largest activations by site\n")[1].splitlines()[1:]
+    table = text.split("Largest activations by site\n")[1].split("\n\n")[0]
+    lines = table.splitlines()[1:]
     return {line.split()[0]: line.split()[1:] for line in lines}
 
 
@@ -86,6 +87,27 @@ def test_any_rows(
     assert "320 tokens in 20 sequences" in text
     assert ("perplexity" in text) == loss
     assert sorted(rows_of_sites(text)) == sites
+
+
+def test_tokens_of_the_largest_activations(model: Path, short: Path, tmp_path: Path) -> None:
+    statistics = {"sites": ["residual", "mlp_hidden"], "quantisation": True}
+    text, output = sweep_and_show(model, short, tmp_path, statistics=statistics)
+    lines = text.split("Tokens of the largest activations\n")[1].splitlines()[1:]
+    rows = {line.split()[0]: line.split(maxsplit=5)[1:] for line in lines}
+    assert sorted(rows) == ["mlp_hidden", "residual"]
+    with h5py.File(output) as file:
+        ids, sequence, document, position = (
+            file[f"tokens/{name}"][()] for name in ("id", "sequence", "document", "position")
+        )
+        for site, (token, *labels, around) in rows.items():
+            place = file[f"{site}/channel_max_magnitude"][()].argmax()
+            number = file[f"{site}/channel_max_token"][()].flat[place]
+            assert int(token) == number
+            assert [int(one) for one in labels] == [document[number], position[number], ids[number]]
+            near = [t for t in range(number - 6, number + 5) if 0 <= t < len(ids)]
+            words = [f" w{ids[t]}" if t != number else f"⟦ w{ids[t]}⟧" for t in near
+                     if sequence[t] == sequence[number]]  # fmt: skip
+            assert around == f'"{"".join(words)}"'
 
 
 def test_statistics_of_attention_alone(model: Path, short: Path, tmp_path: Path) -> None:
