@@ -451,6 +451,7 @@ def _quantisation(
     both = {**layer, axes[1]: scales[axes[1]]}
     add_dataset(file[site], "channel_min", rows.min(axis=1).astype("f4"), both)
     add_dataset(file[site], "channel_max", rows.max(axis=1).astype("f4"), both)
+    add_dataset(file[site], "channel_max_token", np.abs(rows).argmax(axis=1), both)
     counts = np.full(len(rows), rows.shape[1])
     add_dataset(file[site], "kurtosis_count", counts, layer)
     add_dataset(file[site], "kurtosis_sum", kurtosis.sum(axis=1), layer)

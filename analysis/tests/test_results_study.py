@@ -41,6 +41,7 @@ from actsweep.results import (
     updates,
     value_updates,
 )
+from actsweep.vocabulary import escape_invalid_utf8
 
 
 def test_attention_to_sets_is_the_mean_over_queries(studied: actsweep.Sweep, study: Study) -> None:
@@ -355,6 +356,38 @@ def test_tails_are_those_of_the_tokens(
         assert row["its channel"] == tokens.min().idxmin()
         assert row["largest value"] == tokens.max().max()
         assert row["channel of it"] == tokens.max().idxmax()
+
+
+def test_largest_tokens_are_the_first_with_each_magnitude(
+    studied: actsweep.Sweep, study: Study, sample: Sample
+) -> None:
+    frame = quantisation.largest_tokens(studied)
+    of_sites = {"residual": sample.residual, **study.sites}
+    assert set(frame["site"]) == set(of_sites)
+    assert len(frame) == quantisation.CHANNELS_SHOWN * (5 + 4 + 4 + 1)  # layers of the sites
+    for (site, layer), rows in frame.groupby(["site", "layer"]):
+        states = of_sites[site][0 if site == "final_norm" else layer]
+        tokens = pd.DataFrame(np.abs(states.reshape(-1, states.shape[-1])))
+        largest = tokens.max().nlargest(quantisation.CHANNELS_SHOWN)
+        assert list(rows["channel"]) == list(largest.index)
+        assert list(rows["magnitude"]) == list(largest)
+        assert list(rows["token"]) == list(tokens.idxmax()[largest.index])
+
+
+def test_texts_around_tokens_stay_in_their_window(studied: actsweep.Sweep, sample: Sample) -> None:
+    frame = quantisation.largest_tokens(studied)
+    length = sample.ids.shape[1]
+
+    def text(ids: np.ndarray) -> str:
+        return escape_invalid_utf8(b"".join(sample.vocabulary[i] for i in ids))
+
+    assert len(set(frame["position"])) > 6
+    for row in frame.to_dict("records"):
+        window, at = divmod(row["token"], length)
+        assert row["position"] == at
+        ids = sample.ids[window]
+        before, own, behind = ids[max(at - 6, 0) : at], ids[[at]], ids[at + 1 : at + 5]
+        assert row["text around it"] == repr(f"{text(before)}⟦{text(own)}⟧{text(behind)}")
 
 
 def test_blocks_have_the_quantiles_of_their_largest_magnitudes(

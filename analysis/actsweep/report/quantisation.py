@@ -42,6 +42,16 @@ def quantisation(models: Sequence[Model]) -> Section:
         "/SITE/channel_min",
         "/SITE/channel_max",
     )
+    section.table(
+        "largest_tokens",
+        f"The {results.CHANNELS_SHOWN} channels with the largest magnitudes of each site and layer, and the"
+        " first token that has each, ⟦so⟧ in the text around it.",
+        of_models(having, results.largest_tokens),
+        "/SITE/channel_max_magnitude",
+        "/SITE/channel_max_token",
+        "/tokens",
+        "/vocabulary",
+    )
     blocks = of_models(having, results.block_maxima)
     small = blocks[blocks["channels of a block"] == 16] if len(blocks) else blocks
     histograms = tuple(f"/SITE/block{size}_histogram" for size in results.BLOCKS)

@@ -10,6 +10,7 @@ import xarray as xr
 
 from ..sweep import Sweep
 
+BEFORE, BEHIND = 6, 4  # tokens of the text around one
 
 def long_frame(axes: Mapping[str, Sequence[object]], **values: np.ndarray) -> pd.DataFrame:
     """One row per element: its place along each of `axes`, then a column for each array."""
@@ -45,3 +46,21 @@ def token_columns(sweep: Sweep, tokens: np.ndarray) -> dict[str, object]:
         "document": rows["document"].values[tokens],
         "position": rows["position"].values[tokens],
     }
+
+
+def texts_around(sweep: Sweep, tokens: np.ndarray) -> list[str]:
+    """Of tokens, given by their numbers: a few before each in its window, ⟦the token⟧, a few behind;
+    of images the names of the tokens alone."""
+    rows = sweep.tokens
+    ids, sequences = rows["id"].values, rows["sequence"].values
+    if not sweep.is_text:
+        return list(sweep.decode_each(ids[tokens]))
+
+    def around(token: int) -> str:
+        near = np.arange(max(token - BEFORE, 0), min(token + BEHIND + 1, len(ids)))
+        near = near[sequences[near] == sequences[token]]
+        parts = (near[near < token], [token], near[near > token])
+        before, own, behind = (sweep.decode(ids[part]) for part in parts)
+        return repr(f"{before}⟦{own}⟧{behind}")
+
+    return [around(int(token)) for token in tokens]

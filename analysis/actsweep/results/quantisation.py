@@ -11,7 +11,7 @@ import pandas as pd
 
 from ..moments import channel_quantile, magnitude_quantile
 from ..sweep import Sweep
-from .frames import long_frame
+from .frames import long_frame, texts_around, token_columns
 from .sites import at_measured_layers, sites_of
 
 FIELDS = (
@@ -21,6 +21,7 @@ QUANTILES = {"1 %": 0.01, "median": 0.5, "99 %": 0.99, "99.99 %": 0.9999, "large
 CHANNEL_QUANTILES = {"median": 0.5, "99 %": 0.99, "99.9 %": 0.999}
 TYPICAL = "99 %"  # by which channels are ordered
 BLOCKS = (16, 32)
+CHANNELS_SHOWN = 3  # of a layer
 
 
 def tails(sweep: Sweep) -> pd.DataFrame:
@@ -49,6 +50,33 @@ def tails(sweep: Sweep) -> pd.DataFrame:
         }  # fmt: skip
         parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def largest_tokens(sweep: Sweep) -> pd.DataFrame:
+    """By site and layer: the channels with the largest magnitudes, and for each the first token that
+    has it, with the text around it."""
+    parts = []
+    for name in sites_of(sweep):
+        if not sweep.has(f"{name}/channel_max_token"):
+            continue
+        names = ["count", "channel_max_magnitude", "channel_max_token"]
+        layers, site = at_measured_layers(sweep, sweep.site(name)[names])
+        magnitude, token = site["channel_max_magnitude"].values, site["channel_max_token"].values
+        channel = np.argsort(-magnitude, axis=1, kind="stable")[:, :CHANNELS_SHOWN]
+        columns = {
+            "layer": np.repeat(layers, channel.shape[1]),
+            "channel": channel.reshape(-1),
+            "magnitude": np.take_along_axis(magnitude, channel, axis=1).reshape(-1),
+            "token": np.take_along_axis(token, channel, axis=1).reshape(-1),
+        }
+        parts.append(pd.DataFrame({"site": name, **columns}))
+    if not parts:
+        return pd.DataFrame()
+    found = pd.concat(parts, ignore_index=True)
+    found = found[found["token"] >= 0].reset_index(drop=True)
+    numbers = found["token"].to_numpy()
+    columns = {**token_columns(sweep, numbers), "text around it": texts_around(sweep, numbers)}
+    return found.assign(**columns)
 
 
 def block_maxima(sweep: Sweep) -> pd.DataFrame:
