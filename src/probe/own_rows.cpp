@@ -24,14 +24,24 @@ OwnRows::Part OwnRows::part_of(Site site, int64_t layer, int member) const {
   return {0, (a_.has_experts(layer) ? share.shared_ffn : share.ffn).size()};
 }
 
-at::Tensor OwnRows::take(Site site, int64_t layer, const at::Tensor& rows) const {
+at::Tensor OwnRows::take(Site site, int64_t layer, const at::Tensor& rows) {
   const auto layout = layout_of(site);
-  if (layout == SiteLayout::kOwned || group_.size() == 1) {
-    return rows.to(at::kFloat).contiguous();
-  }
+  if (layout == SiteLayout::kOwned || group_.size() == 1) return widen(rows);
   if (layout != SiteLayout::kShared) return exchange(site, layer, rows);
   const int64_t mine = rows.size(0) / group_.size();
-  return rows.narrow(0, group_.rank() * mine, mine).to(at::kFloat).contiguous();
+  return widen(rows.narrow(0, group_.rank() * mine, mine));
+}
+
+/// New memory for every micro-batch would cost more in page faults than the widening itself.
+at::Tensor OwnRows::widen(const at::Tensor& rows) {
+  if (!rows.is_cpu() || rows.scalar_type() == at::kFloat) return rows.to(at::kFloat).contiguous();
+  const bool is_held = widened_.defined() && widened_.storage().use_count() > 1;
+  if (!widened_.defined() || is_held || widened_.numel() < rows.numel()) {
+    widened_ = at::empty({rows.numel()}, rows.options().dtype(at::kFloat));
+  }
+  auto taken = widened_.narrow(0, 0, rows.numel()).view(rows.sizes());
+  taken.copy_(rows);
+  return taken;
 }
 
 /// Whole rows from slices that the members have of all rows.

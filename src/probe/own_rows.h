@@ -21,8 +21,9 @@ class OwnRows {
   /// Both must outlive it.
   OwnRows(const Architecture& architecture, const Group& group);
 
-  /// Collective over the model group.
-  at::Tensor take(Site site, int64_t layer, const at::Tensor& rows) const;
+  /// Collective over the model group. What it gives is overwritten by a later call once nobody
+  /// holds it.
+  at::Tensor take(Site site, int64_t layer, const at::Tensor& rows);
 
  private:
   /// Columns of a member's slice.
@@ -32,10 +33,12 @@ class OwnRows {
   };
   Part part_of(Site site, int64_t layer, int member) const;
   at::Tensor exchange(Site site, int64_t layer, const at::Tensor& rows) const;
+  at::Tensor widen(const at::Tensor& rows);
 
   const Architecture& a_;
   const Group& group_;
   std::vector<ModelShare> shares_;  // [m]
+  at::Tensor widened_;              // float32 values of a host's rows of another type
 };
 
 }  // namespace actsweep
