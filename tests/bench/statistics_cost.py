@@ -2,8 +2,9 @@
 
 Sweeps with one statistic each and without any, one after the other, the whole round repeated, every
 other round backwards: of SmolLM2, and of a small random Mixtral for what routed experts have. Prints
-Markdown tables of the time with the statistic over the time without, less 1 (median over rounds, and
-the spread), and writes the shares and the machine as JSON.
+a Markdown table of the time with the statistic over the time without, less 1 (median over rounds, and
+the spread), and writes the shares and the machine as JSON. What is added to other statistics is swept
+beside those, too: its share is the time that it adds, over that of the bare pass.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,57 +22,87 @@ from bench import DTYPES, MODEL, ROOT, Sweeps, machine, spread, table
 
 NOTHING = ("statistics.sites=[]", "output.per_token=none")
 NO_ROWS = "output.per_token=none"
-DENSE_CASES: dict[str, tuple[str, ...]] = {
-    "residual, rows of all tokens": (),
-    "residual, no rows": (NO_ROWS,),
-    "residual, no rows, with event_updates": (NO_ROWS, "statistics.event_updates=true"),
-    "residual, no rows, with lifecycles of two channels": (
-        NO_ROWS, "statistics.lifecycle=true", "statistics.lifecycle_channels=[0,507]",
+FORMATS = ("int8_token", "fp8_e4m3_token", "mxfp8_e4m3", "mxfp4", "nvfp4")
+
+
+@dataclass(frozen=True)
+class Case:
+    """Settings with a statistic, those that it is added to, and the share that is aimed at."""
+
+    settings: tuple[str, ...]
+    beside: tuple[str, ...] = NOTHING
+    aim: str = ""
+
+
+def sites(*names: str) -> tuple[str, ...]:
+    return (f"statistics.sites={json.dumps(names)}", NO_ROWS)
+
+
+def of_residual(setting: str, aim: str = "") -> Case:
+    """What is added to the statistics of the residual stream."""
+    return Case((NO_ROWS, setting), (NO_ROWS,), aim)
+
+
+PARTICIPATION = (*NOTHING, "statistics.geometry=true")
+DENSE_CASES = {
+    "`residual`, rows of all tokens": Case(()),
+    "`residual`, no rows": Case((NO_ROWS,)),
+    "`event_updates`, added to `residual`": of_residual("statistics.event_updates=true", "2 %"),
+    "`lifecycle` of two channels, added to `residual`": Case(
+        (NO_ROWS, "statistics.lifecycle=true", "statistics.lifecycle_channels=[0,507]"), (NO_ROWS,)
     ),
-    "sites attention_input, attention_output, mlp_input, mlp_output": (
-        'statistics.sites=["attention_input","attention_output","mlp_input","mlp_output"]', NO_ROWS,
+    "`channel_quantiles` of one site": of_residual("statistics.channel_quantiles=true"),
+    "`quantisation` of one site": of_residual("statistics.quantisation=true", "5 %"),
+    **{
+        f"format `{name}` of one site": of_residual(f'statistics.formats=["{name}"]', "10 %")
+        for name in FORMATS
+    },
+    "sites `attention_input`, `attention_output`, `mlp_input`, `mlp_output`": Case(
+        sites("attention_input", "attention_output", "mlp_input", "mlp_output")
     ),
-    "sites query, key, value, attention_heads": (
-        'statistics.sites=["query","key","value","attention_heads"]', NO_ROWS,
+    "inputs of linear layers: `attention_input`, `attention_heads`, `mlp_input`, `mlp_hidden`": Case(
+        sites("attention_input", "attention_heads", "mlp_input", "mlp_hidden"), aim="15 %"
     ),
-    "sites gate, up, mlp_hidden": ('statistics.sites=["gate","up","mlp_hidden"]', NO_ROWS),
-    "sites mlp_hidden, mlp_output, and super weights": (
-        'statistics.sites=["mlp_hidden","mlp_output"]', NO_ROWS,
+    "sites `query`, `key`, `value`, `attention_heads`": Case(
+        sites("query", "key", "value", "attention_heads")
     ),
-    "residual, no rows, and quantisation": (NO_ROWS, "statistics.quantisation=true"),
-    "residual, no rows, and channel_quantiles": (NO_ROWS, "statistics.channel_quantiles=true"),
-    "residual, no rows, and five formats": (
-        NO_ROWS,
-        'statistics.formats=["int8_token","fp8_e4m3_token","mxfp8_e4m3","mxfp4","nvfp4"]',
+    "sites `gate`, `up`, `mlp_hidden`": Case(sites("gate", "up", "mlp_hidden"), aim="12 %"),
+    "sites `mlp_hidden`, `mlp_output`, and super weights": Case(sites("mlp_hidden", "mlp_output")),
+    "site `final_norm`": Case(sites("final_norm")),
+    "attention to one set of keys": Case((*NOTHING, 'statistics.attention=["position:0"]')),
+    "attention to three sets of keys": Case(
+        (
+            *NOTHING,
+            'statistics.attention=["position:0","class:delimiter:first","class:other:first"]',
+        )
     ),
-    "site final_norm": ('statistics.sites=["final_norm"]', NO_ROWS),
-    "attention to one set of keys": (*NOTHING, 'statistics.attention=["position:0"]'),
-    "attention to three sets of keys": (
-        *NOTHING,
-        'statistics.attention=["position:0","class:delimiter:first","class:other:first"]',
+    "attention to one set, and its value updates": Case(
+        (*NOTHING, 'statistics.attention=["position:0"]', "statistics.value_updates=true")
     ),
-    "attention to one set, and its value updates": (
-        *NOTHING, 'statistics.attention=["position:0"]', "statistics.value_updates=true",
+    "`attention_received`": Case(
+        ("statistics.sites=[]", "output.per_token=all", "statistics.attention_received=true"),
+        aim="15 %; 25 %",
     ),
-    "attention_received": (
-        "statistics.sites=[]", "output.per_token=all", "statistics.attention_received=true",
+    "`score_extrema`": Case((*NOTHING, "statistics.score_extrema=true")),
+    "`geometry`: cosines": Case(
+        ("statistics.sites=[]", "output.per_token=all", "statistics.geometry=true"),
+        PARTICIPATION,
+        "5 %",
     ),
-    "score_extrema": (*NOTHING, "statistics.score_extrema=true"),
-    "geometry": ("statistics.sites=[]", "output.per_token=all", "statistics.geometry=true"),
-    "geometry, participation alone": (*NOTHING, "statistics.geometry=true"),
-    "query_key": (*NOTHING, "statistics.query_key=true"),
-    "loss": (*NOTHING, "statistics.loss=true"),
-    "store of the residual stream": (*NOTHING, 'store.sites=["residual"]'),
-    "store of the residual stream, a tenth of the tokens in bfloat16": (
-        *NOTHING, 'store.sites=["residual"]', "store.tokens=random:0.1", "store.dtype=bfloat16",
+    "`geometry`: participation": Case(PARTICIPATION),
+    "`query_key`": Case((*NOTHING, "statistics.query_key=true")),
+    "`loss`": Case((*NOTHING, "statistics.loss=true")),
+    "store of the residual stream": Case((*NOTHING, 'store.sites=["residual"]')),
+    "store of the residual stream, a tenth of the tokens in bfloat16": Case(
+        (*NOTHING, 'store.sites=["residual"]', "store.tokens=random:0.1", "store.dtype=bfloat16")
     ),
-}  # fmt: skip
-ROUTED_CASES: dict[str, tuple[str, ...]] = {
-    "experts": (*NOTHING, "statistics.experts=true"),
-    "experts, expert_inputs": (
-        *NOTHING, "statistics.experts=true", "statistics.expert_inputs=true",
+}
+ROUTED_CASES = {
+    "`experts`": Case((*NOTHING, "statistics.experts=true")),
+    "`experts`, `expert_inputs`": Case(
+        (*NOTHING, "statistics.experts=true", "statistics.expert_inputs=true")
     ),
-}  # fmt: skip
+}
 # A Mixtral with SmolLM2's vocabulary: two of eight experts, which are as wide as its MLP.
 ROUTED = {
     "model_type": "mixtral", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 6,
@@ -95,7 +127,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--windows", type=int, default=8, help="windows of each sweep")
+    parser.add_argument("--only", default="", help="words of a case: the others are left out")
     return parser.parse_args()
+
+
+def added_share(sweeps: Sweeps, dtype: str, case: Case) -> float:
+    """The time that a statistic adds, over that of the bare pass."""
+    bare = sweeps.measure(dtype, 1, *NOTHING).rate
+    beside = 1.0
+    if case.beside != NOTHING:
+        beside = bare / sweeps.measure(dtype, 1, *case.beside).rate
+    return bare / sweeps.measure(dtype, 1, *case.settings).rate - beside
 
 
 def main() -> None:
@@ -109,12 +151,14 @@ def main() -> None:
         routed = Sweeps(program, folder, options.windows, make_routed(folder))
         cases = [(dense, name, DENSE_CASES[name]) for name in DENSE_CASES]
         cases += [(routed, name, ROUTED_CASES[name]) for name in ROUTED_CASES]
+        cases = [case for case in cases if options.only in case[1]]
+        if not cases:
+            sys.exit(f"--only {options.only}: expected words of a case's name, found none with them")
         shares = {dtype: {name: [] for _, name, _ in cases} for dtype in DTYPES}
         for number in range(options.rounds):
             for dtype, found in shares.items():
-                for sweeps, name, settings in cases[:: -1 if number % 2 else 1]:
-                    bare = sweeps.measure(dtype, 1, *NOTHING).rate
-                    share = bare / sweeps.measure(dtype, 1, *settings).rate - 1
+                for sweeps, name, case in cases[:: -1 if number % 2 else 1]:
+                    share = added_share(sweeps, dtype, case)
                     found[name].append(share)
                     print(f"round {number + 1}, {dtype}, {name}: {share:.0%}", file=sys.stderr,
                           flush=True)
@@ -122,9 +166,9 @@ def main() -> None:
                        for dtype, found in shares.items()}  # fmt: skip
             facts = {"machine": machine(program), "windows": options.windows, "results": results}
             options.output.write_text(json.dumps(facts, indent=1) + "\n")
-    rows = [[name, *(cell for dtype in DTYPES for cell in cells(shares[dtype][name]))]
-            for _, name, _ in cases]  # fmt: skip
-    head = [column for dtype in DTYPES for column in (dtype, "min to max")]
+    rows = [[name, case.aim, *(cell for dtype in DTYPES for cell in cells(shares[dtype][name]))]
+            for _, name, case in cases]  # fmt: skip
+    head = ["aimed at", *(column for dtype in DTYPES for column in (dtype, "min to max"))]
     print(table(["statistic, share of the bare forward pass", *head], rows))
 
 
