@@ -255,7 +255,7 @@ def test_sites_reproduce_numpy_on_captured_tensors(name: str, m: int, sweeps: Sw
         assert np.isnan(rows[:first]).all() and np.isfinite(rows[first:]).all()
         measured = Measured(made.corpus, made.windows[:1], [rows[first:]], Options())
         paths = [path for path in datasets if path.startswith(f"{site}/")]
-        assert len(paths) == 29, paths
+        assert len(paths) == 30, paths
         for path in paths:
             reference = REFERENCES[path.replace(site, "residual", 1)](measured)
             difference = compare(datasets[path][first:], reference)
