@@ -17,8 +17,7 @@ from preparation.errors import PreparationError
 from preparation.hub_cache import model_directory
 from running import PROGRAM, make_job, run_alone, run_well, write_job
 
-from actsweep.verify.program import ProgramFailed, find_program
-from actsweep.verify.program import model_directory as verified_directory
+from actsweep.verify.program import ProgramFailed, find_program, model_facts
 
 SMOLLM2_DIRECTORY = Path(__file__).resolve().parents[2] / "models" / "smollm2-135m-instruct"
 MODEL_ERROR = 4
@@ -155,7 +154,7 @@ def test_data_and_verify_take_the_same_names(
             made.append((file.attrs["corpus_fingerprint"], file.attrs["tokenizer_fingerprint"]))
     assert len(set(made)) == 1
     program = find_program(Path(PROGRAM))
-    assert verified_directory(program, "hf:org/smol@main") == snapshot
+    assert Path(model_facts(program, "hf:org/smol@main")["path"]) == snapshot
     assert_refused(
         prepare("prepare_corpus.py", text, "--tokenizer", "hf:org/small", "--output", tmp_path / "x.h5"),
         MODEL_ERROR,
@@ -163,7 +162,7 @@ def test_data_and_verify_take_the_same_names(
         "found of models: org/smol; to fetch it, where there is a network: hf download org/small",
     )
     with pytest.raises(ProgramFailed, match="hf:org/small: ") as failed:
-        verified_directory(program, "hf:org/small")
+        model_facts(program, "hf:org/small")
     assert failed.value.code == MODEL_ERROR
 
 

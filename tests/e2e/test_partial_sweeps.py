@@ -481,6 +481,6 @@ def test_without_a_command_all_are_listed(capsys: pytest.CaptureFixture[str]) ->
     assert ended.value.code == 0 and capsys.readouterr().out == listed
     lines = [line.split(maxsplit=1) for line in listed.split("COMMAND\n")[1].splitlines()]
     assert [name for name, _ in lines] == [
-        "pictures", "report", "compare", "export", "verify", "sweep", "info",
+        "pictures", "report", "compare", "export", "tasks", "verify", "sweep", "info",
     ]  # fmt: skip
     assert all(text for _, text in lines)
