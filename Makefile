@@ -143,4 +143,5 @@ corpora/study-tasks-smollm2.h5: scripts/write_questions data/fetch_study_corpus.
 
 # Random weights: of the published gpt-oss there are none in packages.
 models/gpt-oss-small/config.json: jobs/study/gpt-oss-small.json | $(MODEL)/config.json
+	rm -rf models/gpt-oss-small
 	$(PYTHON) data/prepare_model.py random jobs/study/gpt-oss-small.json models/gpt-oss-small --program $(PROGRAM)

@@ -50,7 +50,7 @@ def questions_of(files: Sequence[Path]) -> Iterator[Question | RollingText]:
     """Those of JSON lines, file after file."""
     for path, place, record in objects_of_lines(files):
         logged = LOGGED.fullmatch(path.name.removesuffix(".jsonl"))
-        task = logged["task"] if logged else path.name.removesuffix(".jsonl")
+        task = logged["task"] if logged else _task_of(place, record, path)
         if "arguments" in record:
             yield _logged(place, task, record)
         elif "choices" in record:
@@ -60,6 +60,14 @@ def questions_of(files: Sequence[Path]) -> Iterator[Question | RollingText]:
         else:
             keys = ", ".join(record) or "none"
             raise PreparationError(CORPUS, f"{place}: {FORMS}, found the keys {keys}")
+
+
+def _task_of(place: str, record: dict[str, Any], path: Path) -> str:
+    """A record's own task, or the file's name."""
+    task = record.get("task", path.name.removesuffix(".jsonl"))
+    if not isinstance(task, str):
+        raise PreparationError(CORPUS, f"{place}: task: expected a text, found {called(task)}")
+    return task
 
 
 def _logged(place: str, task: str, record: dict[str, Any]) -> Question | RollingText:
@@ -160,5 +168,4 @@ def _plain(place: str, task: str, record: dict[str, Any]) -> Question:
             f"{place}: answer: expected a number from 0 to {len(choices) - 1}, or a list of such, found"
             f" {called(answer)}",
         )
-    task = record["task"] if isinstance(record.get("task"), str) else task
     return Question(place, task, pairs, _choices(pairs), frozenset(answers))

@@ -54,23 +54,23 @@ def rows_of(path: Path) -> dict[str, list[int]]:
 
 def test_questions_and_texts_of_all_forms(model: Path, tmp_path: Path) -> None:
     output = tmp_path / "tasks.h5"
-    plain = write_records(tmp_path, QUESTION, TEXT, QUESTION | {"task": "named"})
+    plain = write_records(tmp_path, QUESTION, TEXT, QUESTION | {"task": "named"}, TEXT | {"task": "texts"})
     log = write_records(tmp_path, LOGGED, name="samples_arc_easy_2026-11-29T18-31-38.123456.jsonl")
     said = run_well(PROGRAM, "--tokenizer", model, "--output", output, plain, log)
-    assert "4 question(s) of records, named, arc_easy, 7 document(s)" in said
+    assert "5 question(s) of records, named, texts, arc_easy, 8 document(s)" in said
     rows = rows_of(output)
-    assert rows["task"] == [0, 0, 0, 1, 1, 2, 2]
-    assert rows["kind"] == [0, 0, 1, 0, 0, 0, 0]
-    assert rows["part"] == [0, 1, 0, 0, 1, 0, 1]
-    assert rows["is_answer"] == [0, 1, 0, 0, 1, 0, 1]
-    assert rows["characters"] == [13, 17, 29, 13, 17, 13, 17]
-    assert rows["words"] == [3, 4, 6, 3, 4, 3, 4]
+    assert rows["task"] == [0, 0, 0, 1, 1, 2, 3, 3]
+    assert rows["kind"] == [0, 0, 1, 0, 0, 1, 0, 0]
+    assert rows["part"] == [0, 1, 0, 0, 1, 0, 0, 1]
+    assert rows["is_answer"] == [0, 1, 0, 0, 1, 0, 0, 1]
+    assert rows["characters"] == [13, 17, 29, 13, 17, 29, 13, 17]
+    assert rows["words"] == [3, 4, 6, 3, 4, 6, 3, 4]
     with h5py.File(output) as file:
         offset, ids = file["document_offset"][()], file["ids"][()]
         documents = [ids[begin:end].tolist() for begin, end in zip(offset[:-1], offset[1:], strict=True)]
-        assert json.loads(file.attrs["tasks"]) == ["records", "named", "arc_easy"]
-    assert documents[0] == documents[3] == documents[5]
-    assert [document[0] for document in documents] == [0] * 7  # the BOS
+        assert json.loads(file.attrs["tasks"]) == ["records", "named", "texts", "arc_easy"]
+    assert documents[0] == documents[3] == documents[6]
+    assert [document[0] for document in documents] == [0] * 8  # the BOS
 
 
 def test_answers_are_part_of_the_fingerprint(model: Path, tmp_path: Path) -> None:
@@ -95,6 +95,7 @@ REFUSED = (
     (QUESTION | {"choices": ["one", "two " * 90]}, "expected 1 to 64 tokens, found"),
     (QUESTION | {"context": 7}, "context: expected a text, found the number 7"),
     ({"text": ""}, "expected a text with a token"),
+    (QUESTION | {"task": 3}, "task: expected a text, found the number 3"),
     (LOGGED | {"arguments": {"gen_args_0": {"arg_0": "a", "arg_1": "b"}}}, "two choices or more"),
     (LOGGED | {"arguments": 3}, "arguments: expected an object or a list"),
     (LOGGED | {"target": "maybe"}, "target: expected the number or the text of one of 2 choices, found 'maybe'"),
