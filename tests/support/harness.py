@@ -35,14 +35,13 @@ class Task:
 
 
 class Harness:
-    """Its class for models of transformers, in float64, one request at a time: no padding. In float32 its own
-    rounding is 1.3e-4 nats of a choice of SmolLM2."""
+    """Its class for models of transformers, one request at a time: no padding."""
 
-    def __init__(self, model: Path, max_length: int) -> None:
+    def __init__(self, model: Path, max_length: int, dtype: str) -> None:
         from lm_eval.models.huggingface import HFLM
 
         self.model = HFLM(
-            pretrained=str(model), device="cpu", dtype="float64", batch_size=1, max_length=max_length
+            pretrained=str(model), device="cpu", dtype=dtype, batch_size=1, max_length=max_length
         )
 
     def run(self, tasks: Sequence[Task], folder: Path) -> dict[str, Any]:
