@@ -6,8 +6,11 @@ site and layer, without the layers in which a site has no tokens.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from ..moments import channel_quantile, magnitude_quantile
 from ..sweep import Sweep
@@ -15,7 +18,7 @@ from .frames import long_frame, texts_around, token_columns
 from .sites import at_measured_layers, sites_of
 
 FIELDS = (
-    "count", "channel_min", "channel_max", "kurtosis_count", "kurtosis_sum", "kurtosis_max",
+    "channel_min", "channel_max", "kurtosis_count", "kurtosis_sum", "kurtosis_max",
 )  # fmt: skip
 QUANTILES = {"1 %": 0.01, "median": 0.5, "99 %": 0.99, "99.99 %": 0.9999, "largest": 1.0}
 CHANNEL_QUANTILES = {"median": 0.5, "99 %": 0.99, "99.9 %": 0.999}
@@ -24,14 +27,22 @@ BLOCKS = (16, 32)
 CHANNELS_SHOWN = 3  # of a layer
 
 
+def _sites_with(sweep: Sweep, *names: str) -> Iterator[tuple[str, np.ndarray, xr.Dataset]]:
+    """Of each site that has all of these datasets: its name, its measured layers, and its datasets there."""
+    for site in sites_of(sweep):
+        if all(sweep.has(f"{site}/{name}") for name in names):
+            yield site, *at_measured_layers(sweep, sweep.site(site)[["count", *names]])
+
+
+def _joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
 def tails(sweep: Sweep) -> pd.DataFrame:
     """By site and layer: the mean and the largest excess kurtosis of a token over channels
     (arXiv 2506.19697), the smallest and the largest value with their channels."""
     parts = []
-    for name in sites_of(sweep):
-        if not sweep.has(f"{name}/kurtosis_sum"):
-            continue
-        layers, site = at_measured_layers(sweep, sweep.site(name)[list(FIELDS)])
+    for name, layers, site in _sites_with(sweep, *FIELDS):
         tokens = site["kurtosis_count"].values
         lowest, highest = site["channel_min"].values, site["channel_max"].values
         columns = {
@@ -49,18 +60,14 @@ def tails(sweep: Sweep) -> pd.DataFrame:
             "tokens": tokens,
         }  # fmt: skip
         parts.append(pd.DataFrame(columns))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return _joined(parts)
 
 
 def largest_tokens(sweep: Sweep) -> pd.DataFrame:
     """By site and layer: the channels with the largest magnitudes, and for each the first token that
     has it, with the text around it."""
     parts = []
-    for name in sites_of(sweep):
-        if not sweep.has(f"{name}/channel_max_token"):
-            continue
-        names = ["count", "channel_max_magnitude", "channel_max_token"]
-        layers, site = at_measured_layers(sweep, sweep.site(name)[names])
+    for name, layers, site in _sites_with(sweep, "channel_max_magnitude", "channel_max_token"):
         magnitude, token = site["channel_max_magnitude"].values, site["channel_max_token"].values
         channel = np.argsort(-magnitude, axis=1, kind="stable")[:, :CHANNELS_SHOWN]
         columns = {
@@ -83,29 +90,22 @@ def block_maxima(sweep: Sweep) -> pd.DataFrame:
     """By site, layer and size of blocks: quantiles of the largest magnitude of a block of neighbouring
     channels, exact to a bin of the histogram."""
     parts = []
-    for name in sites_of(sweep):
-        if not sweep.has(f"{name}/block16_histogram"):
-            continue
-        names = ["count", *(f"block{size}_histogram" for size in BLOCKS)]
-        layers, site = at_measured_layers(sweep, sweep.site(name)[names])
+    histograms = [f"block{size}_histogram" for size in BLOCKS]
+    for name, layers, site in _sites_with(sweep, *histograms):
         for size in BLOCKS:
             values = magnitude_quantile(site, list(QUANTILES.values()), f"block{size}_histogram")
             columns = dict(zip(QUANTILES, values.values.T, strict=True))
             parts.append(
                 pd.DataFrame({"site": name, "layer": layers, "channels of a block": size, **columns})
             )
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return _joined(parts)
 
 
 def channel_quantiles(sweep: Sweep) -> pd.DataFrame:
     """By site and layer: the channel whose magnitudes are largest, its quantiles, and the same quantile
     of the channel in the middle. Lower edges of quarter octaves; the largest is exact."""
     parts = []
-    for name in sites_of(sweep):
-        if not sweep.has(f"{name}/channel_histogram"):
-            continue
-        names = ["count", "channel_histogram", "channel_max_magnitude"]
-        layers, site = at_measured_layers(sweep, sweep.site(name)[names])
+    for name, layers, site in _sites_with(sweep, "channel_histogram", "channel_max_magnitude"):
         found = channel_quantile(site, list(CHANNEL_QUANTILES.values())).values
         of_typical = found[:, :, list(CHANNEL_QUANTILES).index(TYPICAL)]  # [layer, channel]
         order = np.argsort(of_typical, axis=1, kind="stable")
@@ -115,17 +115,13 @@ def channel_quantiles(sweep: Sweep) -> pd.DataFrame:
         columns["largest"] = site["channel_max_magnitude"].values[rows, largest]
         columns[f"{TYPICAL} of the middle channel"] = of_typical[rows, middle]
         parts.append(pd.DataFrame({"site": name, "layer": layers, "channel": largest, **columns}))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return _joined(parts)
 
 
 def format_noise(sweep: Sweep) -> pd.DataFrame:
     """By site, layer and format: 10 log10(Σx² / Σ(x − x̂)²) in dB; infinite where nothing is lost."""
     parts = []
-    for name in sites_of(sweep):
-        if not sweep.has(f"{name}/format_error_square"):
-            continue
-        names = ["count", "format_error_square", "format_square"]
-        layers, site = at_measured_layers(sweep, sweep.site(name)[names])
+    for name, layers, site in _sites_with(sweep, "format_error_square", "format_square"):
         error, square = site["format_error_square"].values, site["format_square"].values
         with np.errstate(divide="ignore", invalid="ignore"):
             values = {"SQNR, dB": 10 * np.log10(square / error), "noise": error / square}
@@ -133,4 +129,4 @@ def format_noise(sweep: Sweep) -> pd.DataFrame:
         frame = long_frame(axes, **values)
         frame.insert(0, "site", name)
         parts.append(frame)
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return _joined(parts)
