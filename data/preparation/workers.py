@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -39,14 +40,25 @@ class _Context(SpawnContext):
     Process = _Process
 
 
+class _Pool(ProcessPoolExecutor):
+    """A pool of which an OSError is never taken for one of the output."""
+
+    def submit(self, call: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
+        try:
+            return super().submit(call, *given, **named)
+        except OSError as error:
+            if error.errno in (None, errno.EBADF, errno.EPIPE):  # its pipe closes at this moment
+                raise BrokenProcessPool(str(error)) from error
+            message = f"cannot start worker processes: {error.strerror}; a smaller --jobs needs fewer"
+            raise PreparationError(CORPUS, message) from error
+
+
 @contextlib.contextmanager
 def worker_pool(
     jobs: int, initializer: Callable[..., None], *arguments: Any
 ) -> Iterator[ProcessPoolExecutor]:
     """A pool of `jobs` processes; one that is killed is a KilledWorkerError."""
-    pool = ProcessPoolExecutor(
-        jobs, _Context(), initializer=initializer, initargs=arguments
-    )
+    pool = _Pool(jobs, _Context(), initializer=initializer, initargs=arguments)
     try:
         yield pool
     except BrokenProcessPool:

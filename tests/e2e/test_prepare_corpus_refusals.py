@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import gzip
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from preparing import MIB, SMOLLM2, TEXT, assert_refused, run, run_well, write
+from preparation.errors import CORPUS, PreparationError
 from preparation.tokenizer_directory import load_tokenizer
 from preparation.vocabulary import Vocabulary, load_vocabulary
+from preparation.workers import KilledWorkerError, worker_pool
 from support.watching import wait_for_end, wait_until
 
 
@@ -166,3 +170,25 @@ def test_killed_worker_is_one_clear_error(model: Path, tmp_path: Path) -> None:
     assert run.returncode == 3, errors
     assert "a worker process was killed" in errors and "Traceback" not in errors
     assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "words"),
+    [
+        (OSError("handle is closed"), KilledWorkerError, "a worker process was killed"),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), KilledWorkerError, "a worker process was killed"),
+        (OSError(errno.EAGAIN, "Resource temporarily unavailable"), PreparationError, "cannot start worker"),
+    ],
+)
+def test_an_error_of_the_pool_is_none_of_the_output(
+    error: OSError, expected: type, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Python's pool raises when a worker is killed while it is given work, or none can be started."""
+
+    def refuse(*_given: object, **_named: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", refuse)
+    with pytest.raises(PreparationError, match=words) as caught, worker_pool(2, print) as pool:
+        pool.submit(print)
+    assert type(caught.value) is expected and caught.value.exit_code == CORPUS

@@ -3,6 +3,7 @@ gives, in the memory of a few layers."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from support.private_memory import peak_of
 from support.random_models import MODELS, make_random, save
 from verifying import Verify, job_of, llama, verify, with_tensors
 
@@ -91,14 +91,31 @@ def test_a_tensor_that_is_missing_is_named(name: str, llama: Path, tmp_path: Pat
         LayeredReference(directory, is_text=True, tokens=3).run_all([np.array([1, 2, 3])])
 
 
+TESTS = Path(__file__).resolve().parents[1]
 LAYERS, CHANNELS, NEURONS = 12, 384, 4096
 OF_LAYER = 4 * (4 * CHANNELS**2 + 3 * CHANNELS * NEURONS)  # bytes in float32
 RUN = """
-import sys, pathlib, numpy, torch
+import sys, pathlib, threading, time, numpy, torch
+sys.path.append(sys.argv[3])
 from actsweep.verify import layered, reference
+from support.private_memory import SAMPLE_S, rss_anon_bytes
 torch.set_num_threads(1)
+peak = 0
+
+def look(*_given):
+    global peak
+    peak = max(peak, rss_anon_bytes("self"))
+
+def look_now_and_then():
+    while True:
+        look()
+        time.sleep(SAMPLE_S)
+
+threading.Thread(target=look_now_and_then, daemon=True).start()
+torch.nn.modules.module.register_module_forward_pre_hook(look)
 kind = layered.LayeredReference if sys.argv[2] == "layered" else reference.Reference
 kind(pathlib.Path(sys.argv[1]), is_text=True, tokens=8).run_all([numpy.arange(8), numpy.arange(5)])
+print(peak)
 """
 
 
@@ -114,11 +131,15 @@ def write_wide(directory: Path, layers: int) -> Path:
 
 
 def test_memory_is_that_of_a_few_layers(tmp_path: Path) -> None:
-    """Above a run of a model of one small layer: fewer than four layers, where the whole model takes all."""
+    """Above a run of a model of one small layer: fewer than four layers, where the whole model takes all.
+
+    The process looks at its own memory whenever a part of the model runs, so that no moment is missed on a
+    loaded machine, and now and then, which finds what only loading takes."""
     few, many = (write_wide(tmp_path / str(count), count) for count in (1, LAYERS))
 
     def peak(directory: Path, kind: str) -> int:
-        return peak_of([sys.executable, "-c", RUN, directory, kind])
+        command = [sys.executable, "-c", RUN, directory, kind, TESTS]
+        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
     start = peak(few, "layered") - 2 * OF_LAYER  # of what is loaded with it: libraries, and no weights
     assert peak(many, "layered") - start < 4 * OF_LAYER

@@ -7,11 +7,12 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 SAMPLE_S = 0.05
 
 
-def rss_anon_bytes(pid: int) -> int:
+def rss_anon_bytes(pid: int | Literal["self"]) -> int:
     """Of one process; 0 once it has ended."""
     try:
         found = re.search(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import memory
 from .program import ProgramFailed
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class BlockLoader:
         for part in self._blocks[number].modules():
             for name, value in part.named_parameters(recurse=False):
                 part._parameters[name] = torch.nn.Parameter(value.to("meta"), requires_grad=False)
+        memory.give_back()
 
     def bytes_of(self, number: int) -> int:
         """In float32, by the headers."""

@@ -6,6 +6,7 @@ does not fit.
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,14 @@ def check_layers(directory: Path, outside: int, largest: int, work_bytes: int, t
             " of memory are free",
             BAD_DEVICE,
         )
+
+
+def give_back() -> None:
+    """To the system what has been freed. glibc keeps it in the arena of the thread that asked for it, and
+    transformers loads with several threads."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
+    if trim is not None:
+        trim(ctypes.c_size_t(0))
 
 
 def _gib(count: int) -> str:
