@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import small_tokenizers
 from preparing import assert_refused, run, run_well
-from running import make_job, make_model, refuse, run_alone, write_job
+from running import make_job, make_model, refuse, run_alone, said, write_job
 from running import run_well as sweep_well
+from support.compatibility import Compatibility
 from tokenizers import processors
 from transformers import PreTrainedTokenizerFast
 
@@ -85,32 +86,35 @@ def test_answers_are_part_of_the_fingerprint(model: Path, tmp_path: Path) -> Non
 
 
 REFUSED = (
-    ({"context": "x"}, "found the keys context"),
-    (QUESTION | {"answer": 2}, "answer: expected a number from 0 to 1"),
-    (QUESTION | {"answer": True}, "answer: expected a number from 0 to 1"),
-    (QUESTION | {"answer": []}, "answer: expected a number from 0 to 1"),
-    (QUESTION | {"choices": ["one"]}, "choices: expected a list of two texts or more"),
-    (QUESTION | {"choices": ["one", 2]}, "expected texts"),
-    (QUESTION | {"choices": ["one", ""]}, "the continuation '': expected 1 to 64 tokens, found 0"),
-    (QUESTION | {"choices": ["one", "two " * 90]}, "expected 1 to 64 tokens, found"),
-    (QUESTION | {"context": 7}, "context: expected a text, found the number 7"),
-    ({"text": ""}, "expected a text with a token"),
-    (QUESTION | {"task": 3}, "task: expected a text, found the number 3"),
-    (LOGGED | {"arguments": {"gen_args_0": {"arg_0": "a", "arg_1": "b"}}}, "two choices or more"),
-    (LOGGED | {"arguments": 3}, "arguments: expected an object or a list"),
-    (LOGGED | {"target": "maybe"}, "target: expected the number or the text of one of 2 choices, found 'maybe'"),
-    (LOGGED | {"target": "2"}, "target: expected the number or the text of one of 2 choices, found '2'"),
-    ([QUESTION], "expected an object, found a list"),
+    ("a record of other keys", {"context": "x"}, "found the keys context"),
+    ("an answer that no choice has", QUESTION | {"answer": 2}, "answer: expected a number from 0 to 1"),
+    ("an answer of another type", QUESTION | {"answer": True}, "answer: expected a number from 0 to 1"),
+    ("an empty list of answers", QUESTION | {"answer": []}, "answer: expected a number from 0 to 1"),
+    ("one choice", QUESTION | {"choices": ["one"]}, "choices: expected a list of two texts or more"),
+    ("a choice that is no text", QUESTION | {"choices": ["one", 2]}, "expected texts"),
+    ("an empty choice", QUESTION | {"choices": ["one", ""]}, "the continuation '': expected 1 to 64 tokens, found 0"),
+    ("a choice longer than a window", QUESTION | {"choices": ["one", "two " * 90]}, "expected 1 to 64 tokens, found"),
+    ("a context that is no text", QUESTION | {"context": 7}, "context: expected a text, found the number 7"),
+    ("an empty text", {"text": ""}, "expected a text with a token"),
+    ("a task that is no text", QUESTION | {"task": 3}, "task: expected a text, found the number 3"),
+    ("`--log_samples` of a task of one continuation", LOGGED | {"arguments": {"gen_args_0": {"arg_0": "a", "arg_1": "b"}}}, "two choices or more"),
+    ("`--log_samples` whose arguments are a number", LOGGED | {"arguments": 3}, "arguments: expected an object or a list"),
+    ("a target that no choice is", LOGGED | {"target": "maybe"}, "target: expected the number or the text of one of 2 choices, found 'maybe'"),
+    ("a target's number beyond the choices", LOGGED | {"target": "2"}, "target: expected the number or the text of one of 2 choices, found '2'"),
+    ("a record that is a list", [QUESTION], "expected an object, found a list"),
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("record", "words"), REFUSED, ids=[case[1][:30] for case in REFUSED])
-def test_bad_record_is_refused_with_its_line(record: Any, words: str, model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("what", "record", "words"), REFUSED, ids=[case[0] for case in REFUSED])
+def test_bad_record_is_refused_with_its_line(
+    what: str, record: Any, words: str, model: Path, tmp_path: Path, compatibility: Compatibility
+) -> None:
     output = tmp_path / "tasks.h5"
     records = write_records(tmp_path, QUESTION, record)
     result = run(PROGRAM, "--tokenizer", model, "--output", output, records)
     assert_refused(result, CORPUS, "line 2", words)
     assert not output.exists() and not list(tmp_path.glob("*.partial"))
+    compatibility("Corpora", f"tasks: {what}", "refused", result.stderr)
 
 
 def test_directory_without_a_config_needs_a_length(model: Path, tmp_path: Path) -> None:
@@ -147,11 +151,13 @@ WINDOWS = (
 
 @pytest.mark.parametrize(("windows", "found"), WINDOWS, ids=["packed", "short"])
 def test_windows_that_cut_documents_are_refused(
-    windows: dict[str, Any], found: str, model: Path, checkpoint: Path, tmp_path: Path
-) -> None:
+    windows: dict[str, Any], found: str, model: Path, checkpoint: Path, tmp_path: Path,
+    compatibility: Compatibility,
+) -> None:  # fmt: skip
     (corpus,) = make_tasks(model, tmp_path, "one")
     job = make_job(checkpoint, corpus, tmp_path / "out.h5", corpus=windows, capture={"prompts": []})
-    refuse(write_job(tmp_path / "job.toml", job), JOB, "its documents are scored whole", found)
+    log = refuse(write_job(tmp_path / "job.toml", job), JOB, "its documents are scored whole", found)
+    compatibility("Jobs and launches", f"tasks in windows that are {found}", "refused", said(log))
 
 
 VARIANT = {"variant": "zero", "layer": 2, "channels": [3], "tokens": "position:0", "action": "zero"}

@@ -11,6 +11,7 @@ import pytest
 from memory import PeakMemory, planned_bytes
 from planning import planned
 from running import GIB, Run, make_corpus, make_job, make_model, run_alone, run_well, write_job
+from support.compatibility import Compatibility
 
 JOB_ERROR = 2
 
@@ -32,9 +33,12 @@ JOB_ERROR = 2
         (['store.sites=["kv_latent"]'], '[store] sites: "kv_latent": llama has no latent attention'),
     ],
 )  # fmt: skip
-def test_what_is_refused(keys: list[str], words: str, tmp_path: Path) -> None:
+def test_what_is_refused(
+    keys: list[str], words: str, tmp_path: Path, compatibility: Compatibility
+) -> None:
     code, text = planned(tmp_path, *keys)
     assert code == JOB_ERROR and words in text, text
+    compatibility("Jobs and launches", f"a store: `{keys[0]}`", "refused", text)
 
 
 @pytest.mark.parametrize(
