@@ -31,7 +31,7 @@ class GroupBackend {
   virtual void reduce_scatter(const at::Tensor& in, at::Tensor& out) = 0;
   /// out [m * n, ...]: part q is part r of member q's in [m * n, ...].
   virtual void all_to_all(const at::Tensor& in, at::Tensor& out) = 0;
-  /// In place, element by element; sums in rank order on the MPI backend.
+  /// In place, element by element; sums of floats in rank order.
   virtual void all_reduce(at::Tensor& values, Reduction reduction) = 0;
   /// Throws Error(kDevice) if anything enqueued so far is known to have failed.
   virtual void check() {}

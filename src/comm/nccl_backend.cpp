@@ -51,7 +51,7 @@ class NcclBackend : public GroupBackend {
 
  private:
   void exchange(const at::Tensor& in, at::Tensor& out, const char* operation);
-  void exchange_and_add(const at::Tensor& in, at::Tensor& out);
+  void add_all(at::Tensor& values);
 
   NcclCommunicator communicator_;
   int rank_;
@@ -66,20 +66,13 @@ void NcclBackend::all_gather(const at::Tensor& in, at::Tensor& out) {
   });
 }
 
+/// The pieces go to their owners as they are, and are added there in rank order, in the type of
+/// `out`. NCCL's own reduce-scatter adds in an order that follows rings and trees, so that bits would
+/// follow the topology; and of a half type it rounds the partial sums at every rank, and overflows
+/// float16 where activations are massive. As many bytes are sent.
 void NcclBackend::reduce_scatter(const at::Tensor& in, at::Tensor& out) {
   if (in.numel() == 0) return;
-  if (in.scalar_type() != at::kFloat) return exchange_and_add(in, out);
-  communicator_.run("reduce_scatter", [&](ncclComm_t communicator) {
-    return ncclReduceScatter(in.const_data_ptr(), out.mutable_data_ptr(), out.numel(), ncclFloat32,
-                             ncclSum, communicator, current_stream(in));
-  });
-}
-
-/// The reduce-scatter of a half type: its pieces go to their owners as they are, and are added
-/// there in float32, in rank order. NCCL's own would round the partial sums at every rank, and
-/// overflow float16 where activations are massive; a cast before it would double what is sent.
-void NcclBackend::exchange_and_add(const at::Tensor& in, at::Tensor& out) {
-  at::Tensor pieces = at::empty_like(in);  // [m * n, ...] in the half type, rank order
+  at::Tensor pieces = at::empty_like(in);  // [m * n, ...] in rank order
   exchange(in, pieces, "reduce_scatter");
   const auto parts = pieces.view({size_, -1});
   auto sum = out.view({-1});
@@ -114,10 +107,23 @@ void NcclBackend::exchange(const at::Tensor& in, at::Tensor& out, const char* op
 void NcclBackend::all_reduce(at::Tensor& values, Reduction reduction) {
   const ncclDataType_t type = type_for_reduction(values);
   if (values.numel() == 0) return;
+  if (reduction == Reduction::kSum && values.is_floating_point()) return add_all(values);
   communicator_.run("all_reduce", [&](ncclComm_t communicator) {
     return ncclAllReduce(values.const_data_ptr(), values.mutable_data_ptr(), values.numel(), type,
                          nccl_operator(reduction), communicator, current_stream(values));
   });
+}
+
+/// A sum of floats, in rank order: each member adds a part of it and hands that to all.
+void NcclBackend::add_all(at::Tensor& values) {
+  const int64_t count = values.numel();
+  const int64_t part = (count + size_ - 1) / size_;
+  auto padded = at::zeros({size_ * part}, values.options());
+  padded.narrow(0, 0, count).copy_(values.view({-1}));
+  auto sum = at::empty({part}, values.options());
+  reduce_scatter(padded, sum);
+  all_gather(sum, padded);
+  values.view({-1}).copy_(padded.narrow(0, 0, count));
 }
 
 }  // namespace

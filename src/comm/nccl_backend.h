@@ -2,7 +2,8 @@
 //
 // In: an MPI communicator, which carries NCCL's unique id from its rank 0, and this rank's own
 // device. Out: a GroupBackend whose calls return when the operation is enqueued, not when it is
-// done. Sums run in float32 but in NCCL's order of ranks: they agree with MPI's to rounding.
+// done. Floats are added in rank order, from exchanged pieces, so that no topology decides their
+// bits.
 // Refuses (ErrorKind::kDevice) whatever NCCL reports, at once or to check(), and a peer that does
 // not come within `patience`; after that it refuses all but its end. Destroyed before finish() it
 // aborts. A build without CUDA refuses to make one.

@@ -225,29 +225,6 @@ ncclResult_t ncclAllGather(const void* in, void* out, size_t count, ncclDataType
   return comm->done();
 }
 
-// Adds around a ring that ends at this rank: another order than that of the MPI backend, as NCCL's
-// own.
-ncclResult_t ncclReduceScatter(const void* in, void* out, size_t count, ncclDataType_t type,
-                               ncclRedOp_t operation, ncclComm_t comm, cudaStream_t stream) {
-  if (type != ncclFloat32 || operation != ncclSum) {
-    return refuse(ncclInvalidArgument, "reduce_scatter other than a sum of float32");
-  }
-  const ncclResult_t result =
-      begin(comm, {"reduce_scatter", count, type, operation}, in, out, stream);
-  if (result != ncclSuccess) return result;
-  const int floats = static_cast<int>(count);
-  std::vector<float> parts(count * comm->size);  // [m, count], rank order
-  MPI_Alltoall(in, floats, MPI_FLOAT, parts.data(), floats, MPI_FLOAT, comm->mpi);
-  for (size_t i = 0; i < count; ++i) {
-    float sum = 0;
-    for (int step = 1; step <= comm->size; ++step) {
-      sum += parts[(comm->rank + step) % comm->size * count + i];
-    }
-    static_cast<float*>(out)[i] = sum;
-  }
-  return comm->done();
-}
-
 ncclResult_t ncclAllReduce(const void* in, void* out, size_t count, ncclDataType_t type,
                            ncclRedOp_t operation, ncclComm_t comm, cudaStream_t stream) {
   const ncclResult_t result = begin(comm, {"all_reduce", count, type, operation}, in, out, stream);
