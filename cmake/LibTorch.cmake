@@ -63,6 +63,7 @@ if(ACTSWEEP_WITH_CUDA)
     endif()
   endif()
   set(CMAKE_CUDA_COMPILER "${CUDAToolkit_NVCC_EXECUTABLE}" CACHE FILEPATH "The toolkit's compiler")
+  set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)  # LibTorch's own: with two runtimes a device is current in one alone
   enable_language(CUDA)
   set(CMAKE_CUDA_STANDARD 17)
   set(CMAKE_CUDA_STANDARD_REQUIRED ON)

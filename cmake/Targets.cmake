@@ -70,6 +70,14 @@ function(actsweep_unit_test name)
   set_tests_properties(unit.${name} PROPERTIES LABELS unit TIMEOUT ${ACTSWEEP_TEST_LIMIT_S})
 endfunction()
 
+# actsweep_test_on_gpus(NAME): a unit test that needs a GPU, on the first one and once more on the second. Each is skipped
+# where there is none.
+function(actsweep_test_on_gpus name)
+  add_test(NAME unit.${name}.gpu1 COMMAND ${name})
+  set_tests_properties(unit.${name}.gpu1 PROPERTIES TIMEOUT ${ACTSWEEP_TEST_LIMIT_S} ENVIRONMENT ACTSWEEP_TEST_GPU=1)
+  set_tests_properties(unit.${name} unit.${name}.gpu1 PROPERTIES LABELS gpu SKIP_REGULAR_EXPRESSION "no GPU")
+endfunction()
+
 # actsweep_gpu_test(NAME SOURCES ... LINKS ...): tests that also run on the CPU, once more for CUDA tensors. With CUDA only.
 function(actsweep_gpu_test name)
   if(NOT ACTSWEEP_WITH_CUDA)
@@ -79,7 +87,7 @@ function(actsweep_gpu_test name)
   target_sources(${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests/unit/gpu_environment.cpp")
   target_link_libraries(${name} PRIVATE actsweep_comm)  # which counts the GPUs
   target_compile_definitions(${name} PRIVATE ACTSWEEP_TEST_DEVICE="cuda")
-  set_tests_properties(unit.${name} PROPERTIES LABELS gpu SKIP_REGULAR_EXPRESSION "no GPU")
+  actsweep_test_on_gpus(${name})
 endfunction()
 
 # actsweep_pytest(LABEL FILES...): each file of Python tests as one ctest entry, LABEL.<file without test_ and .py>. Tests

@@ -3,7 +3,9 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
+#include <optional>
 
 #include "kernels/attention_chunks.h"
 
@@ -91,25 +93,67 @@ Heads heads_of(const at::Tensor& qkv, const AttentionShape& shape, const HeadRun
           heads_in(out, shape, run.query_begin, run.queries)};
 }
 
+/// What one call of ATen's fused operator takes.
+struct FusedCall {
+  at::Tensor query;  // [B, queries, rows, D]
+  at::Tensor key;    // [B, keys, columns, D]
+  at::Tensor value;
+  std::optional<at::Tensor> bias;
+  bool is_causal = false;
+  bool shares_keys = false;  // queries > keys
+};
+
+/// Calls `one(call, out)`. ATen has fused kernels for query heads that share a key head in half
+/// types and without a mask; else it would hold all scores. There each key head has a call of its
+/// own, in which a stride of 0 repeats it.
+template <typename One>
+void over_fused_calls(FusedCall call, const at::Tensor& out, const One& one) {
+  const int64_t keys = call.key.size(1), group = call.query.size(1) / keys;
+  call.shares_keys = group > 1;
+  if (group == 1 || (!call.bias && call.query.scalar_type() != at::kFloat)) return one(call, out);
+  const auto repeated = [&](const at::Tensor& heads, int64_t head) {
+    return heads.narrow(1, head, 1).expand({-1, group, -1, -1});
+  };
+  for (int64_t head = 0; head < keys; ++head) {
+    const auto queries = [&](const at::Tensor& all) { return all.narrow(1, head * group, group); };
+    one(FusedCall{queries(call.query), repeated(call.key, head), repeated(call.value, head),
+                  call.bias, call.is_causal},
+        queries(out));
+  }
+}
+
+void run_fused(const FusedCall& call, const at::Tensor& out, double scale) {
+  over_fused_calls(call, out, [&](const FusedCall& one, const at::Tensor& of_one) {
+    of_one.copy_(at::scaled_dot_product_attention(one.query, one.key, one.value, one.bias, 0.0,
+                                                  one.is_causal, scale, one.shares_keys));
+  });
+}
+
+/// -inf where a key is hidden, else 0.
+at::Tensor bias_of(const at::Tensor& hidden, const at::Tensor& query) {
+  return at::zeros(hidden.sizes(), query.options())
+      .masked_fill_(hidden, -std::numeric_limits<float>::infinity());
+}
+
 /// By ATen's fused operator: no cap, no bias, no sinks.
 void attend_fused(const Heads& heads, const AttentionCall& call) {
   const auto& shape = call.shape;
   const double scale = call.scores.scale;
   const bool has_window = shape.window > 0 && shape.window < shape.positions;
   if (!has_window && call.lengths.empty() && call.key_ends.empty()) {
-    heads.out.copy_(at::scaled_dot_product_attention(heads.query, heads.key, heads.value, {}, 0.0,
-                                                     shape.is_causal, scale, true));
+    run_fused({heads.query, heads.key, heads.value, {}, shape.is_causal}, heads.out, scale);
     return;
   }
   over_chunks(call, has_window ? shape.window : shape.positions, [&](const Chunk& chunk) {
-    const auto hidden = hidden_keys(chunk, call, heads.query.device());
-    const auto bias = at::zeros(hidden.sizes(), heads.query.options())
-                          .masked_fill_(hidden, -std::numeric_limits<float>::infinity());
-    heads.out.narrow(2, chunk.begin, chunk.queries())
-        .copy_(at::scaled_dot_product_attention(
-            heads.query.narrow(2, chunk.begin, chunk.queries()),
-            heads.key.narrow(2, chunk.first_key, chunk.keys()),
-            heads.value.narrow(2, chunk.first_key, chunk.keys()), bias, 0.0, false, scale, true));
+    const auto queries = [&](const at::Tensor& all) {
+      return all.narrow(2, chunk.begin, chunk.queries());
+    };
+    const auto keys = [&](const at::Tensor& all) {
+      return all.narrow(2, chunk.first_key, chunk.keys());
+    };
+    const auto bias = bias_of(hidden_keys(chunk, call, heads.query.device()), heads.query);
+    run_fused({queries(heads.query), keys(heads.key), keys(heads.value), bias}, queries(heads.out),
+              scale);
   });
 }
 
@@ -174,6 +218,26 @@ void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out,
     over_chunks(call, chunk_length(call.shape, heads.query.size(0), run.queries),
                 [&](const Chunk& chunk) { attend_chunk(heads, chunk, call, run, summary); });
   }
+}
+
+std::string fused_backend(const AttentionShape& shape, at::ScalarType dtype, at::Device device) {
+  const auto options = at::TensorOptions().dtype(dtype).device(device);
+  const auto heads = [&](int64_t count) {
+    return at::zeros({1, count, shape.positions, shape.width}, options);
+  };
+  FusedCall call{heads(shape.query_heads), heads(shape.key_heads), heads(shape.key_heads), {},
+                 shape.is_causal};
+  if (shape.window > 0 && shape.window < shape.positions) {
+    call.bias = at::zeros({shape.positions, shape.positions}, options);
+    call.is_causal = false;
+  }
+  int64_t choice = 0;
+  over_fused_calls(call, call.query, [&](const FusedCall& one, const at::Tensor&) {
+    choice = at::_fused_sdp_choice(one.query, one.key, one.value, one.bias, 0.0, one.is_causal,
+                                   std::nullopt, one.shares_keys);
+  });
+  static constexpr std::array kNames = {"math", "flash", "memory-efficient", "cuDNN"};
+  return choice >= 0 && choice < std::ssize(kNames) ? kNames[choice] : "other";
 }
 
 }  // namespace aten

@@ -8,6 +8,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <string>
 #include <vector>
 
 #include "weights/share.h"
@@ -76,6 +77,10 @@ void attend(const at::Tensor& qkv, const AttentionCall& call, const AttentionKer
 namespace aten {
 void attend(const at::Tensor& qkv, const AttentionCall& call, at::Tensor& out,
             AttentionSummary* summary = nullptr);
+
+/// The kernel that ATen takes for a layer of this shape: "flash", "memory-efficient", "cuDNN", or
+/// "math", which holds T x T scores of all heads.
+std::string fused_backend(const AttentionShape& shape, at::ScalarType dtype, at::Device device);
 }  // namespace aten
 
 }  // namespace actsweep

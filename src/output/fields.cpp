@@ -35,6 +35,8 @@ void combine(const Dataset& dataset, std::span<std::byte> into, std::span<const 
       return combine_as<float>(dataset.merge, into, from);
     case ElementType::kFloat64:
       return combine_as<double>(dataset.merge, into, from);
+    case ElementType::kBFloat16:
+      ensure(false, "no field is bfloat16");
   }
 }
 

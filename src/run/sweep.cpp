@@ -13,6 +13,7 @@
 #include "kernels/product_instructions.h"
 #include "output/consolidate.h"
 #include "output/durable.h"
+#include "run/attention_kernels.h"
 #include "run/attributes.h"
 #include "run/group_work.h"
 #include "run/machine.h"
@@ -86,6 +87,11 @@ SweepLayout plan_sweep(const SweepInputs& inputs, const Place& place, size_t pen
   if (place.session.rank() != 0) return layout;
   for (const auto& note : inputs.checkpoint.notes()) spdlog::info("{}", note);
   for (const auto& warning : inputs.warnings()) spdlog::warn("{}", warning);
+  if (facts.pads_groups) {
+    const auto lines =
+        attention_kernels_of(inputs.checkpoint.architecture(), inputs.job, place.device);
+    for (const auto& line : lines) spdlog::info("{}", line);
+  }
   spdlog::info("plan\n{}", layout_table(facts, machine, layout));
   const auto prompts = static_cast<int64_t>(inputs.job.capture.prompts.size());
   spdlog::info("{} of {} units of work are pending", pending, inputs.segments.segments() + prompts);

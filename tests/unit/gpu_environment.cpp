@@ -1,5 +1,8 @@
-// Skips every test of a program built for CUDA tensors where no GPU is.
+// Makes the GPU of number ACTSWEEP_TEST_GPU (0 where it is not set) current, as a rank does. Skips every
+// test of a program built for CUDA tensors where there is none.
 #include <gtest/gtest.h>
+
+#include <cstdlib>
 
 #include "comm/device.h"
 
@@ -8,7 +11,10 @@ namespace {
 class NeedsGpu : public testing::Environment {
  public:
   void SetUp() override {
-    if (actsweep::count_gpus() == 0) GTEST_SKIP() << "no GPU";
+    const char* wanted = std::getenv("ACTSWEEP_TEST_GPU");
+    const int number = wanted == nullptr ? 0 : std::atoi(wanted);
+    if (actsweep::count_gpus() <= number) GTEST_SKIP() << "no GPU " << number;
+    actsweep::choose_device(number);
   }
 };
 

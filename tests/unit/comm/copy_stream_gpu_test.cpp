@@ -11,7 +11,7 @@ constexpr int64_t kFloats = 16 << 20;  // 64 MiB: the copy is still on its way w
 
 class CopyStreamOnGpu : public testing::Test {
  protected:
-  const at::Device device_{at::kCUDA, 0};
+  const at::Device device_ = at::empty({0}, at::kCUDA).device();  // the current one
 };
 
 TEST_F(CopyStreamOnGpu, ComputationAfterFinishSeesTheCopy) {

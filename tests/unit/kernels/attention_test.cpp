@@ -179,6 +179,12 @@ TEST_P(Attention, SeesNoPaddingWhereItIsNotCausal) {
   }
 }
 
+TEST_P(Attention, GroupedHeadsOfAllLayersHaveAFusedKernel) {
+  for (const int64_t window : {0, 8}) {
+    EXPECT_EQ(aten::fused_backend({64, 6, 2, 16, window}, GetParam(), at::kCPU), "flash");
+  }
+}
+
 TEST(AttentionOfPaddedSequences, PaddingGivesRowsOfZero) {
   auto call = call_of({5, 2, 1, 8, 0, false});
   call.lengths = {2, 5};
