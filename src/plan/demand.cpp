@@ -14,6 +14,7 @@
 #include "model/loss.h"
 #include "model/mixers.h"
 #include "model/workspace.h"
+#include "plan/device_memory.h"
 #include "probe/site.h"
 #include "schema/declare_statistics.h"
 #include "schema/quarter_octaves.h"
@@ -24,8 +25,6 @@
 
 namespace actsweep {
 namespace {
-
-constexpr int64_t kRowCopies = 3;  // of a layer's rows
 
 /// The rank whose share is widest: the last one, by the rounding of cut_evenly.
 ModelShare widest_share(const Architecture& architecture, int64_t members) {
@@ -78,6 +77,12 @@ std::vector<int64_t> stage_bytes(Dtype dtype, const Architecture& a,
 
 int64_t sum_of(const std::vector<int64_t>& bytes) {
   return std::accumulate(bytes.begin(), bytes.end(), int64_t{0});
+}
+
+int64_t largest_stage(const SweepFacts& facts, const ModelShare& share) {
+  const auto bytes = stage_bytes(facts.job.model.dtype, facts.architecture, facts.rows, share,
+                                 facts.job.needs_head());
+  return bytes.empty() ? 0 : *std::max_element(bytes.begin(), bytes.end());
 }
 
 int64_t weight_bytes(const Job& job, const Architecture& a, const std::vector<TensorRow>& rows,
@@ -304,15 +309,19 @@ MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t thr
     demand.workspace += 9 * std::min(logits, kLogitBytes) / 4;
   }
 
-  // Of tokens with an event: kept through all layers, because only then is it known which they are.
-  const int64_t event_rows = owned_tokens * row_bytes(facts, Axis::kRow);
-  const int64_t token_rows = owned_tokens * row_bytes(facts, Axis::kToken);
-  const int64_t sequence_rows = owned_tokens / length * row_bytes(facts, Axis::kSequence);
-  // Fields, one copy on its way to the file, and each thread's part of one layer's; a layer's rows
-  // here, on their way to the writer, and there.
-  demand.statistics = 2 * field_bytes(facts) + threads * field_bytes(facts) / (a.layers + 1);
-  demand.statistics += (a.layers + 1) * event_rows + kRowCopies * (token_rows + sequence_rows);
-  demand.statistics += store_bytes(facts, owned_tokens, owned_rows);
+  const RowsAndFields all = {field_bytes(facts),
+                             owned_tokens * row_bytes(facts, Axis::kToken) +
+                                 owned_tokens / length * row_bytes(facts, Axis::kSequence),
+                             (a.layers + 1) * owned_tokens * row_bytes(facts, Axis::kRow),
+                             store_bytes(facts, owned_tokens, owned_rows)};
+  if (!facts.pads_groups) {
+    add_to_cpu(all, threads, a.layers, demand);
+    return demand;
+  }
+  add_to_gpu(all, a.layers, demand);
+  demand.attention = attention_bytes(facts, share, shape);
+  demand.collectives = collective_bytes(members);
+  demand.host.staging = page_locked_bytes(largest_stage(facts, share));
   return demand;
 }
 

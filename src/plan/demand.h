@@ -47,13 +47,25 @@ struct SweepFacts {
   std::optional<TowerFacts> tower = {};  // whole on each rank
 };
 
-/// Bytes that the process of the rank with the largest share keeps for itself.
+/// Bytes that a rank on a GPU keeps on its host; none on a CPU, where all is the host's.
+struct HostDemand {
+  int64_t staging = 0;  // page-locked: weights on their way to the GPU
+  int64_t rows = 0;     // rows and fields on their way from it, and what waits to be written
+  int64_t total() const { return staging + rows; }
+};
+
+/// Bytes that the process of the rank with the largest share keeps for itself, where it computes.
 struct MemoryDemand {
   int64_t weights = 0;
   int64_t residual = 0;  // of the original and of each variant, and copies of it
   int64_t workspace = 0;
-  int64_t statistics = 0;  // fields, rows of a block, what waits to be written
-  int64_t total() const { return weights + residual + workspace + statistics; }
+  int64_t statistics = 0;   // fields, rows of a block, what waits to be written
+  int64_t attention = 0;    // on a GPU, the next as well
+  int64_t collectives = 0;  // NCCL's buffers: an estimate
+  HostDemand host;
+  int64_t total() const {
+    return weights + residual + workspace + statistics + attention + collectives;
+  }
 };
 
 struct DiskDemand {

@@ -80,14 +80,34 @@ std::string what_would_fit(const SweepFacts& facts, const Machine& machine) {
     if (block > 0) return options_of(proposal, block) + " would fit";
   }
   const auto& least = proposals[2];
-  const auto bytes = memory_demand(least.facts, members, machine.threads, members).total();
-  return fmt::format("{} and {} a rank would fit, or more ranks", options_of(least, members),
-                     bytes_text(bytes + kTextUnit_bytes));
+  const auto demand = memory_demand(least.facts, members, machine.threads, members);
+  const bool lacks_host = demand.total() <= machine.memory_bytes;
+  const int64_t bytes = lacks_host ? demand.host.total() : demand.total();
+  return fmt::format("{} and {} a rank{} would fit, or more ranks", options_of(least, members),
+                     bytes_text(bytes + kTextUnit_bytes), lacks_host ? " on the host" : "");
+}
+
+/// What the host of a GPU lacks or has.
+std::string host_text(const MemoryDemand& demand, const Machine& machine) {
+  const auto& host = demand.host;
+  return fmt::format("{} a rank of {} (staging {}, rows {})", bytes_text(host.total()),
+                     machine.host_bytes > 0 ? bytes_text(machine.host_bytes) : "unknown",
+                     bytes_text(host.staging), bytes_text(host.rows));
+}
+
+bool fits(const MemoryDemand& demand, const Machine& machine) {
+  return demand.total() <= machine.memory_bytes &&
+         (machine.host_bytes == 0 || demand.host.total() <= machine.host_bytes);
 }
 
 void refuse_memory(const SweepFacts& facts, const Machine& machine, int64_t block_windows) {
   const auto demand =
       memory_demand(facts, facts.job.parallel.tensor, machine.threads, block_windows);
+  require(demand.total() > machine.memory_bytes, ErrorKind::kJob,
+          "the job does not fit on the host: expected at most {} a rank, found {} with blocks of {} "
+          "tokens; {}",
+          bytes_text(machine.host_bytes), host_text(demand, machine),
+          block_windows * facts.job.corpus.sequence_length, what_would_fit(facts, machine));
   fail(ErrorKind::kJob,
        "the job does not fit: expected at most {} a rank, found {} (weights {}, residual {}, work "
        "space {}, statistics {}) with blocks of {} tokens; {}",
@@ -107,7 +127,7 @@ int64_t choose_block(const SweepFacts& facts, const Machine& machine, int64_t me
   const int64_t windows =
       std::max<int64_t>(1, *wanted / facts.job.corpus.sequence_length / unit) * unit;
   const int64_t block = std::min(windows, facts.segments.windows_per_segment);
-  if (memory_demand(facts, members, machine.threads, block).total() > machine.memory_bytes) {
+  if (!fits(memory_demand(facts, members, machine.threads, block), machine)) {
     refuse_memory(facts, machine, block);
   }
   return block;
@@ -158,7 +178,7 @@ int64_t largest_block(const SweepFacts& facts, const Machine& machine, int64_t m
   while (low < high) {
     const int64_t middle = (low + high + 1) / 2;
     const auto demand = memory_demand(facts, members, machine.threads, middle * unit);
-    if (demand.total() <= machine.memory_bytes) {
+    if (fits(demand, machine)) {
       low = middle;
     } else {
       high = middle - 1;
@@ -235,6 +255,11 @@ std::string layout_table(const SweepFacts& facts, const Machine& machine,
   text += table_row("residual", bytes_text(layout.memory.residual) + " a rank");
   text += table_row("work space", bytes_text(layout.memory.workspace) + " a rank");
   text += table_row("statistics", bytes_text(layout.memory.statistics) + " a rank");
+  if (machine.is_gpu) {
+    text += table_row("attention", bytes_text(layout.memory.attention) + " a rank");
+    text += table_row("collectives", bytes_text(layout.memory.collectives) + " a rank, estimated");
+    text += table_row("host", host_text(layout.memory, machine));
+  }
   text += table_row("memory", fmt::format("{} a rank of {}", bytes_text(layout.memory.total()),
                                           bytes_text(machine.memory_bytes)));
   const auto free = machine.free_disk_bytes < 0 ? "unknown" : bytes_text(machine.free_disk_bytes);

@@ -37,7 +37,8 @@ inline double as_real(int64_t count) { return static_cast<double>(count); }
 struct Machine {
   int64_t ranks = 1;
   int64_t threads = 1;           // per rank
-  int64_t memory_bytes = 0;      // per rank, for actsweep's own use
+  int64_t memory_bytes = 0;      // per rank, for actsweep's own use, where it computes
+  int64_t host_bytes = 0;        // the same of a GPU's host; 0: unknown, or no GPU
   int64_t free_disk_bytes = -1;  // where the output goes; below 0: unknown
   int64_t ranks_per_node = 0;    // 0: all
   int64_t node_bytes = 0;        // of a node's own memory; 0: that of its ranks

@@ -143,6 +143,10 @@ Machine read_machine(const std::string& name, const std::string& folder, Dtype d
   machine.threads = keys.count("threads");
   machine.memory_bytes = static_cast<int64_t>(kMemoryShare * keys.number("memory_gib") * kGiB);
   machine.node_bytes = static_cast<int64_t>(keys.number("node_memory_gib") * kGiB);
+  if (machine.is_gpu) {
+    machine.host_bytes = static_cast<int64_t>(kMemoryShare * as_real(machine.node_bytes)) /
+                         machine.ranks_of_node();
+  }
   machine.rates = rates_of(keys, dtype, machine.is_gpu);
   keys.refuse_others();
   return machine;

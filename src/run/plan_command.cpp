@@ -59,6 +59,7 @@ Machine measure_machine(SweepFacts& facts, int64_t ranks) {
   at::set_num_threads(static_cast<int>(machine.threads));
   // Ranks share a node's memory; a GPU's is one rank's.
   machine.memory_bytes = memory_to_plan_bytes(device, machine.is_gpu ? 1 : ranks);
+  if (machine.is_gpu) machine.host_bytes = memory_to_plan_bytes(at::kCPU, ranks);
   machine.rates = measure_rates(facts, device, kPlanEffort);
   facts.widens_products = widens_products(scalar_type(facts.job.model.dtype), device);
   return machine;

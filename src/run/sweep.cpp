@@ -32,18 +32,22 @@ Machine describe_machine(const SweepInputs& inputs, const SweepFacts& facts, con
   machine.threads = place.threads;
   machine.memory_bytes = memory_to_plan_bytes(place.device, place.session.local_size());
   machine.is_gpu = !place.device.is_cpu();
+  if (machine.is_gpu) {
+    machine.host_bytes = memory_to_plan_bytes(at::kCPU, place.session.local_size());
+  }
   const auto rates = measure_rates(facts, place.device, kRunEffort);
   machine.rates = rates;
   machine.free_disk_bytes = free_disk_bytes(inputs.job.output.path);
   // Every rank must plan the same blocks and times.
   check_mpi(MPI_Bcast(&machine.rates, sizeof(Rates), MPI_BYTE, 0, MPI_COMM_WORLD), "MPI_Bcast");
-  std::array<double, 3> least = {static_cast<double>(machine.memory_bytes), rates.products,
-                                 static_cast<double>(machine.free_disk_bytes)};
-  check_mpi(MPI_Allreduce(MPI_IN_PLACE, least.data(), 3, MPI_DOUBLE, MPI_MIN, MPI_COMM_WORLD),
+  std::array<double, 4> least = {as_real(machine.memory_bytes), rates.products,
+                                 as_real(machine.free_disk_bytes), as_real(machine.host_bytes)};
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, least.data(), 4, MPI_DOUBLE, MPI_MIN, MPI_COMM_WORLD),
             "MPI_Allreduce");
   machine.memory_bytes = static_cast<int64_t>(least[0]);
   machine.rates.products = least[1];
   machine.free_disk_bytes = static_cast<int64_t>(least[2]);
+  machine.host_bytes = static_cast<int64_t>(least[3]);
   return machine;
 }
 

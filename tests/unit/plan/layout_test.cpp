@@ -173,6 +173,39 @@ TEST(Layout, PaddedGroupsOfSequencesAreWorkSpace) {
   EXPECT_EQ(workspace() - alone, group - one);
 }
 
+TEST(Layout, OnAGpuRowsLieOnTheHostAndAttentionAndNcclHaveTheirOwn) {
+  auto facts = llama_70b();
+  const auto on_cpu = memory_demand(facts, 8, 1, 8);
+  EXPECT_EQ(on_cpu.host.total() + on_cpu.attention + on_cpu.collectives, 0);
+  facts.pads_groups = true;
+  auto demand = memory_demand(facts, 8, 1, 8);
+  EXPECT_EQ(demand.weights, on_cpu.weights);
+  EXPECT_LT(demand.statistics, on_cpu.statistics);
+  EXPECT_EQ(demand.attention, 0);
+  EXPECT_EQ(demand.collectives, 7 * (256ll << 20));
+  // A layer's eighth, 214 MB in bfloat16, in a block of a power of two.
+  EXPECT_EQ(demand.host.staging, 256ll << 20);
+  facts.architecture.window.assign(80, 1024);
+  EXPECT_EQ(memory_demand(facts, 8, 1, 8).attention, 1024 * 2048 * (2 + 1));
+  facts.architecture.score_cap = 50;
+  EXPECT_EQ(memory_demand(facts, 8, 1, 8).attention, 1024 * 2048 * (2 + 1) + 6 * (256ll << 20));
+}
+
+TEST(Layout, AHostThatIsTooSmallIsRefusedOrTakesSmallerBlocks) {
+  auto facts = llama_70b();
+  facts.pads_groups = true;
+  auto machine = with_memory(1000);
+  machine.is_gpu = true;
+  const auto free = plan_layout(facts, machine);
+  EXPECT_THAT(layout_table(facts, machine, free), testing::HasSubstr("a rank of unknown (staging"));
+  machine.host_bytes = free.memory.host.total() - 1;
+  const auto bound = plan_layout(facts, machine);
+  EXPECT_LT(bound.block_windows, free.block_windows);
+  EXPECT_LE(bound.memory.host.total(), machine.host_bytes);
+  machine.host_bytes = 1 << 20;
+  EXPECT_THAT(refusal(facts, machine), testing::HasSubstr("does not fit on the host: expected at"));
+}
+
 TEST(Layout, WhatARefusalProposesFits) {
   auto facts = llama_70b();
   const auto machine = with_memory(24);
