@@ -17,6 +17,7 @@ from sample_sweep import MAGNITUDE_BINS, Sample, add_dataset, add_scale, write_s
 LAYERS, SEQUENCES, LENGTH = 5, 3, 70
 HEADS, KEY_HEADS, WIDTH, CHANNELS, NEURONS = 4, 2, 6, 24, 40
 KEY_SETS = ("position:0", "class:delimiter:first")
+STORED_LAYERS = [1, 3]
 LIFECYCLE_CHANNELS = (4, 17, 20)
 UPDATES = ("before", "attention_update", "mlp_update", "next_attention_update", "next_mlp_update")
 EPSILONS = (0.2, 0.3, 0.8)
@@ -181,6 +182,7 @@ def write_study(path: Path, sample: Sample, study: Study) -> Path:
         writers = (
             _attention, _received, _scores, _updates, _query_key, _geometry,
             _event_updates, _lifecycle, _losses, _requests, _parts, _capture,
+            _store,
         )  # fmt: skip
         for write in writers:
             write(file, study)
@@ -349,6 +351,18 @@ def _lifecycle(file: h5py.File, study: Study) -> None:
     _add(file, "lifecycle/value", value, axes)
     _add(file, "lifecycle/attention_update", change / 4, axes)
     _add(file, "lifecycle/mlp_update", change * 3 / 4, axes)
+
+
+def _store(file: h5py.File, study: Study) -> None:
+    """Of the tokens with an event, at two layers."""
+    kept = file["tokens/row_token"][()]
+    _add(file, "store/token", kept, "row")
+    layer = file["store"].create_dataset("stored_layer", data=np.array(STORED_LAYERS, np.int64))
+    layer.make_scale("stored_layer")
+    layer.attrs.update(units="1", long_name="stored layers", merge="constant")
+    values = study.residual.reshape(LAYERS, -1, CHANNELS)[STORED_LAYERS][:, kept]
+    scales = {"row": file["row"], "stored_layer": layer, "channel": file["channel"]}
+    add_dataset(file["store"], "residual", values.swapaxes(0, 1).astype("f4"), scales)
 
 
 def _losses(file: h5py.File, study: Study) -> None:

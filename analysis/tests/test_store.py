@@ -19,6 +19,7 @@ from sample_sweep import Sample, add_dataset, add_scale, write_sweep
 import actsweep
 from actsweep.cli import main
 from actsweep.export_store import INDEX, export_activations
+from actsweep.results.stored_rows import stored_rows
 
 LAYERS, SEQUENCES, LENGTH, CHANNELS = 4, 3, 10, 16
 STORED_LAYERS = [3, 0]
@@ -229,3 +230,37 @@ def test_a_store_without_rows_has_nothing_to_export(sample: Sample, tmp_path: Pa
         assert sweep.store("residual").shape == (0, 2, CHANNELS)
         with pytest.raises(ValueError, match="nothing to export: no row is stored"):
             export_activations(sweep, tmp_path / "out")
+
+
+def test_a_table_says_what_lies_in_the_store(
+    stored: actsweep.Sweep, rows: np.ndarray, hidden: np.ndarray
+) -> None:
+    """A layer of which nothing is stored has no row."""
+    frame = stored_rows(stored).set_index(["site", "layer"])
+    assert list(frame.index) == [("residual", 3), ("residual", 0), ("mlp_hidden", 3)]
+    assert (frame["rows"] == len(TOKENS)).all()
+    dtype = stored.stored_group()["residual"].dtype
+    assert set(frame["type"]) == {"float32" if dtype == np.float32 else "bfloat16"}
+    for (site, layer), found in frame.iterrows():
+        place = STORED_LAYERS.index(layer)
+        values = expected_of(stored, {"residual": rows, "mlp_hidden": hidden}[site])[:, place]
+        values = values.astype(np.float64)
+        norms = np.linalg.norm(values, axis=1)
+        assert found["channels"] == values.shape[1]
+        np.testing.assert_allclose(found["median norm"], np.median(norms))
+        np.testing.assert_allclose(found["largest magnitude"], np.abs(values).max())
+        share = np.median(np.abs(values).max(axis=1) ** 2 / norms**2)
+        np.testing.assert_allclose(found["share of the largest channel"], share)
+
+
+def test_of_many_rows_a_part_is_read(
+    sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actsweep.results.stored_rows.ROWS_READ", 3)
+    values = np.zeros((len(TOKENS), 2, CHANNELS), np.float32)
+    values[[0, 4, 8], :, 1] = 2  # those that are read
+    values[[1, 7], :, 2] = 9
+    with actsweep.open(write_store(tmp_path / "sweep.h5", sample, {"residual": values})) as sweep:
+        frame = stored_rows(sweep)
+    assert list(frame["largest magnitude"]) == [2, 2] and list(frame["rows"]) == [9, 9]
+    assert list(frame["share of the largest channel"]) == [1, 1]

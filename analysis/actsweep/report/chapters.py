@@ -16,6 +16,7 @@ from . import (
     quantisation,
     roles,
     second_look,
+    store,
     tasks,
     updates,
 )
@@ -52,4 +53,5 @@ CHAPTERS: tuple[Callable[[Sequence[Model]], Section], ...] = (
     quantisation.formats,
     features.experts,
     features.registers,
+    store.stored,
 )
