@@ -1,5 +1,5 @@
 """The architectures of GGUF whose models fuse queries, keys and values: GPT-2, StarCoder, BLOOM, Falcon,
-MPT."""
+MPT; and GPT-J, which has GPT-2's names for its facts."""
 
 from __future__ import annotations
 
@@ -179,6 +179,27 @@ def falcon(norms: tuple[TensorRow, ...], **facts: object) -> Family:
 FALCON = falcon(layer_norm("input_layernorm"), num_ln_in_parallel_attn=1)
 FALCON_40B = falcon((*layer_norm("ln_attn"), *layer_norm("ln_mlp")), num_ln_in_parallel_attn=2)
 
+# Rotary's pairs are neighbours, in transformers as in llama.cpp.
+GPTJ = Family(
+    constants("gptj", "GPTJForCausalLM", tie_word_embeddings=False) | {"activation_function": "gelu_new"},
+    {**SIZES, "layer_norm_epsilon": EPSILON, "rotary_dim": "rope.dimension_count"},
+    (
+        TensorRow("transformer.wte.weight", ("V", "C")),
+        *in_layers(
+            "transformer.h.{l}.",
+            *layer_norm("ln_1"),
+            *(product(f"attn.{name}_proj", "C", "C") for name in ("q", "k", "v", "out")),
+            *with_bias(product("mlp.fc_in", "F", "C")),
+            *with_bias(product("mlp.fc_out", "C", "F")),
+        ),
+        *layer_norm("transformer.ln_f"),
+        *with_bias(product("lm_head", "V", "C")),
+    ),
+    defaults=DEFAULTS,
+    fixed=OWN_WIDTH | SAME_HEADS,
+    names=OLD_NAMES,
+)
+
 GPTS: dict[str, Family] = {
-    "bloom": BLOOM, "falcon": FALCON, "gpt2": GPT2, "mpt": MPT, "starcoder": STARCODER,
+    "bloom": BLOOM, "falcon": FALCON, "gpt2": GPT2, "gptj": GPTJ, "mpt": MPT, "starcoder": STARCODER,
 }  # fmt: skip

@@ -120,6 +120,11 @@ DENSE_CASES = (
          layer_norms(**{"rope.freq_base": None, "attention.head_count_kv": None,
                         "feed_forward_length": 4 * C}),
          turned, skipped=("lm_head.weight",)),
+    Case(
+        "gptj", T.GPTJConfig(**GPT2, rotary_dim=4),
+        layer_norms(**{"rope.freq_base": None, "attention.head_count_kv": None,
+                       "feed_forward_length": 4 * C, "rope.dimension_count": 4}),
+    ),
     Case("starcoder", T.GPTBigCodeConfig(**GPT2), layer_norms(**{"rope.freq_base": None,
          "attention.head_count_kv": 1, "feed_forward_length": 4 * C}), skipped=("lm_head.weight",)),
     Case(
