@@ -186,9 +186,9 @@ TEST(Layout, OnAGpuRowsLieOnTheHostAndAttentionAndNcclHaveTheirOwn) {
   // A layer's eighth, 214 MB in bfloat16, in a block of a power of two.
   EXPECT_EQ(demand.host.staging, 256ll << 20);
   facts.architecture.window.assign(80, 1024);
-  EXPECT_EQ(memory_demand(facts, 8, 1, 8).attention, 1024 * 2048 * (2 + 1));
+  EXPECT_EQ(memory_demand(facts, 1, 1, 8).attention, 1024 * 2048 * (2 + 1));
   facts.architecture.score_cap = 50;
-  EXPECT_EQ(memory_demand(facts, 8, 1, 8).attention, 1024 * 2048 * (2 + 1) + 6 * (256ll << 20));
+  EXPECT_EQ(memory_demand(facts, 1, 1, 8).attention, 1024 * 2048 * (2 + 1) + 6 * (256ll << 20));
 }
 
 TEST(Layout, AHostThatIsTooSmallIsRefusedOrTakesSmallerBlocks) {
