@@ -100,6 +100,16 @@ bool fits(const MemoryDemand& demand, const Machine& machine) {
          (machine.host_bytes == 0 || demand.host.total() <= machine.host_bytes);
 }
 
+/// What the bytes of a rank are for, where it computes.
+std::string parts_text(const MemoryDemand& demand) {
+  auto text = fmt::format("weights {}, residual {}, work space {}, statistics {}",
+                          bytes_text(demand.weights), bytes_text(demand.residual),
+                          bytes_text(demand.workspace), bytes_text(demand.statistics));
+  if (demand.attention > 0) text += ", attention " + bytes_text(demand.attention);
+  if (demand.collectives > 0) text += ", collectives " + bytes_text(demand.collectives);
+  return text;
+}
+
 void refuse_memory(const SweepFacts& facts, const Machine& machine, int64_t block_windows) {
   const auto demand =
       memory_demand(facts, facts.job.parallel.tensor, machine.threads, block_windows);
@@ -109,10 +119,8 @@ void refuse_memory(const SweepFacts& facts, const Machine& machine, int64_t bloc
           bytes_text(machine.host_bytes), host_text(demand, machine),
           block_windows * facts.job.corpus.sequence_length, what_would_fit(facts, machine));
   fail(ErrorKind::kJob,
-       "the job does not fit: expected at most {} a rank, found {} (weights {}, residual {}, work "
-       "space {}, statistics {}) with blocks of {} tokens; {}",
-       bytes_text(machine.memory_bytes), bytes_text(demand.total()), bytes_text(demand.weights),
-       bytes_text(demand.residual), bytes_text(demand.workspace), bytes_text(demand.statistics),
+       "the job does not fit: expected at most {} a rank, found {} ({}) with blocks of {} tokens; {}",
+       bytes_text(machine.memory_bytes), bytes_text(demand.total()), parts_text(demand),
        block_windows * facts.job.corpus.sequence_length, what_would_fit(facts, machine));
 }
 

@@ -202,6 +202,11 @@ TEST(Layout, AHostThatIsTooSmallIsRefusedOrTakesSmallerBlocks) {
   const auto bound = plan_layout(facts, machine);
   EXPECT_LT(bound.block_windows, free.block_windows);
   EXPECT_LE(bound.memory.host.total(), machine.host_bytes);
+  machine.memory_bytes = 1 << 30;
+  facts.architecture.score_cap = 50;
+  EXPECT_THAT(refusal(facts, machine),
+              testing::HasSubstr(" GiB, attention 1.50 GiB) with blocks"));
+  machine.memory_bytes = 1ll << 40;
   machine.host_bytes = 1 << 20;
   EXPECT_THAT(refusal(facts, machine), testing::HasSubstr("does not fit on the host: expected at"));
 }
