@@ -32,18 +32,20 @@ GEOMETRY = [f"geometry/{x}" for x in ("token_cos_first", "token_cos_previous", "
 RECEIVED = [f"attention_received/{x}" for x in ("token_mean", "token_largest_head", "top_mean",
                                                 "top_position")]  # fmt: skip
 SCORES = [f"scores/{x}" for x in ("largest", "position", "query_norm", "key_norm", "value_norm")]
-UPDATES = [f"massive/{x}" for x in ("before", "attention_update", "mlp_update")]
+UPDATES = [f"massive/{x}" for x in ("before", "attention_update", "mlp_update", "next_attention_update",
+                                    "next_mlp_update")]  # fmt: skip
+LIFECYCLE = [f"lifecycle/{x}" for x in ("value", "attention_update", "mlp_update")]
 EXPERTS = [f"experts/{x}_sum" for x in ("gate", "output_norm", "weighted_norm")]
 ALL = {
     "attention_received": True, "score_extrema": True, "event_updates": True, "geometry": True,
-    "quantisation": True, "formats": list(FORMATS),
+    "quantisation": True, "formats": list(FORMATS), "lifecycle": True, "lifecycle_channels": [3, 17],
 }  # fmt: skip
 EVENTS = {"criterion_magnitude": 0.01, "criterion_ratio": 1.5}  # which random models have
 
 
 def all_of(sites: list[str]) -> set[str]:
     of_sites = {f"{site}/{name}" for site in sites for name in OF_SITE}
-    return {*of_sites, *GEOMETRY, *RECEIVED, *SCORES, *UPDATES}
+    return {*of_sites, *GEOMETRY, *RECEIVED, *SCORES, *UPDATES, *LIFECYCLE}
 
 
 def statistic_rows(done: Verified) -> dict[str, list[str]]:
@@ -83,11 +85,11 @@ def test_models_of_other_shapes_agree(name: str, verify: Verify, tmp_path: Path)
     assert (done.code, done.err) == (0, "")
     expected = all_of(["residual"]) | set(EXPERTS if statistics["experts"] else ())
     notes = {line.split()[1] for line in done.out.splitlines() if " not compared: " in line}
-    unseen = {"falcon": {"attention_received", "score_extrema"}, "opt": {"event_updates"}}.get(name, set())
+    unseen = {"falcon": {"attention_received", "score_extrema"}, "opt": {"event_updates", "lifecycle"}}.get(name, set())
     assert notes == unseen
     unseen_rows = {
         *(RECEIVED + SCORES if "score_extrema" in unseen else []),
-        *(UPDATES if "event_updates" in unseen else []),
+        *(UPDATES + LIFECYCLE if "event_updates" in unseen else []),
     }
     assert statistic_rows(done).keys() == expected - unseen_rows
 
@@ -107,7 +109,7 @@ def test_equal_scores_at_many_places_are_no_difference(
 
 
 PLANTED = [
-    *GEOMETRY, *RECEIVED, "scores/largest", "scores/query_position", "scores/key_norm", *UPDATES,
+    *GEOMETRY, *RECEIVED, "scores/largest", "scores/query_position", "scores/key_norm", *UPDATES, *LIFECYCLE,
     *(f"residual/{name}" for name in OF_SITE), "mlp_input/channel_max",
 ]  # fmt: skip
 

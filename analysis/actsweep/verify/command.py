@@ -31,8 +31,9 @@ NEEDED = ("torch", "transformers", "safetensors")
 # What is compared with textbook code, and the keys that shape it.
 STATISTICS = (
     "attention_received", "score_extrema", "event_updates", "geometry", "quantisation", "formats", "experts",
+    "lifecycle",
 )  # fmt: skip
-SHAPES = ("criterion_magnitude", "criterion_ratio", "max_events")
+SHAPES = ("criterion_magnitude", "criterion_ratio", "max_events", "lifecycle_channels", "lifecycle_from")
 
 
 @dataclass(frozen=True)
@@ -232,6 +233,7 @@ def _statistics_left_out(job: Job, our: OurSide, their: TheirSide) -> list[str]:
     has = {
         "attention_received": inside.attention, "score_extrema": inside.attention,
         "event_updates": inside.between, "experts": inside.experts,
+        "lifecycle": inside.between,
     }  # fmt: skip
     for key in wanted:
         if key in has and not has[key]:

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from .agreement import OWN_FACTOR, channel_scale
+from .events import event_lines, lifecycle_lines
 from .formats import square_error
 from .reference import Pass
 
 SITES = ("residual", "attention_input", "attention_heads", "mlp_input", "mlp_hidden")
 NONE = 2**32 - 1  # of top_position, where no key is seen
 EDGE = 1e-5  # of a magnitude: so near to a bin's edge rounding may choose the other bin
-COLUMNS = ("before", "attention_update", "mlp_update")
 Found = Mapping[str, np.ndarray]
 
 
@@ -231,8 +231,8 @@ def _choices(found: Found, theirs: Sequence[Pass]) -> Iterator[tuple[str, float,
             rows = _rows(theirs, site) if path in found else None
             if rows is not None:
                 yield _bins(path, found[path], rows, width)
-    if "massive/before" in found:
-        yield from _updates(found, theirs)
+    yield from event_lines(found, theirs)
+    yield from lifecycle_lines(found, theirs)
 
 
 def _top_positions(positions: np.ndarray, theirs: Sequence[Pass]) -> tuple[str, float, str]:
@@ -288,32 +288,3 @@ def _bins(
 def _bin_of(magnitudes: np.ndarray) -> np.ndarray:
     """The upper 16 bits of a float32."""
     return (magnitudes.astype("<f4").view("<u4") >> 16).astype(np.int64)
-
-
-def _updates(found: Found, theirs: Sequence[Pass]) -> Iterator[tuple[str, float, str]]:
-    """In units of the event's largest part; of the events in layers whose parts transformers shows."""
-    events = zip(*(found[f"massive/{x}"] for x in ("sequence", "layer", "position", "channel")), strict=True)
-    worst, compared = dict.fromkeys(COLUMNS, 0.0), 0
-    for number, (sequence, layer, position, channel) in enumerate(events):
-        parts = _parts(theirs[int(sequence)], int(layer), int(position), int(channel))
-        if parts is None:
-            continue
-        compared += 1
-        size = max(*map(abs, parts), abs(float(found["massive/value"][number])))
-        for column, part in zip(COLUMNS, parts, strict=True):
-            error = abs(float(found[f"massive/{column}"][number]) - part) / size
-            worst[column] = max(worst[column], np.inf if np.isnan(error) else error)
-    for column in COLUMNS if theirs[0].inside.between else ():
-        yield f"massive/{column}", worst[column], f"{compared:,} of {len(found['massive/value']):,} events"
-
-
-def _parts(one: Pass, layer: int, position: int, channel: int) -> tuple[float, float, float] | None:
-    """What was there before the layer, what its mixer and what its MLP changed."""
-    after = float(one.stream[layer, position, channel])
-    if layer == 0:
-        return after, 0.0, 0.0
-    if layer not in one.inside.between:
-        return None
-    before = float(one.stream[layer - 1, position, channel])
-    between = float(one.inside.between[layer][position, channel])
-    return before, between - before, after - between

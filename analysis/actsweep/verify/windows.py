@@ -21,7 +21,7 @@ import numpy as np
 from ..sweep import Sweep
 from .program import Job, corpus_files, derived, sweep_job
 
-
+ROWS = "tokens/row_token"  # the tokens of lifecycles
 NOT_COMPARED = ("capture", "tokens", "vocabulary", "sequences", "documents")
 
 
@@ -122,7 +122,8 @@ def _read_statistics(path: Path) -> Statistics:
     found: dict[str, np.ndarray] = {}
 
     def read(name: str, part: object) -> None:
-        if isinstance(part, h5py.Dataset) and name.split("/")[0] not in NOT_COMPARED:
+        is_wanted = name == ROWS or name.split("/")[0] not in NOT_COMPARED
+        if isinstance(part, h5py.Dataset) and is_wanted:
             found[name] = part[()]
 
     with h5py.File(path) as file:
