@@ -35,7 +35,8 @@ SCORES = [f"scores/{x}" for x in ("largest", "position", "query_norm", "key_norm
 UPDATES = [f"massive/{x}" for x in ("before", "attention_update", "mlp_update", "next_attention_update",
                                     "next_mlp_update")]  # fmt: skip
 LIFECYCLE = [f"lifecycle/{x}" for x in ("value", "attention_update", "mlp_update")]
-EXPERTS = [f"experts/{x}_sum" for x in ("gate", "output_norm", "weighted_norm")]
+EXPERTS = [*(f"experts/{x}_sum" for x in ("gate", "output_norm", "weighted_norm")),
+           "experts/token_experts", "experts/token_gates"]  # fmt: skip
 ALL = {
     "attention_received": True, "score_extrema": True, "event_updates": True, "geometry": True,
     "quantisation": True, "formats": list(FORMATS), "lifecycle": True, "lifecycle_channels": [3, 17],
@@ -80,12 +81,16 @@ def test_every_statistic_agrees(verify: Verify, llama: Path, tmp_path: Path) -> 
 def test_models_of_other_shapes_agree(name: str, verify: Verify, tmp_path: Path) -> None:
     """Experts, sinks, a parallel block, layers without attention, norms behind branches, queries that
     are scaled before, capped scores."""
-    statistics = {**ALL, **EVENTS, "sites": ["residual"], "experts": name in ("mixtral", "gpt_oss")}
+    has_experts = name in ("mixtral", "gpt_oss")
+    of_experts = {"experts": has_experts, "expert_rows": has_experts}
+    statistics = {**ALL, **EVENTS, **of_experts, "sites": ["residual"]}
     done = verify(job_of(folder_of(name, tmp_path), tmp_path / "job.toml", statistics=statistics))
     assert (done.code, done.err) == (0, "")
-    expected = all_of(["residual"]) | set(EXPERTS if statistics["experts"] else ())
+    expected = all_of(["residual"]) | set(EXPERTS if has_experts else ())
     notes = {line.split()[1] for line in done.out.splitlines() if " not compared: " in line}
-    unseen = {"falcon": {"attention_received", "score_extrema"}, "opt": {"event_updates", "lifecycle"}}.get(name, set())
+    unseen = {
+        "falcon": {"attention_received", "score_extrema"}, "opt": {"event_updates", "lifecycle"}
+    }.get(name, set())  # fmt: skip
     assert notes == unseen
     unseen_rows = {
         *(RECEIVED + SCORES if "score_extrema" in unseen else []),
@@ -133,21 +138,47 @@ def sides(llama: Path, program: Path, tmp_path_factory: pytest.TempPathFactory) 
     """Both sides of one comparison."""
     statistics = {**ALL, **EVENTS, "sites": ["residual", "mlp_input"]}
     job = job_of(llama, tmp_path_factory.mktemp("sides") / "job.toml", statistics=statistics)
+    return both_sides(job, program)
+
+
+def both_sides(job: Path, program: Path) -> Any:
     request = command.Request(job, program=program)
     parsed = command.read_job(program, job)
     facts = command.model_facts(program, parsed["model"]["path"])
     return command._both_sides(request, program, parsed, Path(facts["path"]), facts)
 
 
-@pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_error_is_found(name: str, sides: Any) -> None:
+def beyond(sides: Any, name: str, values: np.ndarray) -> set[str]:
+    """What is beyond its bound where our side has other values of one dataset, and nothing before."""
     our, their = sides
     lines = command._lines(our.statistics, their, command.BOUND)
     assert all(line.is_within for line in lines)
-    changed = {**our.statistics.datasets, name: planted(our.statistics.datasets[name], name)}
+    changed = {**our.statistics.datasets, name: values}
     lines = command._lines(command.Statistics(changed, our.statistics.formats), their, command.BOUND)
-    found = {line.name for line in lines if not line.is_within}
-    assert found == {"scores/position" if name == "scores/query_position" else name}
+    return {line.name for line in lines if not line.is_within}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_error_is_found(name: str, sides: Any) -> None:
+    values = planted(sides[0].statistics.datasets[name], name)
+    expected = "scores/position" if name == "scores/query_position" else name
+    assert beyond(sides, name, values) == {expected}
+
+
+def test_planted_errors_of_experts_rows_are_found(program: Path, tmp_path: Path) -> None:
+    """Another expert, two experts in the other's place, another weight: each of one token."""
+    statistics = {"expert_rows": True}
+    job = job_of(folder_of("mixtral", tmp_path), tmp_path / "job.toml", statistics=statistics)
+    sides = both_sides(job, program)
+    gates, chosen = (
+        sides[0].statistics.datasets[f"experts/token_{name}"].copy() for name in ("gates", "experts")
+    )
+    gates[-1, 3, 0] += 0.01
+    assert beyond(sides, "experts/token_gates", gates) == {"experts/token_gates"}
+    gates[-1, 3] = gates[-1, 3, ::-1] - 0.01
+    assert "experts/token_experts" in beyond(sides, "experts/token_gates", gates)
+    chosen[-1, 3, 1] = next(one for one in range(4) if one not in chosen[-1, 3])
+    assert beyond(sides, "experts/token_experts", chosen) == {"experts/token_experts", "experts/token_gates"}
 
 
 def test_a_statistic_that_differs_alone_ends_with_1(

@@ -31,7 +31,7 @@ NEEDED = ("torch", "transformers", "safetensors")
 # What is compared with textbook code, and the keys that shape it.
 STATISTICS = (
     "attention_received", "score_extrema", "event_updates", "geometry", "quantisation", "formats", "experts",
-    "lifecycle",
+    "lifecycle", "expert_rows",
 )  # fmt: skip
 SHAPES = ("criterion_magnitude", "criterion_ratio", "max_events", "lifecycle_channels", "lifecycle_from")
 
@@ -233,7 +233,7 @@ def _statistics_left_out(job: Job, our: OurSide, their: TheirSide) -> list[str]:
     has = {
         "attention_received": inside.attention, "score_extrema": inside.attention,
         "event_updates": inside.between, "experts": inside.experts,
-        "lifecycle": inside.between,
+        "lifecycle": inside.between, "expert_rows": inside.experts,
     }  # fmt: skip
     for key in wanted:
         if key in has and not has[key]:

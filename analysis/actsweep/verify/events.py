@@ -1,7 +1,7 @@
 """Who writes a massive activation, by transformers' blocks: of events and of lifecycles (docs/statistics.md).
 
-In: passes of windows, and what the sweep has of the same windows. Out: for each dataset its largest difference
-in units of the size of the parts, and of how many it is.
+In: passes of windows, and what the sweep has of the same windows. Out: for each dataset its largest
+difference in units of the size of the parts, and of how many it is.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .records import NEAR, Attention, ExpertSums, Inside
+from .records import NEAR, Attention, Experts, Inside
 
 MLPS = ("mlp", "ffn", "feed_forward", "block_sparse_moe", "shared_mlp")
 MIXERS = ("self_attn", "attn", "attention", "self_attention", "linear_attn", "conv", "mamba", "mixer")
@@ -108,14 +108,18 @@ class InsideHooks:
             mine = rows[is_mine.any(dim=1)]
             if len(mine) == 0:
                 continue
-            of_token = weights[is_mine] if weights.shape == chosen.shape else weights[is_mine.any(1), expert]
+            of_token = _of_chosen(weights, chosen)[is_mine]
             alone = torch.full((len(mine), 1), expert)
             ones = torch.ones((len(mine), 1), dtype=mine.dtype)
             norms = experts.forward(mine, alone, ones).norm(dim=1).double()
             gate[expert], output_norm[expert] = of_token.double().sum(), norms.sum()
             weighted[expert] = (of_token.double() * norms).sum()
+        shape = (len(rows), experts.num_experts)
+        is_chosen = torch.zeros(shape, dtype=torch.bool).scatter_(1, chosen, True)
+        gates = torch.zeros(shape, dtype=torch.float64)
+        gates.scatter_(1, chosen, _of_chosen(weights, chosen).double())
         now = self._now()
-        now.experts[now.layer] = ExpertSums(gate, output_norm, weighted)
+        now.experts[now.layer] = Experts(gate, output_norm, weighted, is_chosen.numpy(), gates.numpy())
 
     @property
     def sees_attention(self) -> bool:
@@ -184,6 +188,11 @@ def received_by(weights: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
     counts = others.sum(dim=1)
     sums = weights.masked_fill(~others, 0).sum(dim=1)
     return torch.where(counts > 0, sums / counts.clamp(min=1), torch.nan)
+
+
+def _of_chosen(weights: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    """[T, chosen], of weights that are so or of all experts."""
+    return weights if weights.shape == chosen.shape else weights.gather(1, chosen)
 
 
 def _part_of(block: Any, names: Sequence[str]) -> Any:

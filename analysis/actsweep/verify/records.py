@@ -27,12 +27,14 @@ class Attention:
 
 
 @dataclass(frozen=True)
-class ExpertSums:
-    """Over the tokens that chose each expert, [experts] float64."""
+class Experts:
+    """One layer's experts of a window of T tokens, float64: sums [experts] over those that chose each."""
 
     gate: np.ndarray
     output_norm: np.ndarray
     weighted_norm: np.ndarray
+    is_chosen: np.ndarray  # [T, experts] bool
+    gates: np.ndarray  # [T, experts]: the router's weights of those, 0 of others
 
 
 @dataclass
@@ -41,6 +43,6 @@ class Inside:
 
     attention: dict[int, Attention] = field(default_factory=dict)
     sites: dict[tuple[str, int], np.ndarray] = field(default_factory=dict)  # [T, channels] float32
-    experts: dict[int, ExpertSums] = field(default_factory=dict)
+    experts: dict[int, Experts] = field(default_factory=dict)
     between: dict[int, np.ndarray] = field(default_factory=dict)  # [T, C]
     layer: int = 0  # that is passed now

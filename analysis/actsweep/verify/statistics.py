@@ -231,6 +231,8 @@ def _choices(found: Found, theirs: Sequence[Pass]) -> Iterator[tuple[str, float,
             rows = _rows(theirs, site) if path in found else None
             if rows is not None:
                 yield _bins(path, found[path], rows, width)
+    if "experts/token_experts" in found and all(one.inside.experts for one in theirs):
+        yield from _expert_rows(found, theirs)
     yield from event_lines(found, theirs)
     yield from lifecycle_lines(found, theirs)
 
@@ -288,3 +290,27 @@ def _bins(
 def _bin_of(magnitudes: np.ndarray) -> np.ndarray:
     """The upper 16 bits of a float32."""
     return (magnitudes.astype("<f4").view("<u4") >> 16).astype(np.int64)
+
+
+def _expert_rows(found: Found, theirs: Sequence[Pass]) -> Iterator[tuple[str, float, str]]:
+    """The share of tokens with other experts, or with experts out of the order of their weights; and the
+    largest difference of a weight."""
+    other = dict.fromkeys(("experts/token_experts", "experts/token_gates"), (0.0, ""))
+    for layer in theirs[0].inside.experts:
+        is_chosen, gates = (
+            np.concatenate([getattr(one.inside.experts[layer], name) for one in theirs])
+            for name in ("is_chosen", "gates")
+        )
+        chosen, mine = (found[f"experts/token_{name}"][layer] for name in ("experts", "gates"))
+        ids = np.minimum(chosen.astype(np.int64), gates.shape[1] - 1)  # none has the largest id there is
+        is_once = (np.diff(np.sort(ids)) > 0).all(axis=1)
+        has_theirs = np.take_along_axis(is_chosen, ids, axis=1).all(axis=1) & is_once
+        in_order = (np.diff(mine) <= 0).all(axis=1)
+        errors = {
+            "experts/token_experts": float(1 - (has_theirs & in_order).mean()),
+            "experts/token_gates": float(np.abs(np.take_along_axis(gates, ids, axis=1) - mine).max()),
+        }
+        for name, error in errors.items():
+            other[name] = max(other[name], (np.inf if np.isnan(error) else error, f"layer {layer}"))
+    for name, (error, place) in other.items():
+        yield name, error, place if error > 0 else ""
