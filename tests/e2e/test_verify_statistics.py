@@ -181,6 +181,24 @@ def test_planted_errors_of_experts_rows_are_found(program: Path, tmp_path: Path)
     assert beyond(sides, "experts/token_experts", chosen) == {"experts/token_experts", "experts/token_gates"}
 
 
+def test_stored_rows_agree_and_planted_errors_in_them_are_found(
+    verify: Verify, program: Path, llama: Path, tmp_path: Path
+) -> None:
+    """Without any statistic; kept in bfloat16 by the job, and compared in float32."""
+    store = {"sites": ["residual", "mlp_hidden", "key"], "tokens": "random:0.5", "dtype": "bfloat16"}
+    job = job_of(llama, tmp_path / "job.toml", store=store, statistics={"sites": ["residual"]})
+    done = verify(job)
+    assert (done.code, done.err) == (0, "")
+    rows = statistic_rows(done)
+    assert rows.keys() == {"store/residual", "store/mlp_hidden"}
+    sides = both_sides(job, program)
+    for name in rows:
+        values = sides[0].statistics.datasets[name].copy()
+        assert values.shape[0] > 5 and values.dtype == np.float32
+        values[3, -1, 2] += 0.01 * np.abs(values[:, -1, 2]).max()
+        assert beyond(sides, name, values) == {name}
+
+
 def test_a_statistic_that_differs_alone_ends_with_1(
     verify: Verify, llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     compatibility: Compatibility,

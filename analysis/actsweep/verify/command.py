@@ -97,7 +97,8 @@ def _both_sides(
     with h5py.File(corpus[0]) as file:
         is_text = "ids" in file
     wanted = _wanted(job) if is_text else {}
-    readers = _readers(facts) if wanted else None
+    store = _stored(job)
+    readers = _readers(facts) if wanted or store else None
     with tempfile.TemporaryDirectory(prefix="actsweep-verify-") as name:
         folder = Path(name)
         if not is_text:
@@ -108,7 +109,7 @@ def _both_sides(
         findings = check_tokens(corpus, run.documents, directory)
         their = _their_side(directory, run.windows, request, readers, is_text=True)
         keys = {**wanted, "loss": their.has_head}
-        measured, statistics = measure_windows(program, job, run.windows, folder, keys)
+        measured, statistics = measure_windows(program, job, run.windows, folder, keys, store)
     return OurSide(run.windows, findings, measured, statistics, run.attributes), their
 
 
@@ -121,6 +122,13 @@ def _wanted(job: Job) -> dict[str, Any]:
     shapes = {key: asked[key] for key in SHAPES if key in asked}
     others = [site for site in asked.get("sites", []) if site in SITES and site != "residual"]
     return {**wanted, **shapes, "sites": ["residual", *others]}
+
+
+def _stored(job: Job) -> dict[str, Any]:
+    """The store of a job, in float32, of the sites that are compared."""
+    store = job.get("store", {})
+    sites = [site for site in store.get("sites", []) if site in SITES]
+    return {**store, "sites": sites, "dtype": "float32"} if sites else {}
 
 
 def _readers(facts: Mapping[str, Any]) -> dict[str, str]:

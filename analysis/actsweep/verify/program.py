@@ -77,7 +77,8 @@ def sweep_job(program: Path, job: Job, folder: Path, name: str) -> Sweep:
 
 
 def derived(job: Job, **sections: Mapping[str, Any]) -> Job:
-    """The model and corpus of a job, in float32 on one rank, and the residual stream alone."""
+    """The model and corpus of a job, in float32 on one rank, and the residual stream alone; and what else
+    the sections say."""
     kept = {key: value for key, value in job.get("parallel", {}).items() if key in KEPT_PARALLEL}
     return {
         "model": {**job["model"], "dtype": "float32"},
@@ -85,6 +86,7 @@ def derived(job: Job, **sections: Mapping[str, Any]) -> Job:
         "parallel": {**kept, "tensor": 1, "weights": "streamed"},
         "statistics": {"sites": ["residual"], **sections.get("statistics", {})},
         "capture": dict(sections.get("capture", {})),
+        **({"store": dict(sections["store"])} if sections.get("store") else {}),
     }
 
 

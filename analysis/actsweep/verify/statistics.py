@@ -233,6 +233,10 @@ def _choices(found: Found, theirs: Sequence[Pass]) -> Iterator[tuple[str, float,
                 yield _bins(path, found[path], rows, width)
     if "experts/token_experts" in found and all(one.inside.experts for one in theirs):
         yield from _expert_rows(found, theirs)
+    for site in SITES:
+        rows = _rows(theirs, site) if f"store/{site}" in found else None
+        if rows is not None:
+            yield _stored(found, site, rows)
     yield from event_lines(found, theirs)
     yield from lifecycle_lines(found, theirs)
 
@@ -314,3 +318,19 @@ def _expert_rows(found: Found, theirs: Sequence[Pass]) -> Iterator[tuple[str, fl
             other[name] = max(other[name], (np.inf if np.isnan(error) else error, f"layer {layer}"))
     for name, (error, place) in other.items():
         yield name, error, place if error > 0 else ""
+
+
+def _stored(found: Found, site: str, rows: list[np.ndarray]) -> tuple[str, float, str]:
+    """Of the rows of tokens in the store, in units of the channel's largest magnitude in the layer."""
+    worst, place = 0.0, ""
+    tokens = found["store/token"].astype(np.int64)
+    for number, layer in enumerate(found["store/stored_layer"]):
+        theirs = rows[layer]
+        if len(theirs) == 0 or len(tokens) == 0:
+            continue
+        mine = found[f"store/{site}"][:, number, : theirs.shape[1]]
+        error = np.abs(mine - theirs[tokens]) / channel_scale([theirs[None]])[0]
+        largest = float(np.where(np.isnan(error), np.inf, error).max())
+        if largest > worst:
+            worst, place = largest, f"layer {layer}"
+    return f"store/{site}", worst, place or f"{len(tokens):,} tokens"

@@ -89,9 +89,11 @@ def read_images(
 
 
 def measure_windows(
-    program: Path, job: Job, windows: Sequence[Window], folder: Path, wanted: Mapping[str, Any]
-) -> tuple[list[Measured], Statistics]:
-    """The streams and losses of windows of text, and the statistics that are wanted of them."""
+    program: Path, job: Job, windows: Sequence[Window], folder: Path, wanted: Mapping[str, Any],
+    store: Mapping[str, Any],
+) -> tuple[list[Measured], Statistics]:  # fmt: skip
+    """The streams and losses of windows of text, and the statistics and stored rows that are wanted of
+    them."""
     corpus = folder / "windows-corpus.h5"
     ids = [window.inputs for window in windows]
     names = _write_token_file(corpus_files(job)[0], corpus, ids)
@@ -102,7 +104,7 @@ def measure_windows(
         "bos": "none",
         "max_sequences": len(ids),
     }
-    second = derived(job, corpus=keys, statistics=wanted, capture={"prompts": names})
+    second = derived(job, corpus=keys, statistics=wanted, capture={"prompts": names}, store=store)
     loss = wanted.get("loss", False)
     with sweep_job(program, second, folder, "streams") as sweep:
         nll = sweep.group("loss")["token_nll"].values if loss else None
