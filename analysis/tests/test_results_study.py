@@ -279,9 +279,9 @@ def test_effects_of_variants(studied: actsweep.Sweep, study: Study) -> None:
 
 def test_what_was_overwritten_is_in_the_words_of_the_job(studied: actsweep.Sweep) -> None:
     assert interventions.overwritten(studied).values.tolist() == [
-        ["zero", "2", "[17]", "position:0", "zero", "", 3, 3],
-        ["the sweep itself", "all", "random", "argmax", "scale", "count = 2, seed = 5, value = 0.5"]
-        + [15, 30],
+        ["zero", "2", "residual", "[17]", "position:0", "zero", "", 3, 3],
+        ["the sweep itself", "all", "residual", "random", "argmax", "scale"]
+        + ["count = 2, seed = 5, value = 0.5", 15, 30],
     ]
 
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "job/key_access.h"
 #include "job/token_selector.h"
 
 namespace actsweep {
@@ -37,7 +38,20 @@ void set_layer(Intervention& i, const json& value) {
   i.layer = value.is_string() ? std::nullopt : std::optional(value.get<int64_t>());
 }
 
+/// The sites of a layer: the final norm is in none.
+std::vector<std::string> site_words() {
+  auto words = all_words<Site>();
+  std::erase(words, name_of(Site::kFinalNorm));
+  return words;
+}
+
+/// Files of before sites could be named have no word of theirs.
+json site_of(const Intervention& i) {
+  return i.site == Site::kResidual ? json() : json(name_of(i.site));
+}
+
 json channels_of(const Intervention& i) {
+  if (!i.heads.empty()) return {};
   if (i.channel_choice == ChannelChoice::kListed) return i.channels;
   return kChannelWords.at(static_cast<size_t>(i.channel_choice) - 1);
 }
@@ -82,17 +96,40 @@ std::vector<JobKey> place_keys() {
        .words = {"all"},
        .least = 0,
        .meaning = "layer whose output is changed, 0 for the embedding's; all: every layer whose "
-                  "output is a block's input"},
+                  "output is a block's input. Of a site inside: the block, from 1 on; all: every "
+                  "block that has the site"},
+      {.section = kInterventionSection,
+       .name = "site",
+       .kind = ValueKind::kWord,
+       .access = access(site_of,
+                        [](Intervention& i, const json& value) { from_json_value(value, i.site); }),
+       .in_identity = true,
+       .words = site_words(),
+       .meaning = "where in the layer",
+       .without = "`residual`"},
       {.section = kInterventionSection,
        .name = "channels",
        .kind = ValueKind::kIntegersOrWord,
        .access = access(channels_of, set_channels),
        .is_required = true,
+       .instead = "heads",
        .in_identity = true,
        .words = {kChannelWords.begin(), kChannelWords.end()},
        .least = 0,
-       .meaning = "channels of a matched token; as controls those nearest its median magnitude, "
-                  "random ones"},
+       .meaning = "channels of a matched token, or neurons; as controls those nearest its median "
+                  "magnitude, random ones"},
+      {.section = kInterventionSection,
+       .name = "heads",
+       .kind = ValueKind::kIntegers,
+       .access = access(
+           [](const Intervention& i) { return i.heads.empty() ? json() : json(i.heads); },
+           [](Intervention& i, const json& value) { i.heads = value.get<std::vector<int64_t>>(); }),
+       .in_identity = true,
+       .least = 0,
+       .meaning =
+           "in place of channels all channels of these heads, at the sites query, key, value "
+           "and attention_heads; of key and value the key/value heads",
+       .without = "none"},
       {.section = kInterventionSection,
        .name = "tokens",
        .kind = ValueKind::kTokens,
@@ -168,9 +205,34 @@ std::optional<std::string> conflict_of_means(const Intervention& i) {
                      means == 0 ? "neither" : "both");
 }
 
+/// What a table says of the place, by the key at fault.
+std::vector<std::pair<std::string, std::string>> conflicts_of_place(
+    const Intervention& i, const std::set<std::string>& given) {
+  std::vector<std::pair<std::string, std::string>> conflicts;
+  const auto refuse = [&](bool is_wrong, const char* key, const std::string& why) {
+    if (is_wrong) conflicts.emplace_back(key, why);
+  };
+  refuse(i.site != Site::kResidual && i.layer == 0, "layer",
+         fmt::format("the embedding has no site \"{}\": expected a block, from 1 on, found 0",
+                     name_of(i.site)));
+  if (!given.contains("heads")) return conflicts;
+  refuse(i.heads.empty(), "heads", "expected one head or more, found none");
+  refuse(given.contains("channels"), "heads", "expected channels or heads, found both");
+  refuse(!has_heads(i.site), "heads",
+         fmt::format("expected site = \"query\", \"key\", \"value\" or \"attention_heads\", which "
+                     "have heads, found \"{}\"",
+                     name_of(i.site)));
+  return conflicts;
+}
+
 }  // namespace
 
 const char* name_of(Action action) { return kActions.at(static_cast<size_t>(action)); }
+
+bool has_heads(Site site) {
+  return site == Site::kQuery || site == Site::kKey || site == Site::kValue ||
+         site == Site::kAttentionHeads;
+}
 
 std::vector<std::string> Job::variants() const {
   std::vector<std::string> names;
@@ -193,7 +255,7 @@ const std::vector<JobKey>& intervention_keys() {
 std::vector<std::pair<std::string, std::string>> conflicts_of(const Intervention& i,
                                                               const std::set<std::string>& given,
                                                               bool measures_loss) {
-  std::vector<std::pair<std::string, std::string>> conflicts;
+  auto conflicts = conflicts_of_place(i, given);
   const auto refuse = [&](bool is_wrong, const char* key, const std::string& why) {
     if (is_wrong) conflicts.emplace_back(key, why);
   };
@@ -213,6 +275,10 @@ std::vector<std::pair<std::string, std::string>> conflicts_of(const Intervention
          "expected channels = \"median\" or \"random\", which take it");
   refuse(!is_random(i) && given.contains("seed"), "seed",
          "expected channels = \"random\" or action = \"noise\", which take it");
+  refuse(i.site != Site::kResidual && i.from && i.tokens == "registers", "tokens",
+         fmt::format("means of registers are those of the site \"residual\": expected tokens of "
+                     "text or of images, found \"registers\" at \"{}\"",
+                     name_of(i.site)));
   refuse(i.variant && !measures_loss, "variant",
          "variants are compared by their loss: expected [statistics] loss = true, found false");
   return conflicts;

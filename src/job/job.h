@@ -57,6 +57,8 @@ const char* name_of(Classes choice);
 const char* name_of(Action action);
 const char* name_of(Site site);
 const char* name_of(NumberFormat format);
+/// Whether the channels of a site are those of heads, or of key/value heads.
+bool has_heads(Site site);
 /// Bytes of one element.
 int64_t size_of(Dtype dtype);
 
@@ -133,12 +135,15 @@ struct Job {
     PerToken per_token = PerToken::kAll;
     std::optional<int64_t> segment_tokens;
   } output;
-  /// One [[intervention]] table: activations of the residual stream that are overwritten.
+  /// One [[intervention]] table: activations of a site that are overwritten.
   struct Intervention {
-    std::optional<int64_t> layer;  // none: every layer whose output is a block's input
+    /// None: every layer whose output is a block's input; inside, every block that has the site.
+    std::optional<int64_t> layer;
+    Site site = Site::kResidual;
     ChannelChoice channel_choice = ChannelChoice::kListed;
-    std::vector<int64_t> channels;  // listed
-    std::string tokens;             // "position:0", "argmax", ...
+    std::vector<int64_t> channels;    // listed
+    std::vector<int64_t> heads = {};  // in place of channels: all channels of these
+    std::string tokens;               // "position:0", "argmax", ...
     Action action = Action::kZero;
     std::optional<double> value;      // for a mean without `from`, a value, a scale
     std::optional<std::string> from;  // the sweep file of the means

@@ -49,6 +49,7 @@ struct JobKey {
   ValueKind kind = ValueKind::kText;
   KeyAccess access;  // its value in Job{} is the default
   bool is_required = false;
+  std::string instead = {};             // of a required key: the one that may stand in its place
   bool in_identity = false;             // its value can change a number in the sweep file
   std::vector<std::string> words = {};  // of kWord and kWords
   int64_t least = 1;                    // of integers

@@ -266,6 +266,11 @@ Mistake missing(const JobKey& key, const Reading& reading) {
   return {line->second, fmt::format("{}:{}: {}", reading.path, line->second, message)};
 }
 
+/// Whether the table has the key that may stand in the place of this one.
+bool has_instead(const JobKey& key, const GivenTable& table) {
+  return !key.instead.empty() && table.given.contains(find_key(key.section, key.instead));
+}
+
 /// Adds an intervention to the job, or notes what is wrong with its table.
 void apply(const GivenTable& table, const std::string& path, Job& job,
            std::vector<Mistake>& mistakes) {
@@ -278,7 +283,7 @@ void apply(const GivenTable& table, const std::string& path, Job& job,
     if (given != table.given.end()) {
       names.insert(key.name);
       apply(key, given->second, job, mistakes);
-    } else if (key.is_required) {
+    } else if (key.is_required && !has_instead(key, table)) {
       mistakes.push_back({table.line, fmt::format("{} {}: missing, but required: {}", place,
                                                   key.name, key.meaning)});
     }

@@ -46,16 +46,20 @@ Job with_only(const Job::Intervention& intervention) {
   return job;
 }
 
+/// What stands in the column of defaults.
+std::string default_of(const JobKey& key, const Job& defaults) {
+  if (!key.instead.empty()) return fmt::format("required, or `{}`", key.instead);
+  if (key.is_required) return "required";
+  const nlohmann::json value = key.access.get(defaults);
+  return value.is_null() ? key.without : fmt::format("`{}`", to_toml_value(value));
+}
+
 /// The rows of a Markdown table.
 std::string describe(const std::vector<JobKey>& keys, const Job& defaults) {
   std::string rows;
   for (const auto& key : keys) {
-    const nlohmann::json value = key.access.get(defaults);
-    const std::string fallback = key.is_required   ? "required"
-                                 : value.is_null() ? key.without
-                                                   : fmt::format("`{}`", to_toml_value(value));
     rows += fmt::format("| `{}.{}` | {} | {} | {} |\n", key.section, key.name, expected_of(key),
-                        fallback, key.meaning);
+                        default_of(key, defaults), key.meaning);
   }
   return rows;
 }

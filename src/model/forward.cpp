@@ -36,16 +36,19 @@ at::Tensor Forward::gather(int64_t rows) {
   return group_.all_gather(workspace_.normed(rows), gathered);
 }
 
-/// The gathered input of a branch: normed where the layer has that norm before the branch.
-at::Tensor Forward::gather_input(const StageWeights& weights, Weight norm,
-                                 const at::Tensor& residual) {
+/// Writes the input of a branch: normed where the layer has that norm before the branch.
+void Forward::write_input(const StageWeights& weights, Weight norm, const at::Tensor& residual) {
   auto normed = workspace_.normed(residual.size(0));
   if (weights.has(norm) && !architecture_.norm.is_after_addition) {
     ops_.normalise(residual, norm_of(architecture_, weights, norm), normed);
   } else {
     normed.copy_(residual);
   }
-  return gather(residual.size(0));
+}
+
+at::Tensor Forward::show_and_gather(const LayerView& view, Site site, int64_t rows) {
+  view.show(site, workspace_.normed(rows));
+  return gather(rows);
 }
 
 /// One rank alone adds the bias of a sum.
@@ -101,8 +104,10 @@ void Forward::part_experts(const StageWeights& weights, const at::Tensor& residu
   experts.beside.zero_();
   ops_.add_normalised(experts.beside, reduce(rows),
                       norm_of(architecture_, weights, Weight::kDensePostNorm));
-  choose_experts(weights, gather_input(weights, Weight::kRouterNorm, residual), experts);
-  experts.input.copy_(gather_input(weights, Weight::kExpertNorm, residual));
+  write_input(weights, Weight::kRouterNorm, residual);
+  choose_experts(weights, gather(rows), experts);
+  write_input(weights, Weight::kExpertNorm, residual);
+  experts.input.copy_(gather(rows));
   workspace_.partial(rows).zero_();
 }
 
@@ -127,8 +132,8 @@ at::Tensor Forward::mixer_output(const StageWeights& weights, const LayerView& v
                                  const Sequences& sequences, const at::Tensor& residual) {
   if (!architecture_.has_mixer(view.layer)) return {};
   const int64_t rows = residual.size(0);
-  const auto gathered = gather_input(weights, Weight::kAttentionNorm, residual);
-  view.show(Site::kAttentionInput, workspace_.normed(rows));
+  write_input(weights, Weight::kAttentionNorm, residual);
+  const auto gathered = show_and_gather(view, Site::kAttentionInput, rows);
   project_heads(weights, mix(weights, view, sequences, gathered, rows), rows);
   const auto mixed = reduce(rows);
   view.show(Site::kAttentionOutput, mixed);
@@ -142,8 +147,8 @@ void Forward::add_mixed(const StageWeights& weights, const at::Tensor& mixed,
              mixed, residual);
 }
 
-/// Adds the mixer's output to the residual stream, and gathers what the MLP reads of it.
-at::Tensor Forward::mlp_input(const StageWeights& weights, const at::Tensor& mixed,
+/// Adds the mixer's output to the residual stream, and writes what the MLP reads of it.
+void Forward::write_mlp_input(const StageWeights& weights, const at::Tensor& mixed,
                               at::Tensor& residual) {
   // At m = 1 the sum and the normed rows share a buffer: a row is read before it is overwritten.
   const bool is_plain = mixed.defined() && weights.has(Weight::kMlpNorm) &&
@@ -154,19 +159,20 @@ at::Tensor Forward::mlp_input(const StageWeights& weights, const at::Tensor& mix
     auto normed = workspace_.normed(residual.size(0));
     ops_.add_and_normalise(residual, mixed, norm_of(architecture_, weights, Weight::kMlpNorm),
                            normed);
-    return gather(residual.size(0));
+    return;
   }
   add_mixed(weights, mixed, residual);
-  return gather_input(weights, Weight::kMlpNorm, residual);
+  write_input(weights, Weight::kMlpNorm, residual);
 }
 
 void Forward::serial_block(const StageWeights& weights, const LayerView& view,
                            const Sequences& sequences, at::Tensor& residual, ExpertRows& experts) {
   const auto mixed = mixer_output(weights, view, sequences, residual);
   if (!architecture_.has_mlp(view.layer)) return add_mixed(weights, mixed, residual);
-  const auto input = mlp_input(weights, mixed, residual);
-  view.show(Site::kMlpInput, workspace_.normed(residual.size(0)));
-  project_mlp(weights, view, input, residual.size(0), experts);
+  const int64_t rows = residual.size(0);
+  write_mlp_input(weights, mixed, residual);
+  const auto gathered = show_and_gather(view, Site::kMlpInput, rows);
+  project_mlp(weights, view, gathered, rows, experts);
 }
 
 void Forward::add_scaled(const at::Tensor& sum, at::Tensor& residual) const {
@@ -190,15 +196,16 @@ void Forward::add_branch(const StageWeights& weights, const Branch& branch, cons
   }
 }
 
-/// Attention and MLP leave one sum, or two where one of them is looked at.
+/// Attention and MLP leave one sum, or two where one of them is looked at. They read one input,
+/// but where a norm of the MLP's own or a change parts it.
 void Forward::parallel_block(const StageWeights& weights, const LayerView& view,
                              const Sequences& sequences, at::Tensor& residual,
                              ExpertRows& experts) {
   const int64_t rows = residual.size(0);
   const bool is_apart =
       view.wants(Site::kAttentionOutput) || view.wants(Site::kMlpOutput) || view.wants_between();
-  auto gathered = gather_input(weights, Weight::kAttentionNorm, residual);
-  view.show(Site::kAttentionInput, workspace_.normed(rows));
+  write_input(weights, Weight::kAttentionNorm, residual);
+  auto gathered = show_and_gather(view, Site::kAttentionInput, rows);
   const auto heads_out = mix(weights, view, sequences, gathered, rows);
   at::Tensor attention;
   if (is_apart) {
@@ -207,8 +214,13 @@ void Forward::parallel_block(const StageWeights& weights, const LayerView& view,
     view.show(Site::kAttentionOutput, attention);
   }
   const auto norm = weights.has(Weight::kMlpNorm) ? Weight::kMlpNorm : Weight::kAttentionNorm;
-  if (is_apart || norm == Weight::kMlpNorm) gathered = gather_input(weights, norm, residual);
-  view.show(Site::kMlpInput, workspace_.normed(rows));
+  const bool is_changed = view.changes(Site::kAttentionInput) || view.changes(Site::kMlpInput);
+  if (is_apart || is_changed || norm == Weight::kMlpNorm) {
+    write_input(weights, norm, residual);
+    gathered = show_and_gather(view, Site::kMlpInput, rows);
+  } else {
+    view.show(Site::kMlpInput, workspace_.normed(rows));
+  }
   project_mlp(weights, view, gathered, rows, experts);
   if (is_apart) return add_scaled(attention, residual);
   auto partial = workspace_.partial(rows);

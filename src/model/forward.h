@@ -51,13 +51,15 @@ class Forward {
   void part_experts(const StageWeights& weights, const at::Tensor& residual, ExpertRows& experts);
   void end_layer(const StageWeights& weights, const LayerView& view, at::Tensor& residual,
                  ExpertRows& experts);
-  at::Tensor gather_input(const StageWeights& weights, Weight norm, const at::Tensor& residual);
+  void write_input(const StageWeights& weights, Weight norm, const at::Tensor& residual);
   at::Tensor gather(int64_t rows);
+  /// What was written, once the observer has changed and seen it.
+  at::Tensor show_and_gather(const LayerView& view, Site site, int64_t rows);
   at::Tensor mix(const StageWeights& weights, const LayerView& view, const Sequences& sequences,
                  const at::Tensor& gathered, int64_t rows);
   at::Tensor mixer_output(const StageWeights& weights, const LayerView& view,
                           const Sequences& sequences, const at::Tensor& residual);
-  at::Tensor mlp_input(const StageWeights& weights, const at::Tensor& mixed, at::Tensor& residual);
+  void write_mlp_input(const StageWeights& weights, const at::Tensor& mixed, at::Tensor& residual);
   void add_mixed(const StageWeights& weights, const at::Tensor& mixed, at::Tensor& residual);
   void project_heads(const StageWeights& weights, const at::Tensor& heads_out, int64_t rows);
   at::Tensor hidden(const StageWeights& weights, const LayerView& view, const at::Tensor& gathered,

@@ -87,8 +87,8 @@ at::Tensor LatentHeads::make_heads(const Layer& layer, Weight weight, const at::
 void LatentHeads::place_queries(const Layer& layer) const {
   const auto latent = query_latent(layer);
   const int64_t queries = share_.query_heads.size();
-  const auto made = make_heads(layer, Weight::kLatentQuery, latent, queries);
-  layer.view.show(Site::kQuery, side_by_side(made));
+  const auto made =
+      show_heads(layer, Site::kQuery, make_heads(layer, Weight::kLatentQuery, latent, queries));
   if (queries == 0) return;
   const int64_t rotated = a_.latent.rotated, plain = a_.head_width - rotated;
   const auto target = layer.place(0, queries, a_.widest_head());
@@ -98,33 +98,42 @@ void LatentHeads::place_queries(const Layer& layer) const {
 
 void LatentHeads::place_keys_and_values(const Layer& layer) const {
   const auto down = key_value_latent(layer);
-  const int64_t keys = share_.key_heads.size(), widest = a_.widest_head();
-  if (keys == 0) return show_keys_and_values(layer, {}, {});
-  const int64_t rotated = a_.latent.rotated, plain = a_.head_width - rotated;
+  const int64_t keys = share_.key_heads.size(), rotated = a_.latent.rotated;
+  if (keys == 0) {
+    layer.view.show(Site::kKey, layer.qkv);
+    layer.view.show(Site::kValue, layer.qkv);
+    return;
+  }
   const auto shared = down.narrow(1, a_.latent.key_value, rotated).unsqueeze(1);  // by all heads
   const auto made = make_heads(layer, Weight::kLatentKeyValue,
                                down.narrow(1, 0, a_.latent.key_value).contiguous(), keys);
-  show_keys_and_values(layer, made, shared);
-  const auto key = layer.place(share_.query_heads.size(), keys, widest);
-  const auto value = layer.place(share_.query_heads.size() + keys, keys, widest);
-  key.narrow(2, 0, rotated).copy_(shared.expand({-1, keys, -1}));
-  key.narrow(2, rotated, plain).copy_(made.narrow(2, 0, plain));
-  value.narrow(2, 0, a_.value_width).copy_(made.narrow(2, plain, a_.value_width));
+  const int64_t plain = a_.head_width - rotated;
+  place_keys(layer, made.narrow(2, 0, plain), shared.expand({-1, keys, -1}));
+  const auto value = show_heads(layer, Site::kValue, made.narrow(2, plain, a_.value_width));
+  layer.place(share_.query_heads.size() + keys, keys, a_.widest_head())
+      .narrow(2, 0, a_.value_width)
+      .copy_(value);
 }
 
-/// made [n, heads, plain + value width], rotated [n, 1, rotated]; undefined on a rank without
-/// heads.
-void LatentHeads::show_keys_and_values(const Layer& layer, const at::Tensor& made,
-                                       const at::Tensor& rotated) const {
-  const int64_t plain = a_.head_width - a_.latent.rotated;
-  const auto show = [&](Site site, const auto& heads) {
-    if (!layer.view.wants(site)) return;
-    layer.view.show(site, made.defined() ? side_by_side(heads()) : layer.qkv);
-  };
-  show(Site::kKey, [&] {
-    return at::cat({made.narrow(2, 0, plain), rotated.expand({-1, made.size(1), -1})}, 2);
-  });
-  show(Site::kValue, [&] { return made.narrow(2, plain, a_.value_width); });
+/// A key's own channels and those that rotate: [n, heads, either width].
+void LatentHeads::place_keys(const Layer& layer, at::Tensor own, at::Tensor rotated) const {
+  const int64_t plain = own.size(2), turned = rotated.size(2), keys = own.size(1);
+  if (layer.view.wants(Site::kKey)) {
+    const auto shown = show_heads(layer, Site::kKey, at::cat({own, rotated}, 2));
+    own = shown.narrow(2, 0, plain);
+    rotated = shown.narrow(2, plain, turned);
+  }
+  const auto key = layer.place(share_.query_heads.size(), keys, a_.widest_head());
+  key.narrow(2, 0, turned).copy_(rotated);
+  key.narrow(2, turned, plain).copy_(own);
+}
+
+/// [n, heads, width], shown side by side: as the observer leaves them.
+at::Tensor LatentHeads::show_heads(const Layer& layer, Site site, const at::Tensor& heads) const {
+  if (!layer.view.wants(site)) return heads;
+  const auto rows = side_by_side(heads);
+  layer.view.show(site, rows);
+  return rows.view(heads.sizes());
 }
 
 void LatentHeads::rotate(int64_t layer, const Sequences& sequences, at::Tensor& qkv) {

@@ -40,8 +40,8 @@ class LatentHeads : public Mixer {
                         int64_t heads) const;
   void place_queries(const Layer& layer) const;
   void place_keys_and_values(const Layer& layer) const;
-  void show_keys_and_values(const Layer& layer, const at::Tensor& made,
-                            const at::Tensor& rotated) const;
+  void place_keys(const Layer& layer, at::Tensor own, at::Tensor rotated) const;
+  at::Tensor show_heads(const Layer& layer, Site site, const at::Tensor& heads) const;
   void rotate(int64_t layer, const Sequences& sequences, at::Tensor& qkv);
   AttentionCall call_of(int64_t layer, const Sequences& sequences) const;
   void attend_heads(const AttentionCall& call, MixerRows& rows, AttentionSummary* summary) const;

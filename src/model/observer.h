@@ -1,4 +1,5 @@
-// What a forward pass shows of a layer's inside, as it comes about, to whoever measures it.
+// What a forward pass shows of a layer's inside, as it comes about, to whoever measures it or
+// changes it.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -53,6 +54,9 @@ class LayerObserver {
   virtual ~LayerObserver() = default;
   virtual bool wants(Site site) const = 0;
   virtual bool wants_attention() const = 0;
+  virtual bool changes(Site site, int64_t layer) const = 0;
+  /// Overwrites some of the rows that `see` is shown then, and of which the layer goes on.
+  virtual void change(Site site, int64_t layer, const at::Tensor& rows) = 0;
   /// `rows` of any dtype, laid out as probe/site.h has it: the rows that this rank owns, whole, or
   /// its slice of all gathered rows.
   virtual void see(Site site, int64_t layer, const at::Tensor& rows) = 0;
@@ -70,11 +74,16 @@ struct LayerView {
   LayerObserver* observer = nullptr;
   int64_t layer = 0;  // 0-based
 
-  bool wants(Site site) const { return observer != nullptr && observer->wants(site); }
+  bool changes(Site site) const { return observer != nullptr && observer->changes(site, layer); }
+  bool wants(Site site) const {
+    return observer != nullptr && (observer->wants(site) || observer->changes(site, layer));
+  }
   bool wants_attention() const { return observer != nullptr && observer->wants_attention(); }
   bool wants_between() const { return observer != nullptr && observer->wants_between(); }
+  /// The layer must go on with `rows` themselves: the observer may change them.
   void show(Site site, const at::Tensor& rows) const {
-    if (wants(site)) observer->see(site, layer, rows);
+    if (changes(site)) observer->change(site, layer, rows);
+    if (observer != nullptr && observer->wants(site)) observer->see(site, layer, rows);
   }
 };
 

@@ -137,8 +137,8 @@ int64_t history_copies(const Job& job) {
   return job.statistics.geometry ? 1 : 0;
 }
 
-/// What a rank keeps beside the work space of a micro-batch to look inside the layers: a site's
-/// rows on their way to their owner, the summary of attention, value updates.
+/// What a rank keeps beside the work space of a micro-batch to look inside the layers, or to change
+/// them: a site's rows on their way to their owner, the summary of attention, value updates.
 int64_t observed_bytes(const SweepFacts& facts, const ModelShare& share,
                        const WorkspaceShape& shape) {
   const auto& a = facts.architecture;
@@ -149,6 +149,7 @@ int64_t observed_bytes(const SweepFacts& facts, const ModelShare& share,
     sites.insert(sites.end(), facts.job.capture.sites.begin(), facts.job.capture.sites.end());
   }
   sites.insert(sites.end(), facts.job.store.sites.begin(), facts.job.store.sites.end());
+  for (const auto& intervention : facts.job.interventions) sites.push_back(intervention.site);
   for (const Site site : sites) {
     if (site == Site::kResidual) continue;
     owned = std::max(owned, axis_length(facts, group_of(site, value_width_of(a)).channel));
@@ -265,8 +266,7 @@ int64_t axis_length(const SweepFacts& facts, Axis axis) {
     case Axis::kStoredRow:
       return sample_of(facts.job.store).expected(facts.tokens);
     case Axis::kStoredLayer:
-      return static_cast<int64_t>(
-          stored_layers(facts.job.store, facts.architecture.layers).size());
+      return static_cast<int64_t>(stored_layers(facts.job.store, facts.architecture.layers).size());
     default:
       return 0;  // events, rows, prompts: unknown beforehand and small
   }
@@ -337,7 +337,9 @@ DiskDemand disk_demand(const SweepFacts& facts) {
 int64_t first_layer_of(const Job& job, const std::string& variant) {
   int64_t first = std::numeric_limits<int64_t>::max();
   for (const auto& intervention : job.interventions) {
-    if (intervention.variant == variant) first = std::min(first, intervention.layer.value_or(0));
+    if (intervention.variant != variant) continue;
+    const int64_t inside = intervention.site == Site::kResidual ? 0 : 1;
+    first = std::min(first, std::max<int64_t>(0, intervention.layer.value_or(0) - inside));
   }
   return first;
 }

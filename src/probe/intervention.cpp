@@ -42,8 +42,10 @@ Intervention::Intervention(std::string name, const Job::Intervention& wanted, in
       means_(std::move(means)),
       deviations_(std::move(deviations)) {}
 
-bool Intervention::applies_at(int64_t layer) const {
-  return wanted_.layer ? *wanted_.layer == layer : layer < layers_;
+bool Intervention::applies_at(Site site, int64_t layer) const {
+  if (site != wanted_.site) return false;
+  if (wanted_.layer) return *wanted_.layer == layer;
+  return site != Site::kResidual || layer < layers_;
 }
 
 /// [M or 1, K] int64 on the host: the channels of each match.

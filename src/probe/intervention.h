@@ -1,4 +1,5 @@
-// An intervention: activations of the residual stream that are overwritten at a layer's output.
+// An intervention: activations of the residual stream that are overwritten at a layer's output, or
+// of a site inside a layer.
 //
 // In: the owned rows of one micro-batch with their labels. Out: the rows, changed in place, and how
 // many tokens matched and activations were overwritten. Refuses (ErrorKind::kJob) a token for which
@@ -26,13 +27,15 @@ class Intervention {
   };
 
   /// `name`: for messages. `layers`: the model's blocks. `means` [layers + 1, token classes or
-  /// registers, C] float32 on the host, NaN where there is none; undefined without `from`.
+  /// registers, channels of the site] float32 on the host, NaN where there is none; undefined
+  /// without `from`.
   /// `deviations`: of the same shape; for noise alone.
   Intervention(std::string name, const Job::Intervention& wanted, int64_t layers, at::Tensor means,
                at::Tensor deviations = {});
 
-  bool applies_at(int64_t layer) const;
-  /// `rows` [labels.row_count(), C] float32, owned rows, on any device.
+  /// `layer`: as in the file, where inside a block it is the number of the block's output.
+  bool applies_at(Site site, int64_t layer) const;
+  /// `rows` [labels.row_count(), channels of the site] float32, owned rows, on any device.
   Counts apply(int64_t layer, const OwnedRows& labels, at::Tensor& rows) const;
 
  private:

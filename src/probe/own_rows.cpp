@@ -44,12 +44,47 @@ at::Tensor OwnRows::widen(const at::Tensor& rows) {
   return taken;
 }
 
-/// Whole rows from slices that the members have of all rows.
-at::Tensor OwnRows::exchange(Site site, int64_t layer, const at::Tensor& rows) const {
+void OwnRows::give_back(Site site, int64_t layer, const at::Tensor& whole,
+                        const at::Tensor& rows) const {
+  const auto layout = layout_of(site);
+  if (layout == SiteLayout::kOwned || group_.size() == 1) {
+    rows.copy_(whole);
+  } else if (layout == SiteLayout::kShared) {
+    auto all = at::empty({rows.size(0), whole.size(1)}, whole.options());
+    rows.copy_(group_.all_gather(whole, all));
+  } else {
+    exchange_back(site, layer, whole, rows);
+  }
+}
+
+int64_t OwnRows::widest_part(Site site, int64_t layer) const {
   int64_t widest = 0;
   for (int member = 0; member < group_.size(); ++member) {
     widest = std::max(widest, part_of(site, layer, member).end);
   }
+  return widest;
+}
+
+/// Slices of all rows from whole rows of the members.
+void OwnRows::exchange_back(Site site, int64_t layer, const at::Tensor& whole,
+                            const at::Tensor& rows) const {
+  const int64_t widest = widest_part(site, layer);
+  auto mine = at::zeros({group_.size(), whole.size(0), widest}, whole.options());
+  int64_t next = 0;  // column behind the members before
+  for (int member = 0; member < group_.size(); ++member) {
+    const auto part = part_of(site, layer, member);
+    const int64_t begin = next - part.first;
+    mine[member].narrow(1, 0, part.end).copy_(whole.narrow(1, begin, part.end));
+    next = begin + part.end;
+  }
+  auto exchanged = at::empty({rows.size(0), widest}, whole.options());
+  group_.all_to_all(mine.view_as(exchanged), exchanged);
+  rows.copy_(exchanged.narrow(1, 0, rows.size(1)));
+}
+
+/// Whole rows from slices that the members have of all rows.
+at::Tensor OwnRows::exchange(Site site, int64_t layer, const at::Tensor& rows) const {
+  const int64_t widest = widest_part(site, layer);
   const auto options = rows.options().dtype(at::kFloat);
   auto mine = at::zeros({rows.size(0), widest}, options);
   mine.narrow(1, 0, rows.size(1)).copy_(rows);

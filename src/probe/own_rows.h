@@ -3,7 +3,7 @@
 // In: [m n, width of the rank's heads or neurons], the gathered rows of a model group of m ranks;
 // or whole rows that are the same on every rank. Out: [n, all channels] float32, this rank's rows
 // with every member's part in order; a key/value head that two ranks hold is taken from the first
-// of them.
+// of them. And back to where they came from.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -24,6 +24,8 @@ class OwnRows {
   /// Collective over the model group. What it gives is overwritten by a later call once nobody
   /// holds it.
   at::Tensor take(Site site, int64_t layer, const at::Tensor& rows);
+  /// Collective over the model group. Writes `whole`, which `take` gave of `rows`, over them.
+  void give_back(Site site, int64_t layer, const at::Tensor& whole, const at::Tensor& rows) const;
 
  private:
   /// Columns of a member's slice.
@@ -33,6 +35,9 @@ class OwnRows {
   };
   Part part_of(Site site, int64_t layer, int member) const;
   at::Tensor exchange(Site site, int64_t layer, const at::Tensor& rows) const;
+  void exchange_back(Site site, int64_t layer, const at::Tensor& whole,
+                     const at::Tensor& rows) const;
+  int64_t widest_part(Site site, int64_t layer) const;
   at::Tensor widen(const at::Tensor& rows);
 
   const Architecture& a_;

@@ -1,6 +1,8 @@
-// How the rows of a site lie over the model group. Mentions no tensor.
+// Where the sites are: in which layers, how wide, and how their rows lie over the model group.
+// Mentions no tensor.
 #pragma once
 
+#include "checkpoint/architecture.h"
 #include "job/job.h"
 
 namespace actsweep {
@@ -37,5 +39,12 @@ inline SiteLayout layout_of(Site site) {
 inline bool has_value_channels(Site site) {
   return site == Site::kValue || site == Site::kAttentionHeads;
 }
+
+/// Whether layer `layer` (0-based; -1: the embedding) has a site. The residual stream is between
+/// layers, the final norm behind the last: of these it is always true.
+bool has_site(const Architecture& architecture, int64_t layer, Site site);
+
+/// Channels of a row over all members of a group; of models whose heads are of one size.
+int64_t site_width(const Architecture& architecture, Site site);
 
 }  // namespace actsweep

@@ -2,6 +2,7 @@
 //
 // In: what Forward shows of one micro-batch and layer. Out: a tap for each site that the job asks
 // for, one without rows where the layer lacks the site; and what is shown of attention, as it is.
+// Before, a stream's interventions change it.
 #pragma once
 
 #include <functional>
@@ -9,6 +10,7 @@
 
 #include "model/observer.h"
 #include "probe/own_rows.h"
+#include "probe/stream_interventions.h"
 #include "probe/tap.h"
 
 namespace actsweep {
@@ -31,7 +33,8 @@ class SiteTaps : public LayerObserver {
   };
 
   /// The architecture and the model group must outlive it.
-  SiteTaps(const Architecture& architecture, const Group& group, Listeners listeners);
+  SiteTaps(const Architecture& architecture, const Group& group, Listeners listeners,
+           StreamInterventions changes);
 
   /// The labels of the micro-batch that the next stage takes.
   void begin(const OwnedRows& labels) { labels_ = &labels; }
@@ -39,6 +42,8 @@ class SiteTaps : public LayerObserver {
   void end(int64_t layer);
 
   bool wants(Site site) const override;
+  bool changes(Site site, int64_t layer) const override;
+  void change(Site site, int64_t layer, const at::Tensor& rows) override;
   bool wants_attention() const override { return static_cast<bool>(listeners_.on_attention); }
   void see(Site site, int64_t layer, const at::Tensor& rows) override;
   void see_attention(const AttentionView& view) override { listeners_.on_attention(view); }
@@ -50,6 +55,7 @@ class SiteTaps : public LayerObserver {
  private:
   const Architecture& a_;
   Listeners listeners_;
+  StreamInterventions changes_;
   OwnRows own_rows_;
   const OwnedRows* labels_ = nullptr;
 };

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "model/loss.h"
 #include "model/norms.h"
+#include "probe/site.h"
 #include "run/next_tokens.h"
 
 namespace actsweep {
@@ -41,12 +42,14 @@ std::vector<Intervention> interventions_of(const SweepInputs& inputs) {
   std::vector<Intervention> all;
   for (size_t i = 0; i < inputs.job.interventions.size(); ++i) {
     const auto& read = inputs.intervention_means[i];
-    const auto tensor_of = [&](const std::vector<float>& moments) {  // [layers + 1, groups, C]
+    const auto wanted = with_channels_of_heads(inputs.job.interventions[i], a);
+    const auto tensor_of = [&](const std::vector<float>& moments) {  // [layers + 1, groups, width]
       if (moments.empty()) return at::Tensor();
-      return at::tensor(moments, at::kFloat).view({a.layers + 1, read.groups, a.channels});
+      return at::tensor(moments, at::kFloat)
+          .view({a.layers + 1, read.groups, site_width(a, wanted.site)});
     };
-    all.emplace_back(intervention_name(i), inputs.job.interventions[i], a.layers,
-                     tensor_of(read.values), tensor_of(read.deviations));
+    all.emplace_back(intervention_name(i), wanted, a.layers, tensor_of(read.values),
+                     tensor_of(read.deviations));
   }
   return all;
 }

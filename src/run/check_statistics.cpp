@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "probe/site.h"
 #include "run/lifecycle_inputs.h"
 
 namespace actsweep {
@@ -25,20 +26,9 @@ void check_sites(const Job& job, const Architecture& a, const std::vector<Tensor
               a.family, reason);
     }
   };
-  if (a.latent.key_value == 0) refuse(Site::kKeyValueLatent, "has no latent attention");
-  if (a.latent.query == 0) refuse(Site::kQueryLatent, "makes no latent of queries");
-  for (const Site site : {Site::kQuery, Site::kKey, Site::kValue, Site::kAttentionHeads}) {
-    if (a.has_other_heads()) refuse(site, kTwoSizes);
-  }
-  if (!a.is_gated) refuse(Site::kGate, "has no gate projection; its MLP's projection is \"up\"");
-  const bool mixes_widths = a.experts.count > 0 && a.experts.shared_width > 0 &&
-                            a.experts.shared_width != a.ffn_width && a.has_dense_mlp();
-  for (const Site site : {Site::kGate, Site::kUp, Site::kMlpHidden}) {
-    if (a.dense_width() == 0) refuse(site, "has no dense MLP");
-    if (mixes_widths) refuse(site, "has dense MLPs of different widths");
-  }
-  for (const Site site : {Site::kQuery, Site::kKey, Site::kValue, Site::kAttentionHeads}) {
-    if (!a.has_attention()) refuse(site, "has no layer with softmax attention");
+  for (int number = 0; number <= static_cast<int>(Site::kFinalNorm); ++number) {
+    const auto site = static_cast<Site>(number);
+    if (const auto reason = lack_of_site(site, a)) refuse(site, *reason);
   }
   const bool has_final_norm = std::any_of(rows.begin(), rows.end(), [](const TensorRow& row) {
     return row.weight == Weight::kFinalNorm;
@@ -126,6 +116,22 @@ void check_store(const Job& job, const Architecture& a) {
 }
 
 }  // namespace
+
+std::optional<std::string> lack_of_site(Site site, const Architecture& a) {
+  if (site == Site::kKeyValueLatent && a.latent.key_value == 0) return "has no latent attention";
+  if (site == Site::kQueryLatent && a.latent.query == 0) return "makes no latent of queries";
+  if (has_heads(site) && a.has_other_heads()) return kTwoSizes;
+  if (site == Site::kGate && !a.is_gated) {
+    return "has no gate projection; its MLP's projection is \"up\"";
+  }
+  const bool mixes_widths = a.experts.count > 0 && a.experts.shared_width > 0 &&
+                            a.experts.shared_width != a.ffn_width && a.has_dense_mlp();
+  const bool is_of_neurons = layout_of(site) == SiteLayout::kNeurons;
+  if (is_of_neurons && a.dense_width() == 0) return "has no dense MLP";
+  if (is_of_neurons && mixes_widths) return "has dense MLPs of different widths";
+  if (has_heads(site) && !a.has_attention()) return "has no layer with softmax attention";
+  return std::nullopt;
+}
 
 void check_statistics(const Job& job, const Architecture& architecture,
                       const std::vector<TensorRow>& rows) {

@@ -9,6 +9,8 @@
 
 #include "base/error.h"
 #include "job/token_selector.h"
+#include "probe/site.h"
+#include "run/check_statistics.h"
 #include "run/earlier_sweep.h"
 #include "schema/declare.h"
 
@@ -18,20 +20,45 @@ namespace {
 constexpr auto kKind = ErrorKind::kJob;
 using Kind = TokenSelector::Kind;
 
-void check_layer_and_channels(const std::string& name, const Job::Intervention& wanted,
-                              const Architecture& a) {
-  require(wanted.layer.value_or(0) <= a.layers, kKind,
-          "{} layer = {}: expected at most the model's {} layers", name, wanted.layer.value_or(0),
-          a.layers);
-  for (const int64_t channel : wanted.channels) {
-    require(channel < a.channels, kKind, "{} channels: expected channels below {}, found {}", name,
-            a.channels, channel);
+/// Heads of a row of a site, or key/value heads.
+int64_t heads_of(const Architecture& a, Site site) {
+  return layout_of(site) == SiteLayout::kKeys ? a.kv_heads : a.heads;
+}
+
+void check_layer(const std::string& name, const Job::Intervention& wanted, const Architecture& a) {
+  const int64_t layer = wanted.layer.value_or(0);
+  require(layer <= a.layers, kKind, "{} layer = {}: expected at most the model's {} layers", name,
+          layer, a.layers);
+  require(!wanted.layer || has_site(a, layer - 1, wanted.site), kKind,
+          "{} layer = {}: expected a block of {} with the site \"{}\", found one without", name,
+          layer, a.family, name_of(wanted.site));
+  bool is_anywhere = false;
+  for (int64_t block = 0; block < a.layers; ++block) is_anywhere |= has_site(a, block, wanted.site);
+  require(is_anywhere, kKind, "{} site = \"{}\": expected a site of {}, which has it in no block",
+          name, name_of(wanted.site), a.family);
+}
+
+/// Refuses numbers of channels or of heads that are not below `count`.
+void check_numbers(const std::string& name, const char* key, const std::vector<int64_t>& numbers,
+                   int64_t count) {
+  for (const int64_t number : numbers) {
+    require(number < count, kKind, "{} {}: expected {} below {}, found {}", name, key, key, count,
+            number);
   }
+}
+
+void check_place(const std::string& name, const Job::Intervention& wanted, const Architecture& a) {
+  if (const auto lack = lack_of_site(wanted.site, a)) {
+    fail(kKind, "{} site = \"{}\": {} {}", name, name_of(wanted.site), a.family, *lack);
+  }
+  check_layer(name, wanted, a);
+  const int64_t width = site_width(a, wanted.site);
+  check_numbers(name, "channels", wanted.channels, width);
+  check_numbers(name, "heads", wanted.heads, heads_of(a, wanted.site));
   const bool is_control = wanted.channel_choice == ChannelChoice::kMedian ||
                           wanted.channel_choice == ChannelChoice::kRandom;
-  require(!is_control || wanted.count <= a.channels, kKind,
-          "{} count = {}: expected at most the model's {} channels", name, wanted.count,
-          a.channels);
+  require(!is_control || wanted.count <= width, kKind,
+          "{} count = {}: expected at most the model's {} channels", name, wanted.count, width);
 }
 
 void check_tokens(const std::string& name, const Job& job, const Job::Intervention& wanted,
@@ -96,13 +123,14 @@ InterventionMeans read_means(const std::string& name, const Job::Intervention& w
   const bool is_by_register = parse_tokens(wanted.tokens)->kind == Kind::kRegisters;
   const int64_t groups = is_by_register ? a.image.registers : kClasses;
   const auto layers = static_cast<hsize_t>(a.layers + 1), g = static_cast<hsize_t>(groups);
-  const auto c = static_cast<hsize_t>(a.channels);
-  const std::string sum = is_by_register ? "registers/sum" : "residual/class_sum";
+  const auto c = static_cast<hsize_t>(site_width(a, wanted.site));
+  const std::string site = name_of(wanted.site);
+  const std::string sum = is_by_register ? "registers/sum" : site + "/class_sum";
   const auto sums = read_sums<double>(file, name, sum, H5T_NATIVE_DOUBLE, {layers, g, c});
   const auto counts =
       is_by_register
           ? read_sums<int64_t>(file, name, "registers/count", H5T_NATIVE_INT64, {layers})
-          : read_sums<int64_t>(file, name, "residual/class_count", H5T_NATIVE_INT64, {layers, g});
+          : read_sums<int64_t>(file, name, site + "/class_count", H5T_NATIVE_INT64, {layers, g});
   const size_t per_count = sums.size() / counts.size();
   InterventionMeans means = {.groups = groups,
                              .values = divide(sums, counts, per_count),
@@ -121,13 +149,22 @@ std::string intervention_name(size_t number) {
   return fmt::format("[[intervention]] {}", number + 1);
 }
 
+Job::Intervention with_channels_of_heads(Job::Intervention wanted, const Architecture& a) {
+  if (wanted.heads.empty()) return wanted;
+  const int64_t width = site_width(a, wanted.site) / heads_of(a, wanted.site);
+  for (const int64_t head : wanted.heads) {
+    for (int64_t c = 0; c < width; ++c) wanted.channels.push_back(head * width + c);
+  }
+  return wanted;
+}
+
 std::vector<InterventionMeans> open_interventions(const Job& job, const Architecture& architecture,
                                                   CorpusKind corpus) {
   std::vector<InterventionMeans> means;
   for (size_t i = 0; i < job.interventions.size(); ++i) {
     const auto& wanted = job.interventions[i];
     const auto name = intervention_name(i);
-    check_layer_and_channels(name, wanted, architecture);
+    check_place(name, wanted, architecture);
     check_tokens(name, job, wanted, architecture, corpus);
     means.push_back(wanted.from ? read_means(name, wanted, architecture) : InterventionMeans{});
   }

@@ -8,20 +8,19 @@ namespace actsweep {
 namespace {
 
 /// Those of the original, or of a variant.
-std::vector<StreamIntervention> interventions_of(const Job& job,
-                                                 const std::vector<Intervention>& all,
-                                                 const std::optional<std::string>& variant) {
+StreamInterventions interventions_of(const Job& job, const std::vector<Intervention>& all,
+                                     const std::optional<std::string>& variant) {
   std::vector<StreamIntervention> chosen;
   for (size_t i = 0; i < all.size(); ++i) {
     const auto& of = job.interventions[i].variant;
     if (of && of != variant) continue;
     chosen.push_back({i, of == variant, all[i]});
   }
-  return chosen;
+  return StreamInterventions(std::move(chosen));
 }
 
-Stream make_stream(int64_t first_layer, std::vector<StreamIntervention> interventions,
-                   const Architecture& a, const StreamRoom& room) {
+Stream make_stream(int64_t first_layer, StreamInterventions interventions, const Architecture& a,
+                   const StreamRoom& room) {
   std::optional<ExpertBlock> experts;
   if (a.experts.count > 0) experts.emplace(a, room.gathered_rows, room.members, room.options);
   return {first_layer, std::move(interventions),
@@ -30,7 +29,7 @@ Stream make_stream(int64_t first_layer, std::vector<StreamIntervention> interven
 
 }  // namespace
 
-Stream::Stream(int64_t first_layer, std::vector<StreamIntervention> interventions, at::Tensor rows,
+Stream::Stream(int64_t first_layer, StreamInterventions interventions, at::Tensor rows,
                std::optional<ExpertBlock> experts)
     : first_layer_(first_layer),
       interventions_(std::move(interventions)),
@@ -40,7 +39,8 @@ Stream::Stream(int64_t first_layer, std::vector<StreamIntervention> intervention
 void Stream::listen(const Listeners& listeners, const Architecture& architecture,
                     const Group& group) {
   listeners_ = listeners;
-  taps_.emplace(architecture, group, listeners.taps);
+  interventions_.tell(listeners.on_intervention);
+  taps_.emplace(architecture, group, listeners.taps, interventions_);
 }
 
 at::Tensor Stream::rows_of(const BlockLabels& labels, size_t batch) const {
@@ -64,11 +64,7 @@ void Stream::begin_layer(const BlockLabels& labels, Share batches, int64_t membe
 }
 
 void Stream::intervene(LayerRows behind) const {
-  for (const auto& [number, is_heard, intervention] : interventions_) {
-    if (!intervention.applies_at(behind.layer)) continue;
-    const auto counts = intervention.apply(behind.layer, behind.labels, behind.rows);
-    if (is_heard && listeners_.on_intervention) listeners_.on_intervention(number, counts);
-  }
+  interventions_.apply(Site::kResidual, behind.layer, behind.labels, behind.rows);
 }
 
 std::vector<Stream> make_streams(const Job& job, const std::vector<Intervention>& interventions,

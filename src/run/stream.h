@@ -2,7 +2,8 @@
 //
 // The original is the model with the interventions that name no variant. A variant has its own
 // beside them, in the order of the job. Its stream begins behind the lowest layer at which one of
-// its own applies, with the rows that the original has there; before, it is the original's.
+// its own applies, or before it where that applies inside, with the rows that the original has
+// there; before, it is the original's.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,8 +14,8 @@
 #include <vector>
 
 #include "model/expert_block.h"
-#include "probe/intervention.h"
 #include "probe/site_taps.h"
+#include "probe/stream_interventions.h"
 #include "run/block_labels.h"
 
 namespace actsweep {
@@ -24,13 +25,6 @@ struct LayerRows {
   int64_t layer = 0;  // 0: the embedding's output
   const OwnedRows& labels;
   at::Tensor rows;  // [labels.row_count(), C] float32, owned rows
-};
-
-/// An intervention as one stream has it.
-struct StreamIntervention {
-  size_t number = 0;     // in the job
-  bool is_heard = true;  // not where a variant has it of the original
-  Intervention intervention;
 };
 
 class Stream {
@@ -44,15 +38,14 @@ class Stream {
     /// After each micro-batch and layer, 0 included: the experts that each gathered row chose, the
     /// most probable first, in rank order of the owners; without tensors where the layer has none.
     std::function<void(size_t batch, int64_t layer, const Routing& routing)> on_experts;
-    /// What an intervention changed, by its number in the job.
-    std::function<void(size_t intervention, const Intervention::Counts& counts)> on_intervention;
+    StreamInterventions::OnChange on_intervention;
     /// [row_count] float32 on the host; NaN where a row has no target.
     std::function<void(const OwnedRows&, const at::Tensor& token_nll)> on_loss;
   };
 
   /// `rows` [rows of the largest block, C] float32. `experts`: where the model has experts, room
   /// for the micro-batches that pass the stages of a layer together.
-  Stream(int64_t first_layer, std::vector<StreamIntervention> interventions, at::Tensor rows,
+  Stream(int64_t first_layer, StreamInterventions interventions, at::Tensor rows,
          std::optional<ExpertBlock> experts);
 
   /// From here on these listen, and no others. The architecture and the model group must outlive
@@ -75,12 +68,12 @@ class Stream {
   /// Of a micro-batch among those.
   ExpertRows& experts_of(int64_t batch) { return expert_rows_[batch - batches_.begin]; }
 
-  /// Overwrites what the stream's interventions choose, and tells the listener.
+  /// Overwrites what the stream's interventions choose between layers, and tells the listener.
   void intervene(LayerRows behind) const;
 
  private:
   int64_t first_layer_;
-  std::vector<StreamIntervention> interventions_;
+  StreamInterventions interventions_;
   at::Tensor rows_;
   std::optional<ExpertBlock> experts_;
   Share batches_;                        // that pass a layer together

@@ -67,6 +67,49 @@ def test_what_the_model_lacks_is_refused(changes: dict[str, Any], words: str, wr
     refuse(write(ZERO, ZERO | changes), JOB_ERROR, words, "[[intervention]] 2", ranks=1)
 
 
+INSIDE = {"layer": 2, "site": "value", "heads": [0], "tokens": "all", "action": "zero"}
+NEURONS = {"layer": 2, "site": "mlp_hidden", "channels": [1], "tokens": "all", "action": "zero"}
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (INSIDE | {"layer": 5}, "layer = 5: expected at most the model's 4 layers"),
+        (INSIDE | {"heads": [0, 9]}, "heads: expected heads below"),
+        (NEURONS | {"site": "q_latent"}, 'site = "q_latent": llama makes no latent of queries'),
+        (NEURONS | {"site": "kv_latent"}, 'site = "kv_latent": llama has no latent attention'),
+        (NEURONS | {"channels": [10**6]}, "channels: expected channels below"),
+        (NEURONS | {"channels": "random", "count": 10**6}, "count = 1000000: expected at most"),
+    ],
+)
+def test_what_the_inside_of_the_model_lacks_is_refused(
+    table: dict[str, Any], words: str, write: Job
+) -> None:
+    refuse(write(ZERO, table), JOB_ERROR, words, "[[intervention]] 2", ranks=1)
+
+
+def test_means_of_a_site_need_a_file_that_measured_it(write: Job, base: Path) -> None:
+    for action in ("mean", "noise"):
+        table = NEURONS | {"action": action, "from": str(base)}
+        words = "it has no dataset /mlp_hidden/class_sum"
+        refuse(write(table), JOB_ERROR, str(base), words, "[[intervention]] 1", ranks=2)
+
+
+@pytest.mark.parametrize("site", ["mlp_hidden", "mlp_output"])
+def test_a_class_without_a_mean_at_a_site_ends_all_ranks(
+    site: str, write: Job, tmp_path: Path
+) -> None:
+    run_well(write(name="seen", statistics={"sites": [site]}), 1)
+
+    def empty(file: h5py.File) -> None:
+        file[f"{site}/class_count"][2, 3] = 0
+
+    path = spoil(tmp_path / "seen.h5", tmp_path / "means.h5", empty)
+    table = NEURONS | {"site": site, "action": "mean", "from": str(path)}
+    job = write(table, parallel={"tensor": 2})
+    refuse(job, JOB_ERROR, "expected a mean at layer 2, found none", ranks=2)
+
+
 def test_all_mistakes_of_tables_are_reported_with_their_lines(tmp_path: Path) -> None:
     path = tmp_path / "job.toml"
     path.write_text(

@@ -3,7 +3,7 @@
 On a model in float64 nothing may be chosen by a difference that rounding could turn.
 
 Definitions are those of docs/interventions.md, written straight down. A table has the keys of the
-job file's [[intervention]] tables.
+job file's [[intervention]] tables, and with `heads` as `of_heads` how many the site has.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from .splitmix import MASK, splitmix64
 
 Table = Mapping[str, Any]
 CLEAR = 1e-6  # what float64 chooses by more than this, of a magnitude, no rounding chooses otherwise
+RESIDUAL = "residual"
 CLASSES = {"delimiter": 1, "weak_semantic": 2, "other": 3}
 REGISTER = 1
 
@@ -44,13 +45,13 @@ class Means:
     deviations: np.ndarray | None = None  # float32, of classes
 
     @staticmethod
-    def of(datasets: Mapping[str, np.ndarray]) -> Means:
+    def of(datasets: Mapping[str, np.ndarray], site: str = RESIDUAL) -> Means:
         with np.errstate(invalid="ignore"):
-            count = datasets["residual/class_count"][..., None]
-            mean = datasets["residual/class_sum"] / count
+            count = datasets[f"{site}/class_count"][..., None]
+            mean = datasets[f"{site}/class_sum"] / count
             by_class = mean.astype(np.float32)
             if "registers/sum" not in datasets:
-                variance = datasets["residual/class_sum_square"] / count - mean * mean
+                variance = datasets[f"{site}/class_sum_square"] / count - mean * mean
                 return Means(by_class, deviations=np.sqrt(np.maximum(0, variance)).astype(np.float32))
             count = datasets["registers/count"][:, None, None]
             return Means(by_class, (datasets["registers/sum"] / count).astype(np.float32))
@@ -98,8 +99,10 @@ def matched_tokens(table: Table, x: np.ndarray, classes: np.ndarray) -> list[int
     if kind == "all":
         return list(range(len(x)))
     assert kind == "argmax"
-    is_listed = isinstance(table["channels"], list)
-    magnitude = np.abs(x[:, table["channels"]] if is_listed else x).max(axis=1)
+    listed = table.get("channels")
+    if "heads" in table:
+        listed = chosen_channels(table, 0, x[0], Labels(classes))
+    magnitude = np.abs(x[:, listed] if isinstance(listed, list) else x).max(axis=1)
     finite = np.isfinite(x).all(axis=1)
     if x.dtype == np.float64:
         second, largest = np.sort(magnitude)[-2:]
@@ -109,6 +112,9 @@ def matched_tokens(table: Table, x: np.ndarray, classes: np.ndarray) -> list[int
 
 def chosen_channels(table: Table, layer: int, row: np.ndarray, labels: Labels) -> list[int]:
     count = table.get("count", 2)
+    if "heads" in table:
+        width = len(row) // table["of_heads"]
+        return [head * width + c for head in table["heads"] for c in range(width)]
     if table["channels"] == "median":
         return median_channels(row, count)
     if table["channels"] == "random":
@@ -149,8 +155,13 @@ def intervene(
     return changed, len(tokens), count
 
 
-def applies(table: Table, layer: int, layers: int) -> bool:
-    return layer < layers if table["layer"] == "all" else table["layer"] == layer
+def applies(table: Table, layer: int, layers: int, site: str = RESIDUAL) -> bool:
+    """`layer`: of a block's inside, that of its output."""
+    if table.get("site", RESIDUAL) != site:
+        return False
+    if table["layer"] == "all":
+        return layer < layers or site != RESIDUAL
+    return table["layer"] == layer
 
 
 @contextmanager

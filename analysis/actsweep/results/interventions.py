@@ -15,7 +15,8 @@ from .frames import mean_of
 
 TOKENS_PER_READ = 1 << 20
 ORIGINAL = "original"
-PLACE = ("variant", "layer", "channels", "tokens", "action")
+PLACE = ("variant", "layer", "site", "channels", "tokens", "action")
+SITE = {"site": "residual"}  # of tables that name none
 SUMS = ("nll_sum", "target_count", "window_mean_sum", "window_count")
 
 
@@ -59,7 +60,7 @@ def overwritten(sweep: Sweep) -> pd.DataFrame:
         rows.append(
             {
                 "applies to": table.get("variant", "the sweep itself"),
-                **{name: str(table.get(name, "")) for name in PLACE[1:]},
+                **{name: str((SITE | table).get(name, "")) for name in PLACE[1:]},
                 "more": ", ".join(f"{name} = {value}" for name, value in facts.items()),
                 "matched tokens": int(counts["matched_tokens"][index]),
                 "changed activations": int(counts["changed_activations"][index]),

@@ -192,6 +192,34 @@ TEST(LoadJob, KeysOfAnInterventionThatDoNotGoTogetherAreRefused) {
               only("variant: variants are compared by their loss"));
 }
 
+TEST(LoadJob, AnInterventionNamesItsSiteAndChannelsOrHeads) {
+  const std::string zero = "tokens = 'all'\naction = 'zero'\n";
+  const auto job = JobFile(std::string(kSmallestJob) +
+                           "\n[[intervention]]\nlayer = 2\nsite = 'value'\nheads = [3, 0]\n" + zero)
+                       .load();
+  EXPECT_EQ(job.interventions.at(0).site, Site::kValue);
+  EXPECT_THAT(job.interventions.at(0).heads, ElementsAre(3, 0));
+  EXPECT_EQ(job.interventions.at(0).channels, std::vector<int64_t>{});
+  EXPECT_THAT(table_mistakes("layer = 1\n" + zero),
+              ElementsAre(StartsWith("channels: missing, but required")));
+  EXPECT_THAT(table_mistakes(kPlace + "action = 'zero'\nsite = 'key'\nheads = [0]"),
+              ElementsAre("heads: expected channels or heads, found both"));
+  EXPECT_THAT(table_mistakes("layer = 1\nheads = [0]\n" + zero),
+              ElementsAre("heads: expected site = \"query\", \"key\", \"value\" or "
+                          "\"attention_heads\", which have heads, found \"residual\""));
+  EXPECT_THAT(table_mistakes("layer = 1\nsite = 'key'\nheads = []\n" + zero),
+              ElementsAre("heads: expected one head or more, found none"));
+  EXPECT_THAT(table_mistakes("layer = 0\nsite = 'gate'\nchannels = [1]\n" + zero),
+              ElementsAre("layer: the embedding has no site \"gate\": expected a block, from 1 on, "
+                          "found 0"));
+  EXPECT_THAT(table_mistakes(kPlace + "action = 'zero'\nsite = 'final_norm'"),
+              ElementsAre(EndsWith("found a string (\"final_norm\")")));
+  EXPECT_THAT(
+      table_mistakes("layer = 1\nsite = 'up'\nchannels = [1]\ntokens = 'registers'\n"
+                     "action = 'mean'\nfrom = 'x'\n"),
+      ElementsAre(StartsWith("tokens: means of registers are those of the site \"residual\"")));
+}
+
 TEST(LoadJob, InterventionsAreAnArrayOfTables) {
   const std::string text = kSmallestJob;
   EXPECT_THAT(

@@ -94,7 +94,16 @@ Job intervened_job() {
                            .count = 3,
                            .seed = 17,
                            .variant = {}};
-  job.interventions = {scale, random};
+  Job::Intervention heads{.layer = 3,
+                          .site = Site::kValue,
+                          .channels = {},
+                          .heads = {2, 0},
+                          .tokens = "all",
+                          .action = Action::kZero,
+                          .value = {},
+                          .from = {},
+                          .variant = {}};
+  job.interventions = {scale, random, heads};
   return job;
 }
 
@@ -115,7 +124,9 @@ TEST(WriteJob, InterventionsKeepTheirOrderAndWhatIsReadOfThem) {
             "[[intervention]]\nlayer = 12\nchannels = [507, 0]\ntokens = \"position:3\"\n"
             "action = \"scale\"\nvalue = -0.25\nvariant = \"half\"\n"
             "\n[[intervention]]\nlayer = \"all\"\nchannels = \"random\"\ntokens = \"argmax\"\n"
-            "action = \"mean\"\nfrom = \"it's/\\\"means\\\".h5\"\ncount = 3\nseed = 17\n");
+            "action = \"mean\"\nfrom = \"it's/\\\"means\\\".h5\"\ncount = 3\nseed = 17\n"
+            "\n[[intervention]]\nlayer = 3\nsite = \"value\"\nheads = [2, 0]\n"
+            "tokens = \"all\"\naction = \"zero\"\n");
 }
 
 TEST(WriteJob, TheIdentityHasEachInterventionWithoutPaths) {
@@ -125,6 +136,10 @@ TEST(WriteJob, TheIdentityHasEachInterventionWithoutPaths) {
   EXPECT_EQ(identity["intervention.1.value"], -0.25);
   EXPECT_EQ(identity["intervention.2.layer"], "all");
   EXPECT_EQ(identity["intervention.2.seed"], 17);
+  EXPECT_EQ(identity["intervention.3.site"], "value");
+  EXPECT_EQ(identity["intervention.3.heads"], (std::vector<int64_t>{2, 0}));
+  EXPECT_FALSE(identity.contains("intervention.3.channels"));
+  EXPECT_FALSE(identity.contains("intervention.1.site"));
   EXPECT_FALSE(identity.contains("intervention.1.count"));
   EXPECT_FALSE(identity.contains("intervention.2.from"));
   EXPECT_FALSE(identity.contains("intervention.2.variant"));
@@ -200,6 +215,7 @@ TEST(DescribeKeys, HasARowOfFourCellsForEveryKey) {
       table,
       HasSubstr("| `parallel.threads` | an integer from 1 to 1024 | cores / local ranks | "));
   EXPECT_THAT(table, HasSubstr("| `intervention.count` | an integer from 1 to 1000000 | `2` | "));
+  EXPECT_THAT(table, HasSubstr(" | required, or `heads` | channels of a matched token"));
   std::istringstream lines(table);
   size_t count = 0;
   for (std::string line; std::getline(lines, line);) {

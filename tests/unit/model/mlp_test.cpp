@@ -273,6 +273,8 @@ class ExpertObserver : public LayerObserver {
  public:
   explicit ExpertObserver(const ExpertRows& rows) : rows_(rows) {}
   bool wants(Site) const override { return false; }
+  bool changes(Site, int64_t) const override { return false; }
+  void change(Site, int64_t, const at::Tensor&) override {}
   bool wants_attention() const override { return false; }
   void see(Site, int64_t, const at::Tensor&) override {}
   void see_attention(const AttentionView&) override {}

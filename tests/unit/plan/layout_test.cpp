@@ -106,6 +106,29 @@ TEST(Layout, EachVariantHasAStreamAndItsOwnLayers) {
   EXPECT_EQ(axis_length(facts, Axis::kIntervention), 3);
 }
 
+TEST(Layout, AVariantInsideALayerHasThatLayerToo) {
+  auto facts = llama_70b();
+  const double operations = sweep_operations(facts);
+  auto& intervention = facts.job.interventions.emplace_back();
+  intervention.variant = "inside";
+  intervention.layer = 61;
+  intervention.site = Site::kMlpHidden;
+  EXPECT_EQ(first_layer_of(facts.job, "inside"), 60);
+  EXPECT_NEAR(sweep_operations(facts) / operations, 1.25, 1e-9);
+  intervention.layer = std::nullopt;
+  EXPECT_EQ(first_layer_of(facts.job, "inside"), 0);
+}
+
+TEST(Layout, ChangingALayerInsideTakesTheRowsOfLookingThere) {
+  auto facts = llama_70b(), seen = llama_70b();
+  facts.job.interventions.emplace_back().site = Site::kMlpHidden;
+  seen.job.statistics.sites.push_back(Site::kMlpHidden);
+  for (const int64_t members : {1, 2}) {
+    EXPECT_EQ(memory_demand(facts, members, 1, members).workspace,
+              memory_demand(seen, members, 1, members).workspace);
+  }
+}
+
 TEST(Layout, LookingInsideALayerTakesItsRows) {
   auto facts = llama_70b();
   const auto workspace = [&](int64_t members) {

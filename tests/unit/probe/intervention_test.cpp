@@ -107,12 +107,22 @@ TEST(Intervention, ATokenThatIsNotFiniteIsNeitherTheArgmaxNorHasAMedian) {
 
 TEST(Intervention, AppliesAtItsLayerOrAtEveryBlocksInput) {
   auto intervention = wanted("all");
-  EXPECT_TRUE(Intervention("it", intervention, kLayers, {}).applies_at(2));
-  EXPECT_FALSE(Intervention("it", intervention, kLayers, {}).applies_at(1));
+  EXPECT_TRUE(Intervention("it", intervention, kLayers, {}).applies_at(Site::kResidual, 2));
+  EXPECT_FALSE(Intervention("it", intervention, kLayers, {}).applies_at(Site::kResidual, 1));
   intervention.layer = std::nullopt;
-  EXPECT_TRUE(Intervention("it", intervention, kLayers, {}).applies_at(0));
-  EXPECT_TRUE(Intervention("it", intervention, kLayers, {}).applies_at(3));
-  EXPECT_FALSE(Intervention("it", intervention, kLayers, {}).applies_at(4));
+  EXPECT_TRUE(Intervention("it", intervention, kLayers, {}).applies_at(Site::kResidual, 0));
+  EXPECT_TRUE(Intervention("it", intervention, kLayers, {}).applies_at(Site::kResidual, 3));
+  EXPECT_FALSE(Intervention("it", intervention, kLayers, {}).applies_at(Site::kResidual, 4));
+}
+
+TEST(Intervention, InsideABlockAppliesAtItsSiteAloneThroughTheLastBlock) {
+  auto intervention = wanted("all");
+  intervention.site = Site::kGate;
+  EXPECT_TRUE(Intervention("it", intervention, kLayers, {}).applies_at(Site::kGate, 2));
+  EXPECT_FALSE(Intervention("it", intervention, kLayers, {}).applies_at(Site::kGate, 1));
+  EXPECT_FALSE(Intervention("it", intervention, kLayers, {}).applies_at(Site::kResidual, 2));
+  intervention.layer = std::nullopt;
+  EXPECT_TRUE(Intervention("it", intervention, kLayers, {}).applies_at(Site::kGate, kLayers));
 }
 
 TEST(Intervention, TilesOfManyRowsChangeEveryRow) {

@@ -1,0 +1,45 @@
+// The interventions of one stream: those of the sweep itself, or a variant's beside them.
+//
+// In: rows of a site and a layer. Out: the same, changed by all that apply there, in the order of
+// the job, and what each did.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "probe/intervention.h"
+
+namespace actsweep {
+
+/// An intervention as one stream has it.
+struct StreamIntervention {
+  size_t number = 0;     // in the job
+  bool is_heard = true;  // not where a variant has it of the original
+  Intervention intervention;
+};
+
+class StreamInterventions {
+ public:
+  /// What an intervention changed, by its number in the job.
+  using OnChange = std::function<void(size_t intervention, const Intervention::Counts& counts)>;
+
+  StreamInterventions() = default;
+  explicit StreamInterventions(std::vector<StreamIntervention> all);
+
+  /// From here on it is told, and nobody else; may be empty.
+  void tell(OnChange on_change) { on_change_ = std::move(on_change); }
+
+  bool apply_at(Site site, int64_t layer) const;
+  /// `rows` [labels.row_count(), channels of the site] float32, owned rows. `layer` as in the file.
+  void apply(Site site, int64_t layer, const OwnedRows& labels, at::Tensor& rows) const;
+
+ private:
+  std::vector<StreamIntervention> all_;
+  OnChange on_change_;
+};
+
+}  // namespace actsweep
