@@ -14,7 +14,7 @@ namespace {
 using Intervention = Job::Intervention;
 using nlohmann::json;
 
-constexpr std::array kActions = {"zero", "mean", "value", "scale", "noise"};
+constexpr std::array kActions = {"zero", "mean", "value", "scale", "noise", "shuffle"};
 constexpr int64_t kMostChannels = 1'000'000;                       // beyond any model's
 constexpr std::array kChannelWords = {"all", "median", "random"};  // from ChannelChoice::kAll on
 
@@ -29,7 +29,8 @@ bool is_control(const Intervention& i) {
 
 /// Whether it draws random numbers.
 bool is_random(const Intervention& i) {
-  return i.channel_choice == ChannelChoice::kRandom || i.action == Action::kNoise;
+  return i.channel_choice == ChannelChoice::kRandom || i.action == Action::kNoise ||
+         i.action == Action::kShuffle;
 }
 
 json layer_of(const Intervention& i) { return i.layer ? json(*i.layer) : json("all"); }
@@ -185,7 +186,7 @@ std::vector<JobKey> action_keys() {
        .access = number_read(&Intervention::seed, is_random),
        .in_identity = true,
        .least = 0,
-       .meaning = "seed of random channels and of noise, with the sequence and the layer",
+       .meaning = "seed of random channels, of noise and of shuffles",
        .without = "`0`"},
       {.section = kInterventionSection,
        .name = "variant",
@@ -264,8 +265,9 @@ std::vector<std::pair<std::string, std::string>> conflicts_of(const Intervention
   if (const auto conflict = conflict_of_means(i)) refuse(true, "action", *conflict);
   refuse(takes_value && !i.value, "action",
          fmt::format("\"{}\" needs a number: expected value, found none", action));
-  refuse((i.action == Action::kZero || i.action == Action::kNoise) && i.value, "value",
-         fmt::format("\"{}\" takes no number", action));
+  const bool takes_no_number =
+      i.action == Action::kZero || i.action == Action::kNoise || i.action == Action::kShuffle;
+  refuse(takes_no_number && i.value, "value", fmt::format("\"{}\" takes no number", action));
   refuse(i.action == Action::kNoise && !i.from, "action",
          "\"noise\" needs means and deviations: expected from, found none");
   refuse(
@@ -274,7 +276,7 @@ std::vector<std::pair<std::string, std::string>> conflicts_of(const Intervention
   refuse(!is_control(i) && given.contains("count"), "count",
          "expected channels = \"median\" or \"random\", which take it");
   refuse(!is_random(i) && given.contains("seed"), "seed",
-         "expected channels = \"random\" or action = \"noise\", which take it");
+         "expected channels = \"random\", or action = \"noise\" or \"shuffle\", which take it");
   refuse(i.site != Site::kResidual && i.from && i.tokens == "registers", "tokens",
          fmt::format("means of registers are those of the site \"residual\": expected tokens of "
                      "text or of images, found \"registers\" at \"{}\"",

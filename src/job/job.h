@@ -22,7 +22,7 @@ enum class PerToken { kAll, kMassive, kNone };
 /// By what activations are summed: classes of tokens, or these and the roles of a chat.
 enum class Classes { kToken, kRole };
 /// What an intervention writes over an activation.
-enum class Action { kZero, kMean, kValue, kScale, kNoise };
+enum class Action { kZero, kMean, kValue, kScale, kNoise, kShuffle };
 /// The channels of a matched token: listed, all, or one of the controls.
 enum class ChannelChoice { kListed, kAll, kMedian, kRandom };
 /// Where activations are measured: the groups of the sweep file (docs/statistics.md).
@@ -148,7 +148,7 @@ struct Job {
     std::optional<double> value;      // for a mean without `from`, a value, a scale
     std::optional<std::string> from;  // the sweep file of the means
     int64_t count = 2;                // channels of a control
-    int64_t seed = 0;                 // of random channels and of noise
+    int64_t seed = 0;                 // of random channels, noise and shuffles
     std::optional<std::string> variant;
   };
   std::vector<Intervention> interventions;  // applied in this order

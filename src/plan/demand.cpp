@@ -137,6 +137,16 @@ int64_t history_copies(const Job& job) {
   return job.statistics.geometry ? 1 : 0;
 }
 
+/// A shuffle takes the rows of all members.
+int64_t donor_bytes(const SweepFacts& facts, const WorkspaceShape& shape) {
+  int64_t widest = 0;
+  for (const auto& intervention : facts.job.interventions) {
+    if (intervention.action != Action::kShuffle) continue;
+    widest = std::max(widest, site_width(facts.architecture, intervention.site));
+  }
+  return shape.gathered_rows() * widest * 4;
+}
+
 /// What a rank keeps beside the work space of a micro-batch to look inside the layers, or to change
 /// them: a site's rows on their way to their owner, the summary of attention, value updates.
 int64_t observed_bytes(const SweepFacts& facts, const ModelShare& share,
@@ -160,7 +170,7 @@ int64_t observed_bytes(const SweepFacts& facts, const ModelShare& share,
       slice = std::max(slice, share.query_heads.size() * a.widest_head());
     }
   }
-  int64_t bytes = shape.owned_rows * owned * 4;
+  int64_t bytes = shape.owned_rows * owned * 4 + donor_bytes(facts, shape);
   if (shape.members > 1) bytes += 2 * shape.gathered_rows() * slice * 4;
   if (facts.job.sees_gathered_rows()) {
     // Log-sum-exp and entropy; queries in float32 and the norms of values.

@@ -105,9 +105,18 @@ at::Tensor Intervention::values_of(int64_t layer, const std::vector<TokenMatch>&
   return (means.to(at::kDouble) + deviations.to(at::kDouble) * normal).to(at::kFloat);
 }
 
+/// [M, K] float32: what stands at the matches' places in other sequences.
+at::Tensor Intervention::shuffled(const std::vector<TokenMatch>& matches,
+                                  const at::Tensor& channels, const Donors& donors) const {
+  std::vector<int64_t> from;
+  for (const auto& match : matches) from.push_back(donors.row_of(match, wanted_.seed));
+  const auto row = at::tensor(from, at::kLong).unsqueeze(1).to(donors.rows.device());
+  return donors.rows.index({row, channels});
+}
+
 /// Some of the matches of one micro-batch.
 Intervention::Counts Intervention::change(int64_t layer, std::vector<TokenMatch> matches,
-                                          at::Tensor& rows) const {
+                                          at::Tensor& rows, const Donors& donors) const {
   if (wanted_.channel_choice == ChannelChoice::kMedian) matches = finite_ones(rows, matches);
   if (matches.empty()) return {};
   const auto channels = channels_of(rows, matches, layer);
@@ -117,6 +126,8 @@ Intervention::Counts Intervention::change(int64_t layer, std::vector<TokenMatch>
   at::Tensor values;
   if (wanted_.action == Action::kScale) {
     values = rows.index({row, channel}) * wanted_.value.value();
+  } else if (shuffles()) {
+    values = shuffled(matches, channel, donors);
   } else {
     values = values_of(layer, matches, channels).to(rows.device());
   }
@@ -124,17 +135,22 @@ Intervention::Counts Intervention::change(int64_t layer, std::vector<TokenMatch>
   return {count, count * channels.size(1)};
 }
 
-Intervention::Counts Intervention::apply(int64_t layer, const OwnedRows& labels,
-                                         at::Tensor& rows) const {
+Intervention::Counts Intervention::apply(int64_t layer, const OwnedRows& labels, at::Tensor& rows,
+                                         const Donors& donors) const {
   const bool is_listed = wanted_.channel_choice == ChannelChoice::kListed;
   const auto listed =
       is_listed ? at::tensor(wanted_.channels, at::kLong).to(rows.device()) : at::Tensor();
-  const auto matches = match_tokens(selector_, labels, rows, listed);
+  auto matches = match_tokens(selector_, labels, rows, listed);
+  if (shuffles()) {
+    std::erase_if(matches,
+                  [&](const auto& match) { return donors.row_of(match, wanted_.seed) < 0; });
+  }
   const auto tile = static_cast<size_t>(tile_rows(rows));
   Counts counts;
   for (size_t begin = 0; begin < matches.size(); begin += tile) {
     const size_t end = std::min(begin + tile, matches.size());
-    const auto changed = change(layer, {matches.begin() + begin, matches.begin() + end}, rows);
+    const auto changed =
+        change(layer, {matches.begin() + begin, matches.begin() + end}, rows, donors);
     counts.tokens += changed.tokens;
     counts.activations += changed.activations;
   }

@@ -15,6 +15,7 @@
 #include "corpus/window.h"
 #include "job/job.h"
 #include "job/token_selector.h"
+#include "probe/donors.h"
 #include "probe/token_matches.h"
 
 namespace actsweep {
@@ -36,10 +37,16 @@ class Intervention {
   /// `layer`: as in the file, where inside a block it is the number of the block's output.
   bool applies_at(Site site, int64_t layer) const;
   /// `rows` [labels.row_count(), channels of the site] float32, owned rows, on any device.
-  Counts apply(int64_t layer, const OwnedRows& labels, at::Tensor& rows) const;
+  /// `donors`: of a shuffle alone.
+  Counts apply(int64_t layer, const OwnedRows& labels, at::Tensor& rows,
+               const Donors& donors = {}) const;
+  bool shuffles() const { return wanted_.action == Action::kShuffle; }
 
  private:
-  Counts change(int64_t layer, std::vector<TokenMatch> matches, at::Tensor& rows) const;
+  Counts change(int64_t layer, std::vector<TokenMatch> matches, at::Tensor& rows,
+                const Donors& donors) const;
+  at::Tensor shuffled(const std::vector<TokenMatch>& matches, const at::Tensor& channels,
+                      const Donors& donors) const;
   at::Tensor channels_of(const at::Tensor& rows, const std::vector<TokenMatch>& matches,
                          int64_t layer) const;
   at::Tensor of_matches(const at::Tensor& moments, int64_t layer,

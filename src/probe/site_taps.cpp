@@ -17,6 +17,7 @@ bool SiteTaps::Listeners::wants(Site site) const { return has(sites, site); }
 SiteTaps::SiteTaps(const Architecture& architecture, const Group& group, Listeners listeners,
                    StreamInterventions changes)
     : a_(architecture),
+      group_(group),
       listeners_(std::move(listeners)),
       changes_(std::move(changes)),
       own_rows_(architecture, group) {}
@@ -39,7 +40,7 @@ bool SiteTaps::changes(Site site, int64_t layer) const {
 
 void SiteTaps::change(Site site, int64_t layer, const at::Tensor& rows) {
   auto whole = own_rows_.take(site, layer, rows);
-  changes_.apply(site, layer + 1, *labels_, whole);
+  changes_.apply(site, layer + 1, *labels_, whole, group_);
   own_rows_.give_back(site, layer, whole, rows);
 }
 

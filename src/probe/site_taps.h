@@ -54,6 +54,7 @@ class SiteTaps : public LayerObserver {
 
  private:
   const Architecture& a_;
+  const Group& group_;
   Listeners listeners_;
   StreamInterventions changes_;
   OwnRows own_rows_;

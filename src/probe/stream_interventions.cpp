@@ -14,11 +14,12 @@ bool StreamInterventions::apply_at(Site site, int64_t layer) const {
   });
 }
 
-void StreamInterventions::apply(Site site, int64_t layer, const OwnedRows& labels,
-                                at::Tensor& rows) const {
+void StreamInterventions::apply(Site site, int64_t layer, const OwnedRows& labels, at::Tensor& rows,
+                                const Group& group) const {
   for (const auto& [number, is_heard, intervention] : all_) {
     if (!intervention.applies_at(site, layer)) continue;
-    const auto counts = intervention.apply(layer, labels, rows);
+    const auto donors = intervention.shuffles() ? gather_donors(labels, rows, group) : Donors();
+    const auto counts = intervention.apply(layer, labels, rows, donors);
     if (is_heard && on_change_) on_change_(number, counts);
   }
 }

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "comm/group.h"
 #include "probe/intervention.h"
 
 namespace actsweep {
@@ -34,8 +35,10 @@ class StreamInterventions {
   void tell(OnChange on_change) { on_change_ = std::move(on_change); }
 
   bool apply_at(Site site, int64_t layer) const;
-  /// `rows` [labels.row_count(), channels of the site] float32, owned rows. `layer` as in the file.
-  void apply(Site site, int64_t layer, const OwnedRows& labels, at::Tensor& rows) const;
+  /// Collective over the model group. `rows` [labels.row_count(), channels of the site] float32,
+  /// owned rows. `layer` as in the file.
+  void apply(Site site, int64_t layer, const OwnedRows& labels, at::Tensor& rows,
+             const Group& group) const;
 
  private:
   std::vector<StreamIntervention> all_;

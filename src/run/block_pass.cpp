@@ -160,7 +160,7 @@ void BlockPass::change_and_show(const Block& block, Stream& stream, int64_t laye
   const auto rows = stream.rows_of(block.labels, batch);
   {
     const Timer timer(times_.model_s);
-    stream.intervene({layer, own, rows});
+    stream.intervene({layer, own, rows}, group_);
   }
   if (!stream.listeners().taps.wants(Site::kResidual)) return;
   show(stream, {Site::kResidual, layer, rows, own});

@@ -63,8 +63,8 @@ void Stream::begin_layer(const BlockLabels& labels, Share batches, int64_t membe
   }
 }
 
-void Stream::intervene(LayerRows behind) const {
-  interventions_.apply(Site::kResidual, behind.layer, behind.labels, behind.rows);
+void Stream::intervene(LayerRows behind, const Group& group) const {
+  interventions_.apply(Site::kResidual, behind.layer, behind.labels, behind.rows, group);
 }
 
 std::vector<Stream> make_streams(const Job& job, const std::vector<Intervention>& interventions,

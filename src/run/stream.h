@@ -68,8 +68,9 @@ class Stream {
   /// Of a micro-batch among those.
   ExpertRows& experts_of(int64_t batch) { return expert_rows_[batch - batches_.begin]; }
 
-  /// Overwrites what the stream's interventions choose between layers, and tells the listener.
-  void intervene(LayerRows behind) const;
+  /// Collective over the model group. Overwrites what the stream's interventions choose between
+  /// layers, and tells the listener.
+  void intervene(LayerRows behind, const Group& group) const;
 
  private:
   int64_t first_layer_;

@@ -8,10 +8,7 @@ streams are no further from float64 than transformers' own are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,14 +16,10 @@ import pytest
 import torch
 
 from support.bounds import assert_losses_round_as_transformers, assert_no_worse, channel_scale, token_errors
-from support.changed_sites import change_block, changed
-from support.family_sweeps import run_jobs, swept
-from support.interventions import Labels, Means, Table, intervene
-from support.random_models import MASSIVE_IDS, MODELS, RandomModel, make_random, save
-from support.sweeps import read_datasets, to_toml
-from support.token_files import Corpus, Cut, Window, random_corpus, write_token_file
-from support.transformers_oracle import BothPrecisions, Oracle, join
-from support.transformers_oracle import Window as Passed
+from support.changed_sites import changed
+from support.interventions import Labels, Table, intervene
+from support.site_cases import HALF_PROMPTS, PROMPTS, Made, Place, make_one
+from support.transformers_oracle import Oracle, join
 
 RANKS = (1, 2, 3, 4)
 NAMES = (
@@ -38,197 +31,9 @@ NAMES = (
     "mixtral-5over1-2of5",
 )
 SLOW = NAMES[3:]  # `make test-slow` has these alone
-DOCUMENTS = (57, 1, 0, 40, 2, 83, 39)
-CUT = Cut(40, "per_document")
-PROMPTS = {"long": 60, "odd": 41}
-HALF_PROMPTS = {f"half{i}": 96 for i in range(8)}
 IN_DTYPE = ("attention_output", "mlp_output")  # of one rank; of several they are float32 sums
 # What hangs on the largest or the middle of many values: rounding to bfloat16 chooses otherwise.
 CHOSEN_BY_ROUNDING = ("argmax", "median")
-
-Cases = dict[str, list[Table]]
-
-
-def at(site: str, layer: int | str, tokens: str, action: str, **more: Any) -> Table:
-    return {"site": site, "layer": layer, "tokens": tokens, "action": action, **more}
-
-
-@dataclass(frozen=True)
-class Place:
-    """A site of a model."""
-
-    site: str
-    width: int
-    layers: list[int]  # that have it, as in the file
-    heads: int  # 0: it has none
-    free: list[int]  # channels that transformers' hooks can change
-
-    @property
-    def channels(self) -> object:
-        return "all" if len(self.free) == self.width else self.free
-
-
-def cases_of(places: Sequence[Place]) -> Cases:
-    """Every site with every action and choice of channels; several at once."""
-    cases: Cases = {}
-    for number, place in enumerate(places):
-        one, other = (place.layers[(number + i) % len(place.layers)] for i in (0, 1))
-        free = place.free
-        few = sorted({free[1], free[len(free) // 2], free[-1]})
-        make: dict[str, Table] = {
-            "zero": at(place.site, one, "all", "zero", channels=few),
-            "value": at(place.site, "all", "position:1", "value", value=0.75, channels=few[:2]),
-            "scale": at(place.site, other, "class:other:first", "scale", value=-0.5, channels=place.channels),
-            "mean": at(place.site, one, "position:2", "mean", channels=place.channels, **{"from": "BASE"}),
-            "noise": at(place.site, other, "all", "noise", channels=few, seed=number, **{"from": "BASE"}),
-        }
-        if place.heads:
-            make["heads"] = at(
-                place.site, one, "all", "zero", heads=sorted({0, place.heads - 1}), of_heads=place.heads
-            )
-        if len(free) == place.width:
-            make["random"] = at(place.site, other, "all", "zero", channels="random", count=5, seed=3)
-            make["median"] = at(place.site, one, "position:3", "value", value=2.0, channels="median", count=3)
-            make["argmax"] = at(place.site, other, "argmax", "zero", channels="all")
-        cases |= {f"{place.site}-{name}": [table] for name, table in make.items()}
-    layer = places[0].layers[0]
-    cases["several"] = [
-        {"layer": layer, "channels": [1, 2], "tokens": "all", "action": "scale", "value": -1.5},
-        *(cases[f"{place.site}-zero"][0] for place in places if layer in place.layers),
-        at(places[-1].site, layer, "all", "value", value=-0.25, channels=places[-1].free[:2]),
-    ]  # fmt: skip
-    return cases
-
-
-@dataclass(frozen=True)
-class Made:
-    """A checkpoint, a token file, transformers, and the sweeps."""
-
-    model: RandomModel
-    folder: Path
-    directory: Path
-    corpus: Path
-    content: Corpus
-    prompts: dict[str, np.ndarray]
-    both: BothPrecisions
-    sweeps: dict[Any, dict[str, np.ndarray]] = field(default_factory=dict)
-
-    @cached_property
-    def windows(self) -> list[Window]:
-        return self.content.windows(CUT)
-
-    @cached_property
-    def places(self) -> list[Place]:
-        """The sites that transformers shows in a window, their widths and layers."""
-        seen: dict[str, dict[int, int]] = {}
-        handles = []
-        for number, block in enumerate(self.both.single.blocks):
-
-            def look(site: str, rows: torch.Tensor, layer: int = number + 1) -> torch.Tensor:
-                seen.setdefault(site, {})[layer] = rows.shape[1]
-                return rows
-
-            handles += change_block(block, look)
-        self.both.single.residual(self.windows[0].ids)
-        for handle in handles:
-            handle.remove()
-        return [self._place(site, by_layer) for site, by_layer in seen.items()]
-
-    def _place(self, site: str, by_layer: Mapping[int, int]) -> Place:
-        (width,) = set(by_layer.values())
-        config = self.both.single.module.config
-        of_site = {"query": "num_attention_heads", "attention_heads": "num_attention_heads",
-                   "key": "num_key_value_heads", "value": "num_key_value_heads"}  # fmt: skip
-        key = of_site.get(site)
-        heads = 0
-        if key is not None:
-            heads = getattr(config, key, None) or config.num_attention_heads
-        free = list(range(width))
-        if site == "key" and hasattr(config, "qk_nope_head_dim"):  # the others are one for all heads
-            free = [c for c in free if c % (width // heads) < config.qk_nope_head_dim]
-        return Place(site, width, list(by_layer), 0 if len(free) < width else heads, free)
-
-    @cached_property
-    def cases(self) -> Cases:
-        return cases_of(self.places)
-
-    @property
-    def sites(self) -> list[str]:
-        return [place.site for place in self.places]
-
-    def labels_of(self, prompt: str) -> Labels:
-        classes = self.content.classes[self.prompts[prompt]]
-        classes[0] = 0
-        return Labels(classes)
-
-    def job(self, m: int, output: Path, tables: Sequence[Table], base: Path, **sections: Any) -> dict[str, Any]:
-        written = []
-        for table in tables:
-            table = {key: value for key, value in table.items() if key != "of_heads"}
-            written.append(table | {"from": str(base)} if "from" in table else table)
-        job: dict[str, Any] = {
-            "model": {"path": str(self.directory)},
-            "corpus": {"path": str(self.corpus), **CUT.job_keys()},
-            "parallel": {"tensor": m, "threads": 1, "microbatch_tokens": 160},
-            "statistics": {"loss": True},
-            "capture": {"prompts": list(PROMPTS), "sites": ["residual", *self.sites]},
-            "output": {"path": str(output), "segment_tokens": 320},
-        }
-        for section, keys in sections.items():
-            job[section] = job[section] | keys
-        return job | {"intervention": written}
-
-    def unchanged(self, dtype: str = "float32") -> Path:
-        """Of one rank: the file of all means."""
-        output = self.folder / f"unchanged-{dtype}.h5"
-        if not output.exists():
-            job = self.job(1, output, [], output, model={"dtype": dtype},
-                           statistics={"sites": ["residual", *self.sites]})  # fmt: skip
-            path = output.with_suffix(".toml")
-            path.write_text(to_toml(job))
-            messages = run_jobs([path], 1, self.folder / "log")
-            assert not messages[path], messages[path]
-        return output
-
-    @cached_property
-    def means(self) -> dict[str, Means]:
-        return self.means_of("float32")
-
-    def means_of(self, dtype: str) -> dict[str, Means]:
-        datasets = read_datasets(self.unchanged(dtype))
-        return {site: Means.of(datasets, site) for site in ["residual", *self.sites]}
-
-    def sweep(
-        self, names: Sequence[str], m: int, kind: str = "float32", **sections: Any
-    ) -> dict[str, dict[str, np.ndarray]]:
-        """The datasets of jobs of these names: a case, "unchanged", or "variants", all cases in one.
-        `kind` names the sections."""
-        variants = [t | {"variant": name} for name, tables in self.cases.items() for t in tables]
-        tables = {"unchanged": [], "variants": variants} | self.cases
-        base = self.unchanged(sections.get("model", {}).get("dtype", "float32"))
-        wanted = [name for name in names if (name, m, kind) not in self.sweeps]
-        folder = self.folder / kind
-        folder.mkdir(exist_ok=True)
-        made = swept(
-            wanted, [m], folder,
-            lambda name, m, output: self.job(m, output, tables[name], base, **sections),
-        )  # fmt: skip
-        self.sweeps.update({(name, m, kind): made[name, m] for name in wanted})
-        return {name: self.sweeps[name, m, kind] for name in names}
-
-    @cached_property
-    def expected(self) -> dict[str, list[Passed]]:
-        """By case, what transformers with hooks makes of the windows."""
-        return {name: list(self._passes(tables)) for name, tables in self.cases.items()}
-
-    def _passes(self, tables: Sequence[Table]) -> Iterator[Passed]:
-        for number, window in enumerate(self.windows):
-            labels = Labels(window.classes, number)
-            with (
-                changed(self.both.exact.blocks, tables, labels, self.means),
-                changed(self.both.single.blocks, tables, labels, self.means),
-            ):
-                yield self.both.run_with_losses(window.ids)
 
 
 @pytest.fixture(scope="module")
@@ -242,18 +47,6 @@ def made_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Made]:
         return made[name]
 
     return make
-
-
-def make_one(name: str, folder: Path) -> Made:
-    torch.set_num_threads(1)
-    (model,) = (model for model in MODELS if model.name == name)
-    content = random_corpus(model.vocabulary, DOCUMENTS, seed=8, often=MASSIVE_IDS)
-    lengths = PROMPTS | HALF_PROMPTS
-    texts = random_corpus(model.vocabulary, list(lengths.values()), seed=9, often=MASSIVE_IDS)
-    prompts = dict(zip(lengths, texts.documents, strict=True))
-    directory = save(make_random(model), model, folder / "model")
-    corpus = write_token_file(folder / "corpus.h5", content, prompts)
-    return Made(model, folder, directory, corpus, content, prompts, BothPrecisions(directory))
 
 
 def each_model() -> list[Any]:
@@ -297,6 +90,11 @@ def test_streamed_weights_and_other_blocks_give_the_same_bits(
         assert values.tobytes() == streamed[dataset].tobytes(), dataset
 
 
+def some_of(cases: Sequence[str], m: int, dtype: str) -> list[str]:
+    """Each case at one m, in either dtype at another."""
+    return list(cases[(m + (dtype == "bfloat16")) % len(RANKS) :: len(RANKS)])
+
+
 def rounded(x: np.ndarray, dtype: str) -> np.ndarray:
     return torch.from_numpy(x).to(getattr(torch, dtype)).float().numpy()
 
@@ -309,7 +107,8 @@ def test_a_site_has_the_bits_of_numpy_and_the_sweep_the_loss_of_the_variant(
 ) -> None:
     made = made_of(name)
     sections = {} if dtype == "float32" else {"model": {"dtype": dtype}}
-    cases = {case: tables[0] for case, tables in made.cases.items() if len(tables) == 1}
+    names = some_of([case for case, tables in made.cases.items() if len(tables) == 1], m, dtype)
+    cases = {case: made.cases[case][0] for case in names}
     sweeps = made.sweep(["unchanged", "variants", *cases], m, dtype, **sections)
     unchanged, variants = sweeps["unchanged"], sweeps["variants"]
     means = made.means_of(dtype)
@@ -346,8 +145,9 @@ def assert_counts(made: Made, table: Table, place: Place, found: dict[str, np.nd
     assert found["interventions/changed_activations"].tolist() == [times * activations], case
 
 
-def half_cases(made: Made) -> list[str]:
-    return [case for case in made.cases if not case.endswith(CHOSEN_BY_ROUNDING)]
+def half_cases(made: Made, m: int) -> list[str]:
+    cases = [case for case in made.cases if not case.endswith(CHOSEN_BY_ROUNDING)]
+    return some_of(cases, m, "bfloat16")
 
 
 @pytest.mark.parametrize("m", RANKS)
@@ -358,7 +158,7 @@ def test_bfloat16_is_no_further_from_float64_than_transformers(
     made = made_of(name)
     means = made.means_of("bfloat16")
     sections = {"model": {"dtype": "bfloat16"}, "capture": {"prompts": list(HALF_PROMPTS), "sites": ["residual"]}}
-    names = half_cases(made)
+    names = half_cases(made, m)
     sweeps = made.sweep(names, m, "half", **sections)
     half = Oracle(made.directory, torch.bfloat16)
     mine, theirs = [], []

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,9 @@ class Labels:
 
     classes: np.ndarray  # [T]
     number: int = 0  # among the sweep's windows; 0 of a captured prompt
+    # Of a shuffle, by site and layer: what stands at each position in another sequence [T, channels],
+    # NaN where nothing does.
+    donors: Mapping[tuple[str, int], np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,17 @@ def normal_number(seed: int, sequence: int, layer: int, position: int, channel: 
     key = splitmix64(key ^ position)
     radius, turn = ((splitmix64(key, 2 * channel + i) >> 11) / 2**53 for i in (0, 1))
     return math.sqrt(-2 * math.log(1 - radius)) * math.cos(2 * math.pi * turn)
+
+
+def donor_of(seed: int, first: int, own: int, lengths: Sequence[int], position: int) -> int | None:
+    """Of a micro-batch, whose first sequence is the sweep's `first`: from which of the sequences the
+    one numbered `own` in it has a token."""
+    count = len(lengths)
+    if count < 2:
+        return None
+    shift = splitmix64(splitmix64(seed) ^ first) % (count - 1)
+    others = ((own + shift + step) % count for step in range(1, count + 1))
+    return next((o for o in others if o != own and lengths[o] > position), None)
 
 
 def median_channels(row: np.ndarray, count: int) -> list[int]:
@@ -129,6 +143,9 @@ def intervene(
 ) -> tuple[np.ndarray, int, int]:
     """x [T, C] as it is behind the intervention, tokens matched, activations overwritten."""
     tokens = matched_tokens(table, x, labels.classes)
+    if table["action"] == "shuffle":
+        donors = labels.donors[table.get("site", RESIDUAL), layer]
+        tokens = [token for token in tokens if np.isfinite(donors[token]).all()]
     changed, count = x.copy(), 0
     for ordinal, token in enumerate(tokens):
         channels = chosen_channels(table, layer, x[token], labels)
@@ -137,6 +154,8 @@ def intervene(
             changed[token, channels] = x[token, channels] * np.float32(table["value"])
         elif table["action"] == "zero":
             changed[token, channels] = 0
+        elif table["action"] == "shuffle":
+            changed[token, channels] = donors[token, channels]
         elif table["action"] == "noise":
             assert means is not None and means.deviations is not None
             place = (layer, labels.classes[token])

@@ -186,6 +186,8 @@ TEST(LoadJob, KeysOfAnInterventionThatDoNotGoTogetherAreRefused) {
   EXPECT_THAT(table_mistakes(kPlace + "action = 'value'\nvalue = 1\nfrom = 'x'"), only("from: "));
   EXPECT_THAT(table_mistakes(kPlace + "action = 'noise'"), only("action: \"noise\" needs means"));
   EXPECT_THAT(table_mistakes(kPlace + "action = 'noise'\nfrom = 'x'\nvalue = 1"), only("value: "));
+  EXPECT_THAT(table_mistakes(kPlace + "action = 'shuffle'\nvalue = 1"), only("value: "));
+  EXPECT_THAT(table_mistakes(kPlace + "action = 'shuffle'\nfrom = 'x'\nseed = 1"), only("from: "));
   EXPECT_THAT(table_mistakes(kPlace + "action = 'zero'\ncount = 2"), only("count: "));
   EXPECT_THAT(table_mistakes(kPlace + "action = 'zero'\nseed = 2"), only("seed: "));
   EXPECT_THAT(table_mistakes(kPlace + "action = 'zero'\nvariant = 'v'", "false"),

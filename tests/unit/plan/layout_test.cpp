@@ -129,6 +129,18 @@ TEST(Layout, ChangingALayerInsideTakesTheRowsOfLookingThere) {
   }
 }
 
+TEST(Layout, AShuffleTakesTheRowsOfAllMembers) {
+  auto facts = llama_70b();
+  auto& intervention = facts.job.interventions.emplace_back();
+  const int64_t rows = facts.segments.windows_per_microbatch * facts.job.corpus.sequence_length;
+  for (const int64_t members : {1, 2}) {
+    intervention.action = Action::kZero;
+    const auto alone = memory_demand(facts, members, 1, members).workspace;
+    intervention.action = Action::kShuffle;
+    EXPECT_EQ(memory_demand(facts, members, 1, members).workspace - alone, rows * 8192 * 4);
+  }
+}
+
 TEST(Layout, LookingInsideALayerTakesItsRows) {
   auto facts = llama_70b();
   const auto workspace = [&](int64_t members) {

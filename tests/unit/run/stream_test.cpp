@@ -70,7 +70,7 @@ std::vector<float> changed(Stream& stream, std::map<size_t, int64_t>& heard) {
   };
   stream.listen(listeners, architecture, group);
   const auto rows = stream.rows_of(labels, 0).zero_();
-  stream.intervene({2, labels.own[0], rows});
+  stream.intervene({2, labels.own[0], rows}, group);
   const auto* first = rows.const_data_ptr<float>();
   return {first, first + kChannels};
 }
