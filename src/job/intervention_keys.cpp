@@ -52,7 +52,7 @@ json site_of(const Intervention& i) {
 }
 
 json channels_of(const Intervention& i) {
-  if (!i.heads.empty()) return {};
+  if (!i.heads.empty() || !i.experts.empty()) return {};
   if (i.channel_choice == ChannelChoice::kListed) return i.channels;
   return kChannelWords.at(static_cast<size_t>(i.channel_choice) - 1);
 }
@@ -77,6 +77,13 @@ template <typename Value>
 KeyAccess optional_member(std::optional<Value> Intervention::*member) {
   return access([=](const Intervention& i) { return i.*member ? json(*(i.*member)) : json(); },
                 [=](Intervention& i, const json& value) { i.*member = value.get<Value>(); });
+}
+
+/// Numbers that stand in the place of channels.
+KeyAccess numbers(std::vector<int64_t> Intervention::*member) {
+  return access(
+      [=](const Intervention& i) { return (i.*member).empty() ? json() : json(i.*member); },
+      [=](Intervention& i, const json& value) { i.*member = value.get<std::vector<int64_t>>(); });
 }
 
 /// A number that has no value where `is_read` says that nothing reads it.
@@ -113,7 +120,7 @@ std::vector<JobKey> place_keys() {
        .kind = ValueKind::kIntegersOrWord,
        .access = access(channels_of, set_channels),
        .is_required = true,
-       .instead = "heads",
+       .instead = {"heads", "experts"},
        .in_identity = true,
        .words = {kChannelWords.begin(), kChannelWords.end()},
        .least = 0,
@@ -122,14 +129,22 @@ std::vector<JobKey> place_keys() {
       {.section = kInterventionSection,
        .name = "heads",
        .kind = ValueKind::kIntegers,
-       .access = access(
-           [](const Intervention& i) { return i.heads.empty() ? json() : json(i.heads); },
-           [](Intervention& i, const json& value) { i.heads = value.get<std::vector<int64_t>>(); }),
+       .access = numbers(&Intervention::heads),
        .in_identity = true,
        .least = 0,
        .meaning =
            "in place of channels all channels of these heads, at the sites query, key, value "
            "and attention_heads; of key and value the key/value heads",
+       .without = "none"},
+      {.section = kInterventionSection,
+       .name = "experts",
+       .kind = ValueKind::kIntegers,
+       .access = numbers(&Intervention::experts),
+       .in_identity = true,
+       .least = 0,
+       .meaning =
+           "in place of channels what these routed experts add, at the site mlp_output: they "
+           "are chosen as before, and their output is set to 0",
        .without = "none"},
       {.section = kInterventionSection,
        .name = "tokens",
@@ -216,13 +231,39 @@ std::vector<std::pair<std::string, std::string>> conflicts_of_place(
   refuse(i.site != Site::kResidual && i.layer == 0, "layer",
          fmt::format("the embedding has no site \"{}\": expected a block, from 1 on, found 0",
                      name_of(i.site)));
-  if (!given.contains("heads")) return conflicts;
-  refuse(i.heads.empty(), "heads", "expected one head or more, found none");
-  refuse(given.contains("channels"), "heads", "expected channels or heads, found both");
-  refuse(!has_heads(i.site), "heads",
+  const auto count = given.count("channels") + given.count("heads") + given.count("experts");
+  for (const char* key : {"heads", "experts"}) {
+    if (!given.contains(key)) continue;
+    const bool is_empty = i.heads.empty() && i.experts.empty();
+    refuse(is_empty, key, "expected one or more, found none");
+    refuse(count > 1, key, "expected channels, heads or experts, found more than one of them");
+  }
+  refuse(given.contains("heads") && !has_heads(i.site), "heads",
          fmt::format("expected site = \"query\", \"key\", \"value\" or \"attention_heads\", which "
                      "have heads, found \"{}\"",
                      name_of(i.site)));
+  return conflicts;
+}
+
+/// The same of routed experts.
+std::vector<std::pair<std::string, std::string>> conflicts_of_experts(const Intervention& i) {
+  std::vector<std::pair<std::string, std::string>> conflicts;
+  if (i.experts.empty()) return conflicts;
+  if (i.site != Site::kMlpOutput) {
+    conflicts.emplace_back("experts",
+                           fmt::format("expected site = \"mlp_output\", to which experts "
+                                       "add, found \"{}\"",
+                                       name_of(i.site)));
+  }
+  if (i.action != Action::kZero) {
+    conflicts.emplace_back(
+        "action", fmt::format("expected \"zero\" of experts, found \"{}\"", name_of(i.action)));
+  }
+  if (i.tokens == "argmax") {
+    conflicts.emplace_back("tokens",
+                           "expected tokens by their place or class, of experts, found "
+                           "\"argmax\"");
+  }
   return conflicts;
 }
 
@@ -257,6 +298,7 @@ std::vector<std::pair<std::string, std::string>> conflicts_of(const Intervention
                                                               const std::set<std::string>& given,
                                                               bool measures_loss) {
   auto conflicts = conflicts_of_place(i, given);
+  for (auto& conflict : conflicts_of_experts(i)) conflicts.push_back(std::move(conflict));
   const auto refuse = [&](bool is_wrong, const char* key, const std::string& why) {
     if (is_wrong) conflicts.emplace_back(key, why);
   };

@@ -141,9 +141,10 @@ struct Job {
     std::optional<int64_t> layer;
     Site site = Site::kResidual;
     ChannelChoice channel_choice = ChannelChoice::kListed;
-    std::vector<int64_t> channels;    // listed
-    std::vector<int64_t> heads = {};  // in place of channels: all channels of these
-    std::string tokens;               // "position:0", "argmax", ...
+    std::vector<int64_t> channels;      // listed
+    std::vector<int64_t> heads = {};    // in place of channels: all channels of these
+    std::vector<int64_t> experts = {};  // in place of channels: what these routed ones give
+    std::string tokens;                 // "position:0", "argmax", ...
     Action action = Action::kZero;
     std::optional<double> value;      // for a mean without `from`, a value, a scale
     std::optional<std::string> from;  // the sweep file of the means

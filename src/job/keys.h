@@ -49,10 +49,10 @@ struct JobKey {
   ValueKind kind = ValueKind::kText;
   KeyAccess access;  // its value in Job{} is the default
   bool is_required = false;
-  std::string instead = {};             // of a required key: the one that may stand in its place
-  bool in_identity = false;             // its value can change a number in the sweep file
-  std::vector<std::string> words = {};  // of kWord and kWords
-  int64_t least = 1;                    // of integers
+  std::vector<std::string> instead = {};  // of a required key: those that may stand in its place
+  bool in_identity = false;               // its value can change a number in the sweep file
+  std::vector<std::string> words = {};    // of kWord and kWords
+  int64_t least = 1;                      // of integers
   int64_t most = std::numeric_limits<int64_t>::max();
   std::string meaning;
   std::string without = {};  // what stands in the place of a value, where the default is none

@@ -266,9 +266,11 @@ Mistake missing(const JobKey& key, const Reading& reading) {
   return {line->second, fmt::format("{}:{}: {}", reading.path, line->second, message)};
 }
 
-/// Whether the table has the key that may stand in the place of this one.
+/// Whether the table has a key that may stand in the place of this one.
 bool has_instead(const JobKey& key, const GivenTable& table) {
-  return !key.instead.empty() && table.given.contains(find_key(key.section, key.instead));
+  return std::any_of(key.instead.begin(), key.instead.end(), [&](const std::string& name) {
+    return table.given.contains(find_key(key.section, name));
+  });
 }
 
 /// Adds an intervention to the job, or notes what is wrong with its table.

@@ -48,7 +48,7 @@ Job with_only(const Job::Intervention& intervention) {
 
 /// What stands in the column of defaults.
 std::string default_of(const JobKey& key, const Job& defaults) {
-  if (!key.instead.empty()) return fmt::format("required, or `{}`", key.instead);
+  if (!key.instead.empty()) return fmt::format("required, or `{}`", fmt::join(key.instead, "`, `"));
   if (key.is_required) return "required";
   const nlohmann::json value = key.access.get(defaults);
   return value.is_null() ? key.without : fmt::format("`{}`", to_toml_value(value));

@@ -91,21 +91,24 @@ at::Tensor Forward::hidden(const StageWeights& weights, const LayerView& view,
   return hidden;
 }
 
-void Forward::choose_experts(const StageWeights& weights, const at::Tensor& gathered,
-                             ExpertRows& experts) const {
-  experts.routing = route(architecture_, weights, gathered);
+void Forward::choose_experts(const StageWeights& weights, const LayerView& view,
+                             const at::Tensor& gathered, ExpertRows& experts) const {
+  auto& routing = experts.routing = route(architecture_, weights, gathered);
+  if (view.silences_experts()) {
+    view.observer->silence_experts(view.layer, routing.expert, routing.weight);
+  }
   experts.order = order_by_expert(experts.routing, architecture_.experts.count);
 }
 
 /// Keeps the normed output of the dense MLP, and routes the stream by norms of its own.
-void Forward::part_experts(const StageWeights& weights, const at::Tensor& residual,
-                           ExpertRows& experts) {
+void Forward::part_experts(const StageWeights& weights, const LayerView& view,
+                           const at::Tensor& residual, ExpertRows& experts) {
   const int64_t rows = residual.size(0);
   experts.beside.zero_();
   ops_.add_normalised(experts.beside, reduce(rows),
                       norm_of(architecture_, weights, Weight::kDensePostNorm));
   write_input(weights, Weight::kRouterNorm, residual);
-  choose_experts(weights, gather(rows), experts);
+  choose_experts(weights, view, gather(rows), experts);
   write_input(weights, Weight::kExpertNorm, residual);
   experts.input.copy_(gather(rows));
   workspace_.partial(rows).zero_();
@@ -115,7 +118,7 @@ void Forward::part_experts(const StageWeights& weights, const at::Tensor& residu
 void Forward::project_mlp(const StageWeights& weights, const LayerView& view,
                           const at::Tensor& gathered, int64_t rows, ExpertRows& experts) {
   if (architecture_.has_experts(view.layer) && !architecture_.experts.are_normed_apart) {
-    choose_experts(weights, gathered, experts);
+    choose_experts(weights, view, gathered, experts);
     experts.input.copy_(gathered);
   }
   auto partial = workspace_.partial(rows);
@@ -271,7 +274,7 @@ void Forward::stage(const Stage& stage, const StageWeights& weights, const Seque
     const auto sequences = all_sequences(owned);
     architecture_.is_parallel ? parallel_block(weights, view, sequences, residual, experts)
                               : serial_block(weights, view, sequences, residual, experts);
-    if (weights.has(Weight::kExpertNorm)) part_experts(weights, residual, experts);
+    if (weights.has(Weight::kExpertNorm)) part_experts(weights, view, residual, experts);
     if (has_experts) experts.sum.copy_(partial);
   }
   if (has_experts) add_expert_outputs(architecture_, stage.experts, weights, view, experts);

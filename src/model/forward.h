@@ -46,9 +46,10 @@ class Forward {
                     at::Tensor& residual, ExpertRows& experts);
   void parallel_block(const StageWeights& weights, const LayerView& view,
                       const Sequences& sequences, at::Tensor& residual, ExpertRows& experts);
-  void choose_experts(const StageWeights& weights, const at::Tensor& gathered,
-                      ExpertRows& experts) const;
-  void part_experts(const StageWeights& weights, const at::Tensor& residual, ExpertRows& experts);
+  void choose_experts(const StageWeights& weights, const LayerView& view,
+                      const at::Tensor& gathered, ExpertRows& experts) const;
+  void part_experts(const StageWeights& weights, const LayerView& view, const at::Tensor& residual,
+                    ExpertRows& experts);
   void end_layer(const StageWeights& weights, const LayerView& view, at::Tensor& residual,
                  ExpertRows& experts);
   void write_input(const StageWeights& weights, Weight norm, const at::Tensor& residual);

@@ -57,6 +57,11 @@ class LayerObserver {
   virtual bool changes(Site site, int64_t layer) const = 0;
   /// Overwrites some of the rows that `see` is shown then, and of which the layer goes on.
   virtual void change(Site site, int64_t layer, const at::Tensor& rows) = 0;
+  virtual bool silences_experts(int64_t layer) const = 0;
+  /// Sets some of the weights of the routed experts that the gathered rows have chosen to 0; both
+  /// [n, chosen].
+  virtual void silence_experts(int64_t layer, const at::Tensor& expert,
+                               const at::Tensor& weight) = 0;
   /// `rows` of any dtype, laid out as probe/site.h has it: the rows that this rank owns, whole, or
   /// its slice of all gathered rows.
   virtual void see(Site site, int64_t layer, const at::Tensor& rows) = 0;
@@ -75,6 +80,7 @@ struct LayerView {
   int64_t layer = 0;  // 0-based
 
   bool changes(Site site) const { return observer != nullptr && observer->changes(site, layer); }
+  bool silences_experts() const { return observer != nullptr && observer->silences_experts(layer); }
   bool wants(Site site) const {
     return observer != nullptr && (observer->wants(site) || observer->changes(site, layer));
   }

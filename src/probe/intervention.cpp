@@ -43,9 +43,25 @@ Intervention::Intervention(std::string name, const Job::Intervention& wanted, in
       deviations_(std::move(deviations)) {}
 
 bool Intervention::applies_at(Site site, int64_t layer) const {
-  if (site != wanted_.site) return false;
+  if (site != wanted_.site || !wanted_.experts.empty()) return false;
   if (wanted_.layer) return *wanted_.layer == layer;
   return site != Site::kResidual || layer < layers_;
+}
+
+bool Intervention::silences_experts_at(int64_t layer) const {
+  return !wanted_.experts.empty() && wanted_.layer.value_or(layer) == layer;
+}
+
+Intervention::Counts Intervention::silence(const OwnedRows& labels, const at::Tensor& expert,
+                                           at::Tensor& is_silent) const {
+  const auto matches = match_tokens(selector_, labels, {}, {});
+  if (matches.empty()) return {};
+  const auto row = row_index(matches).to(expert.device());
+  const auto chosen = expert.index_select(0, row);
+  const auto is_theirs =
+      at::isin(chosen, at::tensor(wanted_.experts, at::kLong).to(chosen.device())).to(at::kLong);
+  is_silent.index_copy_(0, row, is_silent.index_select(0, row).maximum(is_theirs));
+  return {static_cast<int64_t>(matches.size()), is_theirs.sum().item<int64_t>()};
 }
 
 /// [M or 1, K] int64 on the host: the channels of each match.

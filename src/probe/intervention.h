@@ -40,6 +40,11 @@ class Intervention {
   /// `donors`: of a shuffle alone.
   Counts apply(int64_t layer, const OwnedRows& labels, at::Tensor& rows,
                const Donors& donors = {}) const;
+  /// Whether it is on routed experts, and at this layer.
+  bool silences_experts_at(int64_t layer) const;
+  /// `expert` [labels.row_count(), chosen], owned rows: sets `is_silent`, of the same shape and
+  /// int64, to 1 where a matched token has chosen one of them. Activations are these choices.
+  Counts silence(const OwnedRows& labels, const at::Tensor& expert, at::Tensor& is_silent) const;
   bool shuffles() const { return wanted_.action == Action::kShuffle; }
 
  private:

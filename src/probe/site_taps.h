@@ -44,6 +44,12 @@ class SiteTaps : public LayerObserver {
   bool wants(Site site) const override;
   bool changes(Site site, int64_t layer) const override;
   void change(Site site, int64_t layer, const at::Tensor& rows) override;
+  bool silences_experts(int64_t layer) const override {
+    return changes_.silence_experts_at(layer + 1);
+  }
+  void silence_experts(int64_t layer, const at::Tensor& expert, const at::Tensor& weight) override {
+    changes_.silence_experts(layer + 1, *labels_, expert, weight, group_);
+  }
   bool wants_attention() const override { return static_cast<bool>(listeners_.on_attention); }
   void see(Site site, int64_t layer, const at::Tensor& rows) override;
   void see_attention(const AttentionView& view) override { listeners_.on_attention(view); }

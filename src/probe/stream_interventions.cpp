@@ -1,5 +1,7 @@
 #include "probe/stream_interventions.h"
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -16,12 +18,37 @@ bool StreamInterventions::apply_at(Site site, int64_t layer) const {
 
 void StreamInterventions::apply(Site site, int64_t layer, const OwnedRows& labels, at::Tensor& rows,
                                 const Group& group) const {
-  for (const auto& [number, is_heard, intervention] : all_) {
+  for (const auto& one : all_) {
+    const auto& intervention = one.intervention;
     if (!intervention.applies_at(site, layer)) continue;
     const auto donors = intervention.shuffles() ? gather_donors(labels, rows, group) : Donors();
-    const auto counts = intervention.apply(layer, labels, rows, donors);
-    if (is_heard && on_change_) on_change_(number, counts);
+    report(one, intervention.apply(layer, labels, rows, donors));
   }
+}
+
+bool StreamInterventions::silence_experts_at(int64_t layer) const {
+  return std::any_of(all_.begin(), all_.end(), [&](const StreamIntervention& one) {
+    return one.intervention.silences_experts_at(layer);
+  });
+}
+
+void StreamInterventions::silence_experts(int64_t layer, const OwnedRows& labels,
+                                          const at::Tensor& expert, const at::Tensor& weight,
+                                          const Group& group) const {
+  const int64_t rows = labels.row_count();
+  const auto own = expert.narrow(0, group.rank() * rows, rows);
+  auto is_silent = at::zeros(own.sizes(), own.options());
+  for (const auto& one : all_) {
+    if (!one.intervention.silences_experts_at(layer)) continue;
+    report(one, one.intervention.silence(labels, own, is_silent));
+  }
+  auto all = at::empty(expert.sizes(), expert.options());
+  weight.masked_fill_(group.all_gather(is_silent, all).to(at::kBool), 0);
+}
+
+void StreamInterventions::report(const StreamIntervention& one,
+                                 const Intervention::Counts& counts) const {
+  if (one.is_heard && on_change_) on_change_(one.number, counts);
 }
 
 }  // namespace actsweep

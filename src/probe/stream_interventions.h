@@ -40,7 +40,15 @@ class StreamInterventions {
   void apply(Site site, int64_t layer, const OwnedRows& labels, at::Tensor& rows,
              const Group& group) const;
 
+  bool silence_experts_at(int64_t layer) const;
+  /// Collective over the model group. Sets weights of the experts that gathered rows have chosen
+  /// to 0; both [n, chosen].
+  void silence_experts(int64_t layer, const OwnedRows& labels, const at::Tensor& expert,
+                       const at::Tensor& weight, const Group& group) const;
+
  private:
+  void report(const StreamIntervention& one, const Intervention::Counts& counts) const;
+
   std::vector<StreamIntervention> all_;
   OnChange on_change_;
 };

@@ -47,6 +47,17 @@ void check_numbers(const std::string& name, const char* key, const std::vector<i
   }
 }
 
+/// Refuses experts of a model without, and layers without.
+void check_experts(const std::string& name, const Job::Intervention& wanted,
+                   const Architecture& a) {
+  if (wanted.experts.empty()) return;
+  require(a.experts.count > 0, kKind, "{} experts: {} has no routed experts", name, a.family);
+  check_numbers(name, "experts", wanted.experts, a.experts.count);
+  require(!wanted.layer || a.has_experts(*wanted.layer - 1), kKind,
+          "{} layer = {}: expected a block with routed experts, found one without", name,
+          wanted.layer.value_or(0));
+}
+
 void check_place(const std::string& name, const Job::Intervention& wanted, const Architecture& a) {
   if (const auto lack = lack_of_site(wanted.site, a)) {
     fail(kKind, "{} site = \"{}\": {} {}", name, name_of(wanted.site), a.family, *lack);
@@ -55,6 +66,7 @@ void check_place(const std::string& name, const Job::Intervention& wanted, const
   const int64_t width = site_width(a, wanted.site);
   check_numbers(name, "channels", wanted.channels, width);
   check_numbers(name, "heads", wanted.heads, heads_of(a, wanted.site));
+  check_experts(name, wanted, a);
   const bool is_control = wanted.channel_choice == ChannelChoice::kMedian ||
                           wanted.channel_choice == ChannelChoice::kRandom;
   require(!is_control || wanted.count <= width, kKind,

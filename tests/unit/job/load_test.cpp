@@ -204,13 +204,14 @@ TEST(LoadJob, AnInterventionNamesItsSiteAndChannelsOrHeads) {
   EXPECT_EQ(job.interventions.at(0).channels, std::vector<int64_t>{});
   EXPECT_THAT(table_mistakes("layer = 1\n" + zero),
               ElementsAre(StartsWith("channels: missing, but required")));
-  EXPECT_THAT(table_mistakes(kPlace + "action = 'zero'\nsite = 'key'\nheads = [0]"),
-              ElementsAre("heads: expected channels or heads, found both"));
+  EXPECT_THAT(
+      table_mistakes(kPlace + "action = 'zero'\nsite = 'key'\nheads = [0]"),
+      ElementsAre("heads: expected channels, heads or experts, found more than one of them"));
   EXPECT_THAT(table_mistakes("layer = 1\nheads = [0]\n" + zero),
               ElementsAre("heads: expected site = \"query\", \"key\", \"value\" or "
                           "\"attention_heads\", which have heads, found \"residual\""));
   EXPECT_THAT(table_mistakes("layer = 1\nsite = 'key'\nheads = []\n" + zero),
-              ElementsAre("heads: expected one head or more, found none"));
+              ElementsAre("heads: expected one or more, found none"));
   EXPECT_THAT(table_mistakes("layer = 0\nsite = 'gate'\nchannels = [1]\n" + zero),
               ElementsAre("layer: the embedding has no site \"gate\": expected a block, from 1 on, "
                           "found 0"));
@@ -220,6 +221,25 @@ TEST(LoadJob, AnInterventionNamesItsSiteAndChannelsOrHeads) {
       table_mistakes("layer = 1\nsite = 'up'\nchannels = [1]\ntokens = 'registers'\n"
                      "action = 'mean'\nfrom = 'x'\n"),
       ElementsAre(StartsWith("tokens: means of registers are those of the site \"residual\"")));
+}
+
+TEST(LoadJob, AnInterventionOnExpertsSetsWhatTheyAddToZero) {
+  const std::string experts = "layer = 1\nexperts = [2, 0]\n";
+  const std::string output = experts + "site = 'mlp_output'\n";
+  const auto job = JobFile(std::string(kSmallestJob) + "\n[[intervention]]\n" + output +
+                           "tokens = 'all'\naction = 'zero'\n")
+                       .load();
+  EXPECT_THAT(job.interventions.at(0).experts, ElementsAre(2, 0));
+  EXPECT_THAT(table_mistakes(experts + "tokens = 'all'\naction = 'zero'"),
+              ElementsAre("experts: expected site = \"mlp_output\", to which experts add, found "
+                          "\"residual\""));
+  EXPECT_THAT(table_mistakes(output + "tokens = 'all'\naction = 'value'\nvalue = 1"),
+              ElementsAre("action: expected \"zero\" of experts, found \"value\""));
+  EXPECT_THAT(table_mistakes(output + "tokens = 'argmax'\naction = 'zero'"),
+              ElementsAre(StartsWith("tokens: expected tokens by their place or class")));
+  EXPECT_THAT(
+      table_mistakes(output + "channels = [1]\ntokens = 'all'\naction = 'zero'"),
+      ElementsAre("experts: expected channels, heads or experts, found more than one of them"));
 }
 
 TEST(LoadJob, InterventionsAreAnArrayOfTables) {

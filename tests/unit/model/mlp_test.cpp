@@ -275,6 +275,8 @@ class ExpertObserver : public LayerObserver {
   bool wants(Site) const override { return false; }
   bool changes(Site, int64_t) const override { return false; }
   void change(Site, int64_t, const at::Tensor&) override {}
+  bool silences_experts(int64_t) const override { return false; }
+  void silence_experts(int64_t, const at::Tensor&, const at::Tensor&) override {}
   bool wants_attention() const override { return false; }
   void see(Site, int64_t, const at::Tensor&) override {}
   void see_attention(const AttentionView&) override {}
