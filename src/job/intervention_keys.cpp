@@ -23,16 +23,6 @@ size_t place_of(const std::array<const char*, kCount>& words, const std::string&
   return std::find(words.begin(), words.end(), word) - words.begin();
 }
 
-bool is_control(const Intervention& i) {
-  return i.channel_choice == ChannelChoice::kMedian || i.channel_choice == ChannelChoice::kRandom;
-}
-
-/// Whether it draws random numbers.
-bool is_random(const Intervention& i) {
-  return i.channel_choice == ChannelChoice::kRandom || i.action == Action::kNoise ||
-         i.action == Action::kShuffle;
-}
-
 json layer_of(const Intervention& i) { return i.layer ? json(*i.layer) : json("all"); }
 
 void set_layer(Intervention& i, const json& value) {
@@ -52,7 +42,7 @@ json site_of(const Intervention& i) {
 }
 
 json channels_of(const Intervention& i) {
-  if (!i.heads.empty() || !i.experts.empty()) return {};
+  if (!i.heads.empty() || !i.experts.empty() || i.is_weight) return {};
   if (i.channel_choice == ChannelChoice::kListed) return i.channels;
   return kChannelWords.at(static_cast<size_t>(i.channel_choice) - 1);
 }
@@ -87,8 +77,8 @@ KeyAccess numbers(std::vector<int64_t> Intervention::*member) {
 }
 
 /// A number that has no value where `is_read` says that nothing reads it.
-KeyAccess number_read(int64_t Intervention::*member, bool (*is_read)(const Intervention&)) {
-  return access([=](const Intervention& i) { return is_read(i) ? json(i.*member) : json(); },
+KeyAccess number_read(int64_t Intervention::*member, bool (Intervention::*is_read)() const) {
+  return access([=](const Intervention& i) { return (i.*is_read)() ? json(i.*member) : json(); },
                 [=](Intervention& i, const json& value) { i.*member = value.get<int64_t>(); });
 }
 
@@ -120,7 +110,7 @@ std::vector<JobKey> place_keys() {
        .kind = ValueKind::kIntegersOrWord,
        .access = access(channels_of, set_channels),
        .is_required = true,
-       .instead = {"heads", "experts"},
+       .instead = {"heads", "experts", "weight"},
        .in_identity = true,
        .words = {kChannelWords.begin(), kChannelWords.end()},
        .least = 0,
@@ -147,11 +137,37 @@ std::vector<JobKey> place_keys() {
            "are chosen as before, and their output is set to 0",
        .without = "none"},
       {.section = kInterventionSection,
+       .name = "weight",
+       .kind = ValueKind::kWord,
+       .access = access([](const Intervention& i) { return i.is_weight ? json("down") : json(); },
+                        [](Intervention& i, const json&) { i.is_weight = true; }),
+       .in_identity = true,
+       .words = {"down"},
+       .meaning = "in place of channels and tokens one weight of the dense MLP's down projection",
+       .without = "none"},
+      {.section = kInterventionSection,
+       .name = "row",
+       .kind = ValueKind::kInteger,
+       .access = optional_member(&Intervention::row),
+       .in_identity = true,
+       .least = 0,
+       .meaning = "of that weight: the channel that it writes to",
+       .without = "none"},
+      {.section = kInterventionSection,
+       .name = "column",
+       .kind = ValueKind::kInteger,
+       .access = optional_member(&Intervention::column),
+       .in_identity = true,
+       .least = 0,
+       .meaning = "of that weight: the neuron that it reads",
+       .without = "none"},
+      {.section = kInterventionSection,
        .name = "tokens",
        .kind = ValueKind::kTokens,
-       .access = access([](const Intervention& i) { return i.tokens; },
+       .access = access([](const Intervention& i) { return i.is_weight ? json() : json(i.tokens); },
                         [](Intervention& i, const json& value) { i.tokens = value; }),
        .is_required = true,
+       .instead = {"weight"},
        .in_identity = true,
        .words = token_words(),
        .meaning = "tokens of each sequence"},
@@ -190,7 +206,7 @@ std::vector<JobKey> action_keys() {
       {.section = kInterventionSection,
        .name = "count",
        .kind = ValueKind::kInteger,
-       .access = number_read(&Intervention::count, is_control),
+       .access = number_read(&Intervention::count, &Intervention::is_control),
        .in_identity = true,
        .most = kMostChannels,
        .meaning = "number of channels of a control",
@@ -198,7 +214,7 @@ std::vector<JobKey> action_keys() {
       {.section = kInterventionSection,
        .name = "seed",
        .kind = ValueKind::kInteger,
-       .access = number_read(&Intervention::seed, is_random),
+       .access = number_read(&Intervention::seed, &Intervention::is_random),
        .in_identity = true,
        .least = 0,
        .meaning = "seed of random channels, of noise and of shuffles",
@@ -212,59 +228,6 @@ std::vector<JobKey> action_keys() {
                   "measured beside it",
        .without = "the sweep itself"},
   };
-}
-
-std::optional<std::string> conflict_of_means(const Intervention& i) {
-  const int means = (i.value ? 1 : 0) + (i.from ? 1 : 0);
-  if (i.action != Action::kMean || means == 1) return std::nullopt;
-  return fmt::format("\"mean\" takes its mean from value or from: expected one of them, found {}",
-                     means == 0 ? "neither" : "both");
-}
-
-/// What a table says of the place, by the key at fault.
-std::vector<std::pair<std::string, std::string>> conflicts_of_place(
-    const Intervention& i, const std::set<std::string>& given) {
-  std::vector<std::pair<std::string, std::string>> conflicts;
-  const auto refuse = [&](bool is_wrong, const char* key, const std::string& why) {
-    if (is_wrong) conflicts.emplace_back(key, why);
-  };
-  refuse(i.site != Site::kResidual && i.layer == 0, "layer",
-         fmt::format("the embedding has no site \"{}\": expected a block, from 1 on, found 0",
-                     name_of(i.site)));
-  const auto count = given.count("channels") + given.count("heads") + given.count("experts");
-  for (const char* key : {"heads", "experts"}) {
-    if (!given.contains(key)) continue;
-    const bool is_empty = i.heads.empty() && i.experts.empty();
-    refuse(is_empty, key, "expected one or more, found none");
-    refuse(count > 1, key, "expected channels, heads or experts, found more than one of them");
-  }
-  refuse(given.contains("heads") && !has_heads(i.site), "heads",
-         fmt::format("expected site = \"query\", \"key\", \"value\" or \"attention_heads\", which "
-                     "have heads, found \"{}\"",
-                     name_of(i.site)));
-  return conflicts;
-}
-
-/// The same of routed experts.
-std::vector<std::pair<std::string, std::string>> conflicts_of_experts(const Intervention& i) {
-  std::vector<std::pair<std::string, std::string>> conflicts;
-  if (i.experts.empty()) return conflicts;
-  if (i.site != Site::kMlpOutput) {
-    conflicts.emplace_back("experts",
-                           fmt::format("expected site = \"mlp_output\", to which experts "
-                                       "add, found \"{}\"",
-                                       name_of(i.site)));
-  }
-  if (i.action != Action::kZero) {
-    conflicts.emplace_back(
-        "action", fmt::format("expected \"zero\" of experts, found \"{}\"", name_of(i.action)));
-  }
-  if (i.tokens == "argmax") {
-    conflicts.emplace_back("tokens",
-                           "expected tokens by their place or class, of experts, found "
-                           "\"argmax\"");
-  }
-  return conflicts;
 }
 
 }  // namespace
@@ -292,40 +255,6 @@ const std::vector<JobKey>& intervention_keys() {
     return all;
   }();
   return keys;
-}
-
-std::vector<std::pair<std::string, std::string>> conflicts_of(const Intervention& i,
-                                                              const std::set<std::string>& given,
-                                                              bool measures_loss) {
-  auto conflicts = conflicts_of_place(i, given);
-  for (auto& conflict : conflicts_of_experts(i)) conflicts.push_back(std::move(conflict));
-  const auto refuse = [&](bool is_wrong, const char* key, const std::string& why) {
-    if (is_wrong) conflicts.emplace_back(key, why);
-  };
-  const std::string action = name_of(i.action);
-  const bool takes_value = i.action == Action::kValue || i.action == Action::kScale;
-  if (const auto conflict = conflict_of_means(i)) refuse(true, "action", *conflict);
-  refuse(takes_value && !i.value, "action",
-         fmt::format("\"{}\" needs a number: expected value, found none", action));
-  const bool takes_no_number =
-      i.action == Action::kZero || i.action == Action::kNoise || i.action == Action::kShuffle;
-  refuse(takes_no_number && i.value, "value", fmt::format("\"{}\" takes no number", action));
-  refuse(i.action == Action::kNoise && !i.from, "action",
-         "\"noise\" needs means and deviations: expected from, found none");
-  refuse(
-      i.action != Action::kMean && i.action != Action::kNoise && i.from, "from",
-      fmt::format("expected action = \"mean\" or \"noise\", which take it, found \"{}\"", action));
-  refuse(!is_control(i) && given.contains("count"), "count",
-         "expected channels = \"median\" or \"random\", which take it");
-  refuse(!is_random(i) && given.contains("seed"), "seed",
-         "expected channels = \"random\", or action = \"noise\" or \"shuffle\", which take it");
-  refuse(i.site != Site::kResidual && i.from && i.tokens == "registers", "tokens",
-         fmt::format("means of registers are those of the site \"residual\": expected tokens of "
-                     "text or of images, found \"registers\" at \"{}\"",
-                     name_of(i.site)));
-  refuse(i.variant && !measures_loss, "variant",
-         "variants are compared by their loss: expected [statistics] loss = true, found false");
-  return conflicts;
 }
 
 }  // namespace actsweep

@@ -144,13 +144,27 @@ struct Job {
     std::vector<int64_t> channels;      // listed
     std::vector<int64_t> heads = {};    // in place of channels: all channels of these
     std::vector<int64_t> experts = {};  // in place of channels: what these routed ones give
-    std::string tokens;                 // "position:0", "argmax", ...
+    /// In place of channels and tokens one weight of the dense MLP's down projection.
+    bool is_weight = false;
+    std::optional<int64_t> row = {};     // of it: a channel of the output
+    std::optional<int64_t> column = {};  // a neuron
+    std::string tokens = "all";          // "position:0", "argmax", ...
     Action action = Action::kZero;
     std::optional<double> value;      // for a mean without `from`, a value, a scale
     std::optional<std::string> from;  // the sweep file of the means
     int64_t count = 2;                // channels of a control
     int64_t seed = 0;                 // of random channels, noise and shuffles
     std::optional<std::string> variant;
+
+    /// Whether its channels are those of a control.
+    bool is_control() const {
+      return channel_choice == ChannelChoice::kMedian || channel_choice == ChannelChoice::kRandom;
+    }
+    /// Whether it draws random numbers.
+    bool is_random() const {
+      return channel_choice == ChannelChoice::kRandom || action == Action::kNoise ||
+             action == Action::kShuffle;
+    }
   };
   std::vector<Intervention> interventions;  // applied in this order
 

@@ -348,8 +348,9 @@ int64_t first_layer_of(const Job& job, const std::string& variant) {
   int64_t first = std::numeric_limits<int64_t>::max();
   for (const auto& intervention : job.interventions) {
     if (intervention.variant != variant) continue;
-    const int64_t inside = intervention.site == Site::kResidual ? 0 : 1;
-    first = std::min(first, std::max<int64_t>(0, intervention.layer.value_or(0) - inside));
+    const bool is_inside = intervention.site != Site::kResidual || intervention.is_weight;
+    first =
+        std::min(first, std::max<int64_t>(0, intervention.layer.value_or(0) - (is_inside ? 1 : 0)));
   }
   return first;
 }

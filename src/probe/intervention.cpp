@@ -43,13 +43,22 @@ Intervention::Intervention(std::string name, const Job::Intervention& wanted, in
       deviations_(std::move(deviations)) {}
 
 bool Intervention::applies_at(Site site, int64_t layer) const {
-  if (site != wanted_.site || !wanted_.experts.empty()) return false;
+  if (site != wanted_.site || !wanted_.experts.empty() || wanted_.is_weight) return false;
   if (wanted_.layer) return *wanted_.layer == layer;
   return site != Site::kResidual || layer < layers_;
 }
 
 bool Intervention::silences_experts_at(int64_t layer) const {
   return !wanted_.experts.empty() && wanted_.layer.value_or(layer) == layer;
+}
+
+bool Intervention::changes_weight_at(int64_t layer) const {
+  return wanted_.is_weight && wanted_.layer == layer;
+}
+
+double Intervention::weight_of(double stored) const {
+  const double value = wanted_.value.value_or(0);
+  return wanted_.action == Action::kScale ? stored * value : value;
 }
 
 Intervention::Counts Intervention::silence(const OwnedRows& labels, const at::Tensor& expert,

@@ -45,6 +45,12 @@ class Intervention {
   /// `expert` [labels.row_count(), chosen], owned rows: sets `is_silent`, of the same shape and
   /// int64, to 1 where a matched token has chosen one of them. Activations are these choices.
   Counts silence(const OwnedRows& labels, const at::Tensor& expert, at::Tensor& is_silent) const;
+  /// Whether it is on a weight, and at this layer.
+  bool changes_weight_at(int64_t layer) const;
+  /// The row and column of that weight's place, and what stands there for `stored`.
+  int64_t row() const { return *wanted_.row; }
+  int64_t column() const { return *wanted_.column; }
+  double weight_of(double stored) const;
   bool shuffles() const { return wanted_.action == Action::kShuffle; }
 
  private:

@@ -46,6 +46,30 @@ void StreamInterventions::silence_experts(int64_t layer, const OwnedRows& labels
   weight.masked_fill_(group.all_gather(is_silent, all).to(at::kBool), 0);
 }
 
+ChangedWeights StreamInterventions::change_weights(int64_t layer, const OwnedRows& labels,
+                                                   const at::Tensor& down, Share neurons) const {
+  ChangedWeights changed;
+  for (const auto& one : all_) {
+    const auto& intervention = one.intervention;
+    if (!intervention.changes_weight_at(layer)) continue;
+    report(one, {labels.real_tokens(), labels.real_tokens()});
+    const int64_t column = intervention.column();
+    if (column < neurons.begin || column >= neurons.end) continue;
+    const auto element = down[intervention.row()][column - neurons.begin];
+    changed.change(element, intervention.weight_of(element.item<double>()));
+  }
+  return changed;
+}
+
+void ChangedWeights::change(const at::Tensor& element, double value) {
+  kept_.push_back({element, element.clone()});
+  element.fill_(value);
+}
+
+ChangedWeights::~ChangedWeights() {
+  for (auto kept = kept_.rbegin(); kept != kept_.rend(); ++kept) kept->element.copy_(kept->value);
+}
+
 void StreamInterventions::report(const StreamIntervention& one,
                                  const Intervention::Counts& counts) const {
   if (one.is_heard && on_change_) on_change_(one.number, counts);

@@ -13,6 +13,7 @@
 
 #include "comm/group.h"
 #include "probe/intervention.h"
+#include "weights/share.h"
 
 namespace actsweep {
 
@@ -21,6 +22,23 @@ struct StreamIntervention {
   size_t number = 0;     // in the job
   bool is_heard = true;  // not where a variant has it of the original
   Intervention intervention;
+};
+
+/// Weights that a stream has otherwise: as they were when this ends.
+class ChangedWeights {
+ public:
+  ChangedWeights() = default;
+  ChangedWeights(ChangedWeights&& other) = default;
+  ~ChangedWeights();
+
+  /// `element`: a view of one weight.
+  void change(const at::Tensor& element, double value);
+
+ private:
+  struct Kept {
+    at::Tensor element, value;
+  };
+  std::vector<Kept> kept_;  // in the order of the changes
 };
 
 class StreamInterventions {
@@ -45,6 +63,10 @@ class StreamInterventions {
   /// to 0; both [n, chosen].
   void silence_experts(int64_t layer, const OwnedRows& labels, const at::Tensor& expert,
                        const at::Tensor& weight, const Group& group) const;
+
+  /// Of the dense down projection [C, neurons of this rank] in a layer that `labels` pass.
+  ChangedWeights change_weights(int64_t layer, const OwnedRows& labels, const at::Tensor& down,
+                                Share neurons) const;
 
  private:
   void report(const StreamIntervention& one, const Intervention::Counts& counts) const;

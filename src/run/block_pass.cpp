@@ -104,8 +104,8 @@ BlockPass::BlockPass(const SweepInputs& inputs, const Group& group, const SweepL
     : inputs_(inputs),
       group_(group),
       device_(device),
-      store_(inputs.checkpoint,
-             share_of(inputs.checkpoint.architecture(), group.size(), group.rank()),
+      share_(share_of(inputs.checkpoint.architecture(), group.size(), group.rank())),
+      store_(inputs.checkpoint, share_,
              {inputs.job.model.dtype, inputs.job.parallel.weights, inputs.job.needs_head(), device,
               on_loaded}),
       forward_(inputs.checkpoint.architecture(), group, forward_options(inputs, layout, device)),
@@ -178,6 +178,15 @@ void BlockPass::end_layer(const Block& block, Stream& stream, int64_t layer, siz
   change_and_show(block, stream, layer, batch);
 }
 
+/// The dense MLP is in the first stage of a layer.
+ChangedWeights BlockPass::change_weights(const Stream& stream, const OwnedRows& own,
+                                         const Stage& stage, const StageWeights& weights) const {
+  if (!stage.is_first) return {};
+  const bool has_experts = inputs_.checkpoint.architecture().has_experts(stage.layer);
+  return stream.change_weights(stage.layer, own, weights,
+                               has_experts ? share_.shared_ffn : share_.ffn);
+}
+
 /// One micro-batch of a stream through one stage.
 void BlockPass::pass_batch(const Block& block, Stream& stream, size_t batch, const Stage& stage,
                            const StageWeights& weights) {
@@ -190,6 +199,7 @@ void BlockPass::pass_batch(const Block& block, Stream& stream, size_t batch, con
   stream.taps().begin(own);
   {
     const Timer timer(times_.model_s);
+    const auto changed = change_weights(stream, own, stage, weights);
     forward_.stage(stage, weights, sequences_of(inputs_, own), rows, experts, &stream.taps());
   }
   if (!stage.is_last) return;

@@ -65,6 +65,8 @@ class BlockPass {
   void pass_stage(const Block& block, int64_t place, Share batches);
   void pass_batch(const Block& block, Stream& stream, size_t batch, const Stage& stage,
                   const StageWeights& weights);
+  ChangedWeights change_weights(const Stream& stream, const OwnedRows& own, const Stage& stage,
+                                const StageWeights& weights) const;
   void end_layer(const Block& block, Stream& stream, int64_t layer, size_t batch);
   void change_and_show(const Block& block, Stream& stream, int64_t layer, size_t batch);
   void pass_head(const Block& block);
@@ -76,6 +78,7 @@ class BlockPass {
   const SweepInputs& inputs_;
   const Group& group_;
   at::Device device_;
+  ModelShare share_;
   WeightStore store_;
   Forward forward_;
   BlockEmbedding embedding_;

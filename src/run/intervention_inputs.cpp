@@ -58,6 +58,19 @@ void check_experts(const std::string& name, const Job::Intervention& wanted,
           wanted.layer.value_or(0));
 }
 
+/// Refuses weights that the dense MLP of a block lacks.
+void check_weight(const std::string& name, const Job::Intervention& wanted, const Architecture& a) {
+  if (!wanted.is_weight) return;
+  if (const auto lack = lack_of_site(Site::kMlpHidden, a)) {
+    fail(kKind, "{} weight = \"down\": {} {}", name, a.family, *lack);
+  }
+  require(has_site(a, *wanted.layer - 1, Site::kMlpHidden), kKind,
+          "{} layer = {}: expected a block with a dense MLP, found one without", name,
+          *wanted.layer);
+  check_numbers(name, "row", {*wanted.row}, a.channels);
+  check_numbers(name, "column", {*wanted.column}, a.dense_width());
+}
+
 void check_place(const std::string& name, const Job::Intervention& wanted, const Architecture& a) {
   if (const auto lack = lack_of_site(wanted.site, a)) {
     fail(kKind, "{} site = \"{}\": {} {}", name, name_of(wanted.site), a.family, *lack);
@@ -67,9 +80,8 @@ void check_place(const std::string& name, const Job::Intervention& wanted, const
   check_numbers(name, "channels", wanted.channels, width);
   check_numbers(name, "heads", wanted.heads, heads_of(a, wanted.site));
   check_experts(name, wanted, a);
-  const bool is_control = wanted.channel_choice == ChannelChoice::kMedian ||
-                          wanted.channel_choice == ChannelChoice::kRandom;
-  require(!is_control || wanted.count <= width, kKind,
+  check_weight(name, wanted, a);
+  require(!wanted.is_control() || wanted.count <= width, kKind,
           "{} count = {}: expected at most the model's {} channels", name, wanted.count, width);
 }
 

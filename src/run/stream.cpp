@@ -67,6 +67,11 @@ void Stream::intervene(LayerRows behind, const Group& group) const {
   interventions_.apply(Site::kResidual, behind.layer, behind.labels, behind.rows, group);
 }
 
+ChangedWeights Stream::change_weights(int64_t layer, const OwnedRows& labels,
+                                      const StageWeights& weights, Share neurons) const {
+  return interventions_.change_weights(layer + 1, labels, weights[Weight::kDown], neurons);
+}
+
 std::vector<Stream> make_streams(const Job& job, const std::vector<Intervention>& interventions,
                                  const Architecture& a, const StreamRoom& room) {
   std::vector<Stream> streams;

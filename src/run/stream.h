@@ -71,6 +71,10 @@ class Stream {
   /// Collective over the model group. Overwrites what the stream's interventions choose between
   /// layers, and tells the listener.
   void intervene(LayerRows behind, const Group& group) const;
+  /// The weights that the stream's interventions choose in a layer (0-based), while the result
+  /// lives; `neurons` are this rank's.
+  ChangedWeights change_weights(int64_t layer, const OwnedRows& labels, const StageWeights& weights,
+                                Share neurons) const;
 
  private:
   int64_t first_layer_;

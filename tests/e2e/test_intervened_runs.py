@@ -79,6 +79,18 @@ NEURONS = {"layer": 2, "site": "mlp_hidden", "channels": [1], "tokens": "all", "
         (NEURONS | {"site": "q_latent"}, 'site = "q_latent": llama makes no latent of queries'),
         (NEURONS | {"site": "kv_latent"}, 'site = "kv_latent": llama has no latent attention'),
         (NEURONS | {"channels": [10**6]}, "channels: expected channels below"),
+        (
+            {"layer": 2, "weight": "down", "row": 48, "column": 0, "action": "zero"},
+            "row: expected row below 48, found 48",
+        ),
+        (
+            {"layer": 2, "weight": "down", "row": 0, "column": 10**6, "action": "zero"},
+            "column: expected column below",
+        ),
+        (
+            {"layer": 2, "site": "mlp_output", "experts": [0], "tokens": "all", "action": "zero"},
+            "experts: llama has no routed experts",
+        ),
         (NEURONS | {"channels": "random", "count": 10**6}, "count = 1000000: expected at most"),
     ],
 )

@@ -242,6 +242,31 @@ TEST(LoadJob, AnInterventionOnExpertsSetsWhatTheyAddToZero) {
       ElementsAre("experts: expected channels, heads or experts, found more than one of them"));
 }
 
+TEST(LoadJob, AnInterventionOnAWeightHasItsRowAndColumnAndNoOtherPlace) {
+  const std::string weight = "layer = 2\nweight = 'down'\nrow = 0\ncolumn = 7\n";
+  const auto job =
+      JobFile(std::string(kSmallestJob) + "\n[[intervention]]\n" + weight + "action = 'zero'\n")
+          .load();
+  EXPECT_TRUE(job.interventions.at(0).is_weight);
+  EXPECT_EQ(job.interventions.at(0).row, 0);
+  EXPECT_EQ(job.interventions.at(0).column, 7);
+  EXPECT_EQ(JobFile(to_toml(job)).load().interventions.at(0).column, 7);
+  EXPECT_THAT(table_mistakes("layer = 2\nweight = 'down'\naction = 'zero'"),
+              ElementsAre("weight: expected its row, found none",
+                          "weight: expected its column, found none"));
+  EXPECT_THAT(table_mistakes(kPlace + "action = 'zero'\nrow = 1"),
+              ElementsAre("row: expected weight = \"down\", which takes it"));
+  EXPECT_THAT(table_mistakes(weight + "action = 'zero'\ntokens = 'all'\nchannels = 'all'"),
+              ElementsAre("channels: expected weight = \"down\" without it",
+                          "tokens: expected weight = \"down\" without it"));
+  EXPECT_THAT(
+      table_mistakes("layer = 'all'\nweight = 'down'\nrow = 0\ncolumn = 7\naction = 'zero'"),
+      ElementsAre("layer: expected the block of the weight, from 1 on, found \"all\""));
+  EXPECT_THAT(table_mistakes(weight + "action = 'mean'\nvalue = 1"),
+              ElementsAre("action: expected \"zero\", \"value\" or \"scale\" of a weight, found "
+                          "\"mean\""));
+}
+
 TEST(LoadJob, InterventionsAreAnArrayOfTables) {
   const std::string text = kSmallestJob;
   EXPECT_THAT(

@@ -215,7 +215,9 @@ TEST(DescribeKeys, HasARowOfFourCellsForEveryKey) {
       table,
       HasSubstr("| `parallel.threads` | an integer from 1 to 1024 | cores / local ranks | "));
   EXPECT_THAT(table, HasSubstr("| `intervention.count` | an integer from 1 to 1000000 | `2` | "));
-  EXPECT_THAT(table, HasSubstr(" | required, or `heads`, `experts` | channels of a matched token"));
+  EXPECT_THAT(
+      table,
+      HasSubstr(" | required, or `heads`, `experts`, `weight` | channels of a matched token"));
   std::istringstream lines(table);
   size_t count = 0;
   for (std::string line; std::getline(lines, line);) {
