@@ -53,7 +53,7 @@ def each_model() -> list[Any]:
     return [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in NAMES]
 
 
-STREAMED = {"parallel": {"weights": "streamed", "block_tokens": 80}}
+STREAMED = {"parallel": {"weights": "streamed", "block_tokens": 160}}
 
 
 @pytest.mark.parametrize("m", RANKS)

@@ -111,7 +111,7 @@ def test_variants_lose_what_transformers_with_the_weight_loses(m: int, sweeps: S
         assert found["variants/changed_activations"][number] == tokens * len(tables)
     rows = [*found["variants/token_nll"], found["loss/token_nll"]]
     assert len({row.tobytes() for row in rows}) == len(rows)
-    streamed = sweeps.variants(m, "streamed", parallel={"weights": "streamed", "block_tokens": 80})
+    streamed = sweeps.variants(m, "streamed", parallel={"weights": "streamed", "block_tokens": 160})
     for dataset, values in found.items():
         assert values.tobytes() == streamed[dataset].tobytes(), dataset
 

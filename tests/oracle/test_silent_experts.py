@@ -156,7 +156,7 @@ def test_variants_lose_what_transformers_loses_without_the_experts(m: int, sweep
         assert not np.array_equal(
             found["variants/token_nll"][number], found["loss/token_nll"], equal_nan=True
         )
-    streamed = sweeps.variants(m, "streamed", parallel={"weights": "streamed", "block_tokens": 80})
+    streamed = sweeps.variants(m, "streamed", parallel={"weights": "streamed", "block_tokens": 160})
     for dataset, values in found.items():
         assert values.tobytes() == streamed[dataset].tobytes(), dataset
 

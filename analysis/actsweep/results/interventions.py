@@ -16,7 +16,6 @@ from .frames import mean_of
 TOKENS_PER_READ = 1 << 20
 ORIGINAL = "original"
 PLACE = ("variant", "layer", "site", "channels", "tokens", "action")
-SITE = {"site": "residual"}  # of tables that name none
 SUMS = ("nll_sum", "target_count", "window_mean_sum", "window_count")
 
 
@@ -56,11 +55,12 @@ def overwritten(sweep: Sweep) -> pd.DataFrame:
     counts = sweep.group("interventions")
     rows = []
     for index, table in enumerate(sweep.job["intervention"]):
+        where = {} if "weight" in table else {"site": "residual"}  # of tables that name none
         facts = {name: value for name, value in table.items() if name not in PLACE}
         rows.append(
             {
                 "applies to": table.get("variant", "the sweep itself"),
-                **{name: str((SITE | table).get(name, "")) for name in PLACE[1:]},
+                **{name: str((where | table).get(name, "")) for name in PLACE[1:]},
                 "more": ", ".join(f"{name} = {value}" for name, value in facts.items()),
                 "matched tokens": int(counts["matched_tokens"][index]),
                 "changed activations": int(counts["changed_activations"][index]),
