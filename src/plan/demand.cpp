@@ -1,7 +1,6 @@
 #include "plan/demand.h"
 
 #include <algorithm>
-#include <limits>
 #include <numeric>
 
 #include "job/token_sample.h"
@@ -342,17 +341,6 @@ DiskDemand disk_demand(const SweepFacts& facts) {
   }
   const int64_t fields = field_bytes(facts);
   return {rows + facts.segments.segments() * fields, rows + fields, rows};
-}
-
-int64_t first_layer_of(const Job& job, const std::string& variant) {
-  int64_t first = std::numeric_limits<int64_t>::max();
-  for (const auto& intervention : job.interventions) {
-    if (intervention.variant != variant) continue;
-    const bool is_inside = intervention.site != Site::kResidual || intervention.is_weight;
-    first =
-        std::min(first, std::max<int64_t>(0, intervention.layer.value_or(0) - (is_inside ? 1 : 0)));
-  }
-  return first;
 }
 
 }  // namespace actsweep

@@ -84,9 +84,6 @@ MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t thr
 DiskDemand disk_demand(const SweepFacts& facts);
 /// Of one token in the store: its number, and its activations at all stored sites and layers.
 int64_t stored_token_bytes(const SweepFacts& facts);
-/// The layer behind which the lowest of a variant's interventions applies: its stream differs from
-/// the original's from there on.
-int64_t first_layer_of(const Job& job, const std::string& variant);
 /// Bytes of all weights that the rank with this share loads in one pass.
 int64_t loaded_bytes(const SweepFacts& facts, const ModelShare& share);
 /// Lengths of the axes that are known before a sweep, for `tokens` tokens in `sequences` windows.

@@ -1,6 +1,7 @@
 #include "plan/products.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace actsweep {
 namespace {
@@ -98,6 +99,16 @@ double mixer_operations(const Architecture& a, const ModelShare& share, int64_t 
   const int64_t widths =
       a.has_other_heads(layer) ? 2 * a.other_heads.head_width : a.head_width + a.value_channels();
   return 2 * keys_seen(a, layer, length) * static_cast<double>(share.query_heads.size() * widths);
+}
+
+int64_t first_layer_of(const Job& job, const std::string& variant) {
+  int64_t first = std::numeric_limits<int64_t>::max();
+  for (const auto& one : job.interventions) {
+    if (one.variant != variant) continue;
+    const int64_t inside = one.site != Site::kResidual || one.is_weight ? 1 : 0;
+    first = std::min(first, std::max<int64_t>(0, one.layer.value_or(0) - inside));
+  }
+  return first;
 }
 
 double streams_at(const Job& job, int64_t layer) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "plan/demand.h"
@@ -38,6 +39,9 @@ double mixer_operations(const Architecture& architecture, const ModelShare& shar
 /// Whether these are ATen's operators on float32 rows rather than attention's kernels.
 bool is_recurrent(MixerKind kind);
 
+/// The layer behind which the lowest of a variant's interventions applies: its stream differs from
+/// the original's from there on.
+int64_t first_layer_of(const Job& job, const std::string& variant);
 /// Streams that pass through a layer: the original and the variants that differ from it there.
 double streams_at(const Job& job, int64_t layer);
 

@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "plan/demand.h"
+#include "plan/products.h"
 
 namespace actsweep {
 namespace {
