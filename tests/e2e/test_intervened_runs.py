@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from running import (
+    Run,
     make_corpus,
     make_job,
     make_model,
@@ -118,8 +119,12 @@ def test_a_class_without_a_mean_at_a_site_ends_all_ranks(
 
     path = spoil(tmp_path / "seen.h5", tmp_path / "means.h5", empty)
     table = NEURONS | {"site": site, "action": "mean", "from": str(path)}
-    job = write(table, parallel={"tensor": 2})
-    refuse(job, JOB_ERROR, "expected a mean at layer 2, found none", ranks=2)
+    run = Run(write(table, parallel={"tensor": 2}), 2)
+    assert run.finish() == JOB_ERROR, run.log()
+    errors = [line for line in run.lines if "] error: " in line]  # of each rank that has such a token
+    assert 1 <= len(errors) <= 2, run.log()
+    for line in errors:
+        assert str(path) in line and "expected a mean at layer 2, found none" in line
 
 
 def test_all_mistakes_of_tables_are_reported_with_their_lines(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ NAMES = (
     "gptj-5heads-half-rotary",
     "mixtral-5over1-2of5",
 )
-SLOW = NAMES[3:]  # `make test-slow` has these alone
+SLOW = NAMES[1:]  # `make test-slow` has these alone
 IN_DTYPE = ("attention_output", "mlp_output")  # of one rank; of several they are float32 sums
 # What hangs on the largest or the middle of many values: rounding to bfloat16 chooses otherwise.
 CHOSEN_BY_ROUNDING = ("argmax", "median")

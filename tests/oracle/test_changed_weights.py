@@ -49,7 +49,7 @@ def down_of(block: torch.nn.Module) -> tuple[torch.Tensor, bool]:
     """A block's down projection, and whether it is [out, in]."""
     mlp = part_of(block, MLP)
     module = part_of(part_of(mlp, SHARED) or mlp, DOWN_PROJECTION)
-    return module.weight, not hasattr(module, "nx")
+    return module.weight.data, not hasattr(module, "nx")
 
 
 @contextmanager

@@ -69,7 +69,9 @@ def cases_of(places: Sequence[Place]) -> Cases:
         if len(free) == place.width:
             make["random"] = at(place.site, other, "all", "zero", channels="random", count=5, seed=3)
             make["median"] = at(place.site, one, "position:3", "value", value=2.0, channels="median", count=3)
-            make["argmax"] = at(place.site, other, "argmax", "zero", channels="all")
+            # In the first layer a token that stands twice has two rows that rounding alone tells apart,
+            # and so are massive activations behind a norm in every layer.
+            make["argmax"] = at(place.site, place.layers[-1], "argmax", "zero", channels=few)
         cases |= {f"{place.site}-{name}": [table] for name, table in make.items()}
     layer = places[0].layers[0]
     cases["several"] = [
