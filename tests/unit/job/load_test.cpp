@@ -257,8 +257,8 @@ TEST(LoadJob, AnInterventionOnAWeightHasItsRowAndColumnAndNoOtherPlace) {
   EXPECT_THAT(table_mistakes(kPlace + "action = 'zero'\nrow = 1"),
               ElementsAre("row: expected weight = \"down\", which takes it"));
   EXPECT_THAT(table_mistakes(weight + "action = 'zero'\ntokens = 'all'\nchannels = 'all'"),
-              ElementsAre("channels: expected weight = \"down\" without it",
-                          "tokens: expected weight = \"down\" without it"));
+              ElementsAre("tokens: expected weight = \"down\" without it",
+                          "channels: expected weight = \"down\" without it"));
   EXPECT_THAT(
       table_mistakes("layer = 'all'\nweight = 'down'\nrow = 0\ncolumn = 7\naction = 'zero'"),
       ElementsAre("layer: expected the block of the weight, from 1 on, found \"all\""));
