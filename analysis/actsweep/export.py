@@ -92,7 +92,7 @@ def export_smoothquant(sweep: Sweep, path: str | os.PathLike[str]) -> Export:
             continue
         site = sweep.site(inputs.site)
         largest = site["channel_max_magnitude"].isel(layer=inputs.layer).values
-        export.add(inputs.layer, inputs.modules, largest)
+        export.add(inputs.layer, inputs.modules, largest * np.float32(abs(inputs.factor)))
     for inputs in expert_inputs(sweep):
         maxima = sweep.group("experts")[f"{inputs.part}_max_magnitude"]
         largest = maxima.isel(layer=inputs.layer).values
@@ -128,7 +128,8 @@ def export_llm_compressor(sweep: Sweep, path: str | os.PathLike[str]) -> Export:
             export.note_layer(inputs, inputs.modules)
             continue
         site = sweep.site(inputs.site)[["channel_min", "channel_max"]].isel(layer=inputs.layer)
-        export.add(inputs.layer, inputs.modules, site["channel_min"].values, site["channel_max"].values)
+        ends = [site[end].values * np.float32(inputs.factor) for end in ("channel_min", "channel_max")]
+        export.add(inputs.layer, inputs.modules, np.minimum(*ends), np.maximum(*ends))
     for inputs in expert_inputs(sweep):
         names = ", ".join(module.format("…") for module in inputs.modules)
         export.notes.append(f"layer {inputs.layer}: signed ranges of experts: without {names}")
@@ -160,7 +161,8 @@ def export_imatrix(sweep: Sweep, path: str | os.PathLike[str]) -> Export:
     As in llama.cpp's tools/imatrix: `NAME.in_sum2` [1, C], `NAME.counts` [1, 1] and `NAME.in_sum`
     [1, C] float32, where NAME is "blk.0.attn_q.weight" and a chunk is a window of the sweep; of the E
     routed experts of "blk.0.ffn_up_exps.weight" [E, C] and [E, 1]. Files that were written before
-    Σx of experts was measured have no `in_sum` of these.
+    Σx of experts was measured have no `in_sum` of these. A factor of what a module reads is in the
+    weights that llama.cpp has.
     """
     export = _sums(sweep)
     with whole_file(path, sweep.path) as partial:

@@ -29,6 +29,7 @@ class Inputs:
     site: str
     modules: tuple[str, ...]
     tokens: int  # finite ones; without any there are no values
+    factor: float = 1.0  # they read the site's rows times this
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,17 @@ class LinearLayers:
 
     def reading(self, site: str, layer: int) -> tuple[str, ...]:
         """Modules of a block, numbered from 1."""
-        return tuple(
-            row["module"].replace("{}", str(number_of(row, layer))).replace("{e}", "{}")
-            for row in self.rows
-            if row["reads"] == site and layer - 1 in row.get("layers", [layer - 1])
-        )
+        return tuple(module for modules in self.by_factor(site, layer).values() for module in modules)
+
+    def by_factor(self, site: str, layer: int) -> dict[float, tuple[str, ...]]:
+        """Modules of a block, by what the model multiplies the rows of the site before they read them."""
+        found: dict[float, tuple[str, ...]] = {}
+        for row in self.rows:
+            if row["reads"] == site and layer - 1 in row.get("layers", [layer - 1]):
+                module = row["module"].replace("{}", str(number_of(row, layer))).replace("{e}", "{}")
+                factor = float(row.get("factor", 1.0))
+                found[factor] = (*found.get(factor, ()), module)
+        return found
 
     def are_reading(self, site: str) -> bool:
         """In any block."""
@@ -100,10 +107,10 @@ def linear_inputs(sweep: Sweep) -> Iterator[Inputs]:
     for layer in range(1, int(sweep.attributes["num_layers"]) + 1):
         for site in held:
             tokens = int(counts[site][layer])
-            modules = layers.reading(site, layer)
             # A layer that lacks the site has neither kind of tokens.
-            if modules and (tokens or left_out[site][layer]):
-                yield Inputs(layer, site, modules, tokens)
+            if tokens or left_out[site][layer]:
+                for factor, modules in layers.by_factor(site, layer).items():
+                    yield Inputs(layer, site, modules, tokens, factor)
 
 
 def expert_inputs(sweep: Sweep) -> Iterator[ExpertInputs]:

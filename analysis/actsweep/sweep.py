@@ -29,7 +29,7 @@ SCHEMA = "actsweep"
 SCHEMA_VERSION = 1
 SITES = (
     "residual", "attention_input", "q_latent", "kv_latent", "query", "key", "value", "attention_heads",
-    "attention_output", "mlp_input", "gate", "up", "mlp_hidden", "mlp_output", "final_norm",
+    "attention_output", "state_output", "mlp_input", "gate", "up", "mlp_hidden", "mlp_output", "final_norm",
 )  # fmt: skip
 SITES_KEY = "[statistics] sites"
 # The job key that brings each group of a file.

@@ -45,6 +45,11 @@ QWEN3_MOE = [
 SHARED = "mlp.shared_expert"
 LISTS = {
     "llama": [*ATTENTION, *_dense()],
+    "falcon_h1": [
+        *(row | {"factor": -0.75} for row in _reading("attention_input", "mamba.in_proj")),
+        *(row | {"factor": 0.1} for row in ATTENTION[:3]),
+        *ATTENTION[3:],
+    ],
     "opt": [
         {"reads": "attention_input", "module": "model.decoder.layers.{}.self_attn.q_proj"},
         {"reads": "mlp_hidden", "module": "model.decoder.layers.{}.fc2"},

@@ -66,6 +66,29 @@ def test_llm_compressor_has_the_signed_range_of_each_linear_layer(
                 np.testing.assert_array_equal(by_channel, choose(rows, axis=0))
 
 
+def test_factors_of_what_a_module_reads_are_in_its_values(
+    routed: Callable[[str], Path], study: Study, tmp_path: Path
+) -> None:
+    """But not in an imatrix: in llama.cpp the weights have them."""
+    with actsweep.open(routed("falcon_h1")) as sweep:
+        export_smoothquant(sweep, tmp_path / "scales.safetensors")
+        export_llm_compressor(sweep, tmp_path / "ranges.safetensors")
+        export_imatrix(sweep, tmp_path / "imatrix.gguf")
+    scales, ranges = (load_file(tmp_path / f"{name}.safetensors") for name in ("scales", "ranges"))
+    squares = {one.name: one.data for one in gguf.GGUFReader(tmp_path / "imatrix.gguf").tensors}
+    for block in range(4):
+        rows = _flat(study.sites["attention_input"][block + 1])
+        for name, stem, factor in (("mamba.in_proj", "ssm_in", -0.75), ("self_attn.k_proj", "attn_k", 0.1)):
+            module, read = f"model.layers.{block}.{name}", rows * factor
+            np.testing.assert_allclose(scales[module], np.abs(read).max(axis=0), rtol=1e-6)
+            for word, choose in (("min", np.min), ("max", np.max)):
+                found = ranges[f"{module}.input_channel_{word}_vals"]
+                assert found.dtype == np.float32
+                np.testing.assert_allclose(found, choose(read, axis=0), rtol=1e-6)
+            expected = np.square(rows).sum(axis=0)
+            np.testing.assert_allclose(squares[f"blk.{block}.{stem}.weight.in_sum2"][0], expected, rtol=1e-7)
+
+
 def test_llm_compressor_names_experts_whose_ranges_are_not_measured(
     routed: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""The architectures of GGUF with state spaces: Mamba, Jamba, Granite 4, Bamba.
+"""The architectures of GGUF with state spaces: Mamba, Jamba, Granite 4, Bamba, Falcon-H1.
 
 llama.cpp stores A = -exp(A_log), so that A_log is its logarithm within a rounding; the taps of a convolution
 without the axis of 1; and of Mamba-2 A and D as columns, its norm a row for each group.
@@ -247,16 +247,20 @@ GROUPED_KEYS = {
 }  # fmt: skip
 
 
-def mamba2_facts(config: Config) -> Config:
-    """Under the names of Granite and Bamba."""
+def state_facts(config: Config) -> Config:
+    """Under the names of Granite, Bamba and Falcon-H1."""
     return {
         "mamba_n_heads": config["_state_heads"],
         "mamba_d_head": expansion(config, config["_state_heads"]),
         "mamba_n_groups": config["_state_groups"],
         "mamba_d_state": config["_states"],
         "mamba_d_conv": config["_taps"],
-        "mamba_expand": expansion(config, config["hidden_size"]),
     }
+
+
+def mamba2_facts(config: Config) -> Config:
+    """Where all heads have a multiple of the model's channels."""
+    return {**state_facts(config), "mamba_expand": expansion(config, config["hidden_size"])}
 
 
 def granite_facts(config: Config) -> Config:
@@ -307,14 +311,16 @@ def bamba_facts(config: Config) -> Config:
     }  # fmt: skip
 
 
+FEED_FORWARD = tuple(
+    replace(row, name=row.name.replace("mlp", "feed_forward"), known_as=row.name) for row in GATED
+)
 BAMBA = Family(
     constants("bamba", "BambaForCausalLM", attention_bias=False, mlp_bias=False),
     without(KEYS, "num_key_value_heads") | {"rotary_width": "rope.dimension_count"} | GROUPED_KEYS,
     (
         EMBEDDING,
         *in_layers(
-            LAYER, norm("input_layernorm"), norm("pre_ff_layernorm"), *GRANITE_MIXERS,
-            *(replace(row, name=row.name.replace("mlp", "feed_forward"), known_as=row.name) for row in GATED),
+            LAYER, norm("input_layernorm"), norm("pre_ff_layernorm"), *GRANITE_MIXERS, *FEED_FORWARD
         ),
         norm("model.final_layernorm"),
         HEAD,
@@ -329,7 +335,32 @@ BAMBA = Family(
 )  # fmt: skip
 
 
+# llama.cpp multiplies the weights by Falcon-H1's factors, so that here all of them are 1, and has no norm
+# before the gate.
+FALCON_H1 = Family(
+    constants(
+        "falcon_h1", "FalconH1ForCausalLM", attention_bias=False, mlp_bias=False, mamba_proj_bias=False,
+        projectors_bias=False, mamba_norm_before_gate=False,
+    ),
+    KEYS | GROUPED_KEYS,
+    (
+        EMBEDDING,
+        *in_layers(
+            LAYER, norm("input_layernorm"), norm("pre_ff_layernorm"), *projections(), *FEED_FORWARD,
+            *(replace(row, optional=".norm." in row.name) for row in grouped_states("mamba")),
+        ),
+        norm("model.final_layernorm"),
+        HEAD,
+    ),
+    derived=lambda config: {**state_facts(config), "mamba_d_ssm": config["_inner"]},
+    defaults=DEFAULTS,
+    flags={"mamba_rms_norm": "model.layers.0.mamba.norm.weight"},
+    sizes=grouped_sizes,
+)  # fmt: skip
+
+
 STATES: dict[str, Family] = {
+    "falcon-h1": FALCON_H1,
     "granitehybrid": GRANITE_HYBRID,
     "jamba": JAMBA,
     "mamba": MAMBA,

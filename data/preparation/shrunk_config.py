@@ -37,6 +37,11 @@ HEAD_WIDTHS = (
 LENGTHS = ("sliding_window", "attention_chunk_size", "floor_scale")  # in positions
 ROPE_SECTIONS = ("rope_scaling", "rope_parameters")
 LETTERS = ("hybrid_override_pattern",)  # one for each layer
+# Of state spaces with sizes of their own: heads, groups, and the widths of a head and of its states.
+STATE_KEYS = (
+    ("mamba_num_heads", "n_groups", "mamba_head_dim", "ssm_state_size"),
+    ("mamba_n_heads", "mamba_n_groups", "mamba_d_head", "mamba_d_state"),
+)
 PAIR_LISTS = ("short_factor", "long_factor")  # a number for each pair of rotated channels
 
 
@@ -79,8 +84,9 @@ def shrunk(config: Config, facts: dict[str, Any]) -> Config:
     _set_sizes(part, sizes)
     _cut_lists(part, sizes)
     _shrink_rope(part, sizes)
-    if isinstance(part.get("mamba_num_heads"), int):
-        _shrink_states(part)
+    for keys in STATE_KEYS:
+        if isinstance(part.get(keys[0]), int) and isinstance(part.get(keys[2]), int):
+            _shrink_states(part, *keys)
     if facts["reads_images"]:
         _shrink_images(part)
         doubled = small.get(f"{section}_dict") or {}  # of CLIP, where it counts
@@ -176,12 +182,12 @@ def _shrink_rope(part: Config, sizes: Sizes) -> None:
             rope["mrope_section"] = [shares[0] + pairs - sum(shares), *shares[1:]]
 
 
-def _shrink_states(part: Config) -> None:
-    """Of Nemotron-H, whose state space has sizes of its own."""
-    heads, groups = part["mamba_num_heads"], part["n_groups"]
-    part["mamba_num_heads"] = groups * min(heads // groups, STATE_HEADS_PER_GROUP)
-    for key in ("mamba_head_dim", "ssm_state_size"):
+def _shrink_states(part: Config, heads: str, groups: str, width: str, states: str) -> None:
+    part[heads] = part[groups] * min(part[heads] // part[groups], STATE_HEADS_PER_GROUP)
+    for key in (width, states):
         part[key] = min(part[key], HEAD_WIDTH)
+    if isinstance(part.get("mamba_d_ssm"), int):
+        part["mamba_d_ssm"] = part[heads] * part[width]
 
 
 def _shrink_images(part: Config) -> None:

@@ -181,9 +181,12 @@ struct Architecture {
   bool has_mlp_norm = true;  // a norm of the MLP's own before it; else a parallel block shares one
   bool ties_embeddings = false;
   double embedding_scale = 1;
-  double residual_scale = 1;  // what each branch adds is multiplied by it
+  double mixer_scale = 1;  // what a layer's mixer adds is multiplied by it
+  double mlp_scale = 1;    // and what its MLP adds
 
   std::vector<MixerKind> mixer_of_layer = {};  // [L]; empty: attention in all of them
+  std::vector<bool> states_beside = {};        // [L] whether a state space reads what the layer's
+                                               // attention reads, and adds to it; empty: in none
   DeltaFacts delta;                            // of the layers of that kind; so are the next three
   ConvolutionFacts convolution;
   StateFacts states;
@@ -199,8 +202,10 @@ struct Architecture {
   bool has_qkv_bias = false;
   std::array<bool, 3> qkv_bias_parts = {true, true, true};  // of query, key, value; the rest is 0
   bool has_output_bias = false;                             // of the attention output projection
-  bool has_output_gate = false;  // heads' outputs are multiplied by a gate's sigmoid
-  double attention_scale = 0;    // of scores; 0: 1 / sqrt(D)
+  bool has_output_gate = false;      // heads' outputs are multiplied by a gate's sigmoid
+  double attention_input_scale = 1;  // of what queries, keys and values are projected from
+  double key_scale = 1;
+  double attention_scale = 0;  // of scores; 0: 1 / sqrt(D)
   bool divides_scale_by_layer = false;
   bool has_extra_key = false;   // each head has one more key and value, which every query sees
   bool has_sink_token = false;  // a learned vector without a position begins each sequence
@@ -217,6 +222,7 @@ struct Architecture {
   Activation activation = Activation::kSilu;
   bool has_xielu = false;  // in place of the activation: xIELU, by numbers of each layer's own
   bool is_gated = true;    // activation(gate) * up, else activation(up)
+  double gate_scale = 1;   // before the activation
   bool has_mlp_bias = false;
   ExpertFacts experts;
 
@@ -265,6 +271,12 @@ struct Architecture {
     return mixer_of_layer.empty() ? MixerKind::kAttention : mixer_of_layer[layer];
   }
   bool has_attention(int64_t layer) const { return mixer(layer) == MixerKind::kAttention; }
+  bool has_states_beside(int64_t layer) const {
+    return !states_beside.empty() && states_beside[layer];
+  }
+  bool has_states(int64_t layer) const {
+    return mixer(layer) == MixerKind::kStates || has_states_beside(layer);
+  }
   bool has_mixer(int64_t layer) const { return mixer(layer) != MixerKind::kNone; }
   bool has_mlp(int64_t layer) const { return mlp_layers.empty() || mlp_layers[layer]; }
   /// In any layer.

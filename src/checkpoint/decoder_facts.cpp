@@ -1,6 +1,7 @@
 #include "checkpoint/decoder_facts.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 
@@ -100,6 +101,13 @@ Architecture read_sizes(const Config& config, const SizeKeys& keys) {
   facts.rope_of_layer.assign(facts.layers, -1);
   check_layer_types(config, facts.layers);
   return facts;
+}
+
+double read_factor(const Config& config, const std::string& key) {
+  constexpr double kMost = 1000;  // published ones are 0.0078 to 16
+  const double factor = config.number(key);
+  if (std::abs(factor) > kMost) config.refuse(key, "a factor of at most 1000");
+  return factor;
 }
 
 void read_head_norms(const Config& config, Architecture& facts, const std::string& key) {

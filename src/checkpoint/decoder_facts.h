@@ -51,6 +51,9 @@ void check_channels_of_heads(const Config& config, const Architecture& facts);
 /// A refusal of a head width other than C / H, for families that have no other.
 void check_head_width(const Config& config, const Architecture& facts);
 
+/// By what a model multiplies its rows.
+double read_factor(const Config& config, const std::string& key);
+
 /// LayerNorm on each head of query and key, where the flag says so.
 void read_head_norms(const Config& config, Architecture& facts, const std::string& key);
 

@@ -35,6 +35,7 @@ const std::vector<Family>& families() {
                                            nemotron_h_family(),
                                            granitemoehybrid_family(),
                                            bamba_family(),
+                                           falcon_h1_family(),
                                            mamba_family(),
                                            falcon_mamba_family(),
                                            jamba_family(),
@@ -139,7 +140,6 @@ constexpr const char* kNoStreams =
     "layer has embeddings of its own, as no family here has them";
 constexpr const char* kNoSharing = "a model whose layers have weights of their own";
 constexpr Unread kUnread[] = {
-    {"falcon_h1", "a model whose layers have one mixer each, not attention beside a state space"},
     {"kimi_linear", "a model whose states decay by heads, not by channels, such as \"qwen3_next\""},
     {"zamba", kNoSharing},
     {"zamba2", kNoSharing},

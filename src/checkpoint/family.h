@@ -97,6 +97,7 @@ void add_qwen3_next_mixers(const Architecture& architecture, TensorRows& rows);
 Family aimv2_family();
 Family aimv2_vision_model_family();
 Family bamba_family();
+Family falcon_h1_family();
 Family bert_family();
 Family biogpt_family();
 Family dbrx_family();

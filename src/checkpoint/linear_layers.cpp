@@ -36,6 +36,18 @@ std::string read_by(const TensorRow& row, const Architecture& a) {
   }
 }
 
+/// By what the model multiplies the rows of the site before their product.
+double factor_of(const TensorRow& row, const Architecture& a) {
+  switch (row.weight) {
+    case Weight::kQkv:
+      return a.attention_input_scale;
+    case Weight::kMixerIn:
+      return a.states.input_scale;
+    default:
+      return 1;
+  }
+}
+
 /// "….experts.0.up_proj.weight" -> "….experts.{e}.up_proj".
 std::string module_of(const TensorRow& row) {
   constexpr std::string_view kWeight = ".weight", kFirst = ".0.";
@@ -67,7 +79,8 @@ std::vector<LinearLayer> list_linear_layers(
     const auto reads = row.is_per_layer() ? read_by(row, a) : "";
     if (reads.empty() || row.constant || row.only_unit > 0) continue;
     if (!seen.insert(row.name).second) continue;
-    found.push_back({reads, saved_name(module_of(row)), layers_of(row.name, rows, a)});
+    found.push_back(
+        {reads, saved_name(module_of(row)), layers_of(row.name, rows, a), factor_of(row, a)});
   }
   return found;
 }
@@ -77,6 +90,7 @@ nlohmann::json described(const std::vector<LinearLayer>& layers, const Architect
   for (const auto& layer : layers) {
     list.push_back({{"reads", layer.reads}, {"module", layer.module}});
     if (static_cast<int64_t>(layer.layers.size()) < a.layers) list.back()["layers"] = layer.layers;
+    if (layer.factor != 1) list.back()["factor"] = layer.factor;
     if (!a.layer_numbers.empty()) list.back()["numbers"] = a.layer_numbers;
   }
   return list;

@@ -19,6 +19,7 @@ struct LinearLayer {
   std::string reads;            // a site; "expert_input" or "expert_hidden" of routed experts
   std::string module;           // "model.layers.{}.self_attn.q_proj"
   std::vector<int64_t> layers;  // 0-based
+  double factor = 1;            // what it reads is the site's rows times this
 };
 
 /// Each module once, in the order of the rows. `saved_name` of a tensor: that of transformers.
@@ -26,8 +27,8 @@ std::vector<LinearLayer> list_linear_layers(
     const Architecture& architecture, const std::vector<TensorRow>& rows,
     const std::function<std::string(const std::string&)>& saved_name);
 
-/// A list of objects; `layers` is left out where a module is in all layers, and `numbers`, which
-/// layers have in their names, where these are their places.
+/// A list of objects; `layers` is left out where a module is in all layers, `factor` where it is 1,
+/// and `numbers`, which layers have in their names, where these are their places.
 nlohmann::json described(const std::vector<LinearLayer>& layers, const Architecture& architecture);
 
 }  // namespace actsweep

@@ -2,6 +2,7 @@
 // the architecture's own, or what stands in its place.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <limits>
 
@@ -42,9 +43,12 @@ struct ConvolutionFacts {
   bool has_bias = false;  // of the convolution and of both projections
 };
 
+/// Where the norm over the channels of a group's heads stands.
+enum class GroupNorm { kBehindGate, kBeforeGate, kNone };
+
 /// The state space of Mamba-2 (arXiv 2405.21060) behind a short causal convolution: each head has a
 /// state; what writes and what reads it is shared by the heads of a group, which stand next to each
-/// other. The gated outputs of a group are normed together.
+/// other.
 struct StateFacts {
   int64_t heads = 0;  // 0: the model has none
   int64_t head_width = 0;
@@ -52,9 +56,14 @@ struct StateFacts {
   int64_t state_width = 0;
   int64_t taps = 0;
   bool has_convolution_bias = false;
-  bool has_bias = false;                      // of both projections
+  bool has_bias = false;                      // of the projection in
+  bool has_output_bias = false;               // of the projection out
   Activation activation = Activation::kSilu;  // of what was convolved
-  double least_step = 0;                      // time steps are clamped
+  GroupNorm norm = GroupNorm::kBehindGate;
+  double input_scale = 1;                                    // of what is projected
+  std::array<double, 5> projected_scales = {1, 1, 1, 1, 1};  // of its parts (Weight::kMixerIn)
+  double output_scale = 1;  // of what it adds where it stands beside attention
+  double least_step = 0;    // time steps are clamped
   double most_step = std::numeric_limits<double>::infinity();
 
   int64_t heads_per_group() const { return heads / groups; }

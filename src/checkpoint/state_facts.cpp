@@ -22,7 +22,7 @@ void read_states(const Config& config, Architecture& facts, const StateKeys& key
   s.state_width = config.positive(keys.state_width);
   s.taps = config.positive(keys.taps, kMostCount);
   s.has_convolution_bias = config.flag(keys.convolution_bias);
-  s.has_bias = config.flag(keys.bias);
+  s.has_bias = s.has_output_bias = config.flag(keys.bias);
   if (s.heads % s.groups != 0) {
     config.refuse(keys.groups, fmt::format("a divisor of \"{}\"", keys.heads));
   }

@@ -70,11 +70,13 @@ TensorRows& TensorRows::state_space(const std::string& prefix) {
     add(name, weight, 0, s.heads, {});
   }
   const StatePart channels = {Cut::kStateHeads, s.head_width};
-  add("norm.weight", Weight::kMixerNorm, 0, s.channels(), channels);
-  channels.place(product(prefix + "out_proj", Weight::kAttentionOutput, 0, Cut::kStateHeads, 1,
+  if (s.norm != GroupNorm::kNone) {
+    add("norm.weight", Weight::kMixerNorm, 0, s.channels(), channels);
+  }
+  channels.place(product(prefix + "out_proj", Weight::kStateOutput, 0, Cut::kStateHeads, 1,
                          {a_.channels, s.channels()}));
-  if (s.has_bias) {
-    vector(prefix + "out_proj.bias", Weight::kAttentionOutputBias, 0, Cut::kNone, a_.channels);
+  if (s.has_output_bias) {
+    vector(prefix + "out_proj.bias", Weight::kStateOutputBias, 0, Cut::kNone, a_.channels);
   }
   return *this;
 }

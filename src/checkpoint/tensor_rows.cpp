@@ -140,7 +140,7 @@ bool TensorRow::is_in(const Architecture& architecture, int64_t layer) const {
     case Layers::kConvolution:
       return architecture.mixer(layer) == MixerKind::kConvolution;
     case Layers::kStates:
-      return architecture.mixer(layer) == MixerKind::kStates;
+      return architecture.has_states(layer);
     case Layers::kSelective:
       return architecture.mixer(layer) == MixerKind::kSelective;
     case Layers::kMixer:

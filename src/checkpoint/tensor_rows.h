@@ -41,6 +41,8 @@ enum class Weight {
   kOutputGateBias,   // [Hq D]
   kAttentionOutput,  // [C, Hq D]; of the delta rule [C, its value heads' channels]
   kAttentionOutputBias,
+  kStateOutput,  // [C, heads' channels] of a state space, which may stand beside attention
+  kStateOutputBias,
   kAttentionPostNorm,  // [C] of the attention's output
   kAttentionScale,     // [C] the attention's output is multiplied by it (LayerScale)
   /// Of mixers other than attention. Parts of what is projected: of the delta rule, by key heads, 0
@@ -51,8 +53,7 @@ enum class Weight {
   kMixerInBias,
   kConvolution,  // [channels, 1, taps]: of the delta rule's parts 0 to 2, a state space's 1 to 3
   kConvolutionBias,
-  kSelection,  // [step rank + 2 state widths, channels] makes narrow rows of a selective state
-               // space
+  kSelection,  // [step rank + 2 state widths, channels]: narrow rows of a selective state space
   kStepNorm,   // [step rank]; these norms are of parts of narrow rows
   kWriteNorm,  // [state width]
   kReadNorm,   // [state width]
@@ -261,7 +262,7 @@ class TensorRows {
   TensorRows& delta_rule(const std::string& prefix);
   /// A short convolution: in_proj, conv and out_proj, with biases where it has them.
   TensorRows& short_convolution(const std::string& prefix);
-  /// A state space: in_proj, conv1d, A_log, D, dt_bias, the gated norm and out_proj.
+  /// A state space: in_proj, conv1d, A_log, D, dt_bias, its norm where it has one, and out_proj.
   TensorRows& state_space(const std::string& prefix);
   /// A selective state space: in_proj, conv1d, x_proj, dt_proj, A_log, D and out_proj.
   TensorRows& selective_space(const std::string& prefix);
@@ -283,8 +284,7 @@ class TensorRows {
                       const std::string& down);
   /// The same without a gate.
   TensorRows& experts(const std::string& prefix, const std::string& up, const std::string& down);
-  /// Where transformers 5 stacks experts, names of rows have `now` in the place of `once`; the
-  /// first call that fits a row counts.
+  /// Where transformers 5 stacks experts, `now` for `once` in names; the first call that fits counts.
   TensorRows& stacked_under(const std::string& once, const std::string& now);
   /// Experts in one tensor [E, C, 2 F] whose columns alternate between gate and up, and one
   /// [E, F, C]; biases `name`_bias.

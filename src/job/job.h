@@ -36,6 +36,7 @@ enum class Site {
   kValue,
   kAttentionHeads,   // outputs of the heads: input of the output projection
   kAttentionOutput,  // of the output projection, its bias included
+  kStateOutput,      // of the state space beside attention, its bias included
   kMlpInput,         // of the MLP and of the router
   kGate,             // gate projection of the dense MLP before the activation
   kUp,               // up projection of the dense MLP; without a gate, before the activation

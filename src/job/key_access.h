@@ -25,9 +25,9 @@ constexpr auto words_of(Classes) { return std::array{"token", "role"}; }
 constexpr auto words_of(PerToken) { return std::array{"all", "massive", "none"}; }
 constexpr auto words_of(Site) {
   return std::array{
-      "residual",   "attention_input", "q_latent",         "kv_latent", "query", "key",
-      "value",      "attention_heads", "attention_output", "mlp_input", "gate",  "up",
-      "mlp_hidden", "mlp_output",      "final_norm"};
+      "residual", "attention_input", "q_latent",         "kv_latent",    "query",     "key",
+      "value",    "attention_heads", "attention_output", "state_output", "mlp_input", "gate",
+      "up",       "mlp_hidden",      "mlp_output",       "final_norm"};
 }
 
 constexpr auto words_of(NumberFormat) {
@@ -55,8 +55,7 @@ nlohmann::json to_json_value(const Value& value) {
 }
 
 template <typename Enum>
-  requires std::is_enum_v<Enum>
-nlohmann::json to_json_value(const std::vector<Enum>& words) {
+requires std::is_enum_v<Enum> nlohmann::json to_json_value(const std::vector<Enum>& words) {
   auto json = nlohmann::json::array();
   for (const Enum word : words) json.push_back(word_of(word));
   return json;
@@ -84,7 +83,7 @@ void from_json_value(const nlohmann::json& json, Value& value) {
 }
 
 template <typename Enum>
-  requires std::is_enum_v<Enum>
+requires std::is_enum_v<Enum>
 void from_json_value(const nlohmann::json& json, std::vector<Enum>& words) {
   words.clear();
   for (const auto& word : json) from_json_value(word, words.emplace_back());

@@ -21,6 +21,8 @@ void project(const at::Tensor& in, const at::Tensor& weight, const at::Tensor& b
   }
 }
 
+at::Tensor scaled(const at::Tensor& rows, double scale) { return scale == 1 ? rows : rows * scale; }
+
 void add_project(const at::Tensor& in, const at::Tensor& weight, at::Tensor& out) {
   if (weight.numel() == 0) return;
   if (widens_products(in.scalar_type(), in.device())) return project_widened(in, weight, out, out);

@@ -11,6 +11,9 @@ namespace actsweep {
 void project(const at::Tensor& in, const at::Tensor& weight, const at::Tensor& bias,
              at::Tensor& out);
 
+/// Rows of what a product reads, by what the model multiplies them; at 1 the rows themselves.
+at::Tensor scaled(const at::Tensor& rows, double scale);
+
 /// out [n, width] += in [n, k] times weight [width, k] transposed.
 void add_project(const at::Tensor& in, const at::Tensor& weight, at::Tensor& out);
 

@@ -45,7 +45,9 @@ ScoreFacts AttentionHeads::scores_of(const StageWeights& weights, int64_t layer)
 void AttentionHeads::project_qkv(const StageWeights& weights, const at::Tensor& rows,
                                  at::Tensor& qkv) const {
   if (share_.query_heads.size() > 0) {
-    project(rows, weights[Weight::kQkv], weights[Weight::kQkvBias], qkv);
+    project(scaled(rows, a_.attention_input_scale), weights[Weight::kQkv],
+            weights[Weight::kQkvBias], qkv);
+    scale_keys(qkv);
   }
   if (a_.query_key_norm == QueryKeyNorm::kAllHeads) {
     normalise_all_heads(weights, qkv);
@@ -53,6 +55,12 @@ void AttentionHeads::project_qkv(const StageWeights& weights, const at::Tensor& 
     normalise(weights, qkv);
   }
   if (a_.qkv_clip > 0) qkv.clamp_(-a_.qkv_clip, a_.qkv_clip);
+}
+
+void AttentionHeads::scale_keys(at::Tensor& qkv) const {
+  if (a_.key_scale == 1) return;
+  const int64_t queries = share_.query_heads.size(), keys = share_.key_heads.size();
+  qkv.narrow(1, queries * a_.head_width, keys * a_.head_width).mul_(a_.key_scale);
 }
 
 void AttentionHeads::show_unrotated(const LayerView& view, const at::Tensor& qkv) const {

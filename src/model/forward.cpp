@@ -16,6 +16,7 @@ struct Forward::Branch {
   Weight norm;
   Weight post_norm;
   Weight scale;
+  double factor;
 };
 
 Forward::Forward(const Architecture& architecture, const Group& group, const Options& options)
@@ -64,21 +65,21 @@ at::Tensor Forward::reduce(int64_t rows) {
   return sum;
 }
 
-at::Tensor Forward::mix(const StageWeights& weights, const LayerView& view,
-                        const Sequences& sequences, const at::Tensor& gathered, int64_t rows) {
-  auto& mixer = mixers_.of(view.layer);
+/// A mixer's outputs, `behind` so many elements of a row that another's take.
+at::Tensor Forward::mix(Mixer& mixer, const StageWeights& weights, const LayerView& view,
+                        const Sequences& sequences, const at::Tensor& gathered, int64_t behind) {
+  const int64_t rows = gathered.size(0) / group_.size();
   MixerRows mixed = {gathered, workspace_.wide(rows, mixer.wide_width()),
-                     workspace_.heads(rows, mixer.out_width())};
+                     workspace_.heads(rows, mixer.out_width(), behind)};
   mixer.run(weights, view, sequences, mixed);
   return mixed.out;
 }
 
-/// Writes the heads' part of the attention output's sum over the group.
-void Forward::project_heads(const StageWeights& weights, const at::Tensor& heads_out,
-                            int64_t rows) {
+/// Writes the heads' part of the sum over the group that a mixer gives.
+void Forward::project_heads(const StageWeights& weights, const OutputWeights& output,
+                            const at::Tensor& heads_out, int64_t rows) {
   auto partial = workspace_.partial(rows);
-  project(heads_out, weights[Weight::kAttentionOutput],
-          bias_once(weights, Weight::kAttentionOutputBias), partial);
+  project(heads_out, weights[output.product], bias_once(weights, output.bias), partial);
 }
 
 at::Tensor Forward::hidden(const StageWeights& weights, const LayerView& view,
@@ -130,23 +131,44 @@ void Forward::project_mlp(const StageWeights& weights, const LayerView& view,
   project(neurons, weights[Weight::kDown], bias_once(weights, Weight::kDownBias), partial);
 }
 
-/// The reduced output of the layer's mixer; undefined where it has none.
+/// The reduced output of the layer's mixer; undefined where it has none. That of a mixer beside it
+/// is added here.
 at::Tensor Forward::mixer_output(const StageWeights& weights, const LayerView& view,
-                                 const Sequences& sequences, const at::Tensor& residual) {
+                                 const Sequences& sequences, at::Tensor& residual) {
   if (!architecture_.has_mixer(view.layer)) return {};
   const int64_t rows = residual.size(0);
   write_input(weights, Weight::kAttentionNorm, residual);
   const auto gathered = show_and_gather(view, Site::kAttentionInput, rows);
-  project_heads(weights, mix(weights, view, sequences, gathered, rows), rows);
+  auto& mixer = mixers_.of(view.layer);
+  const auto heads_out = mix(mixer, weights, view, sequences, gathered);
+  add_beside(weights, view, sequences, gathered, residual);
+  project_heads(weights, mixer.output(), heads_out, rows);
   const auto mixed = reduce(rows);
   view.show(Site::kAttentionOutput, mixed);
   return mixed;
 }
 
+/// Adds to the residual stream what the mixer beside the layer's attention gives. What attention
+/// has made of the gathered rows must be there: here they are overwritten.
+void Forward::add_beside(const StageWeights& weights, const LayerView& view,
+                         const Sequences& sequences, const at::Tensor& gathered,
+                         at::Tensor& residual) {
+  auto* mixer = mixers_.beside(view.layer);
+  if (mixer == nullptr) return;
+  const int64_t rows = residual.size(0), behind = mixers_.of(view.layer).out_width();
+  const auto out = mix(*mixer, weights, view, sequences, gathered, behind);
+  project_heads(weights, mixer->output(), out, rows);
+  const auto sum = reduce(rows);
+  view.show(Site::kStateOutput, sum);
+  add_scaled(sum, architecture_.states.output_scale, residual);
+}
+
 void Forward::add_mixed(const StageWeights& weights, const at::Tensor& mixed,
                         at::Tensor& residual) {
   if (!mixed.defined()) return;
-  add_branch(weights, {Weight::kAttentionNorm, Weight::kAttentionPostNorm, Weight::kAttentionScale},
+  add_branch(weights,
+             {Weight::kAttentionNorm, Weight::kAttentionPostNorm, Weight::kAttentionScale,
+              architecture_.mixer_scale},
              mixed, residual);
 }
 
@@ -157,7 +179,7 @@ void Forward::write_mlp_input(const StageWeights& weights, const at::Tensor& mix
   const bool is_plain = mixed.defined() && weights.has(Weight::kMlpNorm) &&
                         !weights.has(Weight::kAttentionPostNorm) &&
                         !weights.has(Weight::kAttentionScale) &&
-                        !architecture_.norm.is_after_addition && architecture_.residual_scale == 1;
+                        !architecture_.norm.is_after_addition && architecture_.mixer_scale == 1;
   if (is_plain) {
     auto normed = workspace_.normed(residual.size(0));
     ops_.add_and_normalise(residual, mixed, norm_of(architecture_, weights, Weight::kMlpNorm),
@@ -178,9 +200,9 @@ void Forward::serial_block(const StageWeights& weights, const LayerView& view,
   project_mlp(weights, view, gathered, rows, experts);
 }
 
-void Forward::add_scaled(const at::Tensor& sum, at::Tensor& residual) const {
-  if (architecture_.residual_scale == 1) return ops_.add_rows(residual, sum);
-  residual.add_(sum, architecture_.residual_scale);
+void Forward::add_scaled(const at::Tensor& sum, double scale, at::Tensor& residual) const {
+  if (scale == 1) return ops_.add_rows(residual, sum);
+  residual.add_(sum, scale);
 }
 
 /// Adds the reduced output of a branch, with the norm or scale that the layer puts there.
@@ -193,7 +215,7 @@ void Forward::add_branch(const StageWeights& weights, const Branch& branch, cons
     residual.addcmul_(sum, weights[branch.scale]);
     return;
   }
-  add_scaled(sum, residual);
+  add_scaled(sum, branch.factor, residual);
   if (architecture_.norm.is_after_addition) {
     ops_.normalise(residual, norm_of(architecture_, weights, branch.norm), residual);
   }
@@ -209,10 +231,11 @@ void Forward::parallel_block(const StageWeights& weights, const LayerView& view,
       view.wants(Site::kAttentionOutput) || view.wants(Site::kMlpOutput) || view.wants_between();
   write_input(weights, Weight::kAttentionNorm, residual);
   auto gathered = show_and_gather(view, Site::kAttentionInput, rows);
-  const auto heads_out = mix(weights, view, sequences, gathered, rows);
+  auto& mixer = mixers_.of(view.layer);
+  const auto heads_out = mix(mixer, weights, view, sequences, gathered);
   at::Tensor attention;
   if (is_apart) {
-    project_heads(weights, heads_out, rows);
+    project_heads(weights, mixer.output(), heads_out, rows);
     attention = reduce(rows).clone();
     view.show(Site::kAttentionOutput, attention);
   }
@@ -225,10 +248,10 @@ void Forward::parallel_block(const StageWeights& weights, const LayerView& view,
     view.show(Site::kMlpInput, workspace_.normed(rows));
   }
   project_mlp(weights, view, gathered, rows, experts);
-  if (is_apart) return add_scaled(attention, residual);
+  if (is_apart) return add_scaled(attention, architecture_.mixer_scale, residual);
   auto partial = workspace_.partial(rows);
-  add_project(heads_out, weights[Weight::kAttentionOutput], partial);
-  const auto bias = bias_once(weights, Weight::kAttentionOutputBias);
+  add_project(heads_out, weights[mixer.output().product], partial);
+  const auto bias = bias_once(weights, mixer.output().bias);
   if (bias.defined()) partial.add_(bias);
 }
 
@@ -243,8 +266,10 @@ void Forward::end_layer(const StageWeights& weights, const LayerView& view, at::
     sum = experts.beside;
   }
   view.show(Site::kMlpOutput, sum);
-  if (architecture_.is_parallel) return add_scaled(sum, residual);
-  add_branch(weights, {Weight::kMlpNorm, Weight::kMlpPostNorm, Weight::kMlpScale}, sum, residual);
+  if (architecture_.is_parallel) return add_scaled(sum, architecture_.mlp_scale, residual);
+  add_branch(weights,
+             {Weight::kMlpNorm, Weight::kMlpPostNorm, Weight::kMlpScale, architecture_.mlp_scale},
+             sum, residual);
   if (weights.has(Weight::kLayerScale)) residual.mul_(weights[Weight::kLayerScale]);
 }
 

@@ -56,13 +56,16 @@ class Forward {
   at::Tensor gather(int64_t rows);
   /// What was written, once the observer has changed and seen it.
   at::Tensor show_and_gather(const LayerView& view, Site site, int64_t rows);
-  at::Tensor mix(const StageWeights& weights, const LayerView& view, const Sequences& sequences,
-                 const at::Tensor& gathered, int64_t rows);
+  at::Tensor mix(Mixer& mixer, const StageWeights& weights, const LayerView& view,
+                 const Sequences& sequences, const at::Tensor& gathered, int64_t behind = 0);
+  void add_beside(const StageWeights& weights, const LayerView& view, const Sequences& sequences,
+                  const at::Tensor& gathered, at::Tensor& residual);
   at::Tensor mixer_output(const StageWeights& weights, const LayerView& view,
-                          const Sequences& sequences, const at::Tensor& residual);
+                          const Sequences& sequences, at::Tensor& residual);
   void write_mlp_input(const StageWeights& weights, const at::Tensor& mixed, at::Tensor& residual);
   void add_mixed(const StageWeights& weights, const at::Tensor& mixed, at::Tensor& residual);
-  void project_heads(const StageWeights& weights, const at::Tensor& heads_out, int64_t rows);
+  void project_heads(const StageWeights& weights, const OutputWeights& output,
+                     const at::Tensor& heads_out, int64_t rows);
   at::Tensor hidden(const StageWeights& weights, const LayerView& view, const at::Tensor& gathered,
                     int64_t rows);
   void project_mlp(const StageWeights& weights, const LayerView& view, const at::Tensor& gathered,
@@ -70,7 +73,7 @@ class Forward {
   at::Tensor reduce(int64_t rows);
   struct Branch;
   /// residual += what a branch adds.
-  void add_scaled(const at::Tensor& sum, at::Tensor& residual) const;
+  void add_scaled(const at::Tensor& sum, double scale, at::Tensor& residual) const;
   void add_branch(const StageWeights& weights, const Branch& branch, const at::Tensor& sum,
                   at::Tensor& residual);
   /// Of all members of the group, in rank order.

@@ -36,9 +36,17 @@ struct MixerOptions {
   at::Device device = at::kCPU;
 };
 
+/// The projection from a mixer's outputs to what it adds to the stream.
+struct OutputWeights {
+  Weight product = Weight::kAttentionOutput;
+  Weight bias = Weight::kAttentionOutputBias;
+};
+
 class Mixer {
  public:
   virtual ~Mixer() = default;
+
+  virtual OutputWeights output() const { return {}; }
 
   /// Elements of a row of the mixer's buffer and of its outputs; 0 on a rank without heads.
   virtual int64_t wide_width() const = 0;

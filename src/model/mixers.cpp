@@ -40,7 +40,7 @@ Mixers::Mixers(const Architecture& architecture, const ModelShare& share, const 
                const MixerOptions& options)
     : a_(architecture) {
   const auto has = [&](MixerKind kind) {
-    bool is_there = false;
+    bool is_there = kind == MixerKind::kStates && !a_.states_beside.empty();
     for (int64_t layer = 0; layer < a_.layers; ++layer) is_there |= a_.mixer(layer) == kind;
     return is_there;
   };
@@ -70,16 +70,22 @@ Mixer& Mixers::of(int64_t layer) const {
   return *by_kind_[static_cast<int>(a_.mixer(layer))];
 }
 
+Mixer* Mixers::beside(int64_t layer) const {
+  if (!a_.has_states_beside(layer)) return nullptr;
+  return by_kind_[static_cast<int>(MixerKind::kStates)].get();
+}
+
 MixerWidths mixer_widths(const Architecture& a, const ModelShare& share) {
   const int64_t other = a.other_heads.head_width;
   const int64_t queries = share.query_heads.size() * std::max(a.widest_head(), other);
   const int64_t keys =
       std::max(share.key_heads.size() * a.widest_head(), share.other_key_heads.size() * other);
   const int64_t delta = share.delta_heads.size(), convolved = share.convolved.size();
+  const int64_t states = share.state_heads.size() * a.states.head_width;
   return {std::max({queries + 2 * keys, delta_projection_width(a.delta, delta), 3 * convolved,
                     2 * share.selective.size(), state_projection_width(a.states, share)}),
-          std::max({queries, delta > 0 ? delta * a.delta.value_channels() : 0, convolved,
-                    share.selective.size(), share.state_heads.size() * a.states.head_width})};
+          std::max({a.states_beside.empty() ? queries : queries + states, states, convolved,
+                    delta > 0 ? delta * a.delta.value_channels() : 0, share.selective.size()})};
 }
 
 int64_t mixer_bytes(const Architecture& a, const ModelShare& share, int64_t rows,

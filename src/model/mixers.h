@@ -21,6 +21,8 @@ class Mixers {
   ~Mixers();
 
   Mixer& of(int64_t layer) const;
+  /// What reads the same rows as the layer's attention; null where nothing does.
+  Mixer* beside(int64_t layer) const;
 
  private:
   const Architecture& a_;

@@ -13,6 +13,7 @@ void mlp_hidden(const Architecture& a, const StageWeights& weights, const LayerV
   const int64_t neurons = hidden.size(1);
   auto& projected = a.is_gated ? wide : hidden;
   if (neurons > 0) project(rows, weights[Weight::kGateUp], weights[Weight::kGateUpBias], projected);
+  if (a.gate_scale != 1) wide.narrow(1, 0, neurons).mul_(a.gate_scale);
   if (a.is_gated) view.show(Site::kGate, wide.narrow(1, 0, neurons));
   view.show(Site::kUp, a.is_gated ? wide.narrow(1, neurons, neurons) : hidden);
   const auto& ops = row_ops_of(rows.device());

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <iterator>
 #include <vector>
 
 #include "kernels/gated_states.h"
@@ -13,8 +14,9 @@
 namespace actsweep {
 namespace {
 
-/// Whether two ranks have heads of one group.
-bool cuts_groups(const StateFacts& facts, int64_t members) {
+/// Whether a norm is of heads that two ranks have.
+bool norms_across(const StateFacts& facts, int64_t members) {
+  if (facts.norm == GroupNorm::kNone) return false;
   for (int64_t member = 1; member < members; ++member) {
     if (cut_evenly(facts.heads, members, member).begin % facts.heads_per_group() != 0) return true;
   }
@@ -32,10 +34,22 @@ StateHeads::StateHeads(const Architecture& architecture, const ModelShare& share
       heads_(share.state_heads.size()),
       channels_(heads_ * s_.head_width),
       shared_(share.state_groups.size() * s_.state_width),
-      is_cut_inside_groups_(cuts_groups(s_, group.size())),
+      norms_across_ranks_(norms_across(s_, group.size())),
       ops_(row_ops_of(device)) {}
 
 int64_t StateHeads::wide_width() const { return state_projection_width(s_, share_); }
+
+void StateHeads::project_in(const StageWeights& weights, MixerRows& rows) const {
+  project(scaled(rows.in, s_.input_scale), weights[Weight::kMixerIn], weights[Weight::kMixerInBias],
+          rows.wide);
+  const int64_t widths[] = {channels_, channels_, shared_, shared_, heads_};
+  int64_t first = 0;
+  for (size_t part = 0; part < std::size(widths); ++part) {
+    const double scale = s_.projected_scales[part];
+    if (scale != 1) rows.wide.narrow(1, first, widths[part]).mul_(scale);
+    first += widths[part];
+  }
+}
 
 /// What the heads read of their states, [n, channels] float32.
 at::Tensor StateHeads::scan(const StageWeights& weights, const Sequences& sequences,
@@ -66,6 +80,10 @@ at::Tensor StateHeads::scan(const StageWeights& weights, const Sequences& sequen
             .view({wide.size(0), -1}));
   }
   return parts.size() == 1 ? parts.front() : at::cat(parts, 1);
+}
+
+void StateHeads::gate(const at::Tensor& wide, at::Tensor& out) const {
+  out.mul_(at::silu(wide.narrow(1, 0, channels_).to(at::kFloat)));
 }
 
 /// Each group's channels, all of which the rank has.
@@ -100,14 +118,18 @@ void StateHeads::normalise_across(const StageWeights& weights, at::Tensor& out) 
 
 void StateHeads::run(const StageWeights& weights, const LayerView&, const Sequences& sequences,
                      MixerRows& rows) {
-  if (heads_ == 0 && !is_cut_inside_groups_) return;
+  if (heads_ == 0 && !norms_across_ranks_) return;
   auto out = at::empty({rows.in.size(0), 0}, rows.in.options().dtype(at::kFloat));
+  const bool gates_first = s_.norm != GroupNorm::kBeforeGate;
   if (heads_ > 0) {
-    project(rows.in, weights[Weight::kMixerIn], weights[Weight::kMixerInBias], rows.wide);
+    project_in(weights, rows);
     out = scan(weights, sequences, rows.wide);
-    out.mul_(at::silu(rows.wide.narrow(1, 0, channels_).to(at::kFloat)));
   }
-  is_cut_inside_groups_ ? normalise_across(weights, out) : normalise(weights, out);
+  if (gates_first && heads_ > 0) gate(rows.wide, out);
+  if (s_.norm != GroupNorm::kNone) {
+    norms_across_ranks_ ? normalise_across(weights, out) : normalise(weights, out);
+  }
+  if (!gates_first && heads_ > 0) gate(rows.wide, out);
   rows.out.copy_(out);
 }
 

@@ -1,7 +1,7 @@
 // The state space of Mamba-2 (arXiv 2405.21060) as a mixer: the fused projection, the short
-// convolution, the states, the gate, and the norm over each group's channels. Ranks share the
-// heads; a group's norm is summed over the ranks that have heads of it. Heads of no attention, so
-// that nothing is shown of the inside.
+// convolution, the states, the gate, and the norm over each group's channels, where there is one.
+// Ranks share the heads; a group's norm is summed over the ranks that have heads of it. Heads of no
+// attention, so that nothing is shown of the inside.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -20,14 +20,17 @@ class StateHeads : public Mixer {
   StateHeads(const Architecture& architecture, const ModelShare& share, const Group& group,
              at::Device device);
 
+  OutputWeights output() const override { return {Weight::kStateOutput, Weight::kStateOutputBias}; }
   int64_t wide_width() const override;
   int64_t out_width() const override { return channels_; }
   void run(const StageWeights& weights, const LayerView& view, const Sequences& sequences,
            MixerRows& rows) override;
 
  private:
+  void project_in(const StageWeights& weights, MixerRows& rows) const;
   at::Tensor scan(const StageWeights& weights, const Sequences& sequences,
                   const at::Tensor& wide) const;
+  void gate(const at::Tensor& wide, at::Tensor& out) const;
   void normalise(const StageWeights& weights, at::Tensor& out) const;
   void normalise_across(const StageWeights& weights, at::Tensor& out) const;
 
@@ -38,7 +41,7 @@ class StateHeads : public Mixer {
   int64_t heads_;     // of the rank
   int64_t channels_;  // of its heads, or of their gates
   int64_t shared_;    // channels of what writes its groups' states, or of what reads them
-  bool is_cut_inside_groups_;
+  bool norms_across_ranks_;
   const RowOps& ops_;  // of the device
 };
 

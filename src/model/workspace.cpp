@@ -17,6 +17,11 @@ WorkspaceWidths workspace_widths(const Architecture& a, const ModelShare& share)
 
 namespace {
 
+/// Whether a mixer reads rows of its own, which are a multiple of the gathered ones.
+bool scales_inputs(const Architecture& a) {
+  return a.attention_input_scale != 1 || a.states.input_scale != 1;
+}
+
 /// Elements of a row beside the buffers: latents, and heads in their own widths before they are
 /// placed.
 int64_t latent_width(const Architecture& a, const ModelShare& share) {
@@ -39,6 +44,7 @@ int64_t workspace_bytes(const Architecture& a, const ModelShare& share,
   bytes += shape.gathered_rows() * widths.heads * element;
   bytes += shape.gathered_rows() * latent_width(a, share) * element;
   if (!a.chunk.empty()) bytes += shape.gathered_rows() * widths.wide * element;  // of one chunk
+  if (scales_inputs(a)) bytes += shape.gathered_rows() * a.channels * element;
   if (a.has_output_gate) bytes += 2 * shape.gathered_rows() * widths.heads * element;
   if (shape.members > 1) {
     bytes += shape.owned_rows * a.channels * (element + 4);  // normed, sum
@@ -86,13 +92,13 @@ at::Tensor Workspace::wide(int64_t rows, int64_t width) const {
   return wide_.narrow(0, 0, members_ * rows * width).view({members_ * rows, width});
 }
 
-at::Tensor Workspace::heads(int64_t rows, int64_t width) const {
-  return middle_.narrow(0, 0, members_ * rows * width).view({members_ * rows, width});
+at::Tensor Workspace::heads(int64_t rows, int64_t width, int64_t behind) const {
+  return middle_.narrow(0, members_ * rows * behind, members_ * rows * width)
+      .view({members_ * rows, width});
 }
 
 at::Tensor Workspace::hidden(int64_t rows, int64_t width) const {
-  return middle_.narrow(0, members_ * rows * hidden_offset_, members_ * rows * width)
-      .view({members_ * rows, width});
+  return heads(rows, width, hidden_offset_);
 }
 
 }  // namespace actsweep

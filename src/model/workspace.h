@@ -23,7 +23,7 @@ struct WorkspaceShape {
 /// Elements per gathered row of the wide buffers.
 struct WorkspaceWidths {
   int64_t wide = 0;    // max(what a mixer projects; gate and up)
-  int64_t heads = 0;   // the mixers' outputs
+  int64_t heads = 0;   // the mixers' outputs, of two side by side that of both
   int64_t hidden = 0;  // the MLP's neurons
   /// Of heads and hidden: one buffer holds both, at the same time where the block is parallel.
   int64_t middle = 0;
@@ -46,7 +46,8 @@ class Workspace {
   at::Tensor partial(int64_t rows) const;              // [m * rows, C] dtype; overwrites `gathered`
   at::Tensor sum(int64_t rows) const;                  // [rows, C] float32, owned rows; m > 1 only
   at::Tensor wide(int64_t rows, int64_t width) const;  // [m * rows, width] dtype
-  at::Tensor heads(int64_t rows, int64_t width) const;   // [m * rows, width] dtype
+  /// [m * rows, width] dtype, behind so many elements of a gathered row.
+  at::Tensor heads(int64_t rows, int64_t width, int64_t behind = 0) const;
   at::Tensor hidden(int64_t rows, int64_t width) const;  // [m * rows, width] dtype
 
  private:

@@ -16,6 +16,7 @@ bool is_product(Weight weight) {
     case Weight::kLatentKeyValue:
     case Weight::kOutputGate:
     case Weight::kAttentionOutput:
+    case Weight::kStateOutput:
     case Weight::kMixerIn:
     case Weight::kSelection:
     case Weight::kStepIn:
@@ -130,6 +131,9 @@ TokenOperations token_operations(const SweepFacts& facts, const ModelShare& shar
     const double mixer =
         streams * mixer_operations(a, share, layer, facts.job.corpus.sequence_length);
     (is_recurrent(a.mixer(layer)) ? token.recurrence : token.attention) += mixer;
+    if (a.has_states_beside(layer)) {
+      token.recurrence += streams * state_operations(a, share, MixerKind::kStates);
+    }
   }
   if (facts.job.statistics.loss) {
     token.head = streams_at(facts.job, a.layers) * 2 *

@@ -49,10 +49,10 @@ double gate_bytes(const SweepFacts& facts, const ModelShare& share, int64_t laye
 }
 
 /// Branches of a layer that are gathered and scattered: mixer and MLP, together where they are
-/// parallel.
+/// parallel. A state space beside attention, which is scattered alone, counts as one.
 int64_t branches(const Architecture& a, int64_t layer) {
   const int64_t both = (a.has_mixer(layer) ? 1 : 0) + (a.has_mlp(layer) ? 1 : 0);
-  return a.is_parallel ? std::min<int64_t>(1, both) : both;
+  return (a.is_parallel ? std::min<int64_t>(1, both) : both) + (a.has_states_beside(layer) ? 1 : 0);
 }
 
 double site_bytes(const SweepFacts& facts, Site site) {

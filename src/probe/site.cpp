@@ -14,6 +14,7 @@ bool has_site(const Architecture& a, int64_t layer, Site site) {
   if (layer < 0) return false;
   switch (layout_of(site)) {
     case SiteLayout::kOwned:
+      if (site == Site::kStateOutput) return a.has_states_beside(layer);
       return site == Site::kMlpInput || site == Site::kMlpOutput ? a.has_mlp(layer)
                                                                  : a.has_mixer(layer);
     case SiteLayout::kHeads:

@@ -120,6 +120,9 @@ void check_store(const Job& job, const Architecture& a) {
 std::optional<std::string> lack_of_site(Site site, const Architecture& a) {
   if (site == Site::kKeyValueLatent && a.latent.key_value == 0) return "has no latent attention";
   if (site == Site::kQueryLatent && a.latent.query == 0) return "makes no latent of queries";
+  if (site == Site::kStateOutput && a.states_beside.empty()) {
+    return "has no state space beside attention";
+  }
   if (has_heads(site) && a.has_other_heads()) return kTwoSizes;
   if (site == Site::kGate && !a.is_gated) {
     return "has no gate projection; its MLP's projection is \"up\"";

@@ -60,6 +60,11 @@ MODELS = {
         "hidden_size": 2688, "mamba_num_heads": 64, "mamba_head_dim": 64, "n_groups": 8,
         "ssm_state_size": 128, "layers_block_type": [LINEAR] * 2,
     }),
+    "Mamba-2 beside attention in each layer (Falcon-H1 0.5B)": Layers("falcon_h1", {
+        "hidden_size": 1024, "intermediate_size": 2048, "num_attention_heads": 8, "num_key_value_heads": 2,
+        "head_dim": 64, "mamba_d_ssm": 1536, "mamba_n_heads": 24, "mamba_d_head": 64, "mamba_d_state": 128,
+        "num_hidden_layers": 4,
+    }),
     "Mamba, 16 states a channel (Mamba 130M)": Layers("mamba", {
         "hidden_size": 768, "state_size": 16, "time_step_rank": 48, "num_hidden_layers": 4,
     }),

@@ -20,6 +20,7 @@ from preparation.gguf_architectures import FAMILIES, VARIANTS
 from support.compatibility import Compatibility
 from support.gguf_architectures import CASES
 from support.gguf_cases import Case, is_packed, write_case
+from support.gguf_state_cases import FACTORED
 
 IDS = torch.tensor([[0, 4, 2, 3, 3, 5, 2, 4, 1, 2, 3, 5, 4, 2, 2, 5, 3, 1, 4, 3]])
 
@@ -83,6 +84,17 @@ def test_the_program_asks_for_these_tensors(case: Case, program: Path, tmp_path:
     assert asked and asked.keys() <= found.keys()
     for name, shape in asked.items():
         assert list(found[name].shape) == shape, name
+
+
+def test_factors_of_falcon_h1_are_in_its_weights(tmp_path: Path) -> None:
+    """The model of the file has factors of 1, and gives what the original gives with its own."""
+    original, path = write_case(FACTORED, tmp_path)
+    gguf_checkpoint.convert(path, tmp_path / "model", "float32")
+    config = json.loads((tmp_path / "model/config.json").read_text())
+    assert not any(key.endswith(("_multiplier", "_multipliers")) for key in config)
+    outputs = outputs_of(FACTORED, original)
+    torch.testing.assert_close(outputs_of(FACTORED, tmp_path / "model"), outputs, rtol=0, atol=1e-5)
+    assert outputs.std() > 1e-3
 
 
 def test_each_architecture_has_a_case() -> None:

@@ -47,6 +47,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "n_group": 2,
         "topk_group": 1,
     },
+    "falcon_h1": {**GROUPED, "mamba_d_ssm": 144, "mamba_n_heads": 6, "mamba_d_state": 16},
     "mamba": {"hidden_size": 96, "num_hidden_layers": 3, "state_size": 8, "vocab_size": 61},
 }
 PRODUCTS = ("mm", "addmm", "linear")

@@ -228,6 +228,10 @@ def test_shrunk_model_has_the_ratios_and_switches_of_the_large_one(tmp_path: Pat
             "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16",
             {"hybrid_override_pattern": "MEMEM*EM", "num_hidden_layers": 8, "mamba_num_heads": 16},
         ),
+        (
+            "tiiuae/Falcon-H1-0.5B-Base",
+            {"mamba_n_heads": 2, "mamba_d_head": 16, "mamba_d_state": 16, "mamba_d_ssm": 32, "head_dim": 16},
+        ),
     ],
 )
 def test_shrunk_model_of_latents_and_states(

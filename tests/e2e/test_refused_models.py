@@ -271,16 +271,17 @@ def test_undamaged_copy_is_no_error(broken: Path, job: Path) -> None:
     run_well(job, 2)
 
 
-LATENTS = {
+LACKING = {
     ("llama", "kv_latent"): "llama has no latent attention",
     ("llama", "q_latent"): "llama makes no latent of queries",
     ("deepseek_v2", "q_latent"): "deepseek_v2 makes no latent of queries",
+    ("bamba", "state_output"): "bamba has no state space beside attention",
 }
 
 
-@pytest.mark.parametrize(("family", "site"), LATENTS)
+@pytest.mark.parametrize(("family", "site"), LACKING)
 @pytest.mark.parametrize("section", ["statistics", "capture"])
-def test_latents_that_a_model_does_not_make_are_not_measured(
+def test_sites_that_a_model_lacks_are_not_measured(
     section: str, family: str, site: str, tmp_path: Path, compatibility: Compatibility
 ) -> None:
     model = next(model for model in MODELS if model.family == family)
@@ -290,8 +291,8 @@ def test_latents_that_a_model_does_not_make_are_not_measured(
     job = write_job(tmp_path / "job.toml", make_job(directory, corpus, tmp_path / "sweep.h5"))
     sites = f'{section}.sites=["{site}"]'
     error = said(refuse(job, JOB_ERROR, ranks=1, sets=["parallel.tensor=1", sites]))
-    assert error == f'[{section}] sites: "{site}": {LATENTS[family, site]}', error
-    compatibility("Checkpoints", f"`{family}` without that latent, and `{sites}`", "refused", error)
+    assert error == f'[{section}] sites: "{site}": {LACKING[family, site]}', error
+    compatibility("Checkpoints", f"`{family}` without that site, and `{sites}`", "refused", error)
 
 
 OF_HEADS = (

@@ -22,7 +22,7 @@ __all__ = ["llama", "verify"]  # fixtures
 
 FAMILIES = [
     "llama", "gpt2", "bloom", "falcon", "opt", "mixtral", "qwen3_moe", "gpt_oss", "gemma3_text",
-    "deepseek_v3", "jamba", "qwen3_next", "nemotron_h", "lfm2", "llama4_text",
+    "deepseek_v3", "jamba", "qwen3_next", "nemotron_h", "falcon_h1", "lfm2", "llama4_text",
 ]  # fmt: skip
 
 

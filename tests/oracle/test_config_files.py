@@ -65,7 +65,6 @@ UNREAD = (  # models with mathematics that is not here, and what the refusal say
     ("sam", "a SAM", "sees an image whole and at one resolution"),
     ("videomae", "a VideoMAE", "not of the frames of a video"),
     ("vjepa2", "a V-JEPA 2", "not of the frames of a video"),
-    ("falcon_h1", "a Falcon-H1", "layers have one mixer each"),
     ("kimi_linear", "a Kimi Linear", "states decay by heads, not by channels"),
     ("zamba2", "a Zamba 2", "layers have weights of their own"),
     ("eva", "an EVA, which transformers does not have", "a type that transformers has"),

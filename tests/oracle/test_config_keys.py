@@ -26,7 +26,7 @@ PAIRS = {
     "mixtral": 8, "qwen2_moe": 8, "qwen3_moe": 12, "gemma": 12, "gemma2": 12, "gemma3_text": 12,
     "modernbert": 8, "eurobert": 8,
     "olmo2": 8, "cohere": 8, "stablelm": 2, "starcoder2": 8, "gpt_oss": 8,
-    "qwen3_next": 3, "qwen3_5_text": 3, "qwen3_5_moe_text": 3, "lfm2": 8, "bamba": 4,
+    "qwen3_next": 3, "qwen3_5_text": 3, "qwen3_5_moe_text": 3, "lfm2": 8, "bamba": 4, "falcon_h1": 8,
     "glm4_moe": 4, "dots1": 8, "minimax_m2": 8, "ernie4_5_moe": 8,
     "deepseek_v2": 4, "deepseek_v3": 4, "glm4_moe_lite": 4,
     "olmo3": 8, "smollm3": 8, "seed_oss": 12, "cohere2": 8, "ministral3": 8, "exaone4": 8, "glm": 6,

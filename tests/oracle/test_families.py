@@ -50,7 +50,8 @@ FAMILIES = (
     "internvl", "paligemma", "llava_next", "llava_onevision", "idefics3", "smolvlm", "glm4v", "glm4v_moe",
     "kimi_k25", "mllama",
     "gemma4_text", "gemma4", "gemma4_unified_text", "gemma4_unified", "llama4_text", "llama4",
-    "lfm2", "nemotron_h", "granitemoehybrid", "bamba", "mamba", "falcon_mamba", "jamba",
+    "lfm2", "nemotron_h", "granitemoehybrid", "bamba", "falcon_h1", "mamba", "falcon_mamba",
+    "jamba",
 )  # fmt: skip
 FLOAT_CASES = float_params()
 HALF_CASES = half_params()

@@ -57,6 +57,7 @@ NAMES = (
     "gpt_oss-5over1-head16-2of5-window16",
     "mixtral-5over1-2of5",
     "llama4_text-4over2-dense-chunks16",
+    "falcon_h1-6over2-head24-states8of4-norm-biases-tied-old",
 )
 # `make test-slow` has these alone.
 SLOW = (
@@ -65,6 +66,7 @@ SLOW = (
     "olmo2-6over2-biases-tied",
     "mixtral-5over1-2of5",
     "llama4_text-4over2-dense-chunks16",
+    "falcon_h1-6over2-head24-states8of4-norm-biases-tied-old",
 )
 CUT = Cut(80, "per_document")
 LENGTHS = (80, 33, 70, 5, 80, 2, 64)
@@ -74,11 +76,12 @@ SETS = (
 # A criterion that several tokens of a window pass, in some layers and not in others.
 CRITERION = {"criterion_magnitude": 4.0, "criterion_ratio": 4.0, "max_events": 6}
 ALL_SITES = (
-    "attention_input", "query", "key", "value", "attention_heads", "attention_output", "mlp_input",
-    "gate", "up", "mlp_hidden", "mlp_output", "final_norm",
+    "attention_input", "query", "key", "value", "attention_heads", "attention_output", "state_output",
+    "mlp_input", "gate", "up", "mlp_hidden", "mlp_output", "final_norm",
 )  # fmt: skip
 WITHOUT_GATE = ("phi", "gpt2")
 WITHOUT_DENSE = ("gpt_oss", "mixtral")
+STATES_BESIDE = ("falcon_h1",)
 EXPERT_NAMES = [name for name in NAMES if name.startswith(WITHOUT_DENSE)]
 EXPERT_SUMS = {
     "experts/gate_sum": "expert_gates",
@@ -109,6 +112,7 @@ class Made:
     def sites(self) -> list[str]:
         left_out = ["gate"] if self.model.family in (*WITHOUT_GATE, *WITHOUT_DENSE) else []
         left_out += ["up", "mlp_hidden"] if self.model.family in WITHOUT_DENSE else []
+        left_out += [] if self.model.family in STATES_BESIDE else ["state_output"]
         return [site for site in ALL_SITES if site not in left_out]
 
     def module_config(self) -> Any:

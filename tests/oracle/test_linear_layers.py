@@ -151,6 +151,37 @@ def test_each_is_as_wide_as_what_it_reads(model: RandomModel, listed: Any) -> No
             assert facts["channels"] in found.shapes[module]
 
 
+@pytest.mark.parametrize("model", [one for one in FIRST if one.family == "falcon_h1"], ids=lambda one: one.name)
+def test_what_is_read_is_the_normed_stream_times_the_factor(model: RandomModel, listed: Any) -> None:
+    """Of what transformers' modules read."""
+    found: Listed = listed(model)
+    module = make_random(model).eval()
+    normed, read = hooked(module, found.facts["layers"], found.modules)
+    with torch.no_grad():
+        module(torch.arange(9)[None])
+    factors = []
+    for layer in normed:
+        for factor, names in found.layers.by_factor("attention_input", layer).items():
+            factors += [factor] * len(names)
+            for name in names:
+                torch.testing.assert_close(read[name], normed[layer] * factor, rtol=1e-6, atol=0)
+    assert sorted(set(factors)) == [model.config["attention_in_multiplier"], model.config["ssm_in_multiplier"]]
+
+
+def hooked(module: Any, layers: int, modules_of: Any) -> tuple[dict[int, Any], dict[str, Any]]:
+    """What the first norm of each block gives, and what modules that read the site are given."""
+    normed: dict[int, Any] = {}
+    read: dict[str, Any] = {}
+    for layer in range(1, layers + 1):
+        norm = module.get_submodule(f"model.layers.{layer - 1}.input_layernorm")
+        norm.register_forward_hook(lambda _m, _i, output, layer=layer: normed.update({layer: output}))
+        for name in modules_of("attention_input", layer):
+            module.get_submodule(name).register_forward_pre_hook(
+                lambda _m, inputs, name=name: read.update({name: inputs[0]})
+            )
+    return normed, read
+
+
 OF_ATTENTION = {
     "attention_input": {"attn_q", "attn_k", "attn_v", "attn_qkv", "attn_q_a", "attn_kv_a_mqa",
                         "attn_gate", "ssm_in", "ssm_ba", "ssm_beta_alpha", "ssm_alpha", "ssm_beta"},

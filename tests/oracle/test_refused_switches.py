@@ -71,6 +71,7 @@ ROTARY = (
     "granite", "nemotron", "arcee", "olmo", "olmoe", "apertus", "granitemoe", "granitemoeshared",
     "hunyuan_v1_dense", "hunyuan_v1_moe", "helium", "phimoe", "dbrx",
     "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "llama4_text", "lfm2", "granitemoehybrid", "bamba",
+    "falcon_h1",
 )  # fmt: skip
 SWITCHES = [
     *(Switch(f, key, "mish") for key, families in ACTIVATIONS.items() for f in families),
@@ -116,6 +117,16 @@ SWITCHES = [
         for key, value in (
             ("mamba_n_groups", 3), ("mamba_d_head", 7), ("mamba_expand", 3), ("time_step_limit", None),
             ("time_step_limit", [0.5, 0.1]), ("mamba_d_conv", 0), ("hidden_act", "mish"),
+        )
+    ),
+    *(
+        Switch("falcon_h1", key, value)
+        for key, value in (
+            ("mamba_n_groups", 4), ("mamba_d_head", 7), ("mamba_d_ssm", 73), ("mamba_d_ssm", 0),
+            ("mamba_d_conv", 0), ("time_step_limit", None), ("hidden_act", "mish"),
+            ("layer_types", ["hybrid"] * 3), ("layers_block_type", ["hybrid"] * 3),
+            ("mlp_multipliers", [0.5]), ("ssm_multipliers", [0.5] * 4), ("key_multiplier", None),
+            ("embedding_multiplier", 1001.0), ("ssm_multipliers", [0.5, 0.5, -1001.0, 0.5, 0.5]),
         )
     ),
     Switch("granitemoehybrid", "layer_types", ["conv"] * 4),

@@ -1,7 +1,7 @@
 """How the residual stream changes from layer to layer, against transformers' hidden states.
 
 Of models whose blocks add to it in different ways: behind norms, by a factor, in parallel, with
-experts.
+experts, by two mixers side by side.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ NAMES = (
     "gpt2-7heads-unscaled-gelu-untied",
     "granite-5over1-branches0.22-tied",
     "gpt_oss-5over1-head16-2of5-window16",
+    "falcon_h1-5over1-states6of2",
 )
 CUT = Cut(40, "per_document")
 LENGTHS = (40, 33, 5, 40, 2)

@@ -8,7 +8,21 @@ from typing import Any
 import numpy as np
 import transformers
 
-from support.gguf_cases import EXPERTS, F, G, GROUPED, H, LAYERS, WIDER, C, Case, Rule, Stored, all_fields
+from support.gguf_cases import (
+    EXPERTS,
+    F,
+    G,
+    GROUPED,
+    H,
+    LAYERS,
+    WIDER,
+    C,
+    Case,
+    Rule,
+    Stored,
+    all_fields,
+    head_fields,
+)
 from support.gguf_expert_cases import COUNTED, GRANITE, GRANITE_FIELDS, LOCAL, granite, shifted
 
 T = transformers
@@ -80,7 +94,47 @@ NEMOTRON_FIELDS = ssm(time_step_rank=STATE_HEADS, group_count=2) | {
     "attention.value_length": 12, "rope.dimension_count": C // H, "rope.scaling.finetuned": False,
 }  # fmt: skip
 
+
+
+def falcon_h1(name: str, groups: int, rule: Rule, **more: Any) -> Case:
+    """Of heads that have other channels than a multiple of the model's."""
+    inner = 40
+    sizes = {"mamba_d_ssm": inner, "mamba_n_heads": STATE_HEADS, "mamba_n_groups": groups}
+    config = T.FalconH1Config(
+        **WIDER, **sizes, mamba_d_state=STATES, rms_norm_eps=1e-6, mamba_norm_before_gate=False, **more
+    )
+    fields = ssm(inner_size=inner, time_step_rank=STATE_HEADS, group_count=groups) | head_fields(12)
+    return Case(
+        name, config, all_fields(**fields, vocab_size=6), grouped(groups, rule), "falcon-h1", rounded=ROUNDED
+    )
+
+
+# Powers of two: weights times them are exact.
+FACTORS = {
+    "embedding_multiplier": 2.0, "lm_head_multiplier": 0.5, "attention_in_multiplier": 0.5,
+    "attention_out_multiplier": 4.0, "key_multiplier": 2.0, "ssm_in_multiplier": 4.0,
+    "ssm_out_multiplier": 0.5, "mlp_multipliers": [2.0, 0.25], "ssm_multipliers": [0.5, 2.0, 4.0, 0.25, 0.5],
+}  # fmt: skip
+FACTORS_OF_WEIGHTS = {
+    "embed_tokens": 2.0, "lm_head": 0.5, "q_proj": 0.5, "k_proj": 2.0 * 0.5, "v_proj": 0.5, "o_proj": 4.0,
+    "gate_proj": 2.0, "down_proj": 0.25, "out_proj": 0.5,
+}  # fmt: skip
+
+
+def with_factors(name: str, values: np.ndarray) -> Stored:
+    """As llama.cpp's converter multiplies Falcon-H1's weights, of 40 channels and one group."""
+    module = name.split(".")[-2]
+    if module == "in_proj":
+        parts = np.split(values * np.float32(4.0), [40, 80, 80 + STATES, 80 + 2 * STATES])
+        scaled = (part * np.float32(x) for part, x in zip(parts, FACTORS["ssm_multipliers"], strict=True))
+        return np.concatenate(list(scaled))
+    return values * np.float32(FACTORS_OF_WEIGHTS.get(module, 1.0))
+
+
+FACTORED = falcon_h1("falcon-h1-factors", 1, with_factors, **FACTORS)
 STATE_CASES = (
+    falcon_h1("falcon-h1", 1, as_stored),
+    falcon_h1("falcon-h1-norm", 2, as_stored, mamba_rms_norm=True),
     Case("mamba", T.MambaConfig(**ONE_KIND), MAMBA_FIELDS | ssm(time_step_rank=2), selective,
          rounded=ROUNDED, skipped=("lm_head.weight",)),
     Case("falcon-mamba", T.FalconMambaConfig(**ONE_KIND),

@@ -138,10 +138,16 @@ class InnerHooks:
                 lambda _module, _inputs, output: self._inner.residual.append(rows_of(first(output)))
             )
             attention, mixer, mlp = branches_of(block)
-            self._on_addition("attention", block, attention or mixer)
+            if attention and mixer:
+                self._on_both_additions(block)
+                self._on_output(part_of(mixer, OUTPUT_PROJECTION), "state_output")
+            else:
+                self._on_addition("attention", block, attention or mixer)
             self._on_addition("mlp", block, mlp)
             if attention or mixer:
-                self._hook_mixer(attention or mixer)
+                # Of two side by side, of which Falcon-H1 scales the attention's input.
+                self._on_input(mixer or attention, "attention_input")
+                self._on_output(part_of(attention or mixer, OUTPUT_PROJECTION), "attention_output")
             if attention:
                 self._hook_attention(attention)
             if mlp:
@@ -155,9 +161,9 @@ class InnerHooks:
             with_kwargs=True,
         )
 
-    def _on_output(self, module: nn.Module, site: str) -> None:
+    def _on_output(self, module: nn.Module, site: str, factor: float = 1.0) -> None:
         module.register_forward_hook(
-            lambda _module, _inputs, output: self._inner.see(site, first(output))
+            lambda _module, _inputs, output: self._inner.see(site, first(output) * factor)
         )
 
     def _on_addition(self, branch: str, block: nn.Module, part: nn.Module | None) -> None:
@@ -172,9 +178,14 @@ class InnerHooks:
                 )
             )
 
-    def _hook_mixer(self, mixer: nn.Module) -> None:
-        self._on_input(mixer, "attention_input")
-        self._on_output(part_of(mixer, OUTPUT_PROJECTION), "attention_output")
+    def _on_both_additions(self, block: nn.Module) -> None:
+        """What attention and the mixer beside it add: the stream before the MLP's norm less the block's
+        input."""
+        block.pre_ff_layernorm.register_forward_pre_hook(
+            lambda _module, inputs: self._inner.added.setdefault("attention", []).append(
+                rows_of(inputs[0]) - self._inner.residual[-1]
+            )
+        )
 
     def _hook_attention(self, attention: nn.Module) -> None:
         projection = part_of(attention, OUTPUT_PROJECTION)
@@ -189,7 +200,8 @@ class InnerHooks:
         for site, name in (("query", "q"), ("key", "k"), ("value", "v")):
             norm = part_of(attention, (f"{name}_norm", f"{name}_layernorm"))
             if norm is None:
-                self._on_output(getattr(attention, f"{name}_proj"), site)
+                factor = getattr(attention, "key_multiplier", 1.0) if site == "key" else 1.0
+                self._on_output(getattr(attention, f"{name}_proj"), site, factor)
             else:
                 self._on_normed_heads(norm, site)
 
@@ -222,8 +234,8 @@ class InnerHooks:
     def _hook_mlp(self, block: nn.Module, mlp: nn.Module) -> None:
         self._on_input(mlp, "mlp_input")
         apart = getattr(block, "experts", None)  # Gemma 4 norms and adds what both give behind them
-        if apart is None:
-            self._on_output(mlp, "mlp_output")
+        if apart is None:  # Falcon-H1 multiplies it by a factor
+            self._on_output(mlp.down_proj if hasattr(mlp, "down_multiplier") else mlp, "mlp_output")
         else:
             self._on_input(block.post_feedforward_layernorm, "mlp_output")
             apart.register_forward_hook(self._see_experts)
@@ -234,7 +246,7 @@ class InnerHooks:
             return
         self._on_input(down, "mlp_hidden")
         if gate := part_of(mlp, ("gate_proj", "w1")):
-            self._on_output(gate, "gate")
+            self._on_output(gate, "gate", getattr(mlp, "gate_multiplier", 1.0))
         if up := part_of(mlp, UP_PROJECTION):  # else it is fused with the gate
             self._on_output(up, "up")
 

@@ -22,6 +22,7 @@ SITES = (
     "value",
     "attention_heads",
     "attention_output",
+    "state_output",
     "mlp_input",
     "gate",
     "up",

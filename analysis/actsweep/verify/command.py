@@ -132,10 +132,11 @@ def _stored(job: Job) -> dict[str, Any]:
 
 
 def _readers(facts: Mapping[str, Any]) -> dict[str, str]:
-    """By site a linear layer that reads it."""
+    """By site a linear layer that reads its rows as they are."""
     readers: dict[str, str] = {}
     for layer in facts.get("linear_layers", []):
-        readers.setdefault(layer["reads"], layer["module"])
+        if layer.get("factor", 1) == 1:
+            readers.setdefault(layer["reads"], layer["module"])
     return {site: name for site, name in readers.items() if site in SITES}
 
 

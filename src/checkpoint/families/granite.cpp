@@ -1,20 +1,10 @@
 // Granite 3: Llama's shape with factors for the embedding, the scores, what each branch adds, and
 // the logits.
-#include <cmath>
-
 #include "checkpoint/decoder_facts.h"
 #include "checkpoint/family.h"
 
 namespace actsweep {
 namespace {
-
-constexpr double kMostFactor = 1000;  // published ones are 0.0078 to 16
-
-double read_factor(const Config& config, const std::string& key) {
-  const double factor = config.number(key);
-  if (std::abs(factor) > kMostFactor) config.refuse(key, "a factor of at most 1000");
-  return factor;
-}
 
 double read_factor_above_zero(const Config& config, const std::string& key) {
   config.above_zero(key);
@@ -38,7 +28,7 @@ Architecture read_granite_facts(const Config& config) {
   facts.has_qkv_bias = facts.has_output_bias = config.flag("attention_bias");
   facts.embedding_scale = read_factor_above_zero(config, "embedding_multiplier");
   facts.logit_scale = 1 / read_factor_above_zero(config, "logits_scaling");
-  facts.residual_scale = read_factor(config, "residual_multiplier");
+  facts.mixer_scale = facts.mlp_scale = read_factor(config, "residual_multiplier");
   facts.attention_scale = read_factor_above_zero(config, "attention_multiplier");
   return facts;
 }

@@ -15,6 +15,11 @@ GRANITE = {
     "embedding_multiplier": 3.0, "attention_multiplier": 0.4, "residual_multiplier": 0.6,
     "logits_scaling": 4.0,
 }  # fmt: skip
+FACTORS = {
+    "embedding_multiplier": 3.0, "lm_head_multiplier": 0.5, "attention_in_multiplier": 0.8,
+    "key_multiplier": 0.6, "attention_out_multiplier": 0.7, "ssm_in_multiplier": 1.25,
+    "ssm_multipliers": [0.7, 0.5, 0.9, 1.2, 0.8], "ssm_out_multiplier": 0.4, "mlp_multipliers": [0.9, 0.6],
+}  # fmt: skip
 STATES, FULL, DENSE, EXPERTS = "linear_attention", "full_attention", "mlp", "moe"
 
 
@@ -130,6 +135,34 @@ STATE_SPACES = (
         sizes(
             72, 3, (3, 3), 113, 241, **states((3, 1), 12, 2), attn_layer_indices=[2],
             rope_parameters=LINEAR_ROPE, hidden_act="gelu",
+        ),
+        dtype="bfloat16",
+    ),
+    RandomModel(
+        "falcon_h1-5over1-states6of2",
+        "falcon_h1",
+        sizes(
+            80, 3, (5, 1), 127, 251, **states((6, 2), 20), mamba_d_ssm=72, rms_norm_eps=1e-4,
+            time_step_limit=[0.3, 0.8], **FACTORS,
+        ),
+    ),
+    RandomModel(
+        "falcon_h1-6over2-head24-states8of4-norm-biases-tied-old",
+        "falcon_h1",
+        sizes(
+            90, 3, (6, 2), 131, 257, head_dim=24, **states((8, 4), 16, 3), mamba_d_ssm=96, mamba_d_head=12,
+            mamba_rms_norm=True, mamba_norm_before_gate=False, mamba_proj_bias=True, projectors_bias=True,
+            attention_bias=True, mlp_bias=True, tie_word_embeddings=True, **FACTORS,
+        ),
+        is_old=True,
+    ),
+    RandomModel(
+        "falcon_h1-3over3-states3of1-norm-first-expanded-linear-bfloat16",
+        "falcon_h1",
+        sizes(
+            72, 3, (3, 3), 113, 241, **states((3, 1), 12, 2), mamba_d_ssm=None, mamba_rms_norm=True,
+            mamba_norm_before_gate=True, mamba_conv_bias=False, projectors_bias=True,
+            rope_parameters=LINEAR_ROPE, hidden_act="gelu", **FACTORS,
         ),
         dtype="bfloat16",
     ),

@@ -18,7 +18,7 @@ Architecture with_states() {
   a.layers = 1;
   a.channels = 8;
   a.states = {.heads = 6, .head_width = 4, .groups = 3, .state_width = 6, .taps = 4};
-  a.states.has_convolution_bias = a.states.has_bias = true;
+  a.states.has_convolution_bias = a.states.has_bias = a.states.has_output_bias = true;
   a.convolution = {.channels = 7, .taps = 3, .has_bias = true};
   a.selective = {.channels = 10, .state_width = 3, .step_rank = 2, .taps = 4};
   return a;
