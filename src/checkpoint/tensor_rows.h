@@ -284,7 +284,7 @@ class TensorRows {
                       const std::string& down);
   /// The same without a gate.
   TensorRows& experts(const std::string& prefix, const std::string& up, const std::string& down);
-  /// Where transformers 5 stacks experts, `now` for `once` in names; the first call that fits counts.
+  /// Where transformers 5 stacks experts, `now` for `once` in names; the first that fits counts.
   TensorRows& stacked_under(const std::string& once, const std::string& now);
   /// Experts in one tensor [E, C, 2 F] whose columns alternate between gate and up, and one
   /// [E, F, C]; biases `name`_bias.
