@@ -107,8 +107,8 @@ class Attention : public testing::TestWithParam<at::ScalarType> {
     AttentionSummary expected_summary;
     auto expected = textbook(qkv, call, expected_summary);
     const auto without_padding = [&](const at::Tensor& whole) { fill_padding(call, whole, 0); };
-    for (const auto& rows : {expected, expected_summary.log_sum_exp, expected_summary.entropy}) {
-      without_padding(rows);
+    for (const auto& whole : {expected, expected_summary.log_sum_exp, expected_summary.entropy}) {
+      without_padding(whole);
     }
     auto out = at::empty({rows, out_width}, GetParam());
     const auto check = [&](const auto& attend) {
@@ -120,7 +120,7 @@ class Attention : public testing::TestWithParam<at::ScalarType> {
       AttentionSummary summary = {at::full({rows, shape.query_heads}, NAN),
                                   at::full({rows, shape.query_heads}, NAN)};
       attend(&summary);
-      for (const auto& rows : {out, summary.log_sum_exp, summary.entropy}) without_padding(rows);
+      for (const auto& whole : {out, summary.log_sum_exp, summary.entropy}) without_padding(whole);
       expect_close(out, expected);
       expect_same(summary, expected_summary);
     };
