@@ -30,7 +30,7 @@ NAMES = (
     "gptj-5heads-half-rotary",
     "mixtral-5over1-2of5",
 )
-SLOW = NAMES[1:]  # `make test-slow` has these alone
+SLOW = NAMES[1:]  # `make test-slow` has these alone, and the other numbers of ranks of the rest
 IN_DTYPE = ("attention_output", "mlp_output")  # of one rank; of several they are float32 sums
 # What hangs on the largest or the middle of many values: rounding to bfloat16 chooses otherwise.
 CHOSEN_BY_ROUNDING = ("argmax", "median")
@@ -51,6 +51,10 @@ def made_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Made]:
 
 def each_model() -> list[Any]:
     return [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in NAMES]
+
+
+def ranks(*quick: int) -> list[Any]:
+    return [m if m in quick else pytest.param(m, marks=pytest.mark.slow) for m in RANKS]
 
 
 STREAMED = {"parallel": {"weights": "streamed", "block_tokens": 160}}
@@ -77,7 +81,7 @@ def test_variants_lose_what_transformers_with_hooks_loses(
     assert len({row.tobytes() for row in (*rows, found["loss/token_nll"])}) == len(rows) + 1
 
 
-@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("m", ranks(1, 3))
 @pytest.mark.parametrize("name", each_model())
 def test_streamed_weights_and_other_blocks_give_the_same_bits(
     name: str, m: int, made_of: Callable[[str], Made]
@@ -100,7 +104,7 @@ def rounded(x: np.ndarray, dtype: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("m", ranks(1, 3))
 @pytest.mark.parametrize("name", each_model())
 def test_a_site_has_the_bits_of_numpy_and_the_sweep_the_loss_of_the_variant(
     name: str, m: int, dtype: str, made_of: Callable[[str], Made]
@@ -150,7 +154,7 @@ def half_cases(made: Made, m: int) -> list[str]:
     return some_of(cases, m, "bfloat16")
 
 
-@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("m", ranks(2))
 @pytest.mark.parametrize("name", ["llama-5over1-tied", pytest.param(NAMES[4], marks=pytest.mark.slow)])
 def test_bfloat16_is_no_further_from_float64_than_transformers(
     name: str, m: int, made_of: Callable[[str], Made]
