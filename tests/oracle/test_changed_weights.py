@@ -27,7 +27,7 @@ RANKS = (1, 2, 3, 4)
 NAMES = (
     "llama-5over1-tied",
     "gpt2-7heads-unscaled-gelu-untied",
-    "deepseek_v2-6-3of9-2of3groups-biases-bfloat16",
+    pytest.param("deepseek_v2-6-3of9-2of3groups-biases-bfloat16", marks=pytest.mark.slow),
 )
 
 
