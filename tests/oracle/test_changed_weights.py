@@ -16,11 +16,10 @@ import torch
 
 from support.bounds import assert_losses_round_as_transformers
 from support.changed_sites import SHARED
-from support.family_sweeps import run_jobs
 from support.inner_oracle import DOWN_PROJECTION, MLP, part_of
 from support.interventions import Table
-from support.site_cases import Made, make_one
-from support.sweeps import read_datasets, to_toml
+from support.site_cases import Made, as_variants, make_one
+from support.sweeps import read_datasets
 from support.transformers_oracle import Oracle, join
 
 RANKS = (1, 2, 3, 4)
@@ -72,17 +71,10 @@ class Sweeps:
         self.made = made
 
     def run(self, m: int, name: str, tables: Sequence[Table], **sections: Any) -> dict[str, np.ndarray]:
-        output = self.made.folder / f"{name}-{m}.h5"
-        job = self.made.job(m, output, tables, output, **sections)
-        path = output.with_suffix(".toml")
-        path.write_text(to_toml(job))
-        messages = run_jobs([path], m, self.made.folder / "log")
-        assert not messages[path], messages[path]
-        return read_datasets(output)
+        return read_datasets(self.made.run(m, name, tables, **sections))
 
     def variants(self, m: int, name: str = "variants", **sections: Any) -> dict[str, np.ndarray]:
-        tables = [t | {"variant": case} for case, tables in CASES.items() for t in tables]
-        return self.run(m, name, tables, **sections)
+        return self.run(m, name, as_variants(CASES), **sections)
 
 
 @pytest.fixture(scope="module", params=NAMES)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -21,9 +20,8 @@ import torch
 from support.bounds import assert_losses_round_as_transformers
 from support.changed_sites import change_block, changed
 from support.interventions import RESIDUAL, Labels, Table, donor_of
-from support.site_cases import Made, make_one
-from support.sweeps import read_datasets, to_toml
-from support.family_sweeps import run_jobs
+from support.site_cases import Made, as_variants, make_one
+from support.sweeps import read_datasets
 from support.transformers_oracle import Oracle, join, losses_of
 
 NAME = "llama-5over1-tied"
@@ -55,13 +53,8 @@ class Shuffles:
 
     def sweep(self, m: int) -> tuple[dict[str, np.ndarray], int, int]:
         """The datasets of all tables as variants; windows of a micro-batch and of a segment."""
-        made, output = self.made, self.made.folder / f"shuffled-{m}.h5"
-        tables = [table | {"variant": name} for name, table in self.tables.items()]
-        job = made.job(m, output, tables, output, parallel={"microbatch_tokens": 240})
-        path = output.with_suffix(".toml")
-        path.write_text(to_toml(job))
-        messages = run_jobs([path], m, made.folder / "log")
-        assert not messages[path], messages[path]
+        tables = as_variants({name: [table] for name, table in self.tables.items()})
+        output = self.made.run(m, "shuffled", tables, parallel={"microbatch_tokens": 240})
         with h5py.File(output) as file:
             identity = json.loads(file.attrs["identity"])
         names = ("corpus.windows_per_microbatch", "corpus.windows_per_segment")
@@ -154,16 +147,12 @@ def donated_tokens(table: Mapping[str, Any], labels: Labels) -> int:
     return int(position < len(has_donor) and has_donor[position])
 
 
-def test_a_prompt_has_no_other_sequence_and_stays_as_it_is(shuffles: Shuffles, tmp_path: Path) -> None:
-    made = shuffles.made
-    paths = {}
-    for name, tables in {"shuffled": [shuffles.tables["residual"]], "plain": []}.items():
-        job = made.job(2, tmp_path / f"{name}.h5", tables, tmp_path, parallel={"microbatch_tokens": 240})
-        paths[name] = tmp_path / f"{name}.toml"
-        paths[name].write_text(to_toml(job))
-    messages = run_jobs(list(paths.values()), 2, tmp_path / "log")
-    assert not any(messages.values()), messages
-    shuffled, plain = (read_datasets(tmp_path / f"{name}.h5") for name in paths)
+def test_a_prompt_has_no_other_sequence_and_stays_as_it_is(shuffles: Shuffles) -> None:
+    tables = {"shuffled-alone": [shuffles.tables["residual"]], "plain": []}
+    shuffled, plain = (
+        read_datasets(shuffles.made.run(2, name, of_name, parallel={"microbatch_tokens": 240}))
+        for name, of_name in tables.items()
+    )
     for name, values in plain.items():
         if name.startswith("capture/"):
             assert values.tobytes() == shuffled[name].tobytes(), name

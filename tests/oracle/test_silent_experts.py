@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,9 @@ import torch
 from torch import nn
 
 from support.bounds import assert_losses_round_as_transformers
-from support.family_sweeps import run_jobs
 from support.interventions import Labels, Table, applies, matched_tokens
-from support.site_cases import Made, make_one
-from support.sweeps import read_datasets, to_toml
+from support.site_cases import Made, as_variants, make_one
+from support.sweeps import read_datasets
 from support.transformers_oracle import Oracle, Window, join
 
 RANKS = (1, 2, 3, 4)
@@ -121,17 +119,10 @@ class Sweeps:
         self.expected = {name: list(passes(made, name)) for name in ALONE}
 
     def run(self, m: int, name: str, tables: Sequence[Table], **sections: Any) -> dict[str, np.ndarray]:
-        output = self.made.folder / f"{name}-{m}.h5"
-        job = self.made.job(m, output, tables, output, **sections)
-        path = output.with_suffix(".toml")
-        path.write_text(to_toml(job))
-        messages = run_jobs([path], m, self.made.folder / "log")
-        assert not messages[path], messages[path]
-        return read_datasets(output)
+        return read_datasets(self.made.run(m, name, tables, **sections))
 
     def variants(self, m: int, name: str = "variants", **sections: Any) -> dict[str, np.ndarray]:
-        tables = [t | {"variant": case} for case, tables in CASES.items() for t in tables]
-        return self.run(m, name, tables, **sections)
+        return self.run(m, name, as_variants(CASES), **sections)
 
 
 @pytest.fixture(scope="module", params=NAMES)

@@ -82,6 +82,11 @@ def cases_of(places: Sequence[Place]) -> Cases:
     return cases
 
 
+def as_variants(cases: Cases) -> list[Table]:
+    """All cases in one sweep, each a variant of its name."""
+    return [table | {"variant": name} for name, tables in cases.items() for table in tables]
+
+
 @dataclass(frozen=True)
 class Made:
     """A checkpoint, a token file, transformers, and the sweeps."""
@@ -160,17 +165,25 @@ class Made:
             job[section] = job[section] | keys
         return job | {"intervention": written}
 
+    def output(self, m: int, name: str) -> Path:
+        return self.folder / f"{name}-{m}.h5"
+
+    def run(self, m: int, name: str, tables: Sequence[Table], **sections: Any) -> Path:
+        """The file of one sweep with tables that take nothing from another."""
+        output = self.output(m, name)
+        path = output.with_suffix(".toml")
+        path.write_text(to_toml(self.job(m, output, tables, output, **sections)))
+        messages = run_jobs([path], m, self.folder / "log")
+        assert not messages[path], messages[path]
+        return output
+
     def unchanged(self, dtype: str = "float32") -> Path:
         """Of one rank: the file of all means."""
-        output = self.folder / f"unchanged-{dtype}.h5"
-        if not output.exists():
-            job = self.job(1, output, [], output, model={"dtype": dtype},
-                           statistics={"sites": ["residual", *self.sites]})  # fmt: skip
-            path = output.with_suffix(".toml")
-            path.write_text(to_toml(job))
-            messages = run_jobs([path], 1, self.folder / "log")
-            assert not messages[path], messages[path]
-        return output
+        name = f"unchanged-{dtype}"
+        if not self.output(1, name).exists():
+            sites = {"sites": ["residual", *self.sites]}
+            self.run(1, name, [], model={"dtype": dtype}, statistics=sites)
+        return self.output(1, name)
 
     @cached_property
     def means(self) -> dict[str, Means]:
@@ -185,8 +198,7 @@ class Made:
     ) -> dict[str, dict[str, np.ndarray]]:
         """The datasets of jobs of these names: a case, "unchanged", or "variants", all cases in one.
         `kind` names the sections."""
-        variants = [t | {"variant": name} for name, tables in self.cases.items() for t in tables]
-        tables = {"unchanged": [], "variants": variants} | self.cases
+        tables = {"unchanged": [], "variants": as_variants(self.cases)} | self.cases
         base = self.unchanged(sections.get("model", {}).get("dtype", "float32"))
         wanted = [name for name in names if (name, m, kind) not in self.sweeps]
         folder = self.folder / kind
