@@ -83,6 +83,8 @@ std::vector<TensorRow> olmo2_rows(const Architecture& architecture);
 /// What Granite and its families of experts share.
 ConfigKeys granite_keys();
 Architecture read_granite_facts(const Config& config);
+/// What Bamba and Falcon-H1 share.
+ConfigKeys bamba_keys();
 
 /// What Qwen2-MoE and Qwen3-MoE share; the rows behind attention, which Qwen3-Next has too.
 void read_qwen_experts(const Config& config, Architecture& facts);

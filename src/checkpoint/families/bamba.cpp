@@ -6,7 +6,6 @@
 #include "checkpoint/state_facts.h"
 
 namespace actsweep {
-namespace {
 
 ConfigKeys bamba_keys() {
   return {{{"vocab_size", "int", 128000},
@@ -43,6 +42,8 @@ ConfigKeys bamba_keys() {
            {"mlp_bias", "bool", false},
            {"head_dim", "int"}}};
 }
+
+namespace {
 
 /// Attention in the layers of `attn_layer_indices`.
 void read_mixers(const Config& config, Architecture& facts) {
