@@ -13,7 +13,8 @@ from running import make_corpus, make_job, run_alone, run_well, write_job
 
 from support.compatibility import Compatibility
 
-SITES = tuple(site for site in ALL_SITES if "latent" not in site)  # which no Llama has
+NO_LLAMAS = ("q_latent", "kv_latent", "state_output")
+SITES = tuple(site for site in ALL_SITES if site not in NO_LLAMAS)
 SUBSETS = [
     *([site] for site in SITES),
     ["attention_input", "mlp_input"],
