@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from support.random_models import MODELS, make_random, save
 from support.token_files import Corpus, write_token_file
 from support.transformers_oracle import BothPrecisions, Oracle
 from support.vision_models import MODELS as VISION_MODELS
+from support.vision_models import VisionModel
 from support.vision_models import make_random as make_random_vision
 from support.vision_models import save as save_vision
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -47,6 +49,8 @@ __all__ = ["llama", "verify"]  # fixtures
 
 GPT2 = next(model for model in MODELS if model.family == "gpt2")
 VIT = next(model for model in VISION_MODELS if model.family == "vit" and model.is_interpolated)
+REGISTERS = next(m for m in VISION_MODELS if m.family == "dinov2_with_registers" and m.registers == 3)
+OF_IMAGES = ("attention/", "attention_received/", "scores/", "geometry/")
 
 
 def test_a_corpus_of_several_files_is_verified(verify: Verify, llama: Path, tmp_path: Path) -> None:
@@ -122,23 +126,37 @@ def test_tokens_whose_experts_tie_are_left_out_and_counted(verify: Verify, tmp_p
     assert f"left out   {count}: two experts tie there, or before\n" in done.out
 
 
-def test_a_vision_transformer_agrees_on_images_of_another_size(verify: Verify, tmp_path: Path) -> None:
-    save_vision(make_random_vision(VIT), VIT, tmp_path / "model")
-    write_image_file(tmp_path / "corpus.h5", random_images(3, *VIT.image))
+@pytest.mark.parametrize("model", [VIT, REGISTERS], ids=["vit", "dinov2_with_registers"])
+def test_a_vision_transformer_agrees_on_images_of_another_size(
+    model: VisionModel, verify: Verify, tmp_path: Path
+) -> None:
+    """And what is measured of its attention, in which every query sees every key."""
+    save_vision(make_random_vision(model), model, tmp_path / "model")
+    write_image_file(tmp_path / "corpus.h5", random_images(3, *model.image))
+    sets = ["position:0", "events", *(["registers"] if model.registers else [])]
+    asked = {"attention_received": True, "score_extrema": True, "geometry": True, "quantisation": True}
     job = write_job(
         tmp_path / "job.toml",
         {
             "model": {"path": str(tmp_path / "model")},
             "corpus": {"path": str(tmp_path / "corpus.h5")},
+            "statistics": {
+                "attention": sets, **asked, "criterion_magnitude": 0.01, "criterion_ratio": 1.5,
+            },  # fmt: skip
             "output": {"path": str(tmp_path / "sweep.h5")},
         },
     )
     done = verify(job)
     assert (done.code, done.err) == (0, "")
-    height, width = VIT.image
+    height, width = model.image
     assert f"windows    the first 2 images of {height} × {width} pixels, of corpus.h5" in done.out
     assert "note       pixels are those of the corpus: the checkpoint's processor is not run\n" in done.out
+    assert "note       quantisation not compared: the corpus has images\n" in done.out
     assert all(float(row[1]) < 1e-4 for row in done.layers)
+    compared = [line.split("/")[0] for line in done.out.splitlines() if line.startswith(OF_IMAGES)]
+    assert Counter(compared) == {
+        "attention": 15, "attention_received": 4, "scores": 5, "geometry": 4,
+    }  # fmt: skip
 
 
 def test_the_differences_are_those_of_the_streams(verify: Verify, llama: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import transformers
 from support.compatibility import Compatibility
 from support.number_formats import FORMATS, square_errors
 from support.random_models import MODELS, make_random, save
+from support.sweeps import Sweep
 from support.token_files import Corpus, write_token_file
 from verifying import CUT, LLAMA, Verified, Verify, job_of, llama, text_corpus, verify, with_tensors
 
@@ -34,19 +36,26 @@ RECEIVED = [f"attention_received/{x}" for x in ("token_mean", "token_largest_hea
 SCORES = [f"scores/{x}" for x in ("largest", "position", "query_norm", "key_norm", "value_norm")]
 UPDATES = [f"massive/{x}" for x in ("before", "attention_update", "mlp_update", "next_attention_update",
                                     "next_mlp_update")]  # fmt: skip
+TO_SETS = [f"attention/{x}" for x in (
+    "mass_sum", "logit_sum", "query_count", "key_count", "sequence_count", "set_value_norm_sum",
+    "value_norm_sum", "token_count", "sink_sum", "sink_count", "sink_sequences", "sink_count_64",
+    "sink_sequences_64", "entropy_sum", "entropy_rows",
+)]  # fmt: skip
+SETS = ["position:0", "class:delimiter:first", "class:weak_semantic:first", "events"]
 LIFECYCLE = [f"lifecycle/{x}" for x in ("value", "attention_update", "mlp_update")]
 EXPERTS = [*(f"experts/{x}_sum" for x in ("gate", "output_norm", "weighted_norm")),
            "experts/token_experts", "experts/token_gates"]  # fmt: skip
 ALL = {
     "attention_received": True, "score_extrema": True, "event_updates": True, "geometry": True,
     "quantisation": True, "formats": list(FORMATS), "lifecycle": True, "lifecycle_channels": [3, 17],
+    "attention": SETS,
 }  # fmt: skip
 EVENTS = {"criterion_magnitude": 0.01, "criterion_ratio": 1.5}  # which random models have
 
 
 def all_of(sites: list[str]) -> set[str]:
     of_sites = {f"{site}/{name}" for site in sites for name in OF_SITE}
-    return {*of_sites, *GEOMETRY, *RECEIVED, *SCORES, *UPDATES, *LIFECYCLE}
+    return {*of_sites, *GEOMETRY, *RECEIVED, *SCORES, *UPDATES, *LIFECYCLE, *TO_SETS}
 
 
 def statistic_rows(done: Verified) -> dict[str, list[str]]:
@@ -83,17 +92,18 @@ def test_models_of_other_shapes_agree(name: str, verify: Verify, tmp_path: Path)
     are scaled before, capped scores."""
     has_experts = name in ("mixtral", "gpt_oss")
     of_experts = {"experts": has_experts, "expert_rows": has_experts}
-    statistics = {**ALL, **EVENTS, **of_experts, "sites": ["residual"]}
+    sets = [*SETS, *(["learned"] if name == "gpt_oss" else [])]
+    statistics = {**ALL, **EVENTS, **of_experts, "sites": ["residual"], "attention": sets}
     done = verify(job_of(folder_of(name, tmp_path), tmp_path / "job.toml", statistics=statistics))
     assert (done.code, done.err) == (0, "")
     expected = all_of(["residual"]) | set(EXPERTS if has_experts else ())
     notes = {line.split()[1] for line in done.out.splitlines() if " not compared: " in line}
     unseen = {
-        "falcon": {"attention_received", "score_extrema"}, "opt": {"event_updates", "lifecycle"}
+        "falcon": {"attention", "attention_received", "score_extrema"}, "opt": {"event_updates", "lifecycle"}
     }.get(name, set())  # fmt: skip
     assert notes == unseen
     unseen_rows = {
-        *(RECEIVED + SCORES if "score_extrema" in unseen else []),
+        *(RECEIVED + SCORES + TO_SETS if "score_extrema" in unseen else []),
         *(UPDATES + LIFECYCLE if "event_updates" in unseen else []),
     }
     assert statistic_rows(done).keys() == expected - unseen_rows
@@ -114,7 +124,7 @@ def test_equal_scores_at_many_places_are_no_difference(
 
 
 PLANTED = [
-    *GEOMETRY, *RECEIVED, "scores/largest", "scores/query_position", "scores/key_norm", *UPDATES, *LIFECYCLE,
+    *GEOMETRY, *RECEIVED, *TO_SETS, "scores/largest", "scores/query_position", "scores/key_norm", *UPDATES, *LIFECYCLE,
     *(f"residual/{name}" for name in OF_SITE), "mlp_input/channel_max",
 ]  # fmt: skip
 
@@ -128,6 +138,8 @@ def planted(values: np.ndarray, name: str) -> np.ndarray:
         changed[-1] += 1
     elif "histogram" in name:
         changed[-1] = np.roll(changed[-1], 1)
+    elif changed.dtype.kind == "i":
+        changed[-1] += 1
     else:
         changed[-1] = changed[-1] * 1.01 + 0.01 * np.abs(values[-1]).max()
     return changed
@@ -163,6 +175,57 @@ def test_a_planted_error_is_found(name: str, sides: Any) -> None:
     values = planted(sides[0].statistics.datasets[name], name)
     expected = "scores/position" if name == "scores/query_position" else name
     assert beyond(sides, name, values) == {expected}
+
+
+def test_an_error_of_one_set_of_one_head_is_found(sides: Any) -> None:
+    """However much more attention another set has."""
+    for name in ("mass_sum", "logit_sum", "set_value_norm_sum"):
+        found = sides[0].statistics.datasets[f"attention/{name}"]
+        for number in range(len(SETS)):
+            assert np.abs(found[-1, :, number]).max() > 0
+            values = found.copy()
+            values[-1, 0, number] += 0.01 * np.abs(found[-1, :, number]).max()
+            assert beyond(sides, f"attention/{name}", values) == {f"attention/{name}"}
+
+
+def test_learned_sinks_agree_and_an_error_in_them_is_found(program: Path, tmp_path: Path) -> None:
+    """Of one head; and attention that leaves the sinks out, whose rows sum to 1."""
+    statistics = {"attention": ["learned", "position:0"]}
+    job = job_of(folder_of("gpt_oss", tmp_path), tmp_path / "job.toml", statistics=statistics)
+    sides = both_sides(job, program)
+    mass = sides[0].statistics.datasets["attention/mass_sum"]
+    values = mass.copy()
+    assert values[-1, :, 0].min() > 0
+    values[-1, 0, 0] *= 1.01
+    assert beyond(sides, "attention/mass_sum", values) == {"attention/mass_sum"}
+    queries = sides[0].statistics.datasets["attention/query_count"][:, 0]
+    without = mass / (1 - mass[:, :, :1] / np.maximum(queries, 1)[:, None, None])
+    without[:, :, 0] = mass[:, :, 0]
+    assert beyond(sides, "attention/mass_sum", without) == {"attention/mass_sum"}
+
+
+def test_attention_to_the_events_of_an_earlier_sweep_agrees(
+    verify: Verify, llama: Path, program: Path, tmp_path: Path
+) -> None:
+    """Windows, and with them the events, are numbered as in the corpus; an event moved by a position is
+    found."""
+    whole = {"corpus": {"shard": "0/1"}, "parallel": {"tensor": 1}}
+    few = {"criterion_magnitude": 0.1, "criterion_ratio": 8.0, "sites": ["residual"]}
+    earlier = tmp_path / "earlier.h5"
+    job_path = job_of(llama, earlier.with_suffix(".toml"), **whole, statistics=few)
+    Sweep(program, tomllib.loads(job_path.read_text())).run()
+    statistics = {"attention": ["from"], "attention_from": str(earlier)}
+    job = job_of(llama, tmp_path / "job.toml", statistics=statistics)
+    done = verify(job, "--windows", 4)
+    assert (done.code, done.err) == (0, "")
+    assert statistic_rows(done).keys() == set(TO_SETS)
+    our, their = both_sides(job, program)
+    assert our.statistics.datasets["attention/key_count"][1:].min() > 2
+    with h5py.File(earlier, "r+") as file:
+        file["massive/position"][0] += 1
+    _, other = both_sides(job, program)
+    lines = command._lines(our.statistics, other, command.BOUND)
+    assert "attention/mass_sum" in {line.name for line in lines if not line.is_within}
 
 
 def test_planted_errors_of_experts_rows_are_found(program: Path, tmp_path: Path) -> None:

@@ -18,22 +18,20 @@ from typing import Any
 import h5py
 
 from .agreement import Layer, compare_layers, loss_difference
+from .asked import (
+    IN_CORPUS, OF_IMAGES, OF_SETS, SHAPES_IN_CORPUS, STATISTICS, asked, readers, stored, wanted_of_windows,
+)  # fmt: skip
 from .evidence import Report, fingerprints, keep, layer_rows, statistic_rows, versions
+from .key_sets import KeySets
 from .program import Job, ProgramFailed, corpus_files, find_program, model_facts, read_job
 from .reference import BAD_MODEL, Pass, load
-from .statistics import SITES, Line, compare_statistics
+from .statistics import Line, compare_statistics
 from .table import say_layers, say_statistics, say_verdict
 from .tokens import Finding, check_tokens
 from .windows import Measured, Statistics, Window, measure_windows, read_images, read_windows
 
 BOUND = 1e-3
 NEEDED = ("torch", "transformers", "safetensors")
-# What is compared with textbook code, and the keys that shape it.
-STATISTICS = (
-    "attention_received", "score_extrema", "event_updates", "geometry", "quantisation", "formats", "experts",
-    "lifecycle", "expert_rows",
-)  # fmt: skip
-SHAPES = ("criterion_magnitude", "criterion_ratio", "max_events", "lifecycle_channels", "lifecycle_from")
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,14 @@ class Request:
     program: Path | None = None
     reference: Path | None = None  # a checkpoint for transformers in the place of the job's
     is_layered: bool = False  # transformers' side layer by layer, even where memory holds the model
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What hooks look at inside of blocks."""
+
+    readers: Mapping[str, str]  # by site a linear layer that reads it
+    sets: KeySets
 
 
 @dataclass(frozen=True)
@@ -96,63 +102,52 @@ def _both_sides(
     corpus = corpus_files(job)
     with h5py.File(corpus[0]) as file:
         is_text = "ids" in file
-    wanted = _wanted(job) if is_text else {}
-    store = _stored(job)
-    readers = _readers(facts) if wanted or store else None
+    both = _text_sides if is_text else _image_sides
     with tempfile.TemporaryDirectory(prefix="actsweep-verify-") as name:
-        folder = Path(name)
-        if not is_text:
-            windows, measured, attributes = read_images(program, job, request.windows, folder)
-            their = _their_side(directory, windows, request, readers, is_text=False)
-            return OurSide(windows, [], measured, Statistics(), attributes), their
-        run = read_windows(program, job, request.windows, folder)
-        findings = check_tokens(corpus, run.documents, directory)
-        their = _their_side(directory, run.windows, request, readers, is_text=True)
-        keys = {**wanted, "loss": their.has_head}
-        measured, statistics = measure_windows(program, job, run.windows, folder, keys, store)
-    return OurSide(run.windows, findings, measured, statistics, run.attributes), their
+        return both(request, program, job, directory, facts, Path(name))
 
 
-def _wanted(job: Job) -> dict[str, Any]:
-    """The statistics of a job that are compared, with the sites that they are of."""
-    asked = job.get("statistics", {})
-    wanted = {key: asked[key] for key in STATISTICS if asked.get(key)}
-    if not wanted:
-        return {}
-    shapes = {key: asked[key] for key in SHAPES if key in asked}
-    others = [site for site in asked.get("sites", []) if site in SITES and site != "residual"]
-    return {**wanted, **shapes, "sites": ["residual", *others]}
+def _text_sides(
+    request: Request, program: Path, job: Job, directory: Path, facts: Mapping[str, Any], folder: Path
+) -> tuple[OurSide, TheirSide]:
+    wanted, in_corpus, store = wanted_of_windows(job), asked(job, (IN_CORPUS,), SHAPES_IN_CORPUS), stored(job)
+    run = read_windows(program, job, request.windows, folder, in_corpus)
+    findings = check_tokens(corpus_files(job), run.documents, directory)
+    watched = Watched(readers(facts), run.sets) if wanted or in_corpus or store else None
+    their = _their_side(directory, run.windows, request, watched, is_text=True)
+    keys = {**wanted, "loss": their.has_head}
+    measured, statistics = measure_windows(program, job, run.windows, folder, keys, store)
+    of_corpus = {
+        name: values for name, values in run.statistics.datasets.items() if name.split("/")[0] in OF_SETS
+    }
+    all_statistics = Statistics({**statistics.datasets, **of_corpus}, statistics.formats)
+    return OurSide(run.windows, findings, measured, all_statistics, run.attributes), their
 
 
-def _stored(job: Job) -> dict[str, Any]:
-    """The store of a job, in float32, of the sites that are compared."""
-    store = job.get("store", {})
-    sites = [site for site in store.get("sites", []) if site in SITES]
-    return {**store, "sites": sites, "dtype": "float32"} if sites else {}
-
-
-def _readers(facts: Mapping[str, Any]) -> dict[str, str]:
-    """By site a linear layer that reads its rows as they are."""
-    readers: dict[str, str] = {}
-    for layer in facts.get("linear_layers", []):
-        if layer.get("factor", 1) == 1:
-            readers.setdefault(layer["reads"], layer["module"])
-    return {site: name for site, name in readers.items() if site in SITES}
+def _image_sides(
+    request: Request, program: Path, job: Job, directory: Path, facts: Mapping[str, Any], folder: Path
+) -> tuple[OurSide, TheirSide]:
+    wanted = asked(job, OF_IMAGES, SHAPES_IN_CORPUS)
+    run = read_images(program, job, request.windows, folder, wanted)
+    watched = Watched(readers(facts), run.sets) if wanted else None
+    their = _their_side(directory, run.windows, request, watched, is_text=False)
+    found = run.statistics if wanted else Statistics()
+    return OurSide(run.windows, [], run.measured, found, run.attributes), their
 
 
 def _their_side(
     directory: Path,
     windows: list[Window],
     request: Request,
-    readers: Mapping[str, str] | None,
+    watched: Watched | None,
     *,
     is_text: bool,
 ) -> TheirSide:
     """Loads the model, whole if memory holds it, and lets it go in the end."""
     tokens = max(len(window.inputs) for window in windows) if is_text else 0
     reference = load(directory, is_text=is_text, tokens=tokens, is_layered=request.is_layered)
-    if readers is not None:
-        reference.watch(readers)
+    if watched is not None:
+        reference.watch(watched.readers, watched.sets)
     inputs = [window.inputs for window in windows]
     try:
         passes = reference.run_all(inputs)
@@ -231,21 +226,22 @@ def _range(numbers: Sequence[int]) -> str:
 
 def _statistics_left_out(job: Job, our: OurSide, their: TheirSide) -> list[str]:
     """What the job asks for and is not compared, and why."""
-    wanted = [key for key in STATISTICS if job.get("statistics", {}).get(key)]
+    wanted = [key for key in (IN_CORPUS, *STATISTICS) if job.get("statistics", {}).get(key)]
     if not wanted:
         return []
-    if our.windows[0].inputs.ndim > 1:
-        return ["statistics not compared: the corpus has images"]
     if not all(one.is_sure.all() for one in their.passes):
         return ["statistics not compared: two experts tie"]
     notes, inside = [], their.passes[0].inside
+    is_text = our.windows[0].inputs.ndim == 1
     has = {
-        "attention_received": inside.attention, "score_extrema": inside.attention,
+        "attention": inside.attention, "attention_received": inside.attention, "score_extrema": inside.attention,
         "event_updates": inside.between, "experts": inside.experts,
         "lifecycle": inside.between, "expert_rows": inside.experts,
     }  # fmt: skip
     for key in wanted:
-        if key in has and not has[key]:
+        if not is_text and key not in OF_IMAGES:
+            notes.append(f"{key} not compared: the corpus has images")
+        elif key in has and not has[key]:
             notes.append(f"{key} not compared: transformers' blocks do not show it")
     return notes
 

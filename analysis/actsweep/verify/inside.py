@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from .records import NEAR, Attention, Experts, Inside
+from .attention import Call, attention_of
+from .key_sets import KeySets
+from .records import Experts, Inside
 
 MLPS = ("mlp", "ffn", "feed_forward", "block_sparse_moe", "shared_mlp")
 MIXERS = ("self_attn", "attn", "attention", "self_attention", "linear_attn", "conv", "mamba", "mixer")
@@ -25,9 +27,10 @@ class InsideHooks:
     """Hooks on blocks; `now` gives the record of the window that passes."""
 
     def __init__(
-        self, blocks: Sequence[Any], linear: dict[str, list[Any]], now: Callable[[], Inside]
+        self, blocks: Sequence[Any], linear: dict[str, list[Any]], sets: KeySets, now: Callable[[], Inside]
     ) -> None:
         """`linear`: by site a linear layer of each block that reads it, or None."""
+        self._sets = sets
         self._now = now
         self._family = sys.modules[type(blocks[0]).__module__]
         for number, block in enumerate(blocks, start=1):
@@ -138,7 +141,10 @@ class InsideHooks:
             scaling = more[0] if more else named.get("scaling")
             of_module = getattr(module, "scaling", 1.0)
             now = self._now()
-            attention = attention_of(query, key, value, mask, weights, scaling, named.get("softcap"))
+            scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+            sinks = getattr(module, "sinks", None)
+            call = Call(query, key, value, mask, weights, scale, named.get("softcap"), sinks)
+            attention = attention_of(call, self._sets.positions(now.window, now.layer))
             if scaling == 1.0 and isinstance(of_module, float):  # OPT's queries are scaled before
                 attention.norms["query"] /= of_module
             now.attention[now.layer] = attention
@@ -149,45 +155,6 @@ class InsideHooks:
             yield
         finally:
             self._family.eager_attention_forward = eager
-
-
-def attention_of(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None,
-    weights: torch.Tensor, scaling: float | None, softcap: float | None,
-) -> Attention:  # fmt: skip
-    """By the textbook, out of [1, heads, T, D] and probabilities [1, H, T, T]."""
-    heads, length = query.shape[1], query.shape[2]
-    repeated = key.repeat_interleave(heads // key.shape[1], dim=1)
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    scores = (query[0].double() @ repeated[0].double().transpose(1, 2)) * scale
-    if softcap is not None:
-        scores = torch.tanh(scores / softcap) * softcap
-    visible = visible_keys(mask, heads, length)
-    norms = {
-        name: part[0].double().norm(dim=-1).amax(dim=1).numpy()
-        for name, part in (("query", query), ("key", key), ("value", value))
-    }
-    seen = scores.masked_fill(~visible, -torch.inf).flatten(1)
-    largest = seen.amax(dim=1, keepdim=True)
-    near = np.packbits((seen >= largest - NEAR * largest.abs()).numpy(), axis=1)
-    received = received_by(weights[0, :, :, :length].double(), visible)
-    return Attention(received.numpy(), largest[:, 0].numpy(), near, norms)
-
-
-def visible_keys(mask: torch.Tensor | None, heads: int, length: int) -> torch.Tensor:
-    """[H, T, T]: whether a query sees a key; without a mask those up to itself."""
-    if mask is None:
-        return torch.ones(length, length, dtype=torch.bool).tril().expand(heads, -1, -1)
-    seen = mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
-    return seen[0, :, :length, :length].expand(heads, -1, -1)
-
-
-def received_by(weights: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
-    """[H, T]: mean over the other queries that see a key."""
-    others = visible & ~torch.eye(weights.shape[-1], dtype=torch.bool)
-    counts = others.sum(dim=1)
-    sums = weights.masked_fill(~others, 0).sum(dim=1)
-    return torch.where(counts > 0, sums / counts.clamp(min=1), torch.nan)
 
 
 def _of_chosen(weights: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:

@@ -18,6 +18,7 @@ import torch
 from . import memory
 from .blocks import OUTSIDE, BlockLoader, shapes_alone
 from .program import ProgramFailed
+from .records import Inside
 from .reference import Pass, Reference, Trace, class_of, implementations, passed_blocks, unloadable
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]  # what a block is called with
@@ -58,7 +59,7 @@ class LayeredReference(Reference):
 
     def run_all(self, windows: Sequence[np.ndarray]) -> list[Pass]:
         calls = [self._calls(inputs) for inputs in windows]
-        traces = [Trace() for _ in windows]
+        traces = [Trace(inside=Inside(window=number)) for number in range(len(windows))]
         streams = [_stream_of(of_window[0]) for of_window in calls]
         with self._looking():
             for number, block in enumerate(self._blocks):

@@ -27,6 +27,8 @@ from .routers import is_router, margins
 if TYPE_CHECKING:
     import torch
 
+    from .key_sets import KeySets
+
 BAD_MODEL = 4
 NEAR_TIE = 1e-5  # of what a router chooses by: rounding may choose either expert
 DOUBLE_PARAMETERS = 1_000_000_000  # of larger models the own error is not measured
@@ -144,8 +146,8 @@ class Reference:
         """Ids [T] of each window, or pixels [3, height, width] of each image."""
         passes = []
         with self._looking():
-            for inputs in windows:
-                self._trace = Trace()
+            for number, inputs in enumerate(windows):
+                self._trace = Trace(inside=Inside(window=number))
                 nll = self._forward(inputs)
                 passes.append(self._finish(self._trace, nll))
         return passes
@@ -172,9 +174,10 @@ class Reference:
             )
         return Pass(layers, _sure(trace, layers.shape[:2]), nll, trace.inside)
 
-    def watch(self, readers: Mapping[str, str]) -> None:
+    def watch(self, readers: Mapping[str, str], sets: KeySets) -> None:
         """Keeps what statistics need from inside of blocks. `readers`: by site the name of a linear layer
-        that reads it, with {} for the block's number."""
+        that reads it, with {} for the block's number; `sets`: those of keys that attention is measured
+        to."""
         from .inside import InsideHooks
 
         modules = dict(self.module.named_modules())
@@ -182,7 +185,7 @@ class Reference:
             site: [modules.get(name.format(number)) for number in range(len(self._blocks))]
             for site, name in readers.items()
         }
-        hooks = InsideHooks(self._blocks, linear, lambda: self._trace.inside)
+        hooks = InsideHooks(self._blocks, linear, sets, lambda: self._trace.inside)
         self._looking = hooks.attention
 
     def _run_text(self, ids: np.ndarray) -> np.ndarray | None:

@@ -15,20 +15,14 @@ import numpy as np
 from .agreement import OWN_FACTOR, channel_scale
 from .events import event_lines, lifecycle_lines
 from .formats import square_error
+from .key_sets import set_expectations, sink_counts
+from .records import Expected
 from .reference import Pass
 
 SITES = ("residual", "attention_input", "attention_heads", "mlp_input", "mlp_hidden")
 NONE = 2**32 - 1  # of top_position, where no key is seen
 EDGE = 1e-5  # of a magnitude: so near to a bin's edge rounding may choose the other bin
 Found = Mapping[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Expected:
-    """A dataset by transformers, and the size that differences are measured by."""
-
-    values: np.ndarray
-    scale: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -69,6 +63,7 @@ def expected_of(passes: Sequence[Pass], formats: Sequence[str]) -> Iterator[tupl
     yield from _geometry(passes)
     if all(one.inside.attention for one in passes):
         yield from _attention(passes)
+        yield from set_expectations(passes)
     for site in SITES:
         yield from _site(passes, site, formats)
     if all(one.inside.experts for one in passes):
@@ -225,6 +220,7 @@ def _choices(found: Found, theirs: Sequence[Pass]) -> Iterator[tuple[str, float,
             yield _top_positions(found["attention_received/top_position"], theirs)
         if "scores/query_position" in found:
             yield _score_places(found, theirs)
+        yield from sink_counts(found, theirs)
     for site in SITES:
         for width in (16, 32):
             path = f"{site}/block{width}_histogram"

@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 
 from ..sweep import Sweep
+from .key_sets import KeySets, by_place
 from .program import Job, corpus_files, derived, sweep_job
 
 ROWS = "tokens/row_token"  # the tokens of lifecycles
@@ -50,42 +51,78 @@ class Statistics:
 
 
 @dataclass(frozen=True)
-class TextRun:
-    """Where the windows' tokens come from."""
+class Run:
+    """A sweep of the first windows of the job's own corpus."""
 
     windows: list[Window]
-    documents: np.ndarray  # the numbers of the documents that are in the windows
+    statistics: Statistics
+    sets: KeySets
     attributes: dict[str, Any]  # of the sweep file
 
 
-def read_windows(program: Path, job: Job, count: int, folder: Path) -> TextRun:
-    """The first windows of a corpus of text, from a sweep of nothing else."""
-    first = derived(job, corpus={"max_sequences": count})
+@dataclass(frozen=True)
+class TextRun(Run):
+    documents: np.ndarray  # the numbers of the documents that are in the windows
+
+
+@dataclass(frozen=True)
+class ImageRun(Run):
+    measured: list[Measured]
+
+
+def read_windows(
+    program: Path, job: Job, count: int, folder: Path, wanted: Mapping[str, Any]
+) -> TextRun:
+    """The first windows of a corpus of text, from a sweep of nothing else; and the statistics of them that
+    are wanted."""
+    first = derived(job, corpus={"max_sequences": count}, statistics=wanted)
     with sweep_job(program, first, folder, "windows") as sweep:
         ids = sweep.tokens["id"].values
         norms = sweep.residual["token_norm"].values
         spans = _spans(sweep)
         windows = [Window(ids[span], norms[:, span]) for span in spans]
         documents = np.unique(sweep.tokens["document"].values)
-        return TextRun(windows, documents, read_attributes(folder / "windows.h5"))
+        sets = _key_sets(sweep, job, spans)
+        path = sweep.path
+    return TextRun(windows, _read_statistics(path), sets, read_attributes(path), documents)
 
 
 def read_images(
-    program: Path, job: Job, count: int, folder: Path
-) -> tuple[list[Window], list[Measured], dict[str, Any]]:
-    """The first images of a corpus, their streams, and the attributes of the sweep file."""
+    program: Path, job: Job, count: int, folder: Path, wanted: Mapping[str, Any]
+) -> ImageRun:
+    """The first images of a corpus, their streams, and the statistics of them that are wanted."""
     (corpus,) = corpus_files(job)
     with h5py.File(corpus) as file:
         pixels = file["pixels"][:count]
     names = [str(number) for number in range(len(pixels))]
-    first = derived(job, corpus={"max_sequences": len(pixels)}, capture={"prompts": names})
+    corpus_keys = {"max_sequences": len(pixels)}
+    first = derived(job, corpus=corpus_keys, capture={"prompts": names}, statistics=wanted)
     with sweep_job(program, first, folder, "images") as sweep:
-        norms = sweep.residual["token_norm"].values
-        windows = [
-            Window(image, norms[:, span]) for image, span in zip(pixels, _spans(sweep), strict=True)
-        ]
+        norms, spans = sweep.residual["token_norm"].values, _spans(sweep)
+        windows = [Window(image, norms[:, span]) for image, span in zip(pixels, spans, strict=True)]
         measured = [Measured(_stream(sweep, name), None) for name in names]
-        return windows, measured, read_attributes(folder / "images.h5")
+        sets = _key_sets(sweep, job, spans)
+        path = sweep.path
+    return ImageRun(windows, _read_statistics(path), sets, read_attributes(path), measured)
+
+
+def _key_sets(sweep: Sweep, job: Job, spans: Sequence[slice]) -> KeySets:
+    """Of a sweep of the windows; that of `attention_from` has the same windows."""
+    statistics = job.get("statistics", {})
+    classes = sweep.tokens["class"].values
+    places = _event_places(sweep.path, ("sequence", "layer", "position"))
+    earlier = statistics.get("attention_from")
+    of_earlier = _event_places(Path(earlier), ("sequence", "position")) if earlier else []
+    return KeySets(
+        tuple(statistics.get("attention", [])), [classes[span] for span in spans], by_place(places),
+        {window: positions for (window,), positions in by_place(of_earlier).items()},
+    )  # fmt: skip
+
+
+def _event_places(path: Path, columns: Sequence[str]) -> list[tuple[int, ...]]:
+    with h5py.File(path) as file:
+        values = [file[f"massive/{name}"][()].tolist() for name in columns]
+    return list(zip(*values, strict=True))
 
 
 def measure_windows(
