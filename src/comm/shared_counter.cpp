@@ -1,11 +1,15 @@
 #include "comm/shared_counter.h"
 
+#include <chrono>
+#include <thread>
+
 namespace actsweep {
 namespace {
 
-constexpr int kAsk = 1, kNumber = 2;
+constexpr int kAsk = 1, kNumber = 2, kTold = 3;  // tags
 // What a rank asks for.
-constexpr int kNext = 0, kFinish = 1;
+constexpr int64_t kNext = 0, kTell = 1, kFinish = 2;
+constexpr std::chrono::milliseconds kPause(1);
 
 }  // namespace
 
@@ -16,25 +20,65 @@ SharedCounter::SharedCounter(MPI_Comm communicator, int64_t first)
       first_(first),
       number_(first) {}
 
+void SharedCounter::ask(const Message& message) {
+  check_mpi(MPI_Send(&message, sizeof(Message), MPI_BYTE, 0, kAsk, communicator_.get()),
+            "MPI_Send");
+}
+
 int64_t SharedCounter::next() {
   if (is_host()) {
     serve();
     return number_++;
   }
   int64_t number = 0;
-  check_mpi(MPI_Send(&kNext, 1, MPI_INT, 0, kAsk, communicator_.get()), "MPI_Send");
+  ask({kNext, 0});
   check_mpi(MPI_Recv(&number, 1, MPI_INT64_T, 0, kNumber, communicator_.get(), MPI_STATUS_IGNORE),
             "MPI_Recv");
   return number;
 }
 
+/// Rank 0's: all hear of one number, once.
+void SharedCounter::spread(double number) {
+  if (told_) return;
+  told_ = number;
+  for (int other = 1; other <= others_; ++other) {
+    check_mpi(MPI_Send(&number, 1, MPI_DOUBLE, other, kTold, communicator_.get()), "MPI_Send");
+  }
+}
+
+void SharedCounter::tell(double number) {
+  if (is_host()) return spread(number);
+  if (told()) return;
+  told_ = number;
+  ask({kTell, number});
+}
+
+/// Takes rank 0's message, for which it waits.
+void SharedCounter::hear() {
+  double number = 0;
+  check_mpi(MPI_Recv(&number, 1, MPI_DOUBLE, 0, kTold, communicator_.get(), MPI_STATUS_IGNORE),
+            "MPI_Recv");
+  is_heard_ = true;
+  if (!told_) told_ = number;
+}
+
+std::optional<double> SharedCounter::told() {
+  serve();
+  if (is_host() || is_heard_) return told_;
+  int is_there = 0;
+  check_mpi(MPI_Iprobe(0, kTold, communicator_.get(), &is_there, MPI_STATUS_IGNORE), "MPI_Iprobe");
+  if (is_there != 0) hear();
+  return told_;
+}
+
 /// Takes the message that `source` has sent, and answers it.
 void SharedCounter::answer(int source) {
-  int asked = kNext;
-  check_mpi(
-      MPI_Recv(&asked, 1, MPI_INT, source, kAsk, communicator_.get(), MPI_STATUS_IGNORE),
-      "MPI_Recv");
-  if (asked == kFinish) {
+  Message message;
+  check_mpi(MPI_Recv(&message, sizeof(Message), MPI_BYTE, source, kAsk, communicator_.get(),
+                     MPI_STATUS_IGNORE),
+            "MPI_Recv");
+  if (message.kind == kTell) return spread(message.told);
+  if (message.kind == kFinish) {
     ++finished_;
     return;
   }
@@ -49,21 +93,35 @@ void SharedCounter::serve() {
     MPI_Status status;
     check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, kAsk, communicator_.get(), &is_there, &status),
               "MPI_Iprobe");
-    if (!is_there) return;
+    if (is_there == 0) return;
     answer(status.MPI_SOURCE);
   }
 }
 
-void SharedCounter::finish() {
-  if (!is_host()) {
-    check_mpi(MPI_Send(&kFinish, 1, MPI_INT, 0, kAsk, communicator_.get()), "MPI_Send");
-    return;
+void SharedCounter::finish(const std::function<void()>& while_waiting) {
+  MPI_Request all_here = MPI_REQUEST_NULL;
+  check_mpi(MPI_Ibarrier(communicator_.get(), &all_here), "MPI_Ibarrier");
+  while (true) {
+    int are_here = 0;
+    check_mpi(MPI_Test(&all_here, &are_here, MPI_STATUS_IGNORE), "MPI_Test");
+    if (are_here != 0) return hear_rest();
+    serve();
+    if (while_waiting) while_waiting();
+    std::this_thread::sleep_for(kPause);
   }
-  while (finished_ < others_) {
+}
+
+/// No message stays on its way.
+void SharedCounter::hear_rest() {
+  if (!is_host()) ask({kFinish, 0});
+  while (is_host() && finished_ < others_) {
     MPI_Status status;
     check_mpi(MPI_Probe(MPI_ANY_SOURCE, kAsk, communicator_.get(), &status), "MPI_Probe");
     answer(status.MPI_SOURCE);
   }
+  int is_spread = told_ ? 1 : 0;
+  check_mpi(MPI_Bcast(&is_spread, 1, MPI_INT, 0, communicator_.get()), "MPI_Bcast");
+  if (!is_host() && is_spread != 0 && !is_heard_) hear();
 }
 
 }  // namespace actsweep

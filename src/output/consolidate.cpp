@@ -159,24 +159,41 @@ Extents final_extents(const Assembly& assembly, const std::vector<PartLengths>& 
   return extents;
 }
 
-/// Collective. The concatenated datasets, one after the other.
-void write_rows(const Assembly& assembly, RowWriter writer, const std::string& path,
-                const Extents& extents, MPI_Comm comm) {
-  const int ranks = size_of(comm);
+/// Collective. With MPI-IO where several ranks write.
+H5File open_together(const std::string& path, const RowWriter::Ranks& ranks) {
   const H5Id access = file_access();
-  H5Pset_fapl_mpio(access.get(), comm, MPI_INFO_NULL);
+  H5Pset_fapl_mpio(access.get(), ranks.comm, MPI_INFO_NULL);
+  agree(ranks.comm, [&] { wait_for_file(path); });
   H5File file;
-  agree(comm, [&] { wait_for_file(path); });
-  agree(comm, [&] {
-    file = ranks == 1 ? H5File::open_for_writing(path, ErrorKind::kOutput)
-                      : H5File::open_in_parallel(path, ErrorKind::kOutput, access.get());
-  });
+  const auto open = [&] {
+    file = size_of(ranks.comm) == 1
+               ? H5File::open_for_writing(path, ErrorKind::kOutput)
+               : H5File::open_in_parallel(path, ErrorKind::kOutput, access.get());
+  };
+  agree_or_end(ranks.comm, open, ranks.end);
+  return file;
+}
+
+/// Collective. The concatenated datasets, one after the other; all of their bytes are on the disk.
+void write_rows(const Assembly& assembly, const H5File& file, RowWriter writer,
+                const Extents& extents, const RowWriter::Ranks& ranks) {
   for (const auto& dataset : assembly.datasets) {
     if (!concatenation_axis(dataset)) continue;
     writer.write(file, dataset, extents);
-    start_writing(path);
+    start_writing(file.file());
   }
-  agree(comm, [&] { file.close(); });
+  agree_or_end(
+      ranks.comm, [&] { sync_path(file.file()); }, ranks.end);
+}
+
+/// Collective. Each rank writes some of what finds the rows. Where HDF5 cannot, it waits for the
+/// others, who wait for this rank: the watchdog ends that.
+void close_together(H5File& file, const RowWriter::Ranks& ranks) {
+  const auto close = [&] {
+    if (size_of(ranks.comm) > 1) file.sync();
+    file.close();
+  };
+  agree_or_end(ranks.comm, close, ranks.end);
 }
 
 /// Collective. Rank 0's own name, under which all ranks write.
@@ -230,10 +247,17 @@ void assemble(const Assembly& assembly, MPI_Comm comm) {
     on_first_rank(
         [&] { planned = Beginning(assembly, parts, lengths, extents, threads).write(partial); });
     step("created");
+    const auto end = [&](const std::exception_ptr& error) {
+      std::remove(partial.c_str());
+      assembly.end(error);
+    };
+    const RowWriter::Ranks ranks = {comm, threads, end, assembly.on_progress};
+    H5File file = open_together(partial, ranks);
     RowReader reader(parts, lengths, assembly.offset_indices);
-    write_rows(assembly, RowWriter(std::move(reader), comm, threads, assembly.on_progress), partial,
-               extents, comm);
+    write_rows(assembly, file, {std::move(reader), ranks}, extents, ranks);
     step("rows written");
+    close_together(file, ranks);
+    step("closed");
     on_first_rank([&] {
       mark_complete(partial);
       sync_path(partial);

@@ -14,6 +14,7 @@
 #include "comm/shared_counter.h"
 #include "run/ending.h"
 #include "run/segment_runner.h"
+#include "run/stop.h"
 #include "run/unit_queue.h"
 
 namespace actsweep {
@@ -160,6 +161,14 @@ Verdict measure(const GroupWork& work, ModelGroup& model, UnitQueue& queue) {
   throw Error(error.kind(), error.what());
 }
 
+/// Of a stop that this rank is asked for while it waits: others may still measure.
+void tell_signal(SharedCounter& counter) {
+  const auto left_s = signalled_stop_s();
+  if (!left_s || counter.told()) return;
+  spdlog::info("a stop was asked for while this model group waits for others");
+  counter.tell(*left_s);
+}
+
 }  // namespace
 
 void end_world(const GroupWork& work, const std::string& message, int code) {
@@ -190,7 +199,7 @@ bool measure_pending(const GroupWork& work, const std::vector<int64_t>& pending)
     throw;
   }
   work.heartbeat.begin("waiting for the other model groups", work.patience.waiting_s);
-  counter.finish();
+  counter.finish([&] { tell_signal(counter); });
   int is_stopped = verdict != Verdict::kGoOn;
   check_mpi(MPI_Allreduce(MPI_IN_PLACE, &is_stopped, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD),
             "MPI_Allreduce");

@@ -51,8 +51,11 @@ bool SegmentRunner::goes_on() {
   environment_.heartbeat.beat();
   environment_.group.check();
   environment_.writer.commit_ready();
-  verdict_ = stop_.after_layer(environment_.group, environment_.writer.failed(),
-                               environment_.progress.seconds_for(token_layers_left_));
+  verdict_ =
+      stop_.after_layer(environment_.group, {environment_.writer.failed(),
+                                             environment_.progress.seconds_for(token_layers_left_),
+                                             environment_.queue.told_stop_s()});
+  if (const auto left_s = stop_.left_s()) environment_.queue.tell_stop(*left_s);
   return verdict_ == Verdict::kGoOn || verdict_ == Verdict::kFinishSegment;
 }
 

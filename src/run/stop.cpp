@@ -49,22 +49,36 @@ void catch_stop_signals() {
   sigaction(SIGUSR1, &action, nullptr);
 }
 
-Verdict StopWatch::after_layer(const Group& group, bool failed, double segment_left_s) {
-  auto mine = caught_signal != 0 ? Verdict::kFinishSegment : Verdict::kGoOn;
+std::optional<double> signalled_stop_s() {
+  return caught_signal == 0 ? std::nullopt : std::optional(grace_s());
+}
+
+std::optional<double> StopWatch::left_s() const {
+  return is_asked_ ? std::optional(deadline_s_ - now_s()) : std::nullopt;
+}
+
+/// Of a stop of which a member has just learnt.
+void StopWatch::begin(const Group& group, const Knowledge& mine) {
+  const bool is_told = mine.told_s && caught_signal == 0;
+  const double left_s = is_told ? *mine.told_s : grace_s();
+  is_asked_ = true;
+  deadline_s_ = now_s() + left_s;
+  if (group.rank() != 0) return;
+  spdlog::info("a stop was asked for{}: {:.0f} s left", is_told ? " in another model group" : "",
+               left_s);
+}
+
+Verdict StopWatch::after_layer(const Group& group, const Knowledge& mine) {
+  auto own = caught_signal != 0 || mine.told_s ? Verdict::kFinishSegment : Verdict::kGoOn;
   if (is_asked_ && group.rank() == 0) {
     const bool is_in_time =
-        segment_left_s >= 0 && now_s() + segment_left_s + kCommitMargin_s < deadline_s_;
-    mine = is_in_time ? Verdict::kFinishSegment : Verdict::kDropSegment;
+        mine.segment_left_s >= 0 && now_s() + mine.segment_left_s + kCommitMargin_s < deadline_s_;
+    own = is_in_time ? Verdict::kFinishSegment : Verdict::kDropSegment;
   }
-  if (failed) mine = Verdict::kFailed;
-  const auto verdict = static_cast<Verdict>(group.largest(static_cast<int>(mine)));
-  if (verdict != Verdict::kGoOn && !is_asked_) {
-    is_asked_ = true;
-    deadline_s_ = now_s() + grace_s();
-    if (group.rank() == 0 && verdict != Verdict::kFailed) {
-      spdlog::info("a stop was asked for: {:.0f} s left", deadline_s_ - now_s());
-    }
-  }
+  if (mine.has_failed) own = Verdict::kFailed;
+  const auto verdict = static_cast<Verdict>(group.largest(static_cast<int>(own)));
+  const bool is_stop = verdict == Verdict::kFinishSegment || verdict == Verdict::kDropSegment;
+  if (is_stop && !is_asked_) begin(group, mine);
   return verdict;
 }
 

@@ -38,12 +38,20 @@ class UnitQueue {
   std::optional<int64_t> peek();
   /// The same, and takes it.
   std::optional<int64_t> take();
-  /// The tokens that all groups have begun, as far as this one knows, over those that it has itself;
-  /// 1 where it has none.
+  /// The tokens that all groups have begun, as far as this one knows, over those that it has
+  /// itself; 1 where it has none.
   double shared_by() const;
   int64_t tokens() const;  // of all that was pending
   /// Answers other groups, where this rank keeps the counter.
   void serve() { counter_.serve(); }
+  /// Member 0 tells all groups of a stop, whose deadline is so many seconds away.
+  void tell_stop(double left_s) {
+    if (group_.rank() == 0) counter_.tell(left_s);
+  }
+  /// On member 0 what a group has told of a stop, as far as is known here.
+  std::optional<double> told_stop_s() {
+    return group_.rank() == 0 ? counter_.told() : std::nullopt;
+  }
 
  private:
   int64_t ask();

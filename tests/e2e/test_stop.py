@@ -21,6 +21,7 @@ from running import (
     make_job,
     run_well,
     segments_of,
+    status_of,
     stopping_at,
     write_job,
 )
@@ -152,3 +153,54 @@ def test_every_replica_stops(model: Path, segments: Path, output: Path) -> None:
     numbers = [int(name[8:14]) for name in segments_of(output)]
     for replica in (0, 1):
         assert 0 < sum(number % 2 == replica for number in numbers) < num_each, run.log()
+
+
+OF_REPLICA = 256  # tokens of a segment
+UNITS_OF_REPLICAS = (UNITS - 1) * SEGMENT_TOKENS // OF_REPLICA + 1
+
+
+def write_replicas(model: Path, segments: Path, output: Path) -> Path:
+    """A job of 2 replicas of 1 rank."""
+    keys = {"parallel": {"tensor": 1}, "output": {"segment_tokens": OF_REPLICA}}
+    return write_job(output.parent / "job.toml", make_job(model, segments, output, **keys))
+
+
+@pytest.mark.parametrize("replica", [0, 1])
+def test_stop_of_one_replica_stops_the_other(
+    replica: int, model: Path, segments: Path, output: Path
+) -> None:
+    """Which has got no signal."""
+    job = write_replicas(model, segments, output)
+    run = Run(job, RANKS, rank=replica, under=stopping_at(f"segment {replica}: layer 2"))
+    assert run.finish() == STOPPED, run.log()
+    where = "" if replica == 0 else " in another model group"  # as rank 0 says
+    assert f"a stop was asked for{where}: 20 s left" in run.log(), run.log()
+    done = len(segments_of(output))
+    assert 2 <= done < UNITS_OF_REPLICAS // 2, run.log()
+    log = run_well(job, RANKS)
+    assert f"{UNITS_OF_REPLICAS - done} of {UNITS_OF_REPLICAS} units of work are pending" in log
+
+
+def pauses(pid: int) -> int:
+    """How often a process has slept of its own will."""
+    return int(status_of(pid)["voluntary_ctxt_switches"])
+
+
+def test_stop_of_a_replica_that_waits_stops_the_other(
+    model: Path, segments: Path, output: Path
+) -> None:
+    """It has no work left. Of the other's segment nothing is left: the job's end has passed."""
+    job = write_replicas(model, segments, output)
+    end_s = str(int(time.time()) - 100)
+    held = ["env", "ACTSWEEP_HOLD_AT=segment 0: layer 1"]
+    run = Run(job, RANKS, rank=0, under=held, SLURM_JOB_END_TIME=end_s)
+    run.wait_until(lambda: len(segments_of(output)) == UNITS_OF_REPLICAS - 1)
+    pids = run.pids()
+    os.kill(pids[1], signal.SIGUSR1)
+    before = pauses(pids[1])
+    run.wait_until(lambda: pauses(pids[1]) > before + 5)  # it has looked, and told
+    os.kill(pids[0], signal.SIGCONT)
+    assert run.finish() == STOPPED, run.log()
+    assert "a stop was asked for in another model group" in run.log(), run.log()
+    assert len(segments_of(output)) == UNITS_OF_REPLICAS - 1
+    assert "segment-000000.h5" not in segments_of(output)

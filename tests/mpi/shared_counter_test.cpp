@@ -62,6 +62,46 @@ TEST(SharedCounter, ASlowRankTakesFewer) {
   }
 }
 
+TEST(SharedCounter, WhatOneTellsAllHear) {
+  const int rank = rank_in(MPI_COMM_WORLD), last = size_of(MPI_COMM_WORLD) - 1;
+  SharedCounter counter(MPI_COMM_WORLD, 0);
+  EXPECT_FALSE(rank == last && counter.told());
+  if (rank == last) counter.tell(7);
+  while (!counter.told()) std::this_thread::yield();
+  EXPECT_EQ(counter.told(), 7);
+  counter.finish();
+}
+
+TEST(SharedCounter, OfWhatAllTellEachKeepsItsFirst) {
+  const int rank = rank_in(MPI_COMM_WORLD), ranks = size_of(MPI_COMM_WORLD);
+  SharedCounter counter(MPI_COMM_WORLD, 0);
+  counter.tell(rank);
+  counter.tell(rank + 1000);
+  EXPECT_LT(counter.told(), ranks);
+  const auto kept = counter.told();
+  counter.finish();
+  EXPECT_EQ(counter.told(), kept);
+}
+
+TEST(SharedCounter, RanksThatWaitAnswerAndMayTell) {
+  const bool waits = rank_in(MPI_COMM_WORLD) == 0;
+  SharedCounter counter(MPI_COMM_WORLD, 0);
+  int64_t calls = 0;
+  if (!waits) {  // rank 0 answers from inside of finish(), and is the one that tells
+    for (int i = 0; i < 20; ++i) counter.next();
+    while (!counter.told()) std::this_thread::yield();
+    EXPECT_EQ(counter.told(), 3);
+  }
+  counter.finish([&] {
+    ++calls;
+    if (waits) counter.tell(3);
+  });
+  EXPECT_TRUE(!waits || calls > 0 || size_of(MPI_COMM_WORLD) == 1);
+  if (waits) {
+    EXPECT_EQ(counter.next(), 20 * (size_of(MPI_COMM_WORLD) - 1));
+  }
+}
+
 TEST(SharedCounter, OfOneRankAsksNobody) {
   SharedCounter counter(MPI_COMM_SELF, 7);
   EXPECT_EQ(counter.next(), 7);

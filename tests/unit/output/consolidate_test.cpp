@@ -51,8 +51,8 @@ TEST(Consolidation, AnnouncesEachStepAfterItIsDone) {
     }
   };
   assemble(segments.assembly, MPI_COMM_SELF);
-  EXPECT_EQ(steps,
-            (std::vector<std::string>{"created", "rows written", "fsynced", "renamed", "done"}));
+  EXPECT_EQ(steps, (std::vector<std::string>{"created", "rows written", "closed", "fsynced",
+                                             "renamed", "done"}));
 }
 
 TEST(Consolidation, LeavesNoReservedBlocksBehind) {
@@ -185,7 +185,7 @@ void expect_damage_is_seen(const std::vector<std::string>& words,
                            const std::function<void(const std::string& partial)>& damage) {
   Segments segments(small());
   segments.assembly.on_step = [&](std::string_view step) {
-    if (step == "rows written") damage(partial_of(segments.assembly.target));
+    if (step == "closed") damage(partial_of(segments.assembly.target));
   };
   expect_error(ErrorKind::kOutput, words, [&] { assemble(segments.assembly, MPI_COMM_SELF); });
   expect_no_target(segments);

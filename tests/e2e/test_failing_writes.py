@@ -1,0 +1,172 @@
+"""A disk that fails for one rank, in a segment or in the file that all write together: all ranks end, none waits for
+the others for good, what was committed stays, and the next run makes the same file.
+
+A preloaded library stands for the disk of one rank: once it is switched on, writes fail.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from running import Run, assert_same_files, is_held, make_job, run_well, segments_of, write_job
+
+DEVICE_ERROR, OUTPUT_ERROR = 5, 6
+RANKS = 4
+UNITS = 11
+PATIENCE_S = 4
+LATE_S = 40  # that a busy machine may take beyond it
+
+# WHERE is part of the names of the files for which CALL fails once the file SWITCH is there.
+FAILING_DISK = r"""
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static int fails(int descriptor, const char* call) {
+  char link[64], path[4096] = "";
+  if (strcmp(call, getenv("CALL")) != 0) return 0;
+  snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+  if (readlink(link, path, sizeof path - 1) < 0 || strstr(path, getenv("WHERE")) == NULL) return 0;
+  if (access(getenv("SWITCH"), F_OK) != 0) return 0;
+  errno = atoi(getenv("REASON"));
+  return 1;
+}
+
+ssize_t pwrite(int descriptor, const void* values, size_t bytes, off_t place) {
+  if (fails(descriptor, "write")) return -1;
+  return syscall(SYS_pwrite64, descriptor, values, bytes, place);
+}
+
+ssize_t pwritev(int descriptor, const struct iovec* parts, int count, off_t place) {
+  if (fails(descriptor, "write")) return -1;
+  return syscall(SYS_pwritev, descriptor, parts, (long)count, (long)place, 0L);
+}
+
+int fsync(int descriptor) {
+  if (fails(descriptor, "fsync")) return -1;
+  return (int)syscall(SYS_fsync, descriptor);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("disk")
+    source, library = folder / "failing_disk.c", folder / "failing_disk.so"
+    source.write_text(FAILING_DISK)
+    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, source], check=True)
+    return library
+
+
+@pytest.fixture(scope="module")
+def expected(model: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a run whose disk is well."""
+    folder = tmp_path_factory.mktemp("expected")
+    run_well(write_job(folder / "job.toml", make_job(model, corpus, folder / "sweep.h5")), RANKS)
+    return folder / "sweep.h5"
+
+
+@pytest.fixture
+def job(model: Path, corpus: Path, tmp_path: Path) -> Path:
+    parallel = {"patience_s": PATIENCE_S}
+    job = make_job(model, corpus, tmp_path / "sweep.h5", parallel=parallel)
+    return write_job(tmp_path / "job.toml", job)
+
+
+class FailingRun:
+    """A run of which one rank's disk fails from a step on."""
+
+    def __init__(
+        self, disk: Path, job: Path, rank: int, step: str, where: str, reason: int, call: str = "write"
+    ) -> None:
+        switch = job.parent / "switch"
+        values = {"WHERE": where, "CALL": call, "SWITCH": switch, "REASON": reason}
+        values |= {"LD_PRELOAD": disk, "ACTSWEEP_HOLD_AT": step}
+        under = ["env", *(f"{name}={value}" for name, value in values.items())]
+        self.job = job
+        self.run = Run(job, RANKS, rank=rank, under=under)
+        self.run.wait_until(lambda: is_held(self.run.pids()[rank]))
+        switch.touch()
+        self.start_s = time.monotonic()
+        os.kill(self.run.pids()[rank], signal.SIGCONT)
+        self.code = self.run.finish()
+        switch.unlink()
+
+    def errors(self) -> list[str]:
+        return [line for line in self.run.lines if "] error: " in line]
+
+
+def go_on(job: Path, expected: Path) -> None:
+    output = job.parent / "sweep.h5"
+    done = len(segments_of(output))
+    assert not output.exists()
+    log = run_well(job, RANKS, "parallel.patience_s=120")
+    assert f"{UNITS - done} of {UNITS} units of work are pending" in log
+    assert_same_files(output, expected)
+    assert sorted(path.name for path in output.parent.iterdir()) == ["job.toml", "sweep.h5"]
+
+
+@pytest.mark.parametrize("rank", [0, 1, 3])
+def test_segment_that_one_rank_cannot_write(
+    rank: int, disk: Path, job: Path, expected: Path
+) -> None:
+    """The first of a group, another one, one of the other group."""
+    step = f"segment {rank // 2}: layer 2"
+    failing = FailingRun(disk, job, rank, step, "/segment-", errno.ENOSPC)
+    assert failing.code == OUTPUT_ERROR, failing.run.log()
+    (line,) = failing.errors()
+    assert f"[{rank}/4]" in line and "/segment-" in line and "No space left on device" in line
+    go_on(job, expected)
+
+
+def assert_refused(failing: FailingRun, *words: str) -> None:
+    """With one error, which has the words; the segments stay, and nothing that was begun."""
+    assert failing.code == OUTPUT_ERROR, failing.run.log()
+    assert len(failing.errors()) == 1 and all(word in failing.errors()[0] for word in words), (
+        failing.run.log()
+    )
+    folder = failing.job.parent
+    assert len(segments_of(folder / "sweep.h5")) == UNITS
+    assert not list(folder.glob("*.partial*")) and not list(folder.glob("*/lock"))
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_rows_that_one_rank_cannot_write(rank: int, disk: Path, job: Path, expected: Path) -> None:
+    """Into the file that all write together."""
+    step = "consolidation: created"
+    failing = FailingRun(disk, job, rank, step, "/sweep.h5.partial", errno.EIO)
+    assert_refused(failing, f"[{rank}/4]", "sweep.h5.partial", "write a part")
+    go_on(job, expected)
+
+
+def test_rows_that_do_not_reach_the_disk(disk: Path, job: Path, expected: Path) -> None:
+    """A write succeeds and is lost later, as on NFS."""
+    step = "consolidation: created"
+    failing = FailingRun(disk, job, 3, step, "/sweep.h5.partial", errno.EIO, call="fsync")
+    assert_refused(failing, "[3/4]", "sweep.h5.partial", "fsync failed: Input/output error")
+    go_on(job, expected)
+
+
+@pytest.mark.parametrize("rank", [0, 3])
+def test_file_that_one_rank_cannot_close(rank: int, disk: Path, job: Path, expected: Path) -> None:
+    """HDF5 has this rank wait for the others, and them for it, until the watchdog ends all."""
+    step = "consolidation: rows written"
+    failing = FailingRun(disk, job, rank, step, "/sweep.h5.partial", errno.EIO)
+    assert time.monotonic() - failing.start_s < PATIENCE_S + LATE_S
+    assert failing.code in (DEVICE_ERROR, OUTPUT_ERROR), failing.run.log()
+    assert failing.errors(), failing.run.log()
+    if failing.code == DEVICE_ERROR:
+        assert all("last step: closing the sweep file" in line for line in failing.errors())
+    assert len(segments_of(job.parent / "sweep.h5")) == UNITS
+    go_on(job, expected)
