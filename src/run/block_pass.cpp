@@ -111,7 +111,8 @@ BlockPass::BlockPass(const SweepInputs& inputs, const Group& group, const SweepL
       forward_(inputs.checkpoint.architecture(), group, forward_options(inputs, layout, device)),
       embedding_(inputs, device),
       streams_(make_streams(inputs.job, interventions_of(inputs), inputs.checkpoint.architecture(),
-                            stream_room(inputs, layout, device))) {}
+                            stream_room(inputs, layout, device))),
+      clock_(clock_of(device)) {}
 
 /// The stage to read while `stage` computes.
 std::optional<int64_t> BlockPass::next_stage(int64_t stage, const IsLast& is_last) const {
@@ -140,7 +141,7 @@ void BlockPass::embed(const Block& block) {
     auto rows = original.rows_of(block.labels, batch);
     block.begin(0, batch);
     {
-      const Timer timer(times_.model_s);
+      const PassClock::Scope scope(clock_, Part::kModel);
       embedding_.embed(own, rows);
     }
     original.taps().begin(own);
@@ -151,7 +152,7 @@ void BlockPass::embed(const Block& block) {
 }
 
 void BlockPass::show(const Stream& stream, const Tap& tap) {
-  const Timer timer(times_.statistics_s);
+  const PassClock::Scope scope(clock_, Part::kStatistics);
   stream.listeners().taps.on_tap(tap);
 }
 
@@ -159,7 +160,7 @@ void BlockPass::change_and_show(const Block& block, Stream& stream, int64_t laye
   const auto& own = block.labels.own[batch];
   const auto rows = stream.rows_of(block.labels, batch);
   {
-    const Timer timer(times_.model_s);
+    const PassClock::Scope scope(clock_, Part::kModel);
     stream.intervene({layer, own, rows}, group_);
   }
   if (!stream.listeners().taps.wants(Site::kResidual)) return;
@@ -198,7 +199,7 @@ void BlockPass::pass_batch(const Block& block, Stream& stream, size_t batch, con
   if (listeners.before_stage) listeners.before_stage(batch, stage);
   stream.taps().begin(own);
   {
-    const Timer timer(times_.model_s);
+    const PassClock::Scope scope(clock_, Part::kModel);
     const auto changed = change_weights(stream, own, stage, weights);
     forward_.stage(stage, weights, sequences_of(inputs_, own), rows, experts, &stream.taps());
   }
@@ -244,7 +245,7 @@ at::Tensor BlockPass::final_norm_of(const StageWeights& head, const at::Tensor& 
 
 at::Tensor BlockPass::nll_of(const StageWeights& head, const OwnedRows& own,
                              const at::Tensor& rows) {
-  const Timer timer(times_.model_s);
+  const PassClock::Scope scope(clock_, Part::kModel);
   const auto& architecture = inputs_.checkpoint.architecture();
   const auto next = next_tokens(own, architecture.has_sink_token);
   auto nll = token_nll(architecture, head, rows, next.id.to(device_), group_);
@@ -271,7 +272,7 @@ void BlockPass::pass_head(const Block& block) {
 
 bool BlockPass::run(const BlockLabels& labels, const IsLast& is_last, const Listeners& listeners) {
   const auto end_layer = [&](int64_t layer) {
-    const Timer timer(times_.rows_s);
+    const PassClock::Scope scope(clock_, Part::kRows);
     return listeners.after_layer(layer);
   };
   const auto block = listen(labels, is_last, listeners);

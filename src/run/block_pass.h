@@ -16,7 +16,7 @@
 #include "run/block_embedding.h"
 #include "run/block_labels.h"
 #include "run/inputs.h"
-#include "run/pass_times.h"
+#include "run/pass_clock.h"
 #include "run/stream.h"
 #include "weights/weight_store.h"
 
@@ -44,7 +44,7 @@ class BlockPass {
   /// streamed. Returns false where after_layer ended it.
   bool run(const BlockLabels& labels, const IsLast& is_last, const Listeners& listeners);
 
-  const PassTimes& times() const { return times_; }
+  PassClock& clock() { return clock_; }
   double waited_for_weights_s() const { return store_.waited_s(); }
 
  private:
@@ -83,7 +83,7 @@ class BlockPass {
   Forward forward_;
   BlockEmbedding embedding_;
   std::vector<Stream> streams_;  // the original, then the job's variants
-  PassTimes times_;
+  PassClock clock_;
 };
 
 }  // namespace actsweep

@@ -49,7 +49,7 @@ struct ModelGroup {
   const Watchdog::Asking asking;
 };
 
-void log_summary(const SweepInputs& inputs, const BlockPass& pass, const Progress& progress,
+void log_summary(const SweepInputs& inputs, BlockPass& pass, const Progress& progress,
                  int64_t tokens) {
   if (tokens == 0) return;
   const double seconds = progress.elapsed_s();
@@ -58,8 +58,9 @@ void log_summary(const SweepInputs& inputs, const BlockPass& pass, const Progres
   spdlog::info(
       "rank 0: model {:.1f} s, statistics {:.1f} s, rows {:.1f} s, waiting for "
       "weights {:.2f} s ({})",
-      pass.times().model_s, pass.times().statistics_s, pass.times().rows_s,
-      pass.waited_for_weights_s(), name_of(inputs.job.parallel.weights));
+      pass.clock().seconds_of(Part::kModel), pass.clock().seconds_of(Part::kStatistics),
+      pass.clock().seconds_of(Part::kRows), pass.waited_for_weights_s(),
+      name_of(inputs.job.parallel.weights));
 }
 
 /// A model group at its work. What it holds of the device outlives the exceptions of its methods.

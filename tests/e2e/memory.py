@@ -1,12 +1,12 @@
-"""What a run keeps in memory of its own: RssAnon of /proc/PID/status, sampled while it runs."""
+"""What a run keeps in memory of its own: RssAnon of /proc/PID/status, sampled while it runs; what it plans."""
 
 from __future__ import annotations
 
 import re
-import re
 import threading
+from pathlib import Path
 
-from running import GIB, Run
+from running import GIB, Run, make_corpus, make_job, make_model, write_job
 
 from support.private_memory import rss_anon_bytes
 
@@ -43,3 +43,29 @@ def planned_bytes(table: str) -> dict[str, float]:
         r"^\s*(weights|residual|work space|statistics|memory)\s+([\d.]+) GiB a rank", table, re.M
     )
     return {name: float(gib) * GIB for name, gib in rows}
+
+
+def planned_gib(text: str) -> tuple[float, float]:
+    """What a plan takes, and of what."""
+    (found,) = re.findall(r"memory +(\S+) GiB a rank of (\S+) GiB", text)
+    return float(found[0]), float(found[1])
+
+
+def write_roomy_job(folder: Path) -> Path:
+    """A job of one rank whose block would take more than 600 MiB."""
+    model = make_model(
+        folder / "model", hidden_size=512, intermediate_size=64, num_hidden_layers=1,
+        num_attention_heads=8, num_key_value_heads=8,
+    )  # fmt: skip
+    corpus = make_corpus(folder / "corpus.h5", 400_000)
+    job = make_job(
+        model,
+        corpus,
+        folder / "sweep.h5",
+        corpus={"sequence_length": 64},
+        parallel={"tensor": 1, "microbatch_tokens": 1024},
+        output={"segment_tokens": 400_000, "per_token": "none"},
+        statistics={"loss": False},
+    )
+    del job["parallel"]["block_tokens"]
+    return write_job(folder / "job.toml", job)

@@ -1,5 +1,5 @@
-"""A disk that fails for one rank, in a segment or in the file that all write together: all ranks end, none waits for
-the others for good, what was committed stays, and the next run makes the same file.
+"""A disk that fails for one rank, in a segment or in the file that all write together: all ranks end, none waits
+for the others for good, what was committed stays, and the next run makes the same file.
 
 A preloaded library stands for the disk of one rank: once it is switched on, writes fail.
 """

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from memory import planned_gib, write_roomy_job
 from running import (
     PROGRAM,
     environment,
     make_corpus,
     make_job,
-    make_model,
     run_alone,
     run_well,
     said,
@@ -286,28 +286,11 @@ def small_group(tmp_path: Path) -> Iterator[Path]:
     pytest.skip("no control group can be made here; the unit tests read files of all kinds of them")
 
 
-def planned_gib(text: str) -> tuple[float, float]:
-    """What a plan takes, and of what."""
-    (found,) = re.findall(r"memory +(\S+) GiB a rank of (\S+) GiB", text)
-    return float(found[0]), float(found[1])
-
-
 def test_sweep_plans_within_a_control_group(
     small_group: Path, tmp_path: Path, compatibility: Compatibility
 ) -> None:
     """A sweep whose blocks would take all memory that there is stays within 600 MiB, and lives."""
-    model = make_model(
-        tmp_path / "model", hidden_size=512, intermediate_size=64, num_hidden_layers=1,
-        num_attention_heads=8, num_key_value_heads=8,
-    )
-    corpus = make_corpus(tmp_path / "corpus.h5", 400_000)
-    job = make_job(
-        model, corpus, tmp_path / "sweep.h5",
-        corpus={"sequence_length": 64}, parallel={"tensor": 1, "microbatch_tokens": 1024},
-        output={"segment_tokens": 400_000, "per_token": "none"}, statistics={"loss": False},
-    )
-    del job["parallel"]["block_tokens"]
-    path = write_job(tmp_path / "job.toml", job)
+    path = write_roomy_job(tmp_path)
     inside = ("sh", "-c", f'echo $$ > {small_group}/cgroup.procs; exec "$0" "$@"')
     free, _ = planned_gib(alone("plan", path, "--ranks", 1)[1])
     assert free > 600 / 1024  # what it would take by itself

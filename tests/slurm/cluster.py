@@ -1,7 +1,8 @@
-"""A private Slurm for tests: munged, slurmctld and one slurmd of this host, without systemd.
+"""A private Slurm for tests: munged, slurmctld and a slurmd of each node, without systemd.
 
-Everything lies under one new folder in /tmp and on free ports. The daemons are children of the test
-(and end with it): stop() ends them by their process, after the jobs.
+A node is this host, or one that tests/hosts/hosts.py makes. Everything lies under one new folder in /tmp and
+on free ports. The daemons are children of the test (and end with it): stop() ends them by their process,
+after the jobs.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from support.watching import Look, Stillness, folder_state, run
 
-NODE = "node1"
 NODE_CPUS = 4
 GRACE_S = 30  # that a preempted job has
 DAEMONS = ("munged", "slurmctld", "slurmd")
@@ -27,7 +28,7 @@ DAEMONS = ("munged", "slurmctld", "slurmd")
 # `low` is preempted by `high`. The time a credential lives (cred_expire) delays a requeued job.
 CONFIGURATION = """\
 ClusterName=test
-SlurmctldHost={host}(127.0.0.1)
+SlurmctldHost={host}({address})
 SlurmctldPort={controller_port}
 SlurmUser={user}
 SlurmdUser={user}
@@ -35,28 +36,49 @@ AuthType=auth/munge
 CredType=cred/munge
 AuthInfo=socket={folder}/munge/socket,cred_expire=5
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool/%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
-TmpFS={folder}
+SlurmdPidFile={folder}/slurmd-%n.pid
+TmpFS={folder}/tmp/%n
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+TaskPlugin={task_plugin}
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/none
 SwitchType=switch/none
 SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU
+SelectTypeParameters={selected}
 SchedulerParameters=sched_interval=1,batch_sched_delay=0,sched_min_interval=0
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 SlurmdParameters=config_overrides
+SlurmdTimeout={node_timeout}
 KillWait=20
 KillOnBadExit=1
-NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={node_port} CPUs={cpus}
+{nodes}
 PartitionName=low Nodes=ALL Default=YES PriorityTier=1 GraceTime={grace} State=UP
 PartitionName=high Nodes=ALL PriorityTier=9 PreemptMode=OFF State=UP
 """
+
+
+@dataclass(frozen=True)
+class Node:
+    """`enter`: the command under which its daemon runs; empty for this host."""
+
+    name: str = "node1"
+    address: str = "127.0.0.1"
+    host: str = ""
+    enter: tuple[str, ...] = ()
+
+    def line(self, port: int) -> str:
+        host = self.host or this_host()
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+        place = f"NodeHostname={host} NodeAddr={self.address} Port={port}"
+        return f"NodeName={self.name} {place} CPUs={NODE_CPUS} RealMemory={memory}"
+
+
+def this_host() -> str:
+    return socket.gethostname().split(".")[0]
 
 
 def missing_programs() -> list[str]:
@@ -89,8 +111,14 @@ def wait_until(holds: Callable[[], object], what: Callable[[], str], *folders: P
 
 
 class Cluster:
-    def __init__(self) -> None:
-        """Starts the daemons."""
+    def __init__(
+        self,
+        nodes: Sequence[Node] = (Node(),),
+        address: str = "127.0.0.1",
+        constrains_memory: bool = False,
+        node_timeout: int = 300,
+    ) -> None:
+        """Starts the daemons. `address` is the controller's, which all nodes reach."""
         # Not pytest's folder: munged wants one that everybody may enter, with a short name.
         self.folder = Path(tempfile.mkdtemp(prefix="actsweep-slurm-", dir="/tmp"))
         self.folder.chmod(0o755)
@@ -101,33 +129,50 @@ class Cluster:
             "SLURM_CONF": str(self.folder / "slurm.conf"),
         }
         self._daemons: list[subprocess.Popen[bytes]] = []
+        self._is_up = False
         try:
-            self._configure()
+            self._configure(
+                nodes,
+                address=address,
+                node_timeout=node_timeout,
+                task_plugin="task/cgroup" if constrains_memory else "task/none",
+                selected="CR_CPU_Memory" if constrains_memory else "CR_CPU",
+            )
+            limits = "ConstrainRAMSpace=yes\n" if constrains_memory else ""
+            # Without the plugin's name slurmd looks for one.
+            (self.folder / "cgroup.conf").write_text(f"CgroupPlugin=cgroup/v1\n{limits}")
             self._start_munge()
             self._start("slurmctld", "-D", "-i")
             self._wait_for_answer("scontrol", "ping")
-            self._start("slurmd", "-D", "-N", NODE)
-            self._wait_for_answer("sh", "-c", "sinfo -h -p low -o %T | grep -x idle")
+            for node in nodes:
+                self.start_node(node)
+            self._is_up = True
         except BaseException:
             self.stop()
             raise
 
-    def _configure(self) -> None:
-        for name in ("munge", "state", "spool", "logs"):
+    def _configure(self, nodes: Sequence[Node], **values: object) -> None:
+        for name in ("munge", "state", "spool", "logs", "tmp"):
             (self.folder / name).mkdir()
-        controller_port, node_port = free_ports(2)
+        for node in nodes:
+            (self.folder / "tmp" / node.name).mkdir()
+        controller_port, *node_ports = free_ports(1 + len(nodes))
         text = CONFIGURATION.format(
-            host=socket.gethostname().split(".")[0],
+            host=this_host(),
             user=getpass.getuser(),
             folder=self.folder,
-            node=NODE,
-            cpus=NODE_CPUS,
+            nodes="\n".join(node.line(port) for node, port in zip(nodes, node_ports, strict=True)),
             grace=GRACE_S,
             controller_port=controller_port,
-            node_port=node_port,
+            **values,
         )
         (self.folder / "slurm.conf").write_text(text)
-        (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")  # else slurmd looks
+
+    def start_node(self, node: Node) -> None:
+        """Its daemon, also once more where that has gone."""
+        self._start("slurmd", "-D", "-N", node.name, enter=node.enter)
+        state = f"sinfo -h -n {node.name} -p low -o %T | grep -x idle"
+        self._wait_for_answer("sh", "-c", state)
 
     def _start_munge(self) -> None:
         munge = self.folder / "munge"
@@ -139,10 +184,10 @@ class Cluster:
         self._start("munged", "-F", *(f"--{name}={munge / file}" for name, file in files.items()))
         self._wait_for_answer("munge", "-n", "-S", str(munge / "socket"))
 
-    def _start(self, name: str, *arguments: str) -> None:
+    def _start(self, name: str, *arguments: str, enter: Sequence[str] = ()) -> None:
         """A daemon in the foreground, beyond Ctrl-C, ended by the kernel if this process dies."""
-        with open(self.logs_folder / f"{name}.log", "wb") as log:
-            command = ["setpriv", "--pdeathsig", "TERM", name, *arguments]
+        with open(self.logs_folder / f"{name}{len(self._daemons)}.log", "wb") as log:
+            command = [*enter, "setpriv", "--pdeathsig", "TERM", name, *arguments]
             self._daemons.append(
                 subprocess.Popen(
                     command, stdout=log, stderr=log, env=self.environment, start_new_session=True
@@ -151,7 +196,7 @@ class Cluster:
 
     def _wait_for_answer(self, *command: str) -> None:
         def answers() -> bool:
-            ended = [daemon.args for daemon in self._daemons if daemon.poll() is not None]
+            ended = [daemon.args for daemon in self._daemons[-1:] if daemon.poll() is not None]
             assert not ended, f"{ended} ended:\n{self.logs()}"
             result = subprocess.run(command, env=self.environment, capture_output=True, check=False)
             return result.returncode == 0
@@ -188,7 +233,7 @@ class Cluster:
     def stop(self) -> None:
         """Cancels what runs, ends the daemons, each after those that need it, and cleans."""
         try:
-            if len(self._daemons) == len(DAEMONS):
+            if self._is_up:
                 self.run("scancel", "--user", getpass.getuser())
                 wait_until(lambda: not self.run("squeue", "-h"), self.logs, self.logs_folder)
         finally:

@@ -13,47 +13,18 @@ from pathlib import Path
 
 import pytest
 from cluster import NODE_CPUS, Cluster, wait_until
-from running import PROGRAM, STOPPED, assert_same_files, make_corpus, segments_of, write_job
+from running import PROGRAM, STOPPED, make_corpus, write_job
 from slow_job import SCRIPTS, UNITS, make_slow_job
-
-JOB_ENVIRONMENT = {
-    "ACTSWEEP": str(PROGRAM),
-    "OMP_WAIT_POLICY": "passive",
-    "OMPI_MCA_mpi_yield_when_idle": "1",  # two jobs share the cores
-}
-
-
-def submit(cluster: Cluster, job: Path, *options: str) -> str:
-    """Submits the sweep with two tasks and a log beside its job file; the job's number."""
-    log = f"--output={job.parent / 'log'}"
-    command = ["sbatch", "--parsable", "--ntasks=2", "--time=20", log, *options]
-    return cluster.run(*command, SCRIPTS / "sweep.sbatch", job, **JOB_ENVIRONMENT)
-
-
-def log_of(job: Path) -> str:
-    path = job.parent / "log"
-    return path.read_text() if path.exists() else ""
-
-
-def committed(job: Path) -> list[int]:
-    """The numbers of the committed segments."""
-    names = segments_of(job.parent / "sweep.h5")
-    return sorted(int(name.removeprefix("segment-").removesuffix(".h5")) for name in names)
-
-
-def ranks_of(number: str) -> list[int]:
-    """The processes of a job's program."""
-    wanted = f"SLURM_JOB_ID={number}".encode()
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            is_program = (process / "exe").readlink() == PROGRAM.resolve()
-            if is_program and wanted in (process / "environ").read_bytes().split(b"\0"):
-                found.append(int(process.name))
-        except OSError:
-            continue  # has ended meanwhile, or is not ours
-    return found
-
+from slurm_jobs import (
+    JOB_ENVIRONMENT,
+    assert_complete,
+    committed,
+    log_of,
+    ranks_of,
+    submit,
+    wait_for_segment,
+    wrapped,
+)
 
 def freeze(number: str) -> list[int]:
     """Stops the clock of a running job; its two ranks."""
@@ -96,12 +67,6 @@ def seconds_left(job: Path) -> int:
     return int(found[0])
 
 
-def wait_for_segment(job: Path) -> None:
-    wait_until(
-        lambda: committed(job), lambda: f"nothing is committed:\n{log_of(job)}", job.parent
-    )
-
-
 def assert_went_on(cluster: Cluster, job: Path, number: str, expected: Path) -> None:
     """The job stopped once with segments committed, requeued itself and made the file."""
     cluster.wait_for_state(number, "COMPLETED")
@@ -115,13 +80,6 @@ def assert_went_on(cluster: Cluster, job: Path, number: str, expected: Path) -> 
     assert f"{UNITS} of {UNITS} units of work are pending" in log
     assert f"{UNITS - count} of {UNITS} units of work are pending" in log
     assert_complete(job, expected)
-
-
-def assert_complete(job: Path, expected: Path) -> None:
-    """The file, and nothing else but the logs."""
-    assert_same_files(job.parent / "sweep.h5", expected)
-    left = {path.name for path in job.parent.iterdir() if not path.name.startswith("log")}
-    assert left == {"job.toml", "sweep.h5"}
 
 
 def test_submitted_and_finished(cluster: Cluster, job: Path, expected: Path) -> None:
@@ -283,15 +241,6 @@ def test_array_and_its_dependent_run(
     logs = [path.read_text() for path in job.parent.glob(f"log-*-{last}-*")]
     assert len(logs) == 1 and f"0 of {UNITS} units of work are pending" in logs[0]
     assert_complete(job, expected)
-
-
-def wrapped(cluster: Cluster, job: Path, command: str, *options: str) -> tuple[str, str]:
-    """A job of two tasks that runs one command; its exit code and what it says."""
-    log = job.parent / "log-wrapped"
-    words = ["sbatch", "--parsable", "--ntasks=2", "--time=20", f"--output={log}", *options]
-    number = cluster.run(*words, f"--wrap={command}", **JOB_ENVIRONMENT)
-    cluster.wait_for_state(number, "COMPLETED", "FAILED")
-    return cluster.facts(number)["ExitCode"], log.read_text()
 
 
 # Each task ends by itself, also the one that starts last: srun would end it with 143 when the first has ended.
