@@ -1,4 +1,4 @@
-"""What a run keeps in memory of its own: RssAnon of /proc/PID/status, sampled while it runs; what it plans."""
+"""What a run keeps in memory of its own (RssAnon of /proc/PID/status, sampled while it runs), and plans."""
 
 from __future__ import annotations
 

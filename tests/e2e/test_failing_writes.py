@@ -1,5 +1,5 @@
-"""A disk that fails for one rank, in a segment or in the file that all write together: all ranks end, none waits
-for the others for good, what was committed stays, and the next run makes the same file.
+"""A disk that fails for one rank, in a segment or in the file that all write together: all ranks end, none
+waits for the others for good, what was committed stays, and the next run makes the same file.
 
 A preloaded library stands for the disk of one rank: once it is switched on, writes fail.
 """
@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -85,23 +86,35 @@ def job(model: Path, corpus: Path, tmp_path: Path) -> Path:
 
 
 class FailingRun:
-    """A run of which one rank's disk fails from a step on."""
+    """A run in which the disk of some ranks fails from a step on."""
 
     def __init__(
-        self, disk: Path, job: Path, rank: int, step: str, where: str, reason: int, call: str = "write"
+        self,
+        disk: Path,
+        job: Path,
+        ranks: Sequence[int],
+        step: str,
+        where: str,
+        reason: int,
+        call: str = "write",
     ) -> None:
         switch = job.parent / "switch"
         values = {"WHERE": where, "CALL": call, "SWITCH": switch, "REASON": reason}
         values |= {"LD_PRELOAD": disk, "ACTSWEEP_HOLD_AT": step}
         under = ["env", *(f"{name}={value}" for name, value in values.items())]
         self.job = job
-        self.run = Run(job, RANKS, rank=rank, under=under)
-        self.run.wait_until(lambda: is_held(self.run.pids()[rank]))
+        self.run = Run(job, RANKS, rank=ranks, under=under)
+        self.run.wait_until(lambda: self._are_held(ranks))
         switch.touch()
         self.start_s = time.monotonic()
-        os.kill(self.run.pids()[rank], signal.SIGCONT)
+        for rank in ranks:
+            os.kill(self.run.pids()[rank], signal.SIGCONT)
         self.code = self.run.finish()
         switch.unlink()
+
+    def _are_held(self, ranks: Sequence[int]) -> bool:
+        pids = self.run.pids()
+        return len(pids) == RANKS and all(is_held(pids[rank]) for rank in ranks)
 
     def errors(self) -> list[str]:
         return [line for line in self.run.lines if "] error: " in line]
@@ -123,7 +136,7 @@ def test_segment_that_one_rank_cannot_write(
 ) -> None:
     """The first of a group, another one, one of the other group."""
     step = f"segment {rank // 2}: layer 2"
-    failing = FailingRun(disk, job, rank, step, "/segment-", errno.ENOSPC)
+    failing = FailingRun(disk, job, [rank], step, "/segment-", errno.ENOSPC)
     assert failing.code == OUTPUT_ERROR, failing.run.log()
     (line,) = failing.errors()
     assert f"[{rank}/4]" in line and "/segment-" in line and "No space left on device" in line
@@ -145,15 +158,23 @@ def assert_refused(failing: FailingRun, *words: str) -> None:
 def test_rows_that_one_rank_cannot_write(rank: int, disk: Path, job: Path, expected: Path) -> None:
     """Into the file that all write together."""
     step = "consolidation: created"
-    failing = FailingRun(disk, job, rank, step, "/sweep.h5.partial", errno.EIO)
+    failing = FailingRun(disk, job, [rank], step, "/sweep.h5.partial", errno.EIO)
     assert_refused(failing, f"[{rank}/4]", "sweep.h5.partial", "write a part")
+    go_on(job, expected)
+
+
+def test_rows_that_no_rank_can_write(disk: Path, job: Path, expected: Path) -> None:
+    """Of all ranks that fail one speaks."""
+    step = "consolidation: created"
+    failing = FailingRun(disk, job, range(RANKS), step, "/sweep.h5.partial", errno.ENOSPC)
+    assert_refused(failing, "[0/4]", "sweep.h5.partial", "write a part")
     go_on(job, expected)
 
 
 def test_rows_that_do_not_reach_the_disk(disk: Path, job: Path, expected: Path) -> None:
     """A write succeeds and is lost later, as on NFS."""
     step = "consolidation: created"
-    failing = FailingRun(disk, job, 3, step, "/sweep.h5.partial", errno.EIO, call="fsync")
+    failing = FailingRun(disk, job, [3], step, "/sweep.h5.partial", errno.EIO, call="fsync")
     assert_refused(failing, "[3/4]", "sweep.h5.partial", "fsync failed: Input/output error")
     go_on(job, expected)
 
@@ -162,7 +183,7 @@ def test_rows_that_do_not_reach_the_disk(disk: Path, job: Path, expected: Path) 
 def test_file_that_one_rank_cannot_close(rank: int, disk: Path, job: Path, expected: Path) -> None:
     """HDF5 has this rank wait for the others, and them for it, until the watchdog ends all."""
     step = "consolidation: rows written"
-    failing = FailingRun(disk, job, rank, step, "/sweep.h5.partial", errno.EIO)
+    failing = FailingRun(disk, job, [rank], step, "/sweep.h5.partial", errno.EIO)
     assert time.monotonic() - failing.start_s < PATIENCE_S + LATE_S
     assert failing.code in (DEVICE_ERROR, OUTPUT_ERROR), failing.run.log()
     assert failing.errors(), failing.run.log()

@@ -1,5 +1,5 @@
-"""What becomes of a Slurm job on two hosts when one of its ranks or hosts fails: the job ends in time, and the
-next one makes the same file, bit for bit.
+"""What becomes of a Slurm job on two hosts when one of its ranks or hosts fails: the job ends in time, and
+the next one makes the same file, bit for bit.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""A sweep plans within the memory that Slurm gives its job: by what Slurm says of it, and by the control group
-in which it holds the job.
+"""A sweep plans within the memory that Slurm gives its job: by what Slurm says of it, and by the control
+group in which it holds the job.
 """
 
 from __future__ import annotations
