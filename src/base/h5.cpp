@@ -200,8 +200,6 @@ H5File H5File::open_in_parallel(const std::string& path, ErrorKind kind, hid_t a
   return file;
 }
 
-void H5File::sync() const { check(H5Fflush(id(), H5F_SCOPE_GLOBAL), "write out the file"); }
-
 int H5File::descriptor() const {
   void* handle = nullptr;
   check(H5Fget_vfd_handle(id(), H5P_DEFAULT, &handle), "find the file's descriptor");

@@ -146,9 +146,6 @@ class H5File : public H5Object {
                            const std::vector<hsize_t>& shape, hid_t creation) const;
   /// The paths of all datasets, without a leading slash, in alphabetical order.
   std::vector<std::string> dataset_paths() const;
-  /// Collective, of a file that is open in parallel: all that the ranks have written is on the
-  /// disk, as each node's system says.
-  void sync() const;
   /// Writes everything out and closes; raises what the destructor would swallow. Objects of the
   /// file must be closed.
   void close();

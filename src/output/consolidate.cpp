@@ -190,7 +190,9 @@ void write_rows(const Assembly& assembly, const H5File& file, RowWriter writer,
 /// others, who wait for this rank: the watchdog ends that.
 void close_together(H5File& file, const RowWriter::Ranks& ranks) {
   const auto close = [&] {
-    if (size_of(ranks.comm) > 1) file.sync();
+    if (size_of(ranks.comm) > 1) {
+      file.check(H5Fflush(file.id(), H5F_SCOPE_GLOBAL), "put the file on the disk");
+    }
     file.close();
   };
   agree_or_end(ranks.comm, close, ranks.end);

@@ -29,17 +29,16 @@ def job(tmp_path: Path) -> Path:
     return path
 
 
-def sweep(cluster: Cluster, job: Path, under: str = "") -> str:
-    """Runs as a job; the log, in which the plan is less than what was given."""
-    code, log = wrapped(cluster, job, f"srun --mpi=pmix {under} {PROGRAM} run {job}", *OPTIONS)
+def launch(cluster: Cluster, job: Path, command: str) -> None:
+    """One task; what it plans is within what was given."""
+    code, log = wrapped(cluster, job, f"srun --mpi=pmix {command}", *OPTIONS)
     assert code == "0:0", log
     taken, limit = planned_gib(log)
     assert 0 < taken <= limit < 0.8 * GIVEN_MIB / 1024, log
-    return log
 
 
-def test_sweep_plans_within_what_slurm_says(cluster: Cluster, job: Path) -> None:
-    sweep(cluster, job)
+def test_plan_is_within_what_slurm_says(cluster: Cluster, job: Path) -> None:
+    launch(cluster, job, f"{PROGRAM} plan {job} --ranks 1")
 
 
 @pytest.fixture
@@ -54,8 +53,8 @@ def constraining() -> Iterator[Cluster]:
     cluster.stop()
 
 
-def test_sweep_plans_within_the_group_that_slurm_makes(constraining: Cluster, job: Path) -> None:
+def test_sweep_stays_within_the_group_that_slurm_makes(constraining: Cluster, job: Path) -> None:
     """Slurm's words are taken away: the group alone is left."""
     code, log = wrapped(constraining, job, "srun cat /proc/self/cgroup", *OPTIONS)
     assert code == "0:0" and re.search(r":memory:\S*/job_\d+/step_0", log), log
-    sweep(constraining, job, SAYS_NOTHING)
+    launch(constraining, job, f"{SAYS_NOTHING} {PROGRAM} run {job}")
