@@ -14,7 +14,6 @@ Exit codes: 0 done, 2 bad command line, 3 a bad record, 4 bad model directory, 6
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -24,6 +23,7 @@ from tqdm import tqdm
 
 from preparation.errors import MODEL, PreparationError, one_line, run_program
 from preparation.hub_cache import model_directory
+from preparation.json_files import read_object
 from preparation.output_path import output_file
 from preparation.questions import questions_of
 from preparation.requests import Requests
@@ -63,14 +63,14 @@ def parse_command_line() -> argparse.Namespace:
 def max_length_of(directory: Path) -> int:
     """Most tokens that the model reads at once."""
     path = directory / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    if not path.exists():
         raise PreparationError(
             MODEL, f"{path}: expected a config, which says how many tokens the model reads; or --max-length"
-        ) from None
-    config = config.get("text_config", config)
-    lengths = (config.get(key) for key in LENGTH_KEYS)
+        )
+    config = read_object(path)
+    text = config.get("text_config")
+    section = text if isinstance(text, dict) else config
+    lengths = (section.get(key) for key in LENGTH_KEYS)
     return next((length for length in lengths if isinstance(length, int)), DEFAULT_LENGTH)
 
 

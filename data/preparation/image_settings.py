@@ -17,6 +17,7 @@ from typing import Any
 from PIL import Image
 
 from preparation.errors import MODEL, PreparationError
+from preparation.json_files import read_object
 
 Settings = dict[str, Any]
 
@@ -167,21 +168,9 @@ def _stored_settings(directory: Path) -> tuple[Path, Settings]:
 
 
 def _read_json(path: Path) -> Settings:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise PreparationError(MODEL, f"{path.parent}: there is no {path.name}") from None
-    except OSError as error:
-        raise _refuse(path, str(error.strerror)) from None
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise PreparationError(MODEL, f"{path} is no JSON: see {place}") from None
-    except (ValueError, RecursionError) as error:  # no UTF-8, a number or a depth beyond Python's
-        reason = str(error).partition(";")[0]
-        raise PreparationError(MODEL, f"{path} is not readable as JSON: {reason}") from None
-    if not isinstance(content, dict):
-        raise _refuse(path, f"expected a JSON object, found {shortened(content)}")
-    return content
+    if not path.exists():
+        raise PreparationError(MODEL, f"{path.parent}: there is no {path.name}")
+    return read_object(path)
 
 
 def _type_of(path: Path, stored: Settings) -> str:

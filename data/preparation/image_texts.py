@@ -20,6 +20,7 @@ from PIL import Image
 
 from preparation.errors import CORPUS, MODEL, PreparationError
 from preparation.image_decoding import decode
+from preparation.json_files import read_object
 from preparation.records import objects_of_lines
 from preparation.tokenizer_directory import OFFLINE
 
@@ -163,7 +164,7 @@ def _load_processor(directory: Path) -> Any:
 
 def _image_id_of(directory: Path, processor: Any) -> int:
     """As config.json says it, and the processor where it does not."""
-    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    config = read_object(directory / "config.json")
     for key in ("image_token_id", "image_token_index"):
         if isinstance(config.get(key), int):
             return config[key]

@@ -1,10 +1,16 @@
-"""What JSON values are called in messages."""
+"""Values of JSON: how messages call them, and whole numbers of any length."""
 
 from __future__ import annotations
 
 import json
 
 LONGEST_NUMBER = 20  # characters that are shown
+MOST_DIGITS = 4000  # of an integer; Python refuses to read longer ones
+
+
+def integer(digits: str) -> int | float:
+    """For `parse_int` of Python's json."""
+    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
 
 
 def called(value: object) -> str:

@@ -8,7 +8,6 @@ formula.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Collection
@@ -20,6 +19,7 @@ import torch
 from safetensors.torch import load_file
 
 from preparation.errors import MODEL, PreparationError
+from preparation.json_files import read_object
 from preparation.pickled_weights import load_weights
 
 CONFIG = "adapter_config.json"
@@ -133,14 +133,11 @@ def _config_of(directory: Path) -> dict[str, Any]:
     path = directory / CONFIG
     if not path.is_file():
         raise PreparationError(MODEL, f"{directory}: expected an adapter's {CONFIG}, found none")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise PreparationError(MODEL, f"{path}: not JSON: {error}") from None
-    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
-        kind = config.get("peft_type") if isinstance(config, dict) else type(config).__name__
+    config = read_object(path)
+    if config.get("peft_type") != "LORA":
+        found = config.get("peft_type")
         raise PreparationError(
-            MODEL, f'{path}: peft_type: expected "LORA", found {kind}: {CURE}'
+            MODEL, f'{path}: peft_type: expected "LORA", found {found}: {CURE}'
         )
     for key in REFUSED:
         if config.get(key):

@@ -6,7 +6,6 @@ files. Refuses a base without safetensors, and what lora_adapter refuses.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from preparation.checkpoint_writer import STORED_BYTES, CheckpointWriter, Tensor
 from preparation.errors import MODEL, PreparationError
 from preparation.lora_adapter import read_adapter
 from preparation.stored_tensors import bytes_of, described
+from preparation.weight_index import weight_map
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 SHARD_BYTES = 5_000_000_000
@@ -84,8 +84,4 @@ def _files_of(directory: Path) -> list[Path]:
             f"{directory}: expected the base's {SINGLE} or {INDEX}, found neither; prepare_model.py torch"
             " makes them of pytorch_model.bin",
         )
-    try:
-        places = json.loads((directory / INDEX).read_text(encoding="utf-8"))["weight_map"]
-        return [directory / name for name in sorted(set(places.values()))]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise PreparationError(MODEL, f'{directory / INDEX}: expected an object "weight_map"') from None
+    return [directory / name for name in sorted(set(weight_map(directory / INDEX).values()))]

@@ -8,7 +8,6 @@ pickled_weights refuses, tensors that the index does not place where they are, a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from preparation.checkpoint_writer import CheckpointWriter, Tensor
 from preparation.errors import MODEL, PreparationError
 from preparation.pickled_weights import load_weights
 from preparation.stored_tensors import bytes_of, described, stored_name
+from preparation.weight_index import weight_map
 
 SINGLE, INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 SHARD_BYTES = 5_000_000_000
@@ -52,27 +52,11 @@ def _files_of(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if (path / INDEX).is_file():
-        return [path / name for name in sorted(set(_weight_map(path / INDEX).values()))]
+        return [path / name for name in sorted(set(weight_map(path / INDEX).values()))]
     if (path / SINGLE).is_file():
         return [path / SINGLE]
     what = f"{SINGLE} or {INDEX} in it" if path.is_dir() else "a directory, or a .bin or .pth file"
     raise PreparationError(MODEL, f"{path}: expected {what}, found none")
-
-
-def _weight_map(path: Path) -> dict[str, str]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PreparationError(MODEL, f"{path}: not an index in JSON: {error}") from None
-    places = content.get("weight_map") if isinstance(content, dict) else None
-    if not isinstance(places, dict) or not places:
-        raise PreparationError(MODEL, f'{path}: expected an object "weight_map", found none')
-    for name, file in places.items():
-        if not isinstance(file, str) or Path(file).name != file:
-            raise PreparationError(
-                MODEL, f"{path}: tensor {name}: expected a file of this directory, found {file!r}"
-            )
-    return places
 
 
 class _PickledFiles:
@@ -104,7 +88,7 @@ class _PickledFiles:
     def _check_index(self) -> None:
         if self._index is None:
             return
-        for name, file in _weight_map(self._index).items():
+        for name, file in weight_map(self._index).items():
             if self._place.get(name) != self._index.parent / file:
                 raise PreparationError(MODEL, f"{self._index}: expected {name} in {file}, found it not")
 

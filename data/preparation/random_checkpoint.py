@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from preparation.checkpoint_writer import CheckpointWriter, Tensor
 from preparation.errors import MODEL, PreparationError
+from preparation.json_files import read_object
 from preparation.needed_tensors import NeededTensors, needed_tensors
 from preparation.packed_matrix import Matrix, Part
 from preparation.packed_parts import parts_of
@@ -48,17 +49,9 @@ class Settings:
 
 
 def read_config(path: Path) -> Config:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise PreparationError(MODEL, f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise PreparationError(MODEL, f"{path} is not readable as JSON: {error}") from None
-    if not isinstance(config, dict):
-        raise PreparationError(
-            MODEL, f"{path}: expected a JSON object, found {type(config).__name__}"
-        )
-    return config
+    if not path.exists():
+        raise PreparationError(MODEL, f"{path}: no such file")
+    return read_object(path)
 
 
 def first_of(config: Config, key: str, fallback: Any) -> Any:

@@ -13,17 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from preparation.errors import CORPUS, PreparationError
-from preparation.json_kinds import called
+from preparation.json_kinds import called, integer
 
 LONGEST_RECORD = 1 << 28  # bytes of a line, characters of an array's record
-MOST_DIGITS = 4000  # of an integer; Python refuses to read longer ones
-
-
-def _integer(digits: str) -> int | float:
-    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
-
-
-DECODER = json.JSONDecoder(parse_int=_integer)
+DECODER = json.JSONDecoder(parse_int=integer)
 
 
 def record_of_line(line: str, place: str) -> object:

@@ -7,6 +7,7 @@ fields, a directory that holds no tokenizer at all.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 
 from preparation.errors import MODEL, PreparationError
 from preparation.file_kinds import refuse_pointer
+from preparation.json_files import read_object
 from preparation.json_kinds import called
 
 TOKENIZER = "tokenizer.json"
@@ -26,32 +28,16 @@ FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 # Of tokenizers that transformers turns into one of the tokenizers package.
 OTHER_VOCABULARIES = ("*.model", "vocab.json", "vocab.txt", "tekken.json", "*.tiktoken")
 MOST_IDS = 1 << 24
-LONGEST_INTEGER = 4000  # digits; Python refuses more than 4,300
 
 
-def _integer(text: str) -> int | float:
-    return int(text) if len(text) < LONGEST_INTEGER else float(text)
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """A JSON file that holds an object."""
-    refuse_pointer(path)
-    try:
-        content = json.loads(path.read_bytes().decode("utf-8"), parse_int=_integer)
-    except OSError as error:
-        raise PreparationError(MODEL, f"{path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise PreparationError(
-            MODEL, f"{path} is not JSON: invalid UTF-8 at byte {error.start}"
-        ) from None
-    except json.JSONDecodeError as error:
-        raise PreparationError(MODEL, f"{path} is not JSON: {error}") from None
-    except RecursionError:
-        raise PreparationError(MODEL, f"{path}: brackets are nested too deeply") from None
-    if not isinstance(content, dict):
-        raise PreparationError(
-            MODEL, f"{path}: expected a JSON object, found {called(content)}"
-        )
+def read_file(path: Path) -> dict[str, Any]:
+    """The object of a JSON file, as AutoTokenizer reads it: without a byte order mark."""
+    content = read_object(path)
+    with path.open("rb") as file:
+        if file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8:
+            raise PreparationError(
+                MODEL, f"{path} begins with a byte order mark, which AutoTokenizer does not read: remove it"
+            )
     return content
 
 
@@ -63,7 +49,7 @@ def content_of(token: object) -> str | None:
 
 def read_optional(directory: Path, name: str) -> dict[str, Any]:
     path = directory / name
-    return read_object(path) if path.exists() else {}
+    return read_file(path) if path.exists() else {}
 
 
 def check_directory(directory: Path) -> dict[str, Any] | None:
@@ -87,7 +73,7 @@ def check_directory(directory: Path) -> dict[str, Any] | None:
             refuse_pointer(path)
     tokenizer = None
     if (directory / TOKENIZER).exists():
-        tokenizer = read_object(directory / TOKENIZER)
+        tokenizer = read_file(directory / TOKENIZER)
         _check_tokenizer(directory / TOKENIZER, tokenizer)
     read_optional(directory, MODEL_SETTINGS)  # AutoTokenizer reads it, too
     for name in (SETTINGS, SPECIAL_TOKENS):

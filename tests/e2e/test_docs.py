@@ -6,6 +6,7 @@ import csv
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +23,7 @@ SOURCE_PATH = re.compile(rf"(?<![\w./-])(?:src/)?(?:{'|'.join(FOLDERS)})/[\w/*-]
 PATH_IN_SRC = re.compile(r"(?<![\w.-])src/[\w/*-]*[\w*](?:\.\w+)?")
 PATH_IN_PROSE = re.compile(rf"`((?:{'|'.join(FOLDERS)})/\w+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+COMPATIBILITY = re.compile(r"\| (.+) \| (?:read|warned|refused) \| .*\| `(test_\w+)` \|")
 
 
 OWN_CODE = {"kimi_vl"}  # which transformers has no class for: test_model_parts.py compares it
@@ -153,6 +155,16 @@ def test_source_paths_that_are_named_exist() -> None:
         if not exists_in_source(named)
     ]
     assert not missing
+
+
+def test_compatibility_has_one_row_for_an_input_and_a_test() -> None:
+    """Where a message has changed, a row that was kept would stand beside the new one."""
+    lines = (ROOT / "docs/compatibility.md").read_text().splitlines()
+    rows = [found.groups() for line in lines if (found := COMPATIBILITY.fullmatch(line))]
+    assert len(rows) == sum(line.endswith("` |") for line in lines) > 700
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert not [row for row, count in Counter(rows).items() if count > 1]
+    assert not [test for _, test in rows if f"def {test}(" not in tests]
 
 
 def linked_pages(page: Path) -> list[Path]:

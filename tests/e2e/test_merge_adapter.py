@@ -206,3 +206,20 @@ def test_packed_and_missing_bases_are_refused(tmp_path: Path) -> None:
     assert "expected a matrix of real numbers in the base" in refused(tmp_path, adapter)
     (tmp_path / "base/model.safetensors").unlink()
     assert "expected the base's model.safetensors or" in refused(tmp_path, adapter)
+
+
+def test_an_index_that_leads_outside_and_a_config_that_is_no_json_are_refused(tmp_path: Path) -> None:
+    base = write_base(tmp_path / "base")
+    adapter = write_adapter(tmp_path / "adapter", factors(base, QUERY, 4))
+    (tmp_path / "base/model.safetensors").rename(tmp_path / "model.safetensors")
+    index = tmp_path / "base/model.safetensors.index.json"
+    for content, words in (
+        ('{"weight_map": {"x": "../model.safetensors"}}', "tensor x: expected a file of this directory"),
+        ("[" * 100_000, "brackets are nested too deeply"),
+        ("[]", "expected a JSON object, found a list"),
+    ):
+        index.write_text(content)
+        assert f"{index}: {words}" in refused(tmp_path, adapter)
+    config = adapter / "adapter_config.json"
+    config.write_text('{"peft_type":\n"LORA"')
+    assert f"{config} is not JSON: line 2, column 7: " in refused(tmp_path, adapter)

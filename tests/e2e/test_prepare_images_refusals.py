@@ -110,9 +110,12 @@ def test_unknown_settings_are_refused(
     [
         (b"[1]", "expected a JSON object"),
         (b'{"size": 224', "line 1, column 13"),
-        (b"\xff\xfe{}", "not readable as JSON"),
-        (b'{"size": ' + b"9" * 5000 + b"}", "not readable as JSON"),
-        (b"[" * 100_000, "not readable as JSON"),
+        (b"\xff\xfe{}", "is not JSON: invalid UTF-8 at byte 0"),
+        (
+            b'{"image_processor_type": "SiglipImageProcessor", "size": ' + b"9" * 5000 + b"}",
+            "size is Infinity, expected height and width",
+        ),
+        (b"[" * 100_000, "brackets are nested too deeply"),
     ],
     ids=["list", "cut", "utf-16", "digits", "depth"],
 )

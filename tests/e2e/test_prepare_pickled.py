@@ -124,6 +124,10 @@ def outside(folder: Path, state: State) -> None:
     (folder / INDEX).write_text(json.dumps({"weight_map": {"x": "../pytorch_model.bin"}}))
 
 
+def too_deep(folder: Path, state: State) -> None:
+    (folder / INDEX).write_text("[" * 100_000)
+
+
 def without_config(folder: Path, state: State) -> None:
     single(folder, state)
     (folder / "config.json").unlink()
@@ -136,6 +140,7 @@ REFUSED: dict[str, tuple[Callable[[Path, State], object], str]] = {
     "an index of PyTorch files without one of them": (without_a_shard, "no such file"),
     "an index of PyTorch files that leads out of its directory": (
         outside, "expected a file of this directory"),
+    "an index of PyTorch files, 100,000 brackets deep": (too_deep, "brackets are nested too deeply"),
     "pytorch_model.bin without config.json": (without_config, "expected config.json beside the weights"),
     "a directory without weights, for prepare_model.py torch": (
         lambda folder, state: None, "expected pytorch_model.bin or"),

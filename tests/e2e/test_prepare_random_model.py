@@ -155,8 +155,9 @@ def test_random_config_that_does_not_fit_is_refused_in_the_words_of_the_program(
 def test_random_without_a_config_or_a_program_is_refused(tmp_path: Path) -> None:
     model = tmp_path / "model"
     refuse(4, tmp_path / "none.json", model, words=["no such file"])
-    (tmp_path / "bad.json").write_text("{")
-    refuse(4, tmp_path / "bad.json", model, words=["bad.json", "JSON"])
+    for text, words in (("{", "is not JSON: line 1, column 2"), ("[" * 100_000, "nested too deeply")):
+        (tmp_path / "bad.json").write_text(text)
+        refuse(4, tmp_path / "bad.json", model, words=["bad.json", words])
     config = write_config(tmp_path / "config.json", RANDOM_CONFIGS["llama"])
     nowhere = run("prepare_model.py", "random", config, model, "--program", tmp_path / "none")
     assert_refused(nowhere, 2, "none", "expected the program actsweep")

@@ -48,6 +48,10 @@ REFUSED: list[tuple[str, bytes, str, list[str]]] = [
     ("tokenizer_config.json", b'{"a": "\xff"}', "invalid UTF-8", ["UTF-8", "byte 7"]),
     ("tokenizer_config.json", b"[" * 100_000, "100,000 brackets deep", ["nested too deeply"]),
     (
+        "tokenizer_config.json", b"\xef\xbb\xbf{}", "a byte order mark before `tokenizer_config.json`",
+        ["byte order mark, which AutoTokenizer does not read"],
+    ),
+    (
         "tokenizer_config.json", b'{"added_tokens_decoder": {"x": {}}}',
         "an added id that is no number", ["'x'"],
     ),

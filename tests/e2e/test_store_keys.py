@@ -38,7 +38,7 @@ def test_what_is_refused(
 ) -> None:
     code, text = planned(tmp_path, *keys)
     assert code == JOB_ERROR and words in text, text
-    compatibility("Jobs and launches", f"a store: `{keys[0]}`", "refused", text)
+    compatibility("Jobs and launches", f"a store: `{', '.join(keys)}`", "refused", text)
 
 
 @pytest.mark.parametrize(

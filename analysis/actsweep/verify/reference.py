@@ -247,8 +247,10 @@ def _check(directory: Path) -> None:
         config = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ProgramFailed(f"{path}: cannot be read: {error.strerror}", BAD_MODEL) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProgramFailed(f"{path}: is not JSON: {error}", BAD_MODEL) from error
+    if not isinstance(config, dict):
+        raise ProgramFailed(f"{path}: expected a JSON object, found another value", BAD_MODEL)
     for switch in UNKNOWN_SWITCHES:
         if config.get(switch):
             raise ProgramFailed(
