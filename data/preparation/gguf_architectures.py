@@ -12,18 +12,19 @@ from preparation.gguf_fused import FUSED, GRANITE_MOE_SHARED, PHIMOE_FUSED
 from preparation.gguf_gemma import GEMMAS
 from preparation.gguf_gemma4 import GEMMA4
 from preparation.gguf_gpt import FALCON_40B, GPTS
+from preparation.gguf_grouped_states import BAMBA, GRANITE_HYBRID_DENSE, GROUPED
 from preparation.gguf_layer_norms import LAYER_NORMS
 from preparation.gguf_llamas import GLM_FUSED, LLAMAS, MINISTRAL3
 from preparation.gguf_mixers import MIXERS
 from preparation.gguf_nemotron import NEMOTRONS
 from preparation.gguf_routed import DEEPSEEK_V3, ROUTED
-from preparation.gguf_states import BAMBA, GRANITE_HYBRID_DENSE, STATES
+from preparation.gguf_states import SELECTIVE
 
 Sign = Callable[[Collection[str], Fields], bool]  # of the tensors' names and the fields
 
 FAMILIES: dict[str, Family] = {
-    **DECODERS, **GEMMAS, **GPTS, **LAYER_NORMS, **LLAMAS, **ROUTED, **FUSED, **STATES, **MIXERS,
-    **NEMOTRONS, **BOTH_SIDED, "gemma4": GEMMA4,
+    **DECODERS, **GEMMAS, **GPTS, **LAYER_NORMS, **LLAMAS, **ROUTED, **FUSED, **MIXERS,
+    **SELECTIVE, **GROUPED, **NEMOTRONS, **BOTH_SIDED, "gemma4": GEMMA4,
 }  # fmt: skip
 
 

@@ -7,19 +7,10 @@ from dataclasses import replace
 from preparation.gguf_decoders import HEAD, KEYS, LAYER, constants, norm, product, projections
 from preparation.gguf_families import DEFAULTS, Family, TensorRow, UnknownFacts, in_layers, only, optional
 from preparation.gguf_fields import NEXT_LAYERS, always
+from preparation.gguf_grouped_states import GROUPED_KEYS, grouped_sizes, grouped_states
 from preparation.gguf_layouts import Config
 from preparation.gguf_routed import ROUTED_DEFAULTS, SIGMOID
-from preparation.gguf_states import (
-    GROUPED_KEYS,
-    KEY_HEADS,
-    RMS,
-    expansion,
-    grouped_sizes,
-    grouped_states,
-    has_attention,
-    key_heads,
-    without,
-)
+from preparation.gguf_states import KEY_HEADS, RMS, expansion, has_attention, key_heads, without
 
 
 def is_mlp(config: Config, layer: int) -> bool:
