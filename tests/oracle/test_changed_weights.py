@@ -18,8 +18,7 @@ from support.bounds import assert_losses_round_as_transformers
 from support.changed_sites import SHARED
 from support.inner_oracle import DOWN_PROJECTION, MLP, part_of
 from support.interventions import Table
-from support.site_cases import Made, as_variants, make_one
-from support.sweeps import read_datasets
+from support.site_cases import Sweeps, make_one
 from support.transformers_oracle import Oracle, join
 
 RANKS = (1, 2, 3, 4)
@@ -64,22 +63,9 @@ def with_weights(oracle: Oracle, tables: Sequence[Table]) -> Iterator[None]:
         yield
 
 
-class Sweeps:
-    """What a model's tests share."""
-
-    def __init__(self, made: Made) -> None:
-        self.made = made
-
-    def run(self, m: int, name: str, tables: Sequence[Table], **sections: Any) -> dict[str, np.ndarray]:
-        return read_datasets(self.made.run(m, name, tables, **sections))
-
-    def variants(self, m: int, name: str = "variants", **sections: Any) -> dict[str, np.ndarray]:
-        return self.run(m, name, as_variants(CASES), **sections)
-
-
 @pytest.fixture(scope="module", params=NAMES)
 def sweeps(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sweeps:
-    return Sweeps(make_one(request.param, tmp_path_factory.mktemp(request.param)))
+    return Sweeps(make_one(request.param, tmp_path_factory.mktemp(request.param)), CASES)
 
 
 @pytest.mark.parametrize("m", RANKS)

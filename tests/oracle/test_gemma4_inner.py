@@ -6,21 +6,16 @@ Tensors of transformers come from hooks (support/inner_oracle), statistics of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from support.bounds import Reference, assert_near
-from support.family_sweeps import swept
-from support.inner_oracle import InBoth, InnerOracle, run_in_both
+from support.inner_models import InnerModel, Sweeps, make_and_sweep
 from support.inner_references import assert_expert_rows, assert_site
-from support.random_models import MASSIVE_IDS, MODELS, SMALL_ID, RandomModel, make_random, save
-from support.token_files import Cut, Window, random_corpus, write_token_file
+from support.token_files import Cut
 
 RANKS = (1, 3)
 ROUTED = "gemma4_text-5over5-head12-full20-window16-2of6-keys-and-values-untied"
@@ -33,15 +28,7 @@ SITES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Made:
-    """A model and what transformers computes of each window."""
-
-    model: RandomModel
-    directory: Path
-    windows: list[Window]
-    inners: InBoth
-
+class Made(InnerModel):
     def job(self, m: int, output: Path) -> dict[str, dict[str, Any]]:
         is_routed = self.model.name == ROUTED
         return {
@@ -53,42 +40,21 @@ class Made:
         }
 
 
-@dataclass(frozen=True)
-class Sweeps:
-    made: dict[str, Made]
-    datasets: dict[tuple[str, int], dict[str, np.ndarray]]
-
-
-def make(name: str, folder: Path) -> Made:
-    model = next(model for model in MODELS if model.name == name)
-    directory = save(make_random(model), model, folder)
-    corpus = random_corpus(model.vocabulary, LENGTHS, seed=7, often=(*MASSIVE_IDS, SMALL_ID))
-    windows = corpus.windows(CUT)
-    write_token_file(folder / "corpus.h5", corpus, {})
-    ids = [window.ids for window in windows]
-    inners = run_in_both(lambda patch, dtype: InnerOracle(directory, patch, dtype), ids)
-    return Made(model, directory, windows, inners)
-
-
 @pytest.fixture(scope="module")
-def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweeps]:
-    folder = tmp_path_factory.mktemp("gemma4")
-    torch.set_num_threads(1)
-    made = {name: make(name, folder / name) for name in NAMES}
-    datasets = swept(NAMES, RANKS, folder, lambda name, m, output: made[name].job(m, output))
-    yield Sweeps(made, datasets)
+def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Sweeps[Made]:
+    return make_and_sweep(Made, NAMES, RANKS, tmp_path_factory.mktemp("gemma4"), CUT, LENGTHS)
 
 
 @pytest.mark.parametrize("m", RANKS)
 @pytest.mark.parametrize("name", NAMES)
-def test_sites(name: str, m: int, sweeps: Sweeps) -> None:
+def test_sites(name: str, m: int, sweeps: Sweeps[Made]) -> None:
     made, datasets = sweeps.made[name], sweeps.datasets[name, m]
     for site in SITES:
-        assert_site(datasets, site, made.inners, [window.classes for window in made.windows])
+        assert_site(datasets, site, made.inners, made.classes)
 
 
 @pytest.mark.parametrize("m", RANKS)
-def test_experts(m: int, sweeps: Sweeps) -> None:
+def test_experts(m: int, sweeps: Sweeps[Made]) -> None:
     """Tokens of each expert, its largest output, and its inputs, which have a norm of their own."""
     made, datasets = sweeps.made[ROUTED], sweeps.datasets[ROUTED, m]
     layers = len(datasets["experts/token_count"]) - 1

@@ -8,27 +8,26 @@ Tensors of transformers come from hooks (support/inner_oracle), statistics of th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from transformers import AutoConfig
 
 from support.attention_reference import KeySet, attention_references, class_first
 from support.bounds import Reference, assert_near
 from support.compatibility import Compatibility
-from support.family_sweeps import run_jobs, swept
-from support.inner_oracle import InBoth, Inner, InnerOracle, run_in_both
+from support.family_sweeps import run_jobs
+from support.inner_models import InnerModel, Sweeps, make_and_sweep
+from support.inner_oracle import InBoth, Inner
 from support.inner_references import assert_site, head_square_references
 from support.measured_errors import record
-from support.random_models import MASSIVE_IDS, MODELS, SMALL_ID, RandomModel, make_random, save
+from support.random_models import MODELS, make_random, save
 from support.second_look_reference import check_extrema, check_received
 from support.sweeps import to_toml
-from support.token_files import Cut, Window, random_corpus, write_token_file
+from support.token_files import Cut, random_corpus, write_token_file
 
 RANKS = (1, 3)
 NAMES = (
@@ -49,16 +48,7 @@ OF_ALL = (*OF_MIXERS, *OF_MLPS)
 PROMPT = 37  # tokens of the captured prompt
 
 
-@dataclass(frozen=True)
-class Made:
-    """A model and what transformers computes of each window."""
-
-    model: RandomModel
-    directory: Path
-    windows: list[Window]
-    inners: InBoth
-    prompt: InBoth
-
+class Made(InnerModel):
     @property
     def kinds(self) -> list[str]:
         return AutoConfig.from_pretrained(self.directory).layer_types
@@ -87,33 +77,10 @@ class Made:
         }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Sweeps:
-    made: dict[str, Made]
-    datasets: dict[tuple[str, int], dict[str, np.ndarray]]
-
-
-def make(name: str, folder: Path) -> Made:
-    model = next(model for model in MODELS if model.name == name)
-    directory = save(make_random(model), model, folder)
-    corpus = random_corpus(model.vocabulary, LENGTHS, seed=7, often=(*MASSIVE_IDS, SMALL_ID))
-    prompt = random_corpus(model.vocabulary, [PROMPT], seed=8).documents[0]
-    windows = corpus.windows(CUT)
-    write_token_file(folder / "corpus.h5", corpus, {"prompt": prompt})
-    inners, captured = (
-        run_in_both(lambda patch, dtype: InnerOracle(directory, patch, dtype), of)
-        for of in ([window.ids for window in windows], [prompt])
-    )
-    return Made(model, directory, windows, inners, captured)
-
-
 @pytest.fixture(scope="module")
-def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweeps]:
+def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Sweeps[Made]:
     folder = tmp_path_factory.mktemp("hybrids")
-    torch.set_num_threads(1)
-    made = {name: make(name, folder / name) for name in NAMES}
-    datasets = swept(NAMES, RANKS, folder, lambda name, m, output: made[name].job(m, output))
-    yield Sweeps(made, datasets)
+    return make_and_sweep(Made, NAMES, RANKS, folder, CUT, LENGTHS, prompt=PROMPT)
 
 
 def is_of_attention(path: str) -> bool:
@@ -123,7 +90,7 @@ def is_of_attention(path: str) -> bool:
 
 @pytest.mark.parametrize("m", RANKS)
 @pytest.mark.parametrize("name", NAMES)
-def test_layers_without_attention_have_none_of_it(name: str, m: int, sweeps: Sweeps) -> None:
+def test_layers_without_attention_have_none_of_it(name: str, m: int, sweeps: Sweeps[Made]) -> None:
     made, datasets = sweeps.made[name], sweeps.datasets[name, m]
     others = [i for i in range(len(datasets["residual/count"])) if i not in made.layers]
     assert len(others) > 1
@@ -142,19 +109,18 @@ def test_layers_without_attention_have_none_of_it(name: str, m: int, sweeps: Swe
 
 @pytest.mark.parametrize("m", RANKS)
 @pytest.mark.parametrize("name", NAMES)
-def test_sites(name: str, m: int, sweeps: Sweeps) -> None:
+def test_sites(name: str, m: int, sweeps: Sweeps[Made]) -> None:
     """Of attention where it is; of mixers and MLPs where a layer has them, and absent elsewhere."""
     made, datasets = sweeps.made[name], sweeps.datasets[name, m]
-    classes = [window.classes for window in made.windows]
     here = of_layers(datasets, made.layers)
     for site in OF_ATTENTION:
-        part = assert_site(here, site, made.inners, classes)
+        part = assert_site(here, site, made.inners, made.classes)
         record(f"{name}-m{m}", inside=site, of_allowed=part)
     for site in OF_ALL:
         layers = [0, *made.layers_with(site)]
         of_site = {path: x for path, x in datasets.items() if path.startswith(f"{site}/")}
         of_layers_with = {path: x[layers] for path, x in of_site.items()}
-        part = assert_site(of_layers_with, site, made.inners, classes)
+        part = assert_site(of_layers_with, site, made.inners, made.classes)
         record(f"{name}-m{m}", inside=site, of_allowed=part)
         elsewhere = np.setdiff1d(np.arange(len(of_site[f"{site}/count"])), layers)
         assert (of_site[f"{site}/count"][elsewhere] == 0).all()
@@ -163,7 +129,7 @@ def test_sites(name: str, m: int, sweeps: Sweeps) -> None:
 
 @pytest.mark.parametrize("m", RANKS)
 @pytest.mark.parametrize("name", NAMES)
-def test_attention_and_value_updates(name: str, m: int, sweeps: Sweeps) -> None:
+def test_attention_and_value_updates(name: str, m: int, sweeps: Sweeps[Made]) -> None:
     made = sweeps.made[name]
     here = of_layers(sweeps.datasets[name, m], made.layers)
     sets: list[KeySet] = [
@@ -187,7 +153,7 @@ def test_attention_and_value_updates(name: str, m: int, sweeps: Sweeps) -> None:
 
 @pytest.mark.parametrize("m", RANKS)
 @pytest.mark.parametrize("name", NAMES)
-def test_captured_attention(name: str, m: int, sweeps: Sweeps) -> None:
+def test_captured_attention(name: str, m: int, sweeps: Sweeps[Made]) -> None:
     made = sweeps.made[name]
     found = sweeps.datasets[name, m]["capture/prompt/attention"]
     (exact,), (single,) = made.prompt.exact, made.prompt.single

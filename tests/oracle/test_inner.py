@@ -28,7 +28,8 @@ from support.attention_reference import (
 )
 from support.bounds import TIMES, Reference, assert_near
 from support.family_sweeps import run_jobs
-from support.inner_oracle import InBoth, InnerOracle, LayerAttention, run_in_both
+from support.inner_models import InnerModel, make
+from support.inner_oracle import InBoth, LayerAttention
 from support.inner_references import (
     assert_expert_rows,
     assert_site,
@@ -39,11 +40,10 @@ from support.inner_references import (
 from support.measured_errors import record
 from support.measured_windows import Measured, Options
 from support.number_formats import FORMATS
-from support.random_models import MASSIVE_IDS, MODELS, SMALL_ID, RandomModel, make_random, save
 from support.second_look_reference import check_extrema, check_received
 from support.statistics_reference import REFERENCES, compare
 from support.sweeps import is_inner, read_datasets, schema, to_toml
-from support.token_files import Corpus, Cut, Window, random_corpus, write_token_file
+from support.token_files import Cut
 
 RANKS = (1, 2, 3, 4)
 NAMES = (
@@ -97,17 +97,7 @@ def each_of(names: Sequence[str]) -> list[Any]:
     return [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in names]
 
 
-@dataclass(frozen=True)
-class Made:
-    """A model, what transformers computes of each window, and the sweep files by m."""
-
-    model: RandomModel
-    corpus: Corpus
-    windows: list[Window]
-    inners: InBoth
-    prompt: InBoth  # of the captured prompt
-    directory: Path
-
+class Made(InnerModel):
     @property
     def sites(self) -> list[str]:
         left_out = ["gate"] if self.model.family in (*WITHOUT_GATE, *WITHOUT_DENSE) else []
@@ -199,7 +189,7 @@ def sweeps(
     folder = tmp_path_factory.mktemp("inner")
     torch.set_num_threads(1)
     names = selected_names(request)
-    made = {name: make(name, folder / name) for name in names}
+    made = {name: make(Made, name, folder / name, CUT, LENGTHS, prompt=PROMPT) for name in names}
     messages: dict[Path, str] = {}
     for m in RANKS:
         jobs = []
@@ -212,21 +202,6 @@ def sweeps(
     yield Sweeps(made, messages, folder)
 
 
-def make(name: str, folder: Path) -> Made:
-    model = next(model for model in MODELS if model.name == name)
-    directory = save(make_random(model), model, folder)
-    corpus = random_corpus(model.vocabulary, LENGTHS, seed=7, often=(*MASSIVE_IDS, SMALL_ID))
-    prompt = random_corpus(model.vocabulary, [PROMPT], seed=8).documents[0]
-    windows = corpus.windows(CUT)
-    prompts = {"prompt": prompt, "window": windows[0].ids}
-    write_token_file(folder / "corpus.h5", corpus, prompts)
-    inners, captured = (
-        run_in_both(lambda patch, dtype: InnerOracle(directory, patch, dtype), of)
-        for of in ([window.ids for window in windows], [prompt])
-    )
-    return Made(model, corpus, windows, inners, captured, directory)
-
-
 @pytest.mark.parametrize("m", RANKS)
 @pytest.mark.parametrize("site", ALL_SITES)
 @pytest.mark.parametrize("name", each_of(NAMES))
@@ -236,8 +211,7 @@ def test_site(name: str, site: str, m: int, sweeps: Sweeps) -> None:
     if site not in made.sites:
         assert f"{site}/count" not in datasets
         return
-    classes = [window.classes for window in made.windows]
-    part = assert_site(datasets, site, made.inners, classes)
+    part = assert_site(datasets, site, made.inners, made.classes)
     record(f"{name}-m{m}", inside=site, of_allowed=part)
     tokens = datasets[f"{site}/count"][-1]
     channels = datasets[f"{site}/channel_sum"].shape[1]

@@ -6,20 +6,16 @@ Tensors of transformers come from hooks (support/latent_oracle), statistics of t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
-import torch
 
 from support.attention_reference import KeySet, attention_references, class_first, visible
 from support.bounds import Reference, assert_near
-from support.family_sweeps import swept
-from support.inner_oracle import InBoth, run_in_both
+from support.inner_models import InnerModel, Sweeps, make_and_sweep
 from support.inner_references import (
     assert_site,
     head_square_references,
@@ -28,8 +24,7 @@ from support.inner_references import (
 )
 from support.latent_oracle import LatentOracle
 from support.measured_errors import record
-from support.random_models import MASSIVE_IDS, MODELS, SMALL_ID, RandomModel, make_random, save
-from support.token_files import Cut, Window, random_corpus, write_token_file
+from support.token_files import Cut
 
 RANKS = (1, 2, 3, 4)
 NAMES = (
@@ -47,16 +42,7 @@ SITES = (
 PROMPT = 37  # tokens of the captured prompt
 
 
-@dataclass(frozen=True)
-class Made:
-    """A model and what transformers computes of each window."""
-
-    model: RandomModel
-    directory: Path
-    windows: list[Window]
-    inners: InBoth
-    prompt: InBoth
-
+class Made(InnerModel):
     @property
     def sites(self) -> list[str]:
         has_latent = self.model.config["q_lora_rank"] is not None
@@ -74,43 +60,20 @@ class Made:
         }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Sweeps:
-    made: dict[str, Made]
-    folder: Path
-    datasets: dict[tuple[str, int], dict[str, np.ndarray]]
-
-
-def make(name: str, folder: Path) -> Made:
-    model = next(model for model in MODELS if model.name == name)
-    directory = save(make_random(model), model, folder)
-    corpus = random_corpus(model.vocabulary, LENGTHS, seed=7, often=(*MASSIVE_IDS, SMALL_ID))
-    prompt = random_corpus(model.vocabulary, [PROMPT], seed=8).documents[0]
-    windows = corpus.windows(CUT)
-    write_token_file(folder / "corpus.h5", corpus, {"prompt": prompt})
-    inners, captured = (
-        run_in_both(lambda patch, dtype: LatentOracle(directory, patch, dtype), of)
-        for of in ([window.ids for window in windows], [prompt])
-    )
-    return Made(model, directory, windows, inners, captured)
-
-
 @pytest.fixture(scope="module")
-def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweeps]:
+def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Sweeps[Made]:
     folder = tmp_path_factory.mktemp("latent")
-    torch.set_num_threads(1)
-    made = {name: make(name, folder / name) for name in NAMES}
-    datasets = swept(NAMES, RANKS, folder, lambda name, m, output: made[name].job(m, output))
-    yield Sweeps(made, folder, datasets)
+    return make_and_sweep(
+        Made, NAMES, RANKS, folder, CUT, LENGTHS, prompt=PROMPT, oracle=LatentOracle
+    )
 
 
 @pytest.mark.parametrize("m", RANKS)
 @pytest.mark.parametrize("name", NAMES)
-def test_sites(name: str, m: int, sweeps: Sweeps) -> None:
+def test_sites(name: str, m: int, sweeps: Sweeps[Made]) -> None:
     made, datasets = sweeps.made[name], sweeps.datasets[name, m]
     for site in made.sites:
-        classes = [window.classes for window in made.windows]
-        part = assert_site(datasets, site, made.inners, classes)
+        part = assert_site(datasets, site, made.inners, made.classes)
         record(f"{name}-m{m}", inside=site, of_allowed=part)
         exact, single = (rows_of_site(of, site)[1:] for of in (made.prompt.exact, made.prompt.single))
         found = datasets[f"capture/prompt/{site}"]
@@ -120,7 +83,7 @@ def test_sites(name: str, m: int, sweeps: Sweeps) -> None:
 
 @pytest.mark.parametrize("m", RANKS)
 @pytest.mark.parametrize("name", NAMES)
-def test_attention_and_value_updates(name: str, m: int, sweeps: Sweeps) -> None:
+def test_attention_and_value_updates(name: str, m: int, sweeps: Sweeps[Made]) -> None:
     made, datasets = sweeps.made[name], sweeps.datasets[name, m]
     sets: list[KeySet] = [
         lambda _window, _layer: [0],
@@ -135,7 +98,7 @@ def test_attention_and_value_updates(name: str, m: int, sweeps: Sweeps) -> None:
 
 @pytest.mark.parametrize("m", RANKS)
 @pytest.mark.parametrize("name", NAMES)
-def test_query_key_moments(name: str, m: int, sweeps: Sweeps) -> None:
+def test_query_key_moments(name: str, m: int, sweeps: Sweeps[Made]) -> None:
     made, datasets = sweeps.made[name], sweeps.datasets[name, m]
     parts = []
     for site in ("query", "key"):
@@ -155,7 +118,7 @@ def test_query_key_moments(name: str, m: int, sweeps: Sweeps) -> None:
 
 @pytest.mark.parametrize("m", RANKS)
 @pytest.mark.parametrize("name", NAMES)
-def test_captured_attention(name: str, m: int, sweeps: Sweeps) -> None:
+def test_captured_attention(name: str, m: int, sweeps: Sweeps[Made]) -> None:
     made, datasets = sweeps.made[name], sweeps.datasets[name, m]
     logits, found = (datasets[f"capture/prompt/{x}"] for x in ("attention_logit", "attention"))
     (exact,), (single,) = made.prompt.exact, made.prompt.single
@@ -187,7 +150,7 @@ AXES_OF_KEYS = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_axes_have_the_widths_of_the_model(name: str, sweeps: Sweeps) -> None:
+def test_axes_have_the_widths_of_the_model(name: str, sweeps: Sweeps[Made]) -> None:
     config = sweeps.made[name].model.config
     heads, value = config["num_attention_heads"], config["v_head_dim"]
     key = config["qk_nope_head_dim"] + config["qk_rope_head_dim"]

@@ -11,15 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from support.event_reference import check_event_updates, check_lifecycles
-from support.family_sweeps import swept
 from support.geometry_reference import check_geometry
-from support.inner_oracle import InBoth, InnerOracle, run_in_both
+from support.inner_models import InnerModel, Sweeps, make_and_sweep
 from support.measured_errors import record
-from support.random_models import MASSIVE_IDS, MODELS, SMALL_ID, make_random, save
-from support.token_files import Cut, random_corpus, write_token_file
+from support.token_files import Cut
 
 RANKS = (1, 2, 3, 4)
 NAMES = (
@@ -38,62 +35,46 @@ LENGTHS = (40, 33, 5, 40, 2)
 CRITERION = {"criterion_magnitude": 4.0, "criterion_ratio": 4.0, "max_events": 6}
 LIFECYCLE = {"lifecycle": True, "lifecycle_channels": [30, 1, 4]}
 
-Swept = tuple[dict[str, InBoth], dict[tuple[str, int], dict[str, np.ndarray]]]
 
-
-@pytest.fixture(scope="module")
-def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Swept:
-    """What transformers computes of each model, and the sweep files by m."""
-    folder = tmp_path_factory.mktemp("stream")
-    torch.set_num_threads(1)
-    inners = {name: make(name, folder / name) for name in NAMES}
-
-    def job(name: str, m: int, output: Path) -> dict[str, dict[str, Any]]:
+class Made(InnerModel):
+    def job(self, m: int, output: Path) -> dict[str, dict[str, Any]]:
         return {
-            "model": {"path": str(folder / name), "dtype": "float32"},
-            "corpus": {"path": str(folder / name / "corpus.h5"), **CUT.job_keys()},
+            "model": {"path": str(self.directory), "dtype": "float32"},
+            "corpus": {"path": str(self.directory / "corpus.h5"), **CUT.job_keys()},
             "parallel": {"tensor": m, "threads": 1, "microbatch_tokens": 160},
             "statistics": {"geometry": True, "event_updates": True, **LIFECYCLE, **CRITERION},
             "output": {"path": str(output)},
         }
 
-    return inners, swept(NAMES, RANKS, folder, job)
 
-
-def make(name: str, folder: Path) -> InBoth:
-    (model,) = (model for model in MODELS if model.name == name)
-    directory = save(make_random(model), model, folder)
-    corpus = random_corpus(model.vocabulary, LENGTHS, seed=7, often=(*MASSIVE_IDS, SMALL_ID))
-    write_token_file(folder / "corpus.h5", corpus, {})
-    windows = [window.ids for window in corpus.windows(CUT)]
-    return run_in_both(lambda patch, dtype: InnerOracle(directory, patch, dtype), windows)
+@pytest.fixture(scope="module")
+def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Sweeps[Made]:
+    return make_and_sweep(Made, NAMES, RANKS, tmp_path_factory.mktemp("stream"), CUT, LENGTHS)
 
 
 @pytest.mark.parametrize("m", RANKS)
 @pytest.mark.parametrize("name", NAMES)
-def test_geometry(name: str, m: int, sweeps: Swept) -> None:
-    inners, files = sweeps
-    part = check_geometry(files[name, m], inners[name])
+def test_geometry(name: str, m: int, sweeps: Sweeps[Made]) -> None:
+    part = check_geometry(sweeps.datasets[name, m], sweeps.made[name].inners)
     record(f"{name}-m{m}", inside="geometry", of_allowed=part)
 
 
 @pytest.mark.parametrize("m", RANKS)
 @pytest.mark.parametrize("name", NAMES)
-def test_who_writes_events(name: str, m: int, sweeps: Swept) -> None:
+def test_who_writes_events(name: str, m: int, sweeps: Sweeps[Made]) -> None:
     """Before, attention and MLP sum to the value; each is what transformers' branch adds there."""
-    inners, files = sweeps
-    assert len(np.unique(files[name, m]["massive/layer"])) > 1
-    part = check_event_updates(files[name, m], inners[name])
+    found = sweeps.datasets[name, m]
+    assert len(np.unique(found["massive/layer"])) > 1
+    part = check_event_updates(found, sweeps.made[name].inners)
     record(f"{name}-m{m}", inside="event_updates", of_allowed=part)
 
 
 @pytest.mark.parametrize("m", RANKS)
 @pytest.mark.parametrize("name", NAMES)
-def test_lifecycles(name: str, m: int, sweeps: Swept) -> None:
+def test_lifecycles(name: str, m: int, sweeps: Sweeps[Made]) -> None:
     """Named channels of tokens with an event, at every layer, as transformers' hidden states."""
-    inners, files = sweeps
-    found = files[name, m]
+    found = sweeps.datasets[name, m]
     np.testing.assert_array_equal(found["lifecycle_channel"], sorted(LIFECYCLE["lifecycle_channels"]))
     assert 0 < len(found["tokens/row_token"]) < len(found["tokens/id"])
-    part = check_lifecycles(found, inners[name])
+    part = check_lifecycles(found, sweeps.made[name].inners)
     record(f"{name}-m{m}", inside="lifecycle", of_allowed=part)

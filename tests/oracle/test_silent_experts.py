@@ -19,8 +19,7 @@ from torch import nn
 
 from support.bounds import assert_losses_round_as_transformers
 from support.interventions import Labels, Table, applies, matched_tokens
-from support.site_cases import Made, as_variants, make_one
-from support.sweeps import read_datasets
+from support.site_cases import Made, Sweeps, make_one
 from support.transformers_oracle import Oracle, Window, join
 
 RANKS = (1, 2, 3, 4)
@@ -111,27 +110,19 @@ def passes(made: Made, name: str) -> Iterator[Window]:
             yield made.both.run_with_losses(window.ids)
 
 
-class Sweeps:
-    """What a model's tests share."""
-
+class ExpertSweeps(Sweeps):
     def __init__(self, made: Made) -> None:
-        self.made = made
+        super().__init__(made, CASES)
         self.expected = {name: list(passes(made, name)) for name in ALONE}
-
-    def run(self, m: int, name: str, tables: Sequence[Table], **sections: Any) -> dict[str, np.ndarray]:
-        return read_datasets(self.made.run(m, name, tables, **sections))
-
-    def variants(self, m: int, name: str = "variants", **sections: Any) -> dict[str, np.ndarray]:
-        return self.run(m, name, as_variants(CASES), **sections)
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def sweeps(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sweeps:
-    return Sweeps(make_one(request.param, tmp_path_factory.mktemp(request.param)))
+def sweeps(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ExpertSweeps:
+    return ExpertSweeps(make_one(request.param, tmp_path_factory.mktemp(request.param)))
 
 
 @pytest.mark.parametrize("m", RANKS)
-def test_variants_lose_what_transformers_loses_without_the_experts(m: int, sweeps: Sweeps) -> None:
+def test_variants_lose_what_transformers_loses_without_the_experts(m: int, sweeps: ExpertSweeps) -> None:
     made = sweeps.made
     found = sweeps.variants(m)
     ends = np.cumsum([len(window.ids) for window in made.windows])
@@ -153,7 +144,7 @@ def test_variants_lose_what_transformers_loses_without_the_experts(m: int, sweep
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_counts_are_the_choices_of_matched_tokens(name: str, sweeps: Sweeps) -> None:
+def test_counts_are_the_choices_of_matched_tokens(name: str, sweeps: ExpertSweeps) -> None:
     """On the sweep itself, whose file has the choices of every token; weights of silent ones are 0."""
     made = sweeps.made
     statistics = {"experts": True, "expert_rows": True}

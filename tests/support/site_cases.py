@@ -225,6 +225,20 @@ class Made:
                 yield self.both.run_with_losses(window.ids)
 
 
+class Sweeps:
+    """Sweeps of one model under tables of interventions: all cases as variants, or tables of their own."""
+
+    def __init__(self, made: Made, cases: Cases) -> None:
+        self.made = made
+        self.cases = cases
+
+    def run(self, m: int, name: str, tables: Sequence[Table], **sections: Any) -> dict[str, np.ndarray]:
+        return read_datasets(self.made.run(m, name, tables, **sections))
+
+    def variants(self, m: int, name: str = "variants", **sections: Any) -> dict[str, np.ndarray]:
+        return self.run(m, name, as_variants(self.cases), **sections)
+
+
 def make_one(name: str, folder: Path) -> Made:
     torch.set_num_threads(1)
     (model,) = (model for model in MODELS if model.name == name)
