@@ -17,21 +17,16 @@ import pytest
 import torch
 
 from support.attention_reference import attention_references, class_first
-from support.bounds import (
-    assert_near,
-    assert_no_worse,
-    assert_rounds_as_transformers,
-    channel_scale,
-    median_ratios,
-    token_errors,
-)
+from support.bounds import assert_near, assert_no_worse, assert_rounds_as_transformers
 from support.family_cases import (
     HALF_PROMPTS,
     OFTEN,
     PROMPT_LENGTHS,
     Case,
     float_params,
+    half_errors,
     half_params,
+    random_prompts,
 )
 from support.family_sweeps import FamilySweeps, run_jobs, selected_cases
 from support.inner_oracle import InnerOracle, run_in_both
@@ -61,16 +56,10 @@ class Expected:
     windows: InBothPrecisions
 
     def job(self, case: Case, output: Path) -> dict[str, dict[str, Any]]:
-        is_half = case.mode == "bfloat16"
         return {
-            "model": {"path": str(self.directory), "dtype": "bfloat16" if is_half else "float32"},
+            "model": case.model_keys(self.directory),
             "corpus": {"path": str(self.corpus), **CUT.job_keys()},
-            "parallel": {
-                "tensor": case.m,
-                "threads": 1,
-                "microbatch_tokens": 160,
-                "weights": "streamed" if case.mode == "streamed" else "resident",
-            },
+            "parallel": case.parallel_keys(),
             "statistics": {"loss": False},
             "capture": {"prompts": case.prompts},
             "output": {"path": str(output)},
@@ -86,9 +75,7 @@ def make_expected(model: RandomModel, folder: Path) -> Expected:
     number = ENCODERS.index(model)
     directory = save(make_random(model), model, folder / "model")
     corpus = random_corpus(model.vocabulary, DOCUMENT_LENGTHS, seed=number, often=OFTEN)
-    lengths = PROMPT_LENGTHS | HALF_PROMPTS
-    texts = random_corpus(model.vocabulary, list(lengths.values()), seed=100 + number, often=OFTEN)
-    ids = dict(zip(lengths, texts.documents, strict=True))
+    ids = random_prompts(model.vocabulary, number)
     path = write_token_file(folder / "corpus.h5", corpus, ids)
     both = BothPrecisions(directory)
     windows = corpus.windows(CUT)
@@ -191,8 +178,4 @@ def test_bfloat16_is_no_worse_than_transformers(case: Case, sweeps: FamilySweeps
     datasets = read_datasets(sweeps.path(case))
     exact = expected.half_streams(torch.float64)
     found = [datasets[f"capture/{name}/residual"] for name in HALF_PROMPTS]
-    scale = channel_scale(exact)
-    mine = token_errors(found, exact, scale)
-    theirs = token_errors(expected.half_streams(torch.bfloat16), exact, scale)
-    record(case.name, half=median_ratios(mine, theirs).max())
-    assert_no_worse(mine, theirs)
+    assert_no_worse(*half_errors(case, found, exact, expected.half_streams(torch.bfloat16)))

@@ -18,15 +18,13 @@ from support.bounds import (
     assert_no_worse_with_experts,
     assert_perplexities_round_as_transformers,
     assert_rounds_as_transformers,
-    channel_scale,
-    median_ratios,
-    token_errors,
 )
 from support.family_cases import (
     HALF_PROMPTS,
     Case,
     Expected,
     float_params,
+    half_errors,
     half_params,
     make_expected,
 )
@@ -153,12 +151,7 @@ def test_bfloat16_is_no_worse_than_transformers(case: Case, sweeps: FamilySweeps
     datasets = read_datasets(sweeps.path(case))
     exact = expected.half_streams("float64")
     found = [datasets[f"capture/{name}/residual"] for name in HALF_PROMPTS]
-    scale = channel_scale(exact)
-    mine = token_errors(found, exact, scale)
-    theirs = token_errors(expected.half_streams("bfloat16"), exact, scale)
-    ratio = median_ratios(mine, theirs)
-    record(case.name, half=ratio.max())
-    print(f"{case.name}: median errors {ratio.min():.3f} to {ratio.max():.3f} times transformers'")
+    mine, theirs = half_errors(case, found, exact, expected.half_streams("bfloat16"))
     if expected.passes["long"].exact.routings:
         assert_no_worse_with_experts(mine, theirs)
     else:

@@ -15,13 +15,7 @@ import pytest
 import torch
 
 from support import masked_diffusion
-from support.bounds import (
-    assert_no_worse,
-    assert_rounds_as_transformers,
-    channel_scale,
-    median_ratios,
-    token_errors,
-)
+from support.bounds import assert_no_worse, assert_rounds_as_transformers
 from support.compatibility import Compatibility
 from support.family_cases import (
     HALF_PROMPTS,
@@ -29,7 +23,9 @@ from support.family_cases import (
     PROMPT_LENGTHS,
     Case,
     float_params,
+    half_errors,
     half_params,
+    random_prompts,
 )
 from support.family_sweeps import FamilySweeps, run_jobs, selected_cases
 from support.inner_references import assert_rows, row_references
@@ -41,7 +37,6 @@ from support.masked_diffusion import (
     UnmaskedPrecisions,
     masked,
 )
-from support.measured_errors import record
 from support.random_models import RandomModel
 from support.sweeps import read_datasets, to_toml
 from support.token_files import Corpus, Cut, Window, random_corpus, write_token_file
@@ -65,21 +60,12 @@ class Expected:
     streams: InBothPrecisions  # of the windows
 
     def job(self, case: Case, output: Path) -> dict[str, dict[str, Any]]:
-        is_half = case.mode == "bfloat16"
         return {
-            "model": {
-                "path": str(self.directories.published),
-                "dtype": "bfloat16" if is_half else "float32",
-            },
+            "model": case.model_keys(self.directories.published),
             "corpus": {
                 "path": str(self.corpus), **CUT.job_keys(), "mask_ratio": RATIO, "mask_seed": SEED,
             },
-            "parallel": {
-                "tensor": case.m,
-                "threads": 1,
-                "microbatch_tokens": 160,
-                "weights": "streamed" if case.mode == "streamed" else "resident",
-            },
+            "parallel": case.parallel_keys(),
             "statistics": {"loss": False},
             "capture": {"prompts": case.prompts},
             "output": {"path": str(output)},
@@ -105,9 +91,7 @@ def make_expected(model: RandomModel, folder: Path) -> Expected:
     number = MODELS.index(model)
     directories = masked_diffusion.make(model, folder)
     corpus = random_corpus(model.vocabulary, DOCUMENT_LENGTHS, seed=number, often=OFTEN)
-    lengths = PROMPT_LENGTHS | HALF_PROMPTS
-    texts = random_corpus(model.vocabulary, list(lengths.values()), seed=100 + number, often=OFTEN)
-    ids = dict(zip(lengths, texts.documents, strict=True))
+    ids = random_prompts(model.vocabulary, number)
     path = write_token_file(folder / "corpus.h5", corpus, ids)
     both = UnmaskedPrecisions(directories.relative)
     windows = with_masks(corpus).windows(CUT)
@@ -157,11 +141,7 @@ def test_bfloat16_is_no_worse_than_transformers(case: Case, sweeps: FamilySweeps
     datasets = read_datasets(sweeps.path(case))
     exact = expected.half_streams(torch.float64)
     found = [datasets[f"capture/{name}/residual"] for name in HALF_PROMPTS]
-    scale = channel_scale(exact)
-    mine = token_errors(found, exact, scale)
-    theirs = token_errors(expected.half_streams(torch.bfloat16), exact, scale)
-    record(case.name, half=median_ratios(mine, theirs).max())
-    assert_no_worse(mine, theirs)
+    assert_no_worse(*half_errors(case, found, exact, expected.half_streams(torch.bfloat16)))
 
 
 @pytest.fixture(scope="module")

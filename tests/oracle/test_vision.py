@@ -12,17 +12,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from support.bounds import (
-    assert_no_worse,
-    assert_rounds_as_transformers,
-    channel_scale,
-    median_ratios,
-    token_errors,
-)
-from support.family_cases import Case, float_params, half_params
+from support.bounds import assert_no_worse, assert_rounds_as_transformers
+from support.family_cases import Case, float_params, half_errors, half_params
 from support.family_sweeps import FamilySweeps, selected_cases
 from support.inner_references import assert_rows, row_references
-from support.measured_errors import record
 from support.random_models import MASSIVE_CHANNEL
 from support.sweeps import read_attributes, read_datasets
 from support.vision_cases import ExpectedImages, make_expected_images
@@ -125,10 +118,4 @@ def test_bfloat16_is_no_worse_than_transformers(
     expected = sweeps.expected(case.model)
     datasets = read_datasets(sweeps.path(case))
     found = [datasets[f"capture/{name}/residual"] for name in expected.prompts(case)]
-    scale = channel_scale(expected.exact)
-    mine = token_errors(found, expected.exact, scale)
-    theirs = token_errors(expected.rounded_streams(), expected.exact, scale)
-    ratio = median_ratios(mine, theirs)
-    record(case.name, half=ratio.max())
-    print(f"{case.name}: median errors {ratio.min():.3f} to {ratio.max():.3f} times transformers'")
-    assert_no_worse(mine, theirs)
+    assert_no_worse(*half_errors(case, found, expected.exact, expected.rounded_streams()))

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from .bounds import Losses
+from .bounds import Losses, channel_scale, median_ratios, token_errors
+from .measured_errors import record
 from .random_models import (
     MASSIVE_IDS,
     MODELS,
@@ -30,6 +31,7 @@ from .vision_models import VisionModel
 
 AnyModel = RandomModel | VisionModel
 Mode = Literal["float32", "streamed", "bfloat16"]
+Streams = Sequence[np.ndarray]  # of each text [layers + 1, tokens, channels]
 
 OFTEN = (*MASSIVE_IDS, SMALL_ID)
 PROMPT_LENGTHS = {"long": 96, "odd": 41, "pair": 2}
@@ -57,6 +59,14 @@ class Case:
     @property
     def prompts(self) -> list[str]:
         return list(HALF_PROMPTS if self.mode == "bfloat16" else PROMPT_LENGTHS)
+
+    def model_keys(self, directory: Path) -> dict[str, Any]:
+        """The job's section [model]."""
+        return {"path": str(directory), "dtype": "bfloat16" if self.mode == "bfloat16" else "float32"}
+
+    def parallel_keys(self) -> dict[str, Any]:
+        weights = "streamed" if self.mode == "streamed" else "resident"
+        return {"tensor": self.m, "threads": 1, "microbatch_tokens": 160, "weights": weights}
 
 
 def float_params(models: Sequence[AnyModel] = MODELS) -> list[Any]:
@@ -96,6 +106,18 @@ def cases_and_speeds(models: Sequence[AnyModel]) -> Iterator[tuple[Case, bool]]:
                 yield Case(model, m, "bfloat16"), m == 2
 
 
+def half_errors(
+    case: Case, found: Streams, exact: Streams, rounded: Streams
+) -> tuple[np.ndarray, np.ndarray]:
+    """The tokens' errors in bfloat16, ours and transformers', and the ratio of their medians recorded."""
+    scale = channel_scale(exact)
+    mine, theirs = (token_errors(streams, exact, scale) for streams in (found, rounded))
+    ratio = median_ratios(mine, theirs)
+    record(case.name, half=ratio.max())
+    print(f"{case.name}: median errors {ratio.min():.3f} to {ratio.max():.3f} times transformers'")
+    return mine, theirs
+
+
 @dataclass(frozen=True)
 class Expected:
     """A checkpoint, a token file, and what transformers makes of them."""
@@ -114,17 +136,9 @@ class Expected:
         is_half = case.mode == "bfloat16"
         corpus = {"sequence_length": 64, "max_sequences": 1} if is_half else self.cut.job_keys()
         return {
-            "model": {
-                "path": str(self.directory),
-                "dtype": "bfloat16" if is_half else "float32",
-            },
+            "model": case.model_keys(self.directory),
             "corpus": {"path": str(self.corpus), **corpus},
-            "parallel": {
-                "tensor": case.m,
-                "threads": 1,
-                "microbatch_tokens": 160,
-                "weights": "streamed" if case.mode == "streamed" else "resident",
-            },
+            "parallel": case.parallel_keys(),
             "statistics": {"loss": not is_half},
             "capture": {"prompts": case.prompts},
             "output": {"path": str(output)},
@@ -134,6 +148,13 @@ class Expected:
         """What transformers makes of the half-precision prompts."""
         oracle = Oracle(self.directory, getattr(torch, dtype))
         return [oracle.residual(self.ids[name]) for name in HALF_PROMPTS]
+
+
+def random_prompts(vocabulary: int, number: int) -> dict[str, np.ndarray]:
+    """Ids of all prompts; `number` chooses them."""
+    lengths = PROMPT_LENGTHS | HALF_PROMPTS
+    texts = random_corpus(vocabulary, list(lengths.values()), seed=100 + number, often=OFTEN)
+    return dict(zip(lengths, texts.documents, strict=True))
 
 
 def make_expected(model: RandomModel, folder: Path) -> Expected:
@@ -147,9 +168,7 @@ def expected_of(model: RandomModel, number: int, directory: Path, folder: Path) 
     torch.set_num_threads(1)
     cut = CUTS[number % len(CUTS)]
     corpus = random_corpus(model.vocabulary, DOCUMENT_LENGTHS, seed=number, often=OFTEN)
-    lengths = PROMPT_LENGTHS | HALF_PROMPTS
-    texts = random_corpus(model.vocabulary, list(lengths.values()), seed=100 + number, often=OFTEN)
-    ids = dict(zip(lengths, texts.documents, strict=True))
+    ids = random_prompts(model.vocabulary, number)
     ids["long"][: len(MASSIVE_IDS)] = MASSIVE_IDS
     ids["long"][list(SMALL_POSITIONS)] = SMALL_ID
     path = write_token_file(folder / "corpus.h5", corpus, ids)

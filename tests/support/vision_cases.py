@@ -37,18 +37,9 @@ class ExpectedImages:
     def job(self, case: Case, output: Path) -> dict[str, dict[str, Any]]:
         """The job file of one of its cases."""
         return {
-            "model": {
-                "path": str(self.directory),
-                "dtype": "bfloat16" if case.mode == "bfloat16" else "float32",
-                "vision": self.model.is_tower,
-            },
+            "model": {**case.model_keys(self.directory), "vision": self.model.is_tower},
             "corpus": {"path": str(self.corpus)},
-            "parallel": {
-                "tensor": case.m,
-                "threads": 1,
-                "microbatch_tokens": 160,
-                "weights": "streamed" if case.mode == "streamed" else "resident",
-            },
+            "parallel": case.parallel_keys(),
             "capture": {"prompts": self.prompts(case)},
             "output": {"path": str(output)},
         }
