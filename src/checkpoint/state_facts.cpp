@@ -12,6 +12,15 @@ int64_t head_width_of(const Config& config, const Architecture& facts, const std
   return config.positive("mamba_expand", kMostCount) * facts.channels / facts.states.heads;
 }
 
+void check_expansion(const Config& config, const Architecture& facts) {
+  const int64_t expected = config.positive("mamba_expand", kMostCount) * facts.channels;
+  if (facts.states.channels() == expected) return;
+  config.refuse("mamba_d_head",
+                fmt::format("{} channels of all \"mamba_n_heads\" heads (\"mamba_expand\" times "
+                            "\"hidden_size\")",
+                            expected));
+}
+
 }  // namespace
 
 void read_states(const Config& config, Architecture& facts, const StateKeys& keys) {
@@ -31,15 +40,6 @@ void read_states(const Config& config, Architecture& facts, const StateKeys& key
   if (s.state_width > kMostSize / s.groups) config.refuse(keys.state_width, at_most);
 }
 
-void check_expansion(const Config& config, const Architecture& facts) {
-  const int64_t expected = config.positive("mamba_expand", kMostCount) * facts.channels;
-  if (facts.states.channels() == expected) return;
-  config.refuse("mamba_d_head",
-                fmt::format("{} channels of all \"mamba_n_heads\" heads (\"mamba_expand\" times "
-                            "\"hidden_size\")",
-                            expected));
-}
-
 nlohmann::json any_time_step() { return {0.0, std::numeric_limits<double>::infinity()}; }
 
 void read_step_limit(const Config& config, Architecture& facts) {
@@ -51,6 +51,13 @@ void read_step_limit(const Config& config, Architecture& facts) {
   if (!is_pair) config.refuse(key, "a least time step of 0 or more, and a largest");
   facts.states.least_step = limit[0].get<double>();
   facts.states.most_step = limit[1].get<double>();
+}
+
+void read_expanded_states(const Config& config, Architecture& facts) {
+  read_states(config, facts);
+  check_expansion(config, facts);
+  read_step_limit(config, facts);
+  facts.states.activation = facts.activation;
 }
 
 }  // namespace actsweep

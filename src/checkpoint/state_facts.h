@@ -23,14 +23,14 @@ struct StateKeys {
 /// All but time steps.
 void read_states(const Config& config, Architecture& facts, const StateKeys& keys = {});
 
-/// A refusal unless the heads' channels are `mamba_expand` times the model's, as some families'
-/// classes ask for.
-void check_expansion(const Config& config, const Architecture& facts);
-
 /// No limit, as the default of `time_step_limit`.
 nlohmann::json any_time_step();
 
 /// `time_step_limit`: the least and the largest time step.
 void read_step_limit(const Config& config, Architecture& facts);
+
+/// All of a state space whose activation is the MLP's. Refuses heads whose channels are not
+/// `mamba_expand` times the model's, as the classes of such families do.
+void read_expanded_states(const Config& config, Architecture& facts);
 
 }  // namespace actsweep

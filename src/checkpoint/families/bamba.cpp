@@ -70,10 +70,7 @@ Architecture read_bamba(const Config& config) {
   facts.has_qkv_bias = facts.has_output_bias = config.flag("attention_bias");
   facts.has_mlp_bias = config.flag("mlp_bias");
   read_mixers(config, facts);
-  read_states(config, facts);
-  check_expansion(config, facts);
-  read_step_limit(config, facts);
-  facts.states.activation = facts.activation;
+  read_expanded_states(config, facts);
   return facts;
 }
 

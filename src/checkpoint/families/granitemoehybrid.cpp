@@ -71,10 +71,7 @@ Architecture read_granitemoehybrid(const Config& config) {
   if (!rotates) facts.ropes.clear();
   read_mixers(config, facts);
   read_granite_mlp(config, facts);
-  read_states(config, facts);
-  check_expansion(config, facts);
-  read_step_limit(config, facts);
-  facts.states.activation = facts.activation;
+  read_expanded_states(config, facts);
   return facts;
 }
 
