@@ -397,6 +397,8 @@ def test_what_transformers_cannot_load_is_one_line(
 
     incomplete = with_tensors(llama, tmp_path / "incomplete", remove)
     sink = with_config(llama, tmp_path / "sink", sink_token=True)
+    listed = with_config(llama, tmp_path / "listed")
+    (listed / "config.json").write_text("[]")
     cases = {
         "a reference of an unknown type": (unknown, "unknown: transformers cannot load it: "),
         "a reference without one of its tensors": (
@@ -408,6 +410,9 @@ def test_what_transformers_cannot_load_is_one_line(
         ),
         "a reference that is not there": (
             tmp_path / "none", "config.json: cannot be read: No such file or directory",
+        ),
+        "a reference whose config.json is a list": (
+            listed, "config.json: expected a JSON object, found another value",
         ),
     }  # fmt: skip
     for what, (reference, words) in cases.items():
