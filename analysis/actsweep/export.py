@@ -48,6 +48,15 @@ class Export:
         elif names:
             self.notes.append(f"layer {layer}: values beyond float32: without {', '.join(names)}")
 
+    def add_experts(self, inputs: ExpertInputs, *arrays: np.ndarray) -> None:
+        """Adds arrays [E, …]: by expert, or whole where the model keeps its experts in one tensor."""
+        for module in inputs.modules:
+            if "{}" not in module:
+                self.add(inputs.layer, [module], *arrays)
+                continue
+            for expert, rows in enumerate(zip(*arrays, strict=True)):
+                self.add(inputs.layer, [module.format(expert)], *rows)
+
     def note_layer(self, inputs: Inputs, names: Iterable[str]) -> None:
         """Of a layer without a finite token at a site."""
         sites, left_out = self._silent.setdefault(inputs.layer, ([], []))
@@ -95,13 +104,7 @@ def export_smoothquant(sweep: Sweep, path: str | os.PathLike[str]) -> Export:
         export.add(inputs.layer, inputs.modules, largest * np.float32(abs(inputs.factor)))
     for inputs in expert_inputs(sweep):
         maxima = sweep.group("experts")[f"{inputs.part}_max_magnitude"]
-        largest = maxima.isel(layer=inputs.layer).values
-        for module in inputs.modules:
-            if "{}" in module:
-                for expert, row in enumerate(largest):
-                    export.add(inputs.layer, [module.format(expert)], row)
-            else:
-                export.add(inputs.layer, [module], largest)
+        export.add_experts(inputs, maxima.isel(layer=inputs.layer).values)
         export.note_experts(inputs, [module.format("…") for module in inputs.modules])
     export.finish(sweep)
     tensors = {name: array for name, (array,) in export.tensors.items()}
@@ -114,8 +117,9 @@ def export_llm_compressor(sweep: Sweep, path: str | os.PathLike[str]) -> Export:
     observer keeps them for an activation's scale, under names as compressed-tensors has them.
 
     Of the whole tensor (strategy "tensor") `MODULE.input_min_vals` and `.input_max_vals` [1] float32,
-    and by channel `MODULE.input_channel_min_vals` and `.input_channel_max_vals` [C]. The signed inputs
-    of routed experts are not measured. Refuses a file without `quantisation = true`.
+    and by channel `MODULE.input_channel_min_vals` and `.input_channel_max_vals` [C]. Routed experts have
+    them each, or [E, 1] and [E, C] where the model keeps them in one tensor; an expert that no token
+    chose has zeros. Refuses a file without `quantisation = true`.
     """
     export = Export()
     for inputs in linear_inputs(sweep):
@@ -131,13 +135,22 @@ def export_llm_compressor(sweep: Sweep, path: str | os.PathLike[str]) -> Export:
         ends = [site[end].values * np.float32(inputs.factor) for end in ("channel_min", "channel_max")]
         export.add(inputs.layer, inputs.modules, np.minimum(*ends), np.maximum(*ends))
     for inputs in expert_inputs(sweep):
-        names = ", ".join(module.format("…") for module in inputs.modules)
-        export.notes.append(f"layer {inputs.layer}: signed ranges of experts: without {names}")
+        names = [module.format("…") for module in inputs.modules]
+        experts = sweep.group("experts").isel(layer=inputs.layer)
+        if f"{inputs.part}_min" not in experts:  # a file that was written before it was measured
+            export.notes.append(
+                f"layer {inputs.layer}: signed ranges of experts: without {', '.join(names)}"
+            )
+            continue
+        is_used = inputs.tokens[:, None] > 0
+        ends = [np.where(is_used, experts[f"{inputs.part}_{end}"].values, 0) for end in ("min", "max")]
+        export.add_experts(inputs, *ends)
+        export.note_experts(inputs, names)
     export.finish(sweep)
     tensors = {}
     for module, (lowest, highest) in export.tensors.items():
-        tensors[f"{module}.input_min_vals"] = lowest.min(keepdims=True)
-        tensors[f"{module}.input_max_vals"] = highest.max(keepdims=True)
+        tensors[f"{module}.input_min_vals"] = lowest.min(axis=-1, keepdims=True)
+        tensors[f"{module}.input_max_vals"] = highest.max(axis=-1, keepdims=True)
         tensors[f"{module}.input_channel_min_vals"] = lowest
         tensors[f"{module}.input_channel_max_vals"] = highest
     _write_safetensors(sweep, tensors, "smallest and largest input", path)

@@ -408,6 +408,9 @@ def _parts(file: h5py.File, study: Study) -> None:
         _add(file, f"experts/{part}_sum", np.array(sums), axes)
         _add(file, f"experts/{part}_max_magnitude", np.array(largest, np.float32), axes)
         _add(file, f"experts/{part}_sum_square", np.array(squares), axes)
+        for end, of, nothing in (("min", np.min, np.inf), ("max", np.max, -np.inf)):
+            ends = [[of(x, axis=0, initial=nothing) for x in row] for row in rows_of[part]]
+            _add(file, f"experts/{part}_{end}", np.array(ends, np.float32), axes)
     chosen, weights = study.token_experts
     _add(file, "experts/token_experts", chosen, "layer token expert_choice")
     _add(file, "experts/token_gates", weights, "layer token expert_choice")

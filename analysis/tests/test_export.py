@@ -89,10 +89,49 @@ def test_factors_of_what_a_module_reads_are_in_its_values(
             np.testing.assert_allclose(squares[f"blk.{block}.{stem}.weight.in_sum2"][0], expected, rtol=1e-7)
 
 
-def test_llm_compressor_names_experts_whose_ranges_are_not_measured(
+def _check_range(
+    tensors: dict[str, np.ndarray], module: str, rows: list[np.ndarray], shape: tuple[int, ...]
+) -> None:
+    """Of the rows of each expert [E][tokens, C] in `module`, whose ranges by channel have this shape."""
+    for word, choose in (("min", np.min), ("max", np.max)):
+        by_channel = np.stack([choose(x, axis=0) if len(x) else np.zeros(x.shape[1]) for x in rows])
+        found, whole = (tensors[f"{module}.input_{of}{word}_vals"] for of in ("channel_", ""))
+        assert found.dtype == whole.dtype == np.float32 and found.shape == shape
+        np.testing.assert_array_equal(found, by_channel.astype(np.float32).reshape(shape))
+        np.testing.assert_array_equal(whole, choose(found, axis=-1, keepdims=True))
+
+
+def test_llm_compressor_has_the_signed_range_of_each_expert(
+    routed: Callable[[str], Path], study: Study, tmp_path: Path
+) -> None:
+    """By expert, or in one tensor of them all; zeros of one that no token chose."""
+    for family in ("mixtral", "gpt_oss"):
+        with actsweep.open(routed(family)) as sweep:
+            export = export_llm_compressor(sweep, tmp_path / f"{family}.safetensors")
+        tensors = load_file(tmp_path / f"{family}.safetensors")
+        assert any("layer 4: no token chose experts 1, 2, 3 of 4: zeros in" in x for x in export.notes)
+        for block in (1, 2, 3):
+            inputs, hidden = study.expert_inputs[block + 1], study.expert_hidden[block + 1]
+            if family == "gpt_oss":
+                stem = f"model.layers.{block}.mlp.experts"
+                _check_range(tensors, f"{stem}.gate_up_proj", inputs, (4, CHANNELS))
+                _check_range(tensors, f"{stem}.down_proj", hidden, (4, NEURONS))
+                continue
+            for expert in range(4):
+                stem = f"model.layers.{block}.block_sparse_moe.experts.{expert}"
+                _check_range(tensors, f"{stem}.w1", [inputs[expert]], (CHANNELS,))
+                _check_range(tensors, f"{stem}.w3", [inputs[expert]], (CHANNELS,))
+                _check_range(tensors, f"{stem}.w2", [hidden[expert]], (NEURONS,))
+
+
+def test_llm_compressor_names_experts_whose_ranges_an_older_file_lacks(
     routed: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    with actsweep.open(routed("mixtral")) as sweep:
+    path = routed("mixtral")
+    with h5py.File(path, "r+") as file:
+        for part in ("input", "hidden"):
+            del file[f"experts/{part}_min"], file[f"experts/{part}_max"]
+    with actsweep.open(path) as sweep:
         export = export_llm_compressor(sweep, tmp_path / "ranges.safetensors")
     moe = "model.layers.1.block_sparse_moe.experts.…"
     assert f"layer 2: signed ranges of experts: without {moe}.w1, {moe}.w3" in export.notes

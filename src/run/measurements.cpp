@@ -57,7 +57,7 @@ Measurements::Measurements(const SweepInputs& inputs, const Group& group, at::De
     const int64_t chosen = inputs.checkpoint.architecture().experts.chosen;
     token_experts_.emplace(inputs.job.output.per_token, group.rank(), chosen);
   }
-  if (statistics.experts) add(experts_, statistics.expert_inputs, extents, device);
+  if (statistics.experts) add(experts_, inputs.job, extents, device);
 }
 
 void Measurements::begin_segment() {

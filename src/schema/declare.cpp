@@ -235,7 +235,9 @@ std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) 
   if (job.statistics.value_updates) append(datasets, declare_value_updates(inputs.values));
   if (job.statistics.query_key) append(datasets, declare_query_key(inputs.values));
   if (job.statistics.experts) append(datasets, declare_experts());
-  if (job.statistics.expert_inputs) append(datasets, declare_expert_inputs());
+  if (job.statistics.expert_inputs) {
+    append(datasets, declare_expert_inputs(job.statistics.quantisation));
+  }
   if (job.statistics.expert_rows) append(datasets, declare_token_experts(per_token));
   if (job.statistics.loss) {
     append(datasets, declare_loss_rows(per_token));

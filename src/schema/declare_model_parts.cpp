@@ -1,4 +1,6 @@
 // What the statistics of single parts of a model write: register tokens, down projections, experts.
+#include <limits>
+
 #include "schema/declare_statistics.h"
 
 namespace actsweep {
@@ -103,8 +105,15 @@ std::vector<Dataset> declare_token_experts(PerToken per_token) {
   };
 }
 
-std::vector<Dataset> declare_expert_inputs() {
+std::vector<Dataset> declare_expert_inputs(bool has_ranges) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
   std::vector<Dataset> datasets;
+  const auto declare_end = [&](const std::string& path, Axis channel, const std::string& meaning,
+                               Merge merge) {
+    Dataset dataset = {path, kFloat32, {kLayer, kExpert, channel}, "1", meaning, merge};
+    dataset.neutral = merge == Merge::kMin ? kInfinity : -kInfinity;
+    datasets.push_back(std::move(dataset));
+  };
   const auto declare = [&](const std::string& part, Axis channel, const std::string& whose) {
     datasets.push_back({"experts/" + part + "_max_magnitude",
                         kFloat32,
@@ -124,6 +133,13 @@ std::vector<Dataset> declare_expert_inputs() {
                         "1",
                         "sum over the expert's tokens of the square of the input of " + whose,
                         Merge::kSum});
+    if (!has_ranges) return;
+    declare_end("experts/" + part + "_min", channel,
+                "smallest signed input of " + whose + " over the expert's tokens (inf: none)",
+                Merge::kMin);
+    declare_end("experts/" + part + "_max", channel,
+                "largest signed input of " + whose + " over the expert's tokens (-inf: none)",
+                Merge::kMax);
   };
   declare("input", kChannel, "its gate and up projections");
   declare("hidden", kExpertNeuron, "its down projection");

@@ -84,7 +84,8 @@ std::vector<Dataset> declare_value_updates(ValueWidth values);
 std::vector<Dataset> declare_query_key(ValueWidth values);
 /// Fields: tokens and largest output of each routed expert.
 std::vector<Dataset> declare_experts();
-std::vector<Dataset> declare_expert_inputs();
+/// Fields: the inputs of their projections by channel; with ranges their signed ends too.
+std::vector<Dataset> declare_expert_inputs(bool has_ranges);
 /// Rows per token: the experts that it chose, and their weights. Under kMassive on Axis::kRow; none
 /// under kNone.
 std::vector<Dataset> declare_token_experts(PerToken per_token);

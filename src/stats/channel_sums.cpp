@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "kernels/cpu_rows.h"
 
@@ -11,6 +12,7 @@ namespace actsweep {
 namespace {
 
 constexpr int64_t kSlice = 64;  // channels whose sums stay in registers and the first cache
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 template <typename T>
 struct RunOfRows {
@@ -25,6 +27,8 @@ struct SliceSums {
   float* largest;
   double* sum;
   double* square;
+  float* lowest;  // null where no range is asked for
+  float* highest;
 };
 
 /// Products are exact in float64, so that every instruction set gives the same bits.
@@ -52,9 +56,37 @@ ACTSWEEP_INLINE void add_rows(const RunOfRows<T>& rows, int64_t channels, const 
   std::copy_n(square, channels, into.square);
 }
 
-#define ACTSWEEP_FOR_TYPE(T)                                                                       \
-  ACTSWEEP_CLONES void add_slice(const RunOfRows<T>& rows, int64_t channels, const SliceSums& into) { \
-    channels == kSlice ? add_rows(rows, kSlice, into) : add_rows(rows, channels, into);            \
+/// Of zeros the one without a sign, so that no order of rows decides.
+template <typename T>
+ACTSWEEP_INLINE void widen_range(const RunOfRows<T>& rows, int64_t channels,
+                                 const SliceSums& into) {
+  float least[kSlice], most[kSlice];
+  std::copy_n(into.lowest, channels, least);
+  std::copy_n(into.highest, channels, most);
+  for (int64_t i = 0; i < rows.count; ++i) {
+    if (!rows.is_kept[i]) continue;
+    const T* row = rows.first + i * rows.stride;
+    for (int64_t c = 0; c < channels; ++c) {
+      const float value = cpu::widen(row[c]) + 0.0F;
+      least[c] = value < least[c] ? value : least[c];
+      most[c] = value > most[c] ? value : most[c];
+    }
+  }
+  std::copy_n(least, channels, into.lowest);
+  std::copy_n(most, channels, into.highest);
+}
+
+template <typename T>
+ACTSWEEP_INLINE void add_channels(const RunOfRows<T>& rows, int64_t channels,
+                                  const SliceSums& into) {
+  add_rows(rows, channels, into);
+  if (into.lowest != nullptr) widen_range(rows, channels, into);
+}
+
+#define ACTSWEEP_FOR_TYPE(T)                                                                    \
+  ACTSWEEP_CLONES void add_slice(const RunOfRows<T>& rows, int64_t channels,                    \
+                                 const SliceSums& into) {                                       \
+    channels == kSlice ? add_channels(rows, kSlice, into) : add_channels(rows, channels, into); \
   }
 ACTSWEEP_FOR_TYPE(float)
 ACTSWEEP_FOR_TYPE(at::BFloat16)
@@ -68,6 +100,9 @@ void add_on_cpu(const at::Tensor& rows, const RowRuns& runs, const ChannelSums& 
   auto* largest = into.largest.mutable_data_ptr<float>();
   auto* sum = into.sum.mutable_data_ptr<double>();
   auto* square = into.square.mutable_data_ptr<double>();
+  const bool has_range = into.lowest.defined();
+  auto* lowest = has_range ? into.lowest.mutable_data_ptr<float>() : nullptr;
+  auto* highest = has_range ? into.highest.mutable_data_ptr<float>() : nullptr;
   cpu::with_type(rows.scalar_type(), [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     const T* all = rows.const_data_ptr<T>();
@@ -78,7 +113,9 @@ void add_on_cpu(const at::Tensor& rows, const RowRuns& runs, const ChannelSums& 
         const T* first = all + runs.begin[run] * rows.stride(0) + channel;
         add_slice(RunOfRows<T>{first, rows.stride(0), is_kept + runs.first[run],
                                runs.first[run + 1] - runs.first[run]},
-                  std::min(kSlice, channels - channel), {largest + at, sum + at, square + at});
+                  std::min(kSlice, channels - channel),
+                  {largest + at, sum + at, square + at, has_range ? lowest + at : nullptr,
+                   has_range ? highest + at : nullptr});
       }
     });
   });
@@ -102,14 +139,22 @@ void add_channel_sums(const at::Tensor& rows, const RowRuns& runs, const Channel
 void by_operators::add_channel_sums(const at::Tensor& rows, const RowRuns& runs,
                                     const ChannelSums& into) {
   const auto lengths = lengths_of(runs, rows.device());
-  const auto kept = rows.masked_fill(runs.is_kept.logical_not().unsqueeze(1), 0);
-  const auto over_runs = [&](const at::Tensor& values, const char* reduction) {
-    return at::segment_reduce(values, reduction, lengths, {}, {}, 0, /*unsafe=*/true, 0);
+  const auto is_left_out = runs.is_kept.logical_not().unsqueeze(1);
+  const auto kept = rows.masked_fill(is_left_out, 0);
+  const auto over_runs = [&](const at::Tensor& values, const char* reduction, double nothing = 0) {
+    return at::segment_reduce(values, reduction, lengths, {}, {}, 0, /*unsafe=*/true, nothing);
   };
   const auto wide = kept.to(at::kDouble);
   into.largest.copy_(at::maximum(into.largest, over_runs(kept.abs().to(at::kFloat), "max")));
   into.sum.add_(over_runs(wide, "sum"));
   into.square.add_(over_runs(wide.square(), "sum"));
+  if (!into.lowest.defined()) return;
+  const auto end_of_runs = [&](const char* reduction, double nothing) {
+    const auto values = rows.to(at::kFloat).masked_fill(is_left_out, nothing);
+    return over_runs(values, reduction, nothing).add(0.0);
+  };
+  into.lowest.copy_(at::minimum(into.lowest, end_of_runs("min", kInfinity)));
+  into.highest.copy_(at::maximum(into.highest, end_of_runs("max", -kInfinity)));
 }
 
 }  // namespace actsweep

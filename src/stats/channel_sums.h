@@ -1,5 +1,5 @@
-// Largest magnitude, sum and sum of squares of each channel over runs of rows: what a quantizer asks
-// of the inputs of a linear layer.
+// Largest magnitude, sum, sum of squares and signed range of each channel over runs of rows: what
+// quantizers ask of the inputs of a linear layer.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -18,9 +18,11 @@ struct RowRuns {
 
 /// Places [runs, C] that are added to.
 struct ChannelSums {
-  at::Tensor largest;  // float32
-  at::Tensor sum;      // float64
-  at::Tensor square;   // float64
+  at::Tensor largest;       // float32
+  at::Tensor sum;           // float64
+  at::Tensor square;        // float64
+  at::Tensor lowest = {};   // float32; undefined where no range is asked for
+  at::Tensor highest = {};  // float32; goes with it
 };
 
 /// Adds the kept rows of each run; `rows` [n, C] of any dtype, all on one device. On a CPU in one

@@ -3,15 +3,16 @@
 #include <ATen/ATen.h>
 
 #include "schema/declare_statistics.h"
-#include "stats/channel_sums.h"
 
 namespace actsweep {
 namespace {
 
-std::vector<Dataset> declare(bool measures_inputs) {
+std::vector<Dataset> declare(const Job& job) {
   auto datasets = declare_experts();
-  if (!measures_inputs) return datasets;
-  for (const auto& dataset : declare_expert_inputs()) datasets.push_back(dataset);
+  if (!job.statistics.expert_inputs) return datasets;
+  for (const auto& dataset : declare_expert_inputs(job.statistics.quantisation)) {
+    datasets.push_back(dataset);
+  }
   return datasets;
 }
 
@@ -23,7 +24,7 @@ at::Tensor largest_of(const at::Tensor& rows, const RowRuns& runs) {
 }
 
 /// Sums of the kept values [list] of each run, in their order: [runs] float64.
-at::Tensor sums_of(const at::Tensor& values, const RowRuns& runs) {
+at::Tensor kept_sums(const at::Tensor& values, const RowRuns& runs) {
   const auto kept = values.to(at::kDouble).masked_fill(runs.is_kept.logical_not(), 0);
   return at::segment_reduce(kept, "sum", lengths_of(runs, values.device()), {}, {}, 0,
                             /*unsafe=*/true, 0);
@@ -39,12 +40,25 @@ at::Tensor counts_of(const RowRuns& runs) {
 
 }  // namespace
 
-ExpertStatistics::ExpertStatistics(bool measures_inputs, const Extents& extents, at::Device device)
-    : measures_inputs_(measures_inputs), fields_(declare(measures_inputs), extents, device) {}
+ExpertStatistics::ExpertStatistics(const Job& job, const Extents& extents, at::Device device)
+    : measures_inputs_(job.statistics.expert_inputs),
+      measures_ranges_(job.statistics.quantisation),
+      fields_(declare(job), extents, device) {}
 
 /// The experts of a view in a field of its layer.
 at::Tensor ExpertStatistics::place_of(const std::string& name, const ExpertsView& view) const {
   return fields_.layer(name, view.layer + 1).narrow(0, view.first_expert, view.experts());
+}
+
+/// Of the inputs of the projections that read a part.
+ChannelSums ExpertStatistics::sums_of(const std::string& part, const ExpertsView& view) const {
+  ChannelSums sums = {place_of(part + "_max_magnitude", view), place_of(part + "_sum", view),
+                      place_of(part + "_sum_square", view)};
+  if (measures_ranges_) {
+    sums.lowest = place_of(part + "_min", view);
+    sums.highest = place_of(part + "_max", view);
+  }
+  return sums;
 }
 
 void ExpertStatistics::update(const ExpertsView& view, const at::Tensor& is_token) {
@@ -55,18 +69,14 @@ void ExpertStatistics::update(const ExpertsView& view, const at::Tensor& is_toke
   auto largest = place_of("max_output", view);
   largest.copy_(at::maximum(largest, largest_of(view.output, of_outputs)));
   const auto norm = at::norm(view.output, 2, {1}, false, at::kFloat);
-  place_of("gate_sum", view).add_(sums_of(view.gate, of_outputs));
-  place_of("output_norm_sum", view).add_(sums_of(norm, of_outputs));
+  place_of("gate_sum", view).add_(kept_sums(view.gate, of_outputs));
+  place_of("output_norm_sum", view).add_(kept_sums(norm, of_outputs));
   place_of("weighted_norm_sum", view)
-      .add_(sums_of(view.gates_input ? norm : norm * view.gate, of_outputs));
+      .add_(kept_sums(view.gates_input ? norm : norm * view.gate, of_outputs));
   if (!measures_inputs_) return;
   const RowRuns of_inputs = {view.first, view.begin, is_kept};
-  const auto sums_of_part = [&](const std::string& part) {
-    return ChannelSums{place_of(part + "_max_magnitude", view), place_of(part + "_sum", view),
-                       place_of(part + "_sum_square", view)};
-  };
-  add_channel_sums(view.input, of_inputs, sums_of_part("input"));
-  add_channel_sums(view.hidden, of_inputs, sums_of_part("hidden"));
+  add_channel_sums(view.input, of_inputs, sums_of("input", view));
+  add_channel_sums(view.hidden, of_inputs, sums_of("hidden", view));
 }
 
 }  // namespace actsweep

@@ -1,5 +1,6 @@
-// Routed experts: how many tokens chose each, the largest magnitude of its output, sums of gates and
-// of norms (REAP, arXiv 2510.13999), and the inputs of its projections by channel.
+// Routed experts: how many tokens chose each, the largest magnitude of its output, sums of gates
+// and of norms (REAP, arXiv 2510.13999), and the inputs of its projections by channel, with their
+// signed ranges where the job has `quantisation`.
 //
 // In: what this rank's experts give for the gathered rows. Out: fields over all experts, with this
 // rank's filled in.
@@ -8,14 +9,16 @@
 #include <string>
 #include <vector>
 
+#include "job/job.h"
 #include "model/observer.h"
+#include "stats/channel_sums.h"
 #include "stats/field_set.h"
 
 namespace actsweep {
 
 class ExpertStatistics : public SegmentFields {
  public:
-  ExpertStatistics(bool measures_inputs, const Extents& extents, at::Device device);
+  ExpertStatistics(const Job& job, const Extents& extents, at::Device device);
 
   void begin_segment() override { fields_.clear(); }
   /// `is_token`: [gathered rows] bool, false for padding.
@@ -24,8 +27,10 @@ class ExpertStatistics : public SegmentFields {
 
  private:
   at::Tensor place_of(const std::string& name, const ExpertsView& view) const;
+  ChannelSums sums_of(const std::string& part, const ExpertsView& view) const;
 
   bool measures_inputs_;
+  bool measures_ranges_;
   FieldSet fields_;
 };
 

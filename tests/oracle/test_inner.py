@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ import torch
 from safetensors.numpy import load_file
 from transformers import AutoConfig
 
+import actsweep
+from actsweep.export import export_llm_compressor
+from actsweep.linear_layers import linear_layers
 from support.attention_reference import (
     Chunk,
     KeySet,
@@ -89,6 +93,7 @@ EXPERT_SUMS = {
     "experts/weighted_norm_sum": "expert_weighted",
 }
 NO_EXPERT = 2**32 - 1
+EXPERTS = 5  # of both models that have any
 PROMPT = 37  # tokens of the captured prompt
 
 
@@ -387,6 +392,31 @@ def test_experts(name: str, m: int, sweeps: Sweeps) -> None:
     for part in ("input", "hidden"):
         for layer in range(layers):
             assert_expert_rows(datasets, made.inners, part, layer)
+
+
+@pytest.mark.parametrize("name", each_of(EXPERT_NAMES))
+def test_ranges_of_experts_that_are_exported(name: str, sweeps: Sweeps, tmp_path: Path) -> None:
+    """For llm-compressor: of all rows that each of transformers' experts is given, by its module."""
+    made, path = sweeps.made[name], tmp_path / "ranges.safetensors"
+    with actsweep.open(sweeps.folder / f"{name}-all-m2.h5") as sweep:
+        export_llm_compressor(sweep, path)
+        listed = {one: linear_layers(sweep).reading(f"expert_{one}", 2) for one in ("input", "hidden")}
+    tensors = load_file(path)
+    for part, modules in listed.items():
+        assert len(modules) > 0
+        exact, single = (
+            [np.concatenate([inner.expert_rows[1][e][part] for inner in of]) for e in range(EXPERTS)]
+            for of in (made.inners.exact, made.inners.single)
+        )
+        for module, (word, end) in product(modules, (("min", np.min), ("max", np.max))):
+            names = [module.format(e) for e in range(EXPERTS)] if "{}" in module else [module]
+            found = np.vstack([tensors[f"{one}.input_channel_{word}_vals"] for one in names])
+            theirs, rounded = (
+                np.stack([end(x, axis=0) if len(x) else np.zeros(x.shape[1]) for x in of])[None]
+                for of in (exact, single)
+            )
+            reference = Reference(theirs, np.abs(rounded - theirs), np.abs(theirs))
+            assert_near(f"{module}: {word}", found[None], reference)
 
 
 @pytest.mark.parametrize("m", RANKS)

@@ -176,7 +176,8 @@ def head_square_references(inners: InBoth, site: str) -> Reference:
 def assert_expert_rows(
     datasets: dict[str, np.ndarray], inners: InBoth, part: str, layer: int
 ) -> None:
-    """Of every expert's tokens in a layer: sums, sums of squares and largest magnitudes by channel."""
+    """Of every expert's tokens in a layer, by channel: sums, sums of squares, largest magnitudes, and
+    signed ranges; of an expert without tokens what none gives."""
     exact, single = (
         [
             np.concatenate([inner.expert_rows[layer][expert][part] for inner in of])
@@ -191,6 +192,14 @@ def assert_expert_rows(
     ]
     sums = [Reference(*(x.sum(axis=0) for x in (a, np.abs(b - a), np.abs(a)))) for a, b in pairs]
     by_name = {"sum": sums, "sum_square": squares, "max_magnitude": largest}
+    for name, end, nothing in (("min", np.min, np.inf), ("max", np.max, -np.inf)):
+        by_name[name] = [
+            Reference(
+                end(a, axis=0, initial=nothing),
+                *(np.abs(x).max(axis=0, initial=0) for x in (b - a, a)),
+            )
+            for a, b in pairs
+        ]
     for name, of_experts in by_name.items():
         together = Reference(
             *(np.stack([getattr(r, p) for r in of_experts])[None] for p in ("exact", "error", "size"))
