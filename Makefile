@@ -7,7 +7,7 @@ PROGRAM ?= build/actsweep
 export OMPI_ALLOW_RUN_AS_ROOT := 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 
-.PHONY: demo test test-slow test-avx2 build build-cuda build-asan check-includes check-imatrix bench bootstrap test-packages weights corpus docs study-packages study-weights findings study registry
+.PHONY: demo test test-slow test-avx2 build build-cuda build-asan check-includes check-imatrix bench bench-imatrix bootstrap test-packages weights corpus docs study-packages study-weights findings study registry
 
 demo:
 	scripts/demo $(RANKS)
@@ -43,6 +43,11 @@ check-includes: test-packages
 check-imatrix: test-packages build weights
 	scripts/build_llama_cpp .cache/llama.cpp
 	ACTSWEEP_PROGRAM=$(PROGRAM) ACTSWEEP_LLAMA_CPP=.cache/llama.cpp $(PYTHON) -m pytest -v tests/llama_cpp
+
+# Beside llama.cpp's tools, built for this CPU.
+bench-imatrix: test-packages build weights
+	scripts/build_llama_cpp .cache/llama.cpp-native native
+	ACTSWEEP_LLAMA_CPP=.cache/llama.cpp-native $(PYTHON) tests/bench/imatrix.py --program $(PROGRAM) --output results/imatrix.json
 
 bench: build weights corpus
 	$(PYTHON) tests/bench/bench.py --program build/actsweep --output results/bench.json

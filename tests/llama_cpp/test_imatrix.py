@@ -8,19 +8,17 @@ counts and sums of squares that `actsweep export imatrix` writes, and `llama-qua
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
-from pydoc_data.topics import topics
 from typing import NamedTuple
 
 import gguf
 import numpy as np
 import pytest
-from support.sweeps import Sweep, environment
+from support.llama_cpp import converter, importance, read_gguf, run_tool, tools, write_topics
+from support.sweeps import Sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 SMOLLM2 = ROOT / "models/smollm2-135m-instruct"
@@ -41,21 +39,6 @@ MIXTRAL = {
 }  # fmt: skip
 
 
-def tools() -> Path:
-    """llama.cpp's sources with its tools built."""
-    return Path(os.environ["ACTSWEEP_LLAMA_CPP"]).resolve()
-
-
-def run(*command: object) -> str:
-    """What a program prints, on either stream; it has to end well."""
-    done = subprocess.run(
-        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        errors="replace", check=False, env=environment() | {"PYTHONPATH": str(tools() / "python")},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
-
 class Subject(NamedTuple):
     """A model as GGUF in float32, and two importance matrices of it from the same tokens."""
 
@@ -67,7 +50,7 @@ class Subject(NamedTuple):
 def make_mixtral(folder: Path) -> Path:
     config = folder / "mixtral.json"
     config.write_text(json.dumps(MIXTRAL))
-    run(sys.executable, ROOT / "data/prepare_model.py", "random", config, folder / "mixtral")
+    run_tool(sys.executable, ROOT / "data/prepare_model.py", "random", config, folder / "mixtral")
     for name in TOKENIZER:
         if (SMOLLM2 / name).exists():
             shutil.copy(SMOLLM2 / name, folder / "mixtral" / name)
@@ -81,10 +64,9 @@ def subject(
     folder = tmp_path_factory.mktemp(request.param)
     routed = request.param == "mixtral"
     model = make_mixtral(folder) if routed else SMOLLM2
-    text = folder / "text.txt"
-    text.write_text("\n\n".join(topics[name].strip() for name in sorted(topics))[TEXT])
+    text = write_topics(folder / "text.txt", TEXT)
     corpus, sweep, ours = folder / "corpus.h5", folder / "sweep.h5", folder / "ours.gguf"
-    run(sys.executable, ROOT / "data/prepare_corpus.py", "--tokenizer", model, "--output", corpus,
+    run_tool(sys.executable, ROOT / "data/prepare_corpus.py", "--tokenizer", model, "--output", corpus,
         text)  # fmt: skip
     sites = ["attention_input", "attention_heads", "mlp_input", *([] if routed else ["mlp_hidden"])]
     job = {
@@ -94,23 +76,19 @@ def subject(
         "output": {"path": str(sweep), "per_token": "none"},
     }
     Sweep(program, job, ranks=2).run()
-    run(sys.executable, "-m", "actsweep", "export", "imatrix", sweep, ours)
+    run_tool(sys.executable, "-m", "actsweep", "export", "imatrix", sweep, ours)
 
     file, theirs = folder / "model.gguf", folder / "theirs.gguf"
-    run(sys.executable, tools() / "convert_hf_to_gguf.py", model, "--outtype", "f32", "--outfile",
-        file)  # fmt: skip
-    run(tools() / "build/bin/llama-imatrix", "-m", file, "-f", text, "-o", theirs, "--output-format",
-        "gguf", "-c", WINDOW_TOKENS, "-b", WINDOW_TOKENS, "--chunks", WINDOWS, "-t", 2, "--no-ppl",
-        "--cache-type-k", "f32", "--cache-type-v", "f32", "-fa", "off")  # fmt: skip
+    run_tool(sys.executable, *converter(model, "f32", file))
+    run_tool(
+        *importance(file, text, theirs, WINDOW_TOKENS, WINDOWS), "-b", WINDOW_TOKENS,
+        "--cache-type-k", "f32", "--cache-type-v", "f32", "-fa", "off",
+    )  # fmt: skip
     return Subject(file, ours, theirs)
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
-    return {tensor.name: tensor.data for tensor in gguf.GGUFReader(path).tensors}
-
-
 def test_sums_and_counts_are_those_of_llama_imatrix(subject: Subject) -> None:
-    ours, theirs = read(subject.ours), read(subject.theirs)
+    ours, theirs = read_gguf(subject.ours), read_gguf(subject.theirs)
     # A version of llama-imatrix that does not write the sums of values yet has none of them.
     has_sums = any(name.endswith(".in_sum") for name in theirs)
     names = {name for name in ours if has_sums or not name.endswith(".in_sum")}
@@ -128,7 +106,7 @@ def test_sums_and_counts_are_those_of_llama_imatrix(subject: Subject) -> None:
 
 
 def quantise(subject: Subject, kind: str, output: Path, *options: object) -> str:
-    return run(tools() / "build/bin/llama-quantize", *options, subject.model, output, kind)
+    return run_tool(tools() / "build/bin/llama-quantize", *options, subject.model, output, kind)
 
 
 def different(one: np.ndarray, other: np.ndarray) -> float:
@@ -138,7 +116,7 @@ def different(one: np.ndarray, other: np.ndarray) -> float:
 
 def test_llama_quantize_takes_every_entry(subject: Subject, tmp_path: Path) -> None:
     """Weights by our matrix are those by llama-imatrix's but for rounding, unlike those without."""
-    names = [name[: -len(".counts")] for name in read(subject.ours) if name.endswith(".counts")]
+    names = [name[: -len(".counts")] for name in read_gguf(subject.ours) if name.endswith(".counts")]
     log = quantise(subject, "Q4_K_M", tmp_path / "ours.gguf", "--imatrix", subject.ours)
     assert f"have {len(names)} importance matrix entries" in log
     missed = set(re.findall(r"did not find weights for (\S+)", log))
@@ -147,7 +125,7 @@ def test_llama_quantize_takes_every_entry(subject: Subject, tmp_path: Path) -> N
     quantise(subject, "Q4_K_M", tmp_path / "theirs.gguf", "--imatrix", subject.theirs)
     quantise(subject, "Q4_K_M", tmp_path / "without.gguf")
     ours, theirs, without = (
-        read(tmp_path / f"{name}.gguf") for name in ("ours", "theirs", "without")
+        read_gguf(tmp_path / f"{name}.gguf") for name in ("ours", "theirs", "without")
     )
     near = {name: different(ours[name], theirs[name]) for name in names}
     assert max(near.values()) < 0.01, near  # 0.002 measured
