@@ -34,7 +34,7 @@ build-asan: test-packages
 	cmake --preset cpu-asan
 	cmake --build --preset cpu-asan
 
-# Each source by itself, without a precompiled header: finds an #include that is missing.
+# Each source read by itself, without a precompiled header: finds an #include that is missing. Nothing is made of it.
 check-includes: test-packages
 	cmake --preset each-alone
 	cmake --build --preset each-alone

@@ -59,13 +59,18 @@ function(actsweep_folder name)
   actsweep_reuse_precompiled(actsweep_${name} ${ARG_LINKS})
 endfunction()
 
-# actsweep_unit_test(NAME SOURCES ... LINKS ...): a GoogleTest program with the label unit.
+# actsweep_unit_test(NAME SOURCES ... LINKS ...): a GoogleTest program with the label unit. One that shares no precompiled
+# header has each of its sources compiled alone in any build.
 function(actsweep_unit_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests/unit")
   target_link_libraries(${name} PRIVATE actsweep_options ${ARG_LINKS} GTest::gtest_main GTest::gmock)
   actsweep_reuse_precompiled(${name} ${ARG_LINKS})
+  get_target_property(shares_header ${name} PRECOMPILE_HEADERS_REUSE_FROM)
+  if(ACTSWEEP_EACH_ALONE AND NOT shares_header)
+    set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL ON)
+  endif()
   add_test(NAME unit.${name} COMMAND ${name})
   set_tests_properties(unit.${name} PROPERTIES LABELS unit TIMEOUT ${ACTSWEEP_TEST_LIMIT_S})
 endfunction()
