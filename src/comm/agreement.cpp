@@ -9,12 +9,9 @@
 namespace actsweep {
 namespace {
 
-using std::chrono::milliseconds;
-using std::chrono::seconds;
-
-constexpr int kFailed = 1907;   // a tag of messages that nothing else has
-constexpr seconds kOthers(2);   // in which all ranks that fail alike do
-constexpr seconds kOwnEnd(10);  // after which a rank ends by itself
+constexpr int kFailedTag = 1907;                  // of messages that nothing else has
+constexpr std::chrono::seconds kOthersToFail(2);  // in which all ranks that fail alike do
+constexpr std::chrono::seconds kOwnEnd(10);       // after which a rank ends by itself
 
 /// Tells all others that this rank has failed, which none has to be there for.
 bool tell_others(MPI_Comm communicator) {
@@ -24,7 +21,7 @@ bool tell_others(MPI_Comm communicator) {
     if (other == rank) continue;
     MPI_Request request = MPI_REQUEST_NULL;
     is_told &=
-        MPI_Isend(nullptr, 0, MPI_BYTE, other, kFailed, communicator, &request) == MPI_SUCCESS;
+        MPI_Isend(nullptr, 0, MPI_BYTE, other, kFailedTag, communicator, &request) == MPI_SUCCESS;
     is_told &= MPI_Request_free(&request) == MPI_SUCCESS;
   }
   return is_told;
@@ -34,7 +31,7 @@ bool tell_others(MPI_Comm communicator) {
 bool has_lower_failed(MPI_Comm communicator) {
   for (int lower = 0; lower < rank_in(communicator); ++lower) {
     int is_there = 0;
-    const int status = MPI_Iprobe(lower, kFailed, communicator, &is_there, MPI_STATUS_IGNORE);
+    const int status = MPI_Iprobe(lower, kFailedTag, communicator, &is_there, MPI_STATUS_IGNORE);
     if (status == MPI_SUCCESS && is_there != 0) return true;
   }
   return false;
@@ -43,10 +40,10 @@ bool has_lower_failed(MPI_Comm communicator) {
 /// Waits for those that fail alike.
 bool is_lowest_to_fail(MPI_Comm communicator) {
   if (!tell_others(communicator)) return true;
-  const auto end = std::chrono::steady_clock::now() + kOthers;
+  const auto end = std::chrono::steady_clock::now() + kOthersToFail;
   while (std::chrono::steady_clock::now() < end) {
     if (has_lower_failed(communicator)) return false;
-    std::this_thread::sleep_for(milliseconds(10));
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   return true;
 }

@@ -9,7 +9,7 @@ namespace {
 constexpr int kAsk = 1, kNumber = 2, kTold = 3;  // tags
 // What a rank asks for.
 constexpr int64_t kNext = 0, kTell = 1, kFinish = 2;
-constexpr std::chrono::milliseconds kPause(1);
+constexpr std::chrono::milliseconds kWhileWaiting(1);
 
 }  // namespace
 
@@ -107,7 +107,7 @@ void SharedCounter::finish(const std::function<void()>& while_waiting) {
     if (are_here != 0) return hear_rest();
     serve();
     if (while_waiting) while_waiting();
-    std::this_thread::sleep_for(kPause);
+    std::this_thread::sleep_for(kWhileWaiting);
   }
 }
 

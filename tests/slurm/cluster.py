@@ -53,6 +53,7 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 SlurmdParameters=config_overrides
 SlurmdTimeout={node_timeout}
+ReturnToService=2
 KillWait=20
 KillOnBadExit=1
 {nodes}
@@ -154,8 +155,6 @@ class Cluster:
     def _configure(self, nodes: Sequence[Node], **values: object) -> None:
         for name in ("munge", "state", "spool", "logs", "tmp"):
             (self.folder / name).mkdir()
-        for node in nodes:
-            (self.folder / "tmp" / node.name).mkdir()
         controller_port, *node_ports = free_ports(1 + len(nodes))
         text = CONFIGURATION.format(
             host=this_host(),
@@ -169,9 +168,13 @@ class Cluster:
         (self.folder / "slurm.conf").write_text(text)
 
     def start_node(self, node: Node) -> None:
-        """Its daemon, also once more where that has gone."""
+        """Its daemon, also once more where that has gone: then a job may wait for the node, which has an empty
+        disk (files that Slurm's PMIx left of a step keep one of the same number from beginning)."""
+        shutil.rmtree(self.folder / "spool" / node.name, ignore_errors=True)
+        shutil.rmtree(self.folder / "tmp" / node.name, ignore_errors=True)
+        (self.folder / "tmp" / node.name).mkdir()
         self._start("slurmd", "-D", "-N", node.name, enter=node.enter)
-        state = f"sinfo -h -n {node.name} -p low -o %T | grep -x idle"
+        state = f"sinfo -h -n {node.name} -p low -o %T | grep -xE 'idle|mixed|allocated'"
         self._wait_for_answer("sh", "-c", state)
 
     def _start_munge(self) -> None:
