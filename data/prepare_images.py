@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import signal
 import sys
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -49,10 +48,6 @@ def parse_command_line() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the workers
-
-
 def processed(
     sources: list[Source], settings: Settings, jobs: int
 ) -> Iterator[tuple[Source, ProcessedImage]]:
@@ -61,7 +56,7 @@ def processed(
         for source in sources:
             yield source, process(source.path, settings)
         return
-    with worker_pool(jobs, start_worker) as pool:
+    with worker_pool(jobs) as pool:
         ahead: deque[tuple[Source, Future[ProcessedImage]]] = deque()
         for source in sources:
             ahead.append((source, pool.submit(process, source.path, settings)))

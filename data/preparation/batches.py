@@ -16,12 +16,13 @@ from typing import IO
 
 import numpy as np
 
-from preparation.encoding import Piece, encode, encode_in_worker, start_worker
+from preparation.encoding import Piece, encode, ids_of, texts_and_leads
 from preparation.errors import writing
-from preparation.tokenizer_directory import ModelTokenizer, tokenizer_of
+from preparation.text_encoder import encode_in_worker, start_worker, tokenizer_of
+from preparation.tokenizer_directory import ModelTokenizer
 from preparation.workers import worker_pool
 
-BATCH_CHARS = 1 << 19
+BATCH_CHARS = 1 << 18
 BATCH_PIECES = 1 << 12
 BATCHES_AHEAD_PER_JOB = 3  # more would only hold memory
 
@@ -75,11 +76,14 @@ def encoded(
             jobs, start_worker, write_backend(backend, loaded), specials_stay_text
         ) as pool,
     ):
-        ahead: deque[tuple[Batch, Future[list[np.ndarray]]]] = deque()
+        ahead: deque[tuple[Batch, Future[list[bytes]]]] = deque()
         for batch in work:
-            ahead.append((batch, pool.submit(encode_in_worker, batch.pieces)))
+            ahead.append((batch, pool.submit(encode_in_worker, *texts_and_leads(batch.pieces))))
             if len(ahead) >= jobs * BATCHES_AHEAD_PER_JOB:
-                first, ids = ahead.popleft()
-                yield first, ids.result()
-        for batch, ids in ahead:
-            yield batch, ids.result()
+                yield _done(*ahead.popleft())
+        for batch, runs in ahead:
+            yield _done(batch, runs)
+
+
+def _done(batch: Batch, runs: Future[list[bytes]]) -> tuple[Batch, list[np.ndarray]]:
+    return batch, ids_of(runs.result())

@@ -97,7 +97,7 @@ class CorpusWriter:
             self.own_bos += len(ids) > 0 and int(ids[0]) == self._special.bos_id
         if piece.ends_document:
             parts.append(self._special.after)
-        return parts
+        return [part for part in parts if len(part) > 0]
 
     def _append(self, parts: Iterable[np.ndarray]) -> bool:
         """False where not all had room."""

@@ -10,18 +10,16 @@ beginning of a text in a special way (SentencePiece puts a space there).
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from preparation.chats import RoleSpans
-from preparation.errors import MODEL, PreparationError
-from preparation.tokenizer_directory import tokenizer_of
+from preparation.errors import PreparationError
+from preparation.text_encoder import encode_texts
 
 
 @dataclass(frozen=True)
@@ -75,22 +73,17 @@ LINE_CUT = Cut(
 
 def encode(tokenizer: Tokenizer, pieces: Sequence[Piece]) -> list[np.ndarray]:
     """The ids of each piece, uint32 [tokens], without special tokens."""
-    texts = [piece.lead + piece.text for piece in pieces]
-    encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-    lead_ids = {
-        lead: tokenizer.encode(lead, add_special_tokens=False).ids
-        for lead in {piece.lead for piece in pieces}
-    }
-    ids = []
-    for piece, encoding in zip(pieces, encodings, strict=True):
-        lead = lead_ids[piece.lead]
-        whole = encoding.ids
-        if whole[: len(lead)] != lead:
-            raise PreparationError(
-                MODEL, f"the tokenizer joins {piece.lead!r} with {piece.text[:40]!r} behind it"
-            )
-        ids.append(np.array(whole[len(lead) :], dtype=np.uint32))
-    return ids
+    return ids_of(encode_texts(tokenizer, *texts_and_leads(pieces)))
+
+
+def texts_and_leads(pieces: Sequence[Piece]) -> tuple[list[str], list[str]]:
+    """As text_encoder.py takes them."""
+    return [piece.text for piece in pieces], [piece.lead for piece in pieces]
+
+
+def ids_of(runs: Sequence[bytes]) -> list[np.ndarray]:
+    """uint32 [tokens] of each, as text_encoder.py gives them."""
+    return [np.frombuffer(run, dtype=np.uint32) for run in runs]
 
 
 def _is_safe(cut: Cut, tokenizer: Tokenizer, spellings: Sequence[bytes]) -> bool:
@@ -121,21 +114,3 @@ def safe_cuts(tokenizer: Tokenizer, spellings: Sequence[bytes]) -> re.Pattern[st
 def lead_of(following: str) -> str:
     """The lead of a piece that begins with the character `following`."""
     return SPACE_CUT.lead if following == " " else LINE_CUT.lead
-
-
-_tokenizer: Tokenizer | None = None  # of a worker process
-
-
-def start_worker(backend: Path, splits_special_tokens: bool) -> None:
-    """Loads a worker's tokenizer, with one thread: the processes are the parallelism.
-
-    It comes in a file: a worker that is killed before it has read many arguments hangs its parent.
-    """
-    global _tokenizer
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    _tokenizer = tokenizer_of(backend.read_text(encoding="utf-8"), splits_special_tokens)
-
-
-def encode_in_worker(pieces: Sequence[Piece]) -> list[np.ndarray]:
-    assert _tokenizer is not None
-    return encode(_tokenizer, pieces)

@@ -22,8 +22,13 @@ class RawColumn:
         self.num_elements = 0
 
     def append(self, values: np.ndarray) -> None:
-        self._file.write(np.ascontiguousarray(values, dtype=self._dtype).tobytes())
+        self._file.write(np.ascontiguousarray(values, dtype=self._dtype))
         self.num_elements += len(values)
+
+    def append_number(self, value: int) -> None:
+        """One element, sooner than an array of it."""
+        self._file.write(value.to_bytes(self._dtype.itemsize, "little"))
+        self.num_elements += 1
 
     def copy_to(self, file: h5py.File, name: str, digest: Any, **layout: Any) -> None:
         """Makes the dataset, contiguous and of one axis without another `layout`, and adds its bytes to

@@ -86,6 +86,8 @@ def _text_at(record: object, name: str, place: str) -> str:
 
 
 def _encodable(text: str, place: str) -> str:
+    if text.isascii():  # which is known without a look at it
+        return text
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

@@ -97,7 +97,7 @@ class TokenFileWriter:
 
     def end_document(self) -> None:
         with writing(self._path):
-            self._offsets.append(np.array([self._ids.num_elements]))
+            self._offsets.append_number(self._ids.num_elements)
 
     def num_tokens(self) -> int:
         return self._ids.num_elements

@@ -22,20 +22,12 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from preparation.errors import MODEL, PreparationError
+from preparation.text_encoder import tokenizer_of
 from preparation.tokenizer_cache import CHILD, kept_answer
 from preparation.tokenizer_files import TOKENIZER, check_directory, fingerprint_of
 
 NO_TOKEN = -1
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-
-
-def tokenizer_of(backend: str, splits_special_tokens: bool) -> Tokenizer:
-    """Of a whole tokenizer.json, without truncation and padding."""
-    tokenizer = Tokenizer.from_str(backend)
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.encode_special_tokens = splits_special_tokens
-    return tokenizer
 
 
 @dataclass(frozen=True)

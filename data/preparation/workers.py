@@ -6,6 +6,7 @@ import contextlib
 import errno
 import multiprocessing
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -25,14 +26,18 @@ class KilledWorkerError(PreparationError):
 
 class _Process(SpawnProcess):
     """A process that is deaf to Ctrl-C from its first instruction on: that reaches the whole terminal,
-    and the parent ends its workers."""
+    and the parent ends its workers. It does not import the program anew: what it runs is in modules."""
 
     def start(self) -> None:
         resource_tracker.ensure_running()  # which ends with SIGINT unblocked
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        program = vars(sys.modules["__main__"])
+        file = program.pop("__file__", None)  # by which multiprocessing would find it
         try:
             super().start()
         finally:
+            if file is not None:
+                program["__file__"] = file
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
@@ -55,7 +60,7 @@ class _Pool(ProcessPoolExecutor):
 
 @contextlib.contextmanager
 def worker_pool(
-    jobs: int, initializer: Callable[..., None], *arguments: Any
+    jobs: int, initializer: Callable[..., None] | None = None, *arguments: Any
 ) -> Iterator[ProcessPoolExecutor]:
     """A pool of `jobs` processes; one that is killed is a KilledWorkerError."""
     pool = _Pool(jobs, _Context(), initializer=initializer, initargs=arguments)
