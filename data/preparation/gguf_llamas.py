@@ -1,5 +1,6 @@
-"""The architectures of GGUF of Llama's shape that have something of their own: Apertus, ERNIE 4.5, GLM,
-Hunyuan, Ministral 3."""
+"""The architectures of GGUF of Llama's shape: those that have something of their own (Apertus, ERNIE 4.5,
+GLM, Hunyuan, Ministral 3), and those of which transformers has no class, whose models are Llamas or Granites
+under other names (EXAONE 3, InternLM2, MiniCPM, XVERSE)."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from dataclasses import replace
 
 from preparation.gguf_decoders import (
     GATED,
+    GRANITE,
     HEAD_NORMS,
     KEYS,
     LLAMA,
@@ -97,10 +99,23 @@ MINISTRAL3 = replace(
     needs_yarn=True,
 )
 
+EXAONE3 = replace(LLAMA, tensor_rows=decoder(*TWO_NORMS, *projections(), *GATED), flags={})
+MINICPM = replace(
+    GRANITE,
+    config_keys={key: name for key, name in GRANITE.config_keys.items() if key != "attention_multiplier"},
+    derived=lambda config: {"attention_multiplier": config["head_dim"] ** -0.5},
+)
+# Its converter permutes keys that queries share in a way of its own; no released model has such.
+XVERSE = replace(LLAMA, fixed={"num_key_value_heads": lambda config: config["num_attention_heads"]})
+
 LLAMAS: dict[str, Family] = {
     "apertus": APERTUS,
     "chatglm": GLM,
     "ernie4_5": ERNIE,
+    "exaone": EXAONE3,
     "hunyuan-dense": HUNYUAN,
+    "internlm2": LLAMA,
+    "minicpm": MINICPM,
     "mistral3": LLAMA,
+    "xverse": XVERSE,
 }

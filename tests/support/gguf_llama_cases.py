@@ -52,6 +52,11 @@ def gemma4(name: str, values: np.ndarray) -> Stored:
     return values
 
 
+def permuted_alike(name: str, values: np.ndarray) -> np.ndarray:
+    """As `permuted`, of as many keys as queries."""
+    return permuted(name.replace("k_proj", "q_proj"), values)
+
+
 def without_numbers(name: str, values: np.ndarray) -> Stored:
     """The activation's are no tensors of the file."""
     return {} if "act_fn" in name else values
@@ -94,6 +99,18 @@ LLAMA_CASES = (
         all_fields(**head_fields(12), **fields_of_yarn(log_multiplier=1.0, beta_fast=32.0, beta_slow=1.0), **{
             "rope.freq_base": 1e6, "rope.dimension_count": 12, "attention.temperature_scale": 0.25}),
         permuted, "mistral3",
+    ),
+    Case("internlm2", T.LlamaConfig(**GROUPED, rms_norm_eps=1e-6), all_fields(), permuted),
+    Case("xverse", T.LlamaConfig(**GROUPED | {"num_key_value_heads": H}, rms_norm_eps=1e-6),
+         all_fields(**{"attention.head_count_kv": H, "rope.dimension_count": 8}), permuted_alike),
+    Case("exaone", T.LlamaConfig(**GROUPED, rms_norm_eps=1e-6), all_fields(**{"rope.dimension_count": 8})),
+    Case(
+        "minicpm",
+        T.GraniteConfig(**GROUPED, attention_multiplier=8**-0.5, embedding_multiplier=12.0,
+                        residual_multiplier=0.25, logits_scaling=8.0),
+        all_fields(**{"embedding_scale": 12.0, "residual_scale": 0.25, "logit_scale": 8.0,
+                      "rope.dimension_count": 8}),
+        permuted,
     ),
     Case("qwen2vl", T.Qwen2Config(**GROUPED), all_fields(**SECTIONS)),
     Case("qwen3vl", T.Qwen3Config(**WIDER), all_fields(**SECTIONS, **head_fields(12), n_deepstack_layers=1)),
