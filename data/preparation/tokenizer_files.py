@@ -16,6 +16,7 @@ from typing import Any
 
 from preparation.errors import MODEL, PreparationError
 from preparation.file_kinds import refuse_pointer
+from preparation.hub_cache import unfinished_download
 from preparation.json_files import read_object
 from preparation.json_kinds import called
 
@@ -66,7 +67,7 @@ def check_directory(directory: Path) -> dict[str, Any] | None:
         raise PreparationError(
             MODEL,
             f"{directory}: there is no tokenizer: expected tokenizer.json, or tokenizer.model,"
-            " vocab.json with merges.txt, or vocab.txt",
+            f" vocab.json with merges.txt, or vocab.txt{unfinished_download(directory)}",
         )
     for pattern in OTHER_VOCABULARIES:
         for path in directory.glob(pattern):

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/json_file.h"
 #include "base/stand_in.h"
+#include "checkpoint/hub_cache.h"
 
 namespace actsweep {
 namespace {
@@ -52,7 +53,7 @@ std::string cure_for(const fs::path& directory) {
       is_file(directory / "pytorch_model.bin.index.json")) {
     return "; data/prepare_model.py torch makes safetensors of it";
   }
-  return "";
+  return unfinished_download(directory.string());
 }
 
 /// The names of the shards, in their order.
@@ -85,8 +86,8 @@ CheckpointFiles open_sharded(const fs::path& directory, const std::string& index
   for (const auto& shard : read_index(index)) {
     const auto path = directory / shard;
     require(is_file(path), kKind,
-            "{}: missing, though {} names it: expected all shards, download the rest",
-            path.string(), index);
+            "{}: missing, though {} names it: expected all shards, download the rest{}",
+            path.string(), index, unfinished_download(directory.string()));
     auto opened = open_safetensors(path.string());
     for (auto& [name, tensor] : opened.tensors) {
       const auto [place, is_new] = all.tensors.insert_or_assign(name, std::move(tensor));
@@ -114,8 +115,8 @@ CheckpointFiles open_named(const fs::path& directory, const std::string& name,
           "of shards, found \"{}\"",
           config_path, name);
   const auto path = (directory / name).string();
-  require(is_file(path), kKind, "{}: missing, though \"transformers_weights\" of {} names it", path,
-          config_path);
+  require(is_file(path), kKind, "{}: missing, though \"transformers_weights\" of {} names it{}", path,
+          config_path, unfinished_download(directory.string()));
   return name.ends_with(".json") ? open_sharded(directory, path) : open_single(path);
 }
 

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <regex>
 #include <string_view>
 #include <vector>
 
@@ -42,6 +43,22 @@ CachedSnapshot snapshot_in(const fs::path& path) {
   return {};
 }
 
+/// With the environment's values of "$NAME" and "${NAME}"; others stay, as Python leaves them.
+std::string with_variables(const std::string& text) {
+  static const std::regex kVariable(R"(\$(\w+|\{[^}]*\}))");
+  std::string filled;
+  std::ptrdiff_t at = 0;
+  for (std::sregex_iterator found(text.begin(), text.end(), kVariable), end; found != end; ++found) {
+    auto name = (*found)[1].str();
+    if (name.front() == '{') name = name.substr(1, name.size() - 2);
+    const char* value = std::getenv(name.c_str());
+    filled.append(text, at, found->position() - at);
+    filled += value == nullptr ? found->str() : value;
+    at = found->position() + found->length();
+  }
+  return filled + text.substr(at);
+}
+
 /// A folder that an environment variable names, "~" its owner's; empty where it is not set.
 fs::path folder_from(const char* variable) {
   const char* value = std::getenv(variable);
@@ -49,7 +66,7 @@ fs::path folder_from(const char* variable) {
   std::string path = value;
   const char* home = std::getenv("HOME");
   if (home != nullptr && (path == "~" || path.starts_with("~/"))) path.replace(0, 1, home);
-  return path;
+  return with_variables(path);
 }
 
 fs::path hub_folder() {
@@ -124,16 +141,16 @@ std::string commit_of(const Wanted& wanted) {
   return commit.empty() ? wanted.revision : commit;
 }
 
-/// Parts of files that a download has left behind.
-std::vector<std::string> unfinished(const Wanted& wanted) {
-  auto names = names_in(wanted.folder() / "blobs");
+/// Parts of files that a download has left behind in a model's folder.
+std::vector<std::string> unfinished(const fs::path& folder) {
+  auto names = names_in(folder / "blobs");
   std::erase_if(names, [](const std::string& name) { return !name.ends_with(".incomplete"); });
   return names;
 }
 
 void require_snapshot(const Wanted& wanted, const fs::path& snapshot) {
   if (fs::is_directory(snapshot)) return;
-  const auto parts = unfinished(wanted);
+  const auto parts = unfinished(wanted.folder());
   require(parts.empty(), ErrorKind::kModel,
           "{}: expected the snapshot {}, found a download that was not finished (blobs/{}); {}",
           wanted.path, snapshot.string(), parts.empty() ? "" : parts.front(), wanted.remedy());
@@ -151,7 +168,7 @@ void require_whole(const Wanted& wanted, const fs::path& snapshot) {
             "{}: {}: expected the file that it links to, found none; {}", wanted.path,
             (snapshot / name).string(), wanted.remedy());
   }
-  const auto parts = unfinished(wanted);
+  const auto parts = unfinished(wanted.folder());
   require(fs::exists(snapshot / "config.json") || parts.empty(), ErrorKind::kModel,
           "{}: {}: expected config.json, found a download that was not finished (blobs/{}); {}",
           wanted.path, snapshot.string(), parts.empty() ? "" : parts.front(), wanted.remedy());
@@ -167,6 +184,14 @@ std::string model_directory(const std::string& path) {
   require_snapshot(wanted, snapshot);
   require_whole(wanted, snapshot);
   return snapshot.string();
+}
+
+std::string unfinished_download(const std::string& directory) {
+  const fs::path snapshots = fs::path(directory).parent_path();
+  if (snapshots.filename() != "snapshots") return {};
+  const auto parts = unfinished(snapshots.parent_path());
+  if (parts.empty()) return {};
+  return fmt::format("; a download of it was not finished (blobs/{})", parts.front());
 }
 
 CachedSnapshot snapshot_of(const std::string& directory) {

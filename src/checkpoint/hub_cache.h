@@ -15,6 +15,10 @@ namespace actsweep {
 /// The directory that `path` of a job means.
 std::string model_directory(const std::string& path);
 
+/// What to say behind "missing" of a file of a snapshot whose download was not finished; else
+/// nothing.
+std::string unfinished_download(const std::string& directory);
+
 /// Where a directory lies in a cache of Hugging Face: "ORG/MODEL" and the commit; empty elsewhere.
 struct CachedSnapshot {
   std::string name;

@@ -15,6 +15,7 @@ from preparing import run as prepare
 from preparing import run_well as prepare_well
 from preparation.errors import PreparationError
 from preparation.hub_cache import model_directory
+from preparation.tokenizer_directory import load_tokenizer
 from running import PROGRAM, make_job, run_alone, run_well, write_job
 
 from actsweep.verify.program import ProgramFailed, find_program, model_facts
@@ -72,12 +73,13 @@ def test_a_name_is_its_snapshot(
     "variables",
     [
         {"HF_HUB_CACHE": "hub", "HF_HOME": "elsewhere"},
+        {"HF_HUB_CACHE": "${NAME_OF_CACHE}", "HF_HOME": "elsewhere"},
         {"HUGGINGFACE_HUB_CACHE": "hub", "XDG_CACHE_HOME": "elsewhere"},
         {"HF_HOME": ".", "XDG_CACHE_HOME": "elsewhere"},
         {"XDG_CACHE_HOME": "xdg"},
         {"HOME": "home"},
     ],
-    ids=lambda variables: "-".join(variables),
+    ids=lambda variables: "-".join(variables) + "$" * ("$" in variables.get("HF_HUB_CACHE", "")),
 )
 def test_the_cache_is_where_huggingface_hub_has_it(
     variables: Mapping[str, str],
@@ -93,6 +95,7 @@ def test_the_cache_is_where_huggingface_hub_has_it(
         monkeypatch.delenv(name, raising=False)
     for name, place in variables.items():
         monkeypatch.setenv(name, str(tmp_path / place))
+    monkeypatch.setenv("NAME_OF_CACHE", "hub")
     job = write_job(tmp_path / "job.toml", make_job(cache, corpus, tmp_path / "sweep.h5"))
     done = run_alone("plan", "--ranks", 2, job, "--set=model.path=hf:org/tiny")
     assert done.returncode == 0 and "org/tiny (llama" in done.stdout, done.stdout + done.stderr
@@ -131,6 +134,8 @@ def test_a_download_that_was_not_finished_is_told_from_a_missing_one(
     said = said_of("hf:org/tiny", corpus, cache, monkeypatch)
     assert f"{snapshot}/model.safetensors: expected the file that it links to, found none" in said
     (snapshot / "model.safetensors").unlink()
+    said = said_of("hf:org/tiny", corpus, cache, monkeypatch)
+    assert "found neither; a download of it was not finished (blobs/abc.incomplete)" in said
     (snapshot / "config.json").unlink()
     said = said_of("hf:org/tiny", corpus, cache, monkeypatch)
     assert "expected config.json, found a download that was not finished (blobs/abc.incomplete)" in said
@@ -164,6 +169,29 @@ def test_data_and_verify_take_the_same_names(
     with pytest.raises(ProgramFailed, match="hf:org/small: ") as failed:
         model_facts(program, "hf:org/small")
     assert failed.value.code == MODEL_ERROR
+
+
+def test_the_preparation_tells_what_is_missing_too(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))  # read when imported
+    folder = cache / "models--org--tiny"
+    snapshot = folder / "snapshots" / COMMIT
+
+    def said(name: str) -> str:
+        with pytest.raises(PreparationError) as refused:
+            load_tokenizer(model_directory(Path(name)))
+        assert refused.value.exit_code == MODEL_ERROR
+        return str(refused.value)
+
+    of_revision = said("hf:org/tiny@v2")
+    assert "expected the revision v2 in" in of_revision and f"of revisions: {COMMIT}, main;" in of_revision
+    assert "hf download org/tiny --revision v2" in of_revision
+    (folder / "blobs/config.json-blob").rename(folder / "blobs/abc.incomplete")
+    assert f"{snapshot}/config.json: expected the file that it links to, found none" in said("hf:org/tiny")
+    (snapshot / "config.json").unlink()
+    words = "a download of it was not finished (blobs/abc.incomplete)"
+    assert "there is no tokenizer: " in said("hf:org/tiny") and words in said("hf:org/tiny")
+    shutil.rmtree(snapshot)
+    assert "found a download that was not finished (blobs/abc.incomplete); to fetch" in said("hf:org/tiny")
 
 
 @pytest.mark.parametrize(
