@@ -46,8 +46,9 @@ from preparation.selection import Selection
 from preparation.source_log import TextLog
 from preparation.special_spellings import SpecialSpellings
 from preparation.stored_file import CountedFile
+from preparation.text_encoder import tokenizer_of
 from preparation.token_file import TokenFileWriter, partial_paths
-from preparation.tokenizer_directory import NO_TOKEN, ModelTokenizer, load_tokenizer, tokenizer_of
+from preparation.tokenizer_directory import NO_TOKEN, ModelTokenizer, load_tokenizer
 from preparation.vocabulary import Vocabulary, load_vocabulary
 
 
@@ -238,6 +239,8 @@ def main() -> None:
             write_ids(log, taken, reading.mistakes, len(vocabulary.spellings), corpus)
         else:
             write_texts(pieces, loaded, arguments.jobs, corpus, progress)
+        if writer.num_tokens() == 0 and reading.mistakes.number > 0:
+            raise PreparationError(CORPUS, f"the corpus is empty: {mistake_lines(reading.mistakes)[0]}")
         attributes = attributes_of(arguments, log, reading.mistakes, specials)
         fingerprint = writer.finish(vocabulary, prompts, attributes)
         documents, tokens = writer.num_documents(), writer.num_tokens()

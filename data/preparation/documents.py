@@ -63,7 +63,10 @@ class SourceFile:
             yield from self._reading.documents(self._rows(table), str(self.path))
         elif is_archive(content):
             for place, inner in members_of(self.path, content, self._reading):
-                yield from ContentReader(place, inner, self._reading).documents()
+                try:
+                    yield from ContentReader(place, inner, self._reading).documents()
+                except PreparationError as error:
+                    self._reading.mistakes.met(error)
         else:
             yield from ContentReader(self.path, content, self._reading).documents()
 
@@ -114,14 +117,17 @@ class ContentReader:
         offset = self._bom_bytes
         is_last = False
         while not is_last:
-            chunk = self._content.read(READ_BYTES)
+            try:
+                chunk = self._content.read(READ_BYTES)
+            except PreparationError as error:
+                _say_how_far(error, f"byte {offset}")
             is_last = not chunk
             pending = len(decoder.getstate()[0])
             try:
                 yield decoder.decode(chunk, final=is_last)
             except UnicodeDecodeError as error:
                 yield error.object[: error.start].decode()
-                self._refuse_utf8(error, offset - pending)
+                _refuse_utf8(error, offset - pending, str(self._path))
             offset += len(chunk)
 
     def _values(self) -> Iterator[Record]:
@@ -133,7 +139,7 @@ class ContentReader:
         """Of each line; blank lines are none."""
         offset = self._bom_bytes
         number = 0
-        while line := self._content.readline(LONGEST_RECORD + 1):
+        while line := self._line(number, offset):
             number += 1
             place = f"{self._path}, line {number} (byte {offset})"
             if len(line) > LONGEST_RECORD:
@@ -146,20 +152,33 @@ class ContentReader:
                 self._reading.remarks.note("blank line(s) between records were left out", place)
             offset += len(line)
 
-    def _record(self, line: bytes, offset: int, place: str) -> object:
-        begins_with_bom = line.startswith(UTF8_BOM)  # where files were put together
+    def _line(self, number: int, offset: int) -> bytes:
+        """The one behind the `number` first, at the byte `offset`."""
         try:
-            text = line.decode("utf-8-sig")
+            return self._content.readline(LONGEST_RECORD + 1)
+        except PreparationError as error:
+            _say_how_far(error, f"line {number + 1}, byte {offset}")
+
+    def _record(self, line: bytes, offset: int, place: str) -> object:
+        content = line.removeprefix(UTF8_BOM)  # where files were put together
+        try:
+            text = content.decode()
         except UnicodeDecodeError as error:
-            self._refuse_utf8(error, offset + len(UTF8_BOM) * begins_with_bom)
+            _refuse_utf8(error, offset + len(line) - len(content), place)
         return record_of_line(text, place)
 
-    def _refuse_utf8(self, error: UnicodeDecodeError, begin: int) -> NoReturn:
-        raise PreparationError(
-            CORPUS,
-            f"{self._path}: invalid UTF-8 at byte {begin + error.start}: {error.reason}; text in another"
-            " encoding is read after iconv -t UTF-8",
-        ) from None
+
+def _refuse_utf8(error: UnicodeDecodeError, begin: int, place: str) -> NoReturn:
+    raise PreparationError(
+        CORPUS,
+        f"{place}: invalid UTF-8 at byte {begin + error.start}: {error.reason}; text in another"
+        " encoding is read after iconv -t UTF-8",
+    ) from None
+
+
+def _say_how_far(error: PreparationError, place: str) -> NoReturn:
+    """Of a content that cannot be read on: `place` is the first that was not read."""
+    raise PreparationError(error.exit_code, f"{error}; its text was read up to {place}") from None
 
 
 def pieces_of(
@@ -169,7 +188,7 @@ def pieces_of(
     is_blank = True
     chars = 0
     for piece in cut_document(document.chunks, cuts, document.place):
-        is_blank = is_blank and not piece.text.strip()
+        is_blank = is_blank and (not piece.text or piece.text.isspace())
         chars += len(piece.text)
         yield piece if document.roles is None else replace(piece, roles=document.roles)
     if is_blank:

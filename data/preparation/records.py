@@ -97,9 +97,13 @@ class JsonValues:
         """Reads as much again as is there already."""
         taken = [self._text[self._begin :]]
         wanted = max(1, len(taken[0]))
-        while wanted > 0 and (chunk := next(self._chunks, None)) is not None:
-            taken.append(chunk)
-            wanted -= len(chunk)
+        try:
+            while wanted > 0 and (chunk := next(self._chunks, None)) is not None:
+                taken.append(chunk)
+                wanted -= len(chunk)
+        except PreparationError as error:
+            place = f"line {self._line} (byte {self._byte})"
+            raise PreparationError(error.exit_code, f"{error}; in the record of {place}") from None
         self._text, self._begin = "".join(taken), 0
         return any(taken[1:])
 

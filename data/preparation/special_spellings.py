@@ -27,21 +27,28 @@ class SpecialSpellings:
         self._choice = choice
         self._remarks = remarks
         self.number = 0
+        self._bytes_before = 0  # of the document that is looked at, where they matter
 
     def stay_text(self) -> bool:
         return self._choice == "text"
 
-    def look_at(self, text: str, place: str) -> None:
+    def look_at(self, text: str, place: str, begins_document: bool) -> None:
         """Counts, or refuses, those in a run of a document's text."""
         if self._expression is None:
             return
         if self._choice == "refuse":
-            if found := self._expression.search(text):
-                raise PreparationError(
-                    CORPUS,
-                    f"{place}: expected no special token in the text, found {found[0]!r} at byte"
-                    f" {len(text[: found.start()].encode())} of its part",
-                )
+            self._refuse_any(text, place, begins_document)
         elif number := len(self._expression.findall(text)):
             self.number += number
             self._remarks.note(SAID[self._choice], place, number)
+
+    def _refuse_any(self, text: str, place: str, begins_document: bool) -> None:
+        if begins_document:
+            self._bytes_before = 0
+        if found := self._expression.search(text):
+            byte = self._bytes_before + len(text[: found.start()].encode())
+            raise PreparationError(
+                CORPUS,
+                f"{place}: expected no special token in the text, found {found[0]!r} at its byte {byte}",
+            )
+        self._bytes_before += len(text.encode())

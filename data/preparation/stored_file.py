@@ -8,6 +8,7 @@ damaged or has something else behind its end.
 from __future__ import annotations
 
 import bz2
+import contextlib
 import hashlib
 import io
 import lzma
@@ -95,7 +96,7 @@ class CountedFile(io.RawIOBase):
 
 
 class Decompressed(io.RawIOBase):
-    """What a compressed `source` holds, all members of it."""
+    """What a compressed `source` holds, all members of it. Where it cannot be read on, each read refuses."""
 
     def __init__(self, path: Path, compression: Compression, source: Content) -> None:
         self._path = path
@@ -104,41 +105,54 @@ class Decompressed(io.RawIOBase):
         self._decompressor: Any = None  # of the member at hand; None between members
         self._fed = b""  # read from the source, and not yet decompressed
         self._ready = b""
+        self._bytes_read = 0  # of the source
+        self._refusal = ""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:
         while not self._ready:
-            if not self._fed and not (chunk := self._source.read(FED_BYTES)):
-                if self._decompressor is not None:
-                    self._refuse("it ends in the middle")
+            if self._refusal:
+                raise PreparationError(CORPUS, self._refusal)
+            if not self._fed and not self._read_on():
                 return 0
-            self._fed, chunk = b"", self._fed or chunk
-            if self._decompressor is None:
-                chunk = chunk.lstrip(b"\0")  # padding of tapes and of xz
-                if not chunk:
-                    continue
-                self._decompressor = self._compression.decompressor()
-            try:
-                self._ready = self._decompressor.decompress(chunk)
-            except DAMAGES:
-                self._refuse("its data are damaged")
-            if self._decompressor.eof:
-                self._fed, self._decompressor = self._decompressor.unused_data, None
+            self._decompress()
         count = min(len(buffer), len(self._ready))
         buffer[:count] = self._ready[:count]
         self._ready = self._ready[count:]
         return count
 
+    def _read_on(self) -> bool:
+        """False at the end."""
+        self._fed = self._source.read(FED_BYTES)
+        self._bytes_read += len(self._fed)
+        if not self._fed and self._decompressor is not None:
+            self._refuse(f"it ends in the middle, at byte {self._bytes_read}")
+        return bool(self._fed)
+
+    def _decompress(self) -> None:
+        chunk, self._fed = self._fed, b""
+        if self._decompressor is None:
+            chunk = chunk.lstrip(b"\0")  # padding of tapes and of xz
+            if not chunk:
+                return
+            self._decompressor = self._compression.decompressor()
+        try:
+            self._ready = self._decompressor.decompress(chunk)
+        except DAMAGES:
+            self._refuse(f"its data are damaged before byte {self._bytes_read}")
+        if self._decompressor.eof:
+            self._fed, self._decompressor = self._decompressor.unused_data, None
+
     def _refuse(self, found: str) -> None:
-        raise PreparationError(
-            CORPUS, f"{self._path} is not a whole {self._compression.name} file: {found}"
-        ) from None
+        self._refusal = f"{self._path} is not a whole {self._compression.name} file: {found}"
+        raise PreparationError(CORPUS, self._refusal) from None
 
 
 class Content:
-    """Bytes in order, of which the first can be looked at before they are read."""
+    """Bytes in order, of which the first can be looked at before they are read. Where the stream ends with a
+    mistake, all before it is given first."""
 
     def __init__(self, stream: io.RawIOBase) -> None:
         self._stream = io.BufferedReader(stream, READ_BYTES)
@@ -146,14 +160,16 @@ class Content:
         self.is_stored = isinstance(stream, CountedFile)  # as it is, uncompressed
 
     def look(self, count: int) -> bytes:
-        """The next `count` bytes; fewer at the end."""
-        while len(self._head) < count and (more := self._stream.read(count - len(self._head))):
-            self._head += more
+        """The next `count` bytes; fewer at the end, and before a mistake, which whoever reads on meets."""
+        with contextlib.suppress(PreparationError):
+            while len(self._head) < count and (more := self._stream.read1(count - len(self._head))):
+                self._head += more
         return self._head[:count]
 
     def read(self, count: int) -> bytes:
+        """At most so many; none at the end."""
         if not self._head:
-            return self._stream.read(count)
+            return self._stream.read1(count)
         taken, self._head = self._head[:count], self._head[count:]
         return taken
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,15 +16,22 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
 import small_tokenizers as small
-from corpus_formats import lines
+from corpus_files import COMPRESSORS
+from corpus_formats import add_member, lines
 from preparing import DATA, assert_refused, run, write
+from preparation.corpus_pieces import CorpusPieces
 from preparation.encoding import Piece, encode
 from preparation.errors import PreparationError
 from preparation.id_files import INDEX_HEADER, INDEX_MAGIC
+from preparation.inputs import Input
+from preparation.mistakes import Mistakes
+from preparation.reading import Reading
 from preparation.remarks import Remarks
 from preparation.selection import Selection, Shard, mixed
+from preparation.source_log import TextLog
 from preparation.special_spellings import SpecialSpellings
-from preparation.tokenizer_directory import load_tokenizer, tokenizer_of
+from preparation.text_encoder import tokenizer_of
+from preparation.tokenizer_directory import load_tokenizer
 from preparation.vocabulary import load_vocabulary
 from support.compatibility import Compatibility
 
@@ -105,7 +113,7 @@ def test_choices_are_those_of_transformers_for_every_kind(
     refusing = SpecialSpellings(known.special_texts, "refuse", Remarks())
     for text in texts:
         with pytest.raises(PreparationError, match="expected no special token in the text"):
-            refusing.look_at(text, "a.txt")
+            refusing.look_at(text, "a.txt", begins_document=True)
     compatibility("Tokenizers", f"{kind}: special tokens in texts, by --special-in-text", "read")
 
 
@@ -130,7 +138,7 @@ def test_word_piece_gives_berts_ids_and_words(tmp_path: Path, compatibility: Com
 
 def test_special_tokens_in_texts_can_be_refused(model: Path, source: Path, tmp_path: Path) -> None:
     options = ("--tokenizer", model, "--output", tmp_path / "out.h5", "--special-in-text", "refuse")
-    assert_refused(run("prepare_corpus.py", *options, source), 3, "line 1", "'<s>' at byte 14")
+    assert_refused(run("prepare_corpus.py", *options, source), 3, "line 1", "'<s>' at its byte 14")
 
 
 def test_first_documents_and_tokens_are_taken(model: Path, source: Path, tmp_path: Path) -> None:
@@ -177,10 +185,57 @@ def test_mistakes_are_left_out_and_said(
     assert file.attrs["mistakes"] == 6
     first = json.loads(file.attrs["first_mistakes"])
     places = ["line 3 (byte ", "line 4 (byte ", "at byte ", "line 6 (byte ", "b.pdf is a PDF", "c.txt"]
+    assert "line 5 (byte " in first[2]
     assert len(first) == 6 and all(place in said for place, said in zip(places, first, strict=True))
     said = (tmp_path / "said").read_text().splitlines()[0]
     assert "6 mistake(s) were left out" in said
     compatibility("Corpora", "mistakes, with `--on-error skip`", "warned", said.partition(": ")[2])
+
+
+def kept_of(path: Path) -> tuple[list[str], list[str]]:
+    """The documents that are read of a file with --on-error skip, and its mistakes."""
+    reading = Reading(mistakes=Mistakes(skips=True))
+    no_special = SpecialSpellings((), "text", reading.remarks)
+    pieces = CorpusPieces(reading, Selection(), None, no_special, TextLog([Input(path, path.name)], True))
+    return [piece.text for piece, _, _ in pieces], reading.mistakes.first
+
+
+@pytest.mark.parametrize("suffix", COMPRESSORS)
+def test_what_stands_before_the_end_of_a_cut_file_is_kept(suffix: str, tmp_path: Path) -> None:
+    """Of a file of two members, of which the second is cut."""
+    compress = COMPRESSORS[suffix]
+    first, last = (compress(lines(part)) for part in (TEXTS[:30], TEXTS[30:]))
+    path = tmp_path / f"a.jsonl.{suffix}"
+    path.write_bytes(first + last[:-5])
+    texts, (mistake,) = kept_of(path)
+    assert len(texts) >= 30 and texts == TEXTS[: len(texts)]
+    assert f"ends in the middle, at byte {len(first + last) - 5}; its text was read up to line" in mistake
+    words = "".join(f"{i} words. " for i in range(100_000))  # more than is read at once
+    path = tmp_path / f"b.txt.{suffix}"
+    path.write_bytes(compress(words.encode()) + compress(words.encode())[:-5])
+    (text,), _ = kept_of(path)
+    assert len(text) >= len(words) and (words * 2).startswith(text)
+
+
+def test_mistakes_in_an_archive_are_of_a_member(tmp_path: Path) -> None:
+    """Those behind it are read, until the archive ends."""
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as archive:
+        for name, content in (("a.txt", b"%PDF-1.7"), ("b.jsonl", lines(TEXTS[:2])), ("c.txt", b"c" * 3000)):
+            add_member(archive, name, content)
+    texts, (mistake,) = kept_of(path)
+    assert texts == [*TEXTS[:2], "c" * 3000] and "a.txt is a PDF" in mistake
+    path.write_bytes(path.read_bytes()[:4096])
+    texts, mistakes = kept_of(path)
+    assert texts[:2] == TEXTS[:2] and len(texts) == 3 and texts[2] == "c" * len(texts[2])
+    assert len(mistakes) == 2 and "in c.txt (byte 4096)" in mistakes[1]
+
+
+def test_an_empty_corpus_says_what_was_left_out(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"text": null}\n')
+    options = ("--tokenizer", model, "--output", tmp_path / "out.h5", "--on-error", "skip")
+    result = run("prepare_corpus.py", *options, tmp_path / "a.jsonl")
+    assert_refused(result, 3, "the corpus is empty: 1 mistake(s)", "a.jsonl, line 1", "found null")
 
 
 def test_standard_input_is_read(model: Path, source: Path, tmp_path: Path) -> None:

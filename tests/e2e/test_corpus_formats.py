@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import sys
 from pathlib import Path
 
 import datasets
@@ -17,8 +17,9 @@ from transformers import AutoTokenizer
 
 import small_tokenizers as small
 from corpus_files import read_all
-from corpus_formats import RECORDS, Texts
+from corpus_formats import RECORDS
 from preparing import ENGLISH, ODDITIES, run_well
+import prepare_corpus  # of data/, which the line before finds
 from preparation.record_fields import TextFields
 from support.compatibility import Compatibility
 
@@ -91,17 +92,31 @@ def raw(file: h5py.File) -> dict[str, bytes]:
     return found
 
 
-@pytest.mark.parametrize("write", [RECORDS["a WebDataset tar archive"]])
+@pytest.fixture(scope="module")
+def of_json_lines(model: Path, tmp_path_factory: pytest.TempPathFactory) -> h5py.File:
+    """Made by the program, with workers."""
+    folder = tmp_path_factory.mktemp("lines")
+    return prepared(folder / "out.h5", model, "--jobs", 2, RECORDS["JSON lines"](folder, TEXTS))
+
+
+@pytest.mark.parametrize("what", RECORDS)
 def test_token_file_is_that_of_json_lines_bit_for_bit(
-    write: Callable[[Path, Texts], Path], model: Path, tmp_path: Path
+    what: str, of_json_lines: h5py.File, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = prepared(tmp_path / "first.h5", model, RECORDS["JSON lines"](tmp_path, TEXTS))
-    other = prepared(tmp_path / "other.h5", model, "--jobs", 1, write(tmp_path, TEXTS))
-    assert raw(first) == raw(other)
-    for name in ("corpus_fingerprint", "text_fingerprint"):
-        assert first.attrs[name] == other.attrs[name]
+    output = tmp_path / "out.h5"
+    options = ["--tokenizer", model, "--output", output, "--jobs", 1, RECORDS[what](tmp_path, TEXTS)]
+    monkeypatch.setattr(sys, "argv", ["prepare_corpus.py", *map(str, options)])
+    prepare_corpus.main()  # in this process: each start of the program takes a second
+    with h5py.File(output) as file:
+        assert raw(file) == raw(of_json_lines)
+        for name in ("corpus_fingerprint", "text_fingerprint"):
+            assert file.attrs[name] == of_json_lines.attrs[name]
+        assert sum(source["documents"] for source in json.loads(file.attrs["sources"])) == len(TEXTS)
+
+
+def test_the_fingerprint_of_texts_is_that_of_their_digests(of_json_lines: h5py.File) -> None:
     digests = b"".join(hashlib.sha256(text.encode()).digest() for text in TEXTS)
-    assert first.attrs["text_fingerprint"] == hashlib.sha256(digests).hexdigest()
-    (source,) = json.loads(other.attrs["sources"])
-    assert source["text_fingerprint"] == first.attrs["text_fingerprint"]
+    assert of_json_lines.attrs["text_fingerprint"] == hashlib.sha256(digests).hexdigest()
+    (source,) = json.loads(of_json_lines.attrs["sources"])
+    assert source["text_fingerprint"] == of_json_lines.attrs["text_fingerprint"]
     assert source["documents"] == len(TEXTS)

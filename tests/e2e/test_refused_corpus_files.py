@@ -51,6 +51,19 @@ def tarred(stored: io.BytesIO) -> None:
             file.addfile(member, io.BytesIO(b"word " * 140))
 
 
+def tarred_large(stored: io.BytesIO) -> None:
+    """A member that is read in parts."""
+    with tarfile.open(fileobj=stored, mode="w") as file:
+        member = tarfile.TarInfo("large.txt")
+        member.size = 3 << 20
+        file.addfile(member, io.BytesIO(b"text" * (member.size // 4)))
+
+
+def with_wrong_header(content: bytes) -> bytes:
+    """The second member's, which stands behind the first's 700 bytes in three blocks."""
+    return content[:1536] + b"?" + content[1537:]
+
+
 def parquet(table: pa.Table) -> bytes:
     return archive(lambda stored: pq.write_table(table, stored))
 
@@ -102,8 +115,17 @@ REFUSED: list[tuple[str, bytes, list[str], str]] = [
         "a tar archive that ends inside a member",
     ),
     (
-        "a.tar", archive(tarred)[:1536], ["not a whole tar archive", "ends in the middle"],
+        "a.tar", archive(tarred)[:1536], ["not a whole tar archive", "ends in the middle (byte 1536)"],
         "a tar archive that ends between members",
+    ),
+    (
+        "a.tar", archive(tarred_large)[: 2 << 20],
+        ["not a whole tar archive", "in large.txt (byte 2097152); its text was read up to byte 2080768"],
+        "a tar archive that ends inside a large member",
+    ),
+    (
+        "a.tar", with_wrong_header(archive(tarred)), ["not a whole tar archive", "no header at byte 1536"],
+        "a tar archive with a damaged header",
     ),
     ("a.txt", "Ünï".encode("utf-16"), ["UTF-16", "iconv"], "UTF-16"),
     ("a.txt", b"\xfe\xff" + "Ünï".encode("utf-16-be"), ["UTF-16", "iconv"], "UTF-16, the large end first"),
@@ -111,7 +133,15 @@ REFUSED: list[tuple[str, bytes, list[str], str]] = [
     ("a.txt", "Ünï".encode("utf-32"), ["UTF-32", "iconv"], "UTF-32"),
     ("a.txt", "naïve".encode("latin-1"), ["invalid UTF-8 at byte 2", "iconv"], "Latin-1"),
     ("a.txt", UTF8_BOM + b"ab\xff", ["invalid UTF-8 at byte 5"], "invalid UTF-8 behind a BOM"),
-    ("a.jsonl", UTF8_BOM + b'{"text": "\xff"}', ["invalid UTF-8 at byte 13"], "invalid UTF-8 in a record"),
+    (
+        "a.jsonl", UTF8_BOM + b'{"text": "\xff"}', ["line 1 (byte 3): invalid UTF-8 at byte 13"],
+        "invalid UTF-8 in a record",
+    ),
+    (
+        "a.json", b'[{"text": "a"},\n{"text": "\xff"}]',
+        ["invalid UTF-8 at byte 26", "in the record of line 2 (byte 16)"],
+        "invalid UTF-8 in a record of an array",
+    ),
     ("a.txt", bytes(4096), ["binary", "4,096 of its first 4,096"], "zeros"),
     ("a.txt", POINTER, ["Git LFS pointer", "git lfs pull"], "a Git LFS pointer"),
     ("a.txt", save_safetensors({"a": np.zeros(2)}), ["safetensors"], "safetensors"),
@@ -121,7 +151,8 @@ REFUSED: list[tuple[str, bytes, list[str], str]] = [
     ("a.txt", b"<?xml version='1.0'?>\n<HTML>", ["page of HTML", ".html"], "a page of HTML called `.txt`"),
     (
         "a.txt.gz", gzip.compress(TWO.encode())[:-9],
-        ["not a whole gzip file", "ends in the middle"], "gzip that ends early",
+        ["not a whole gzip file", f"ends in the middle, at byte {len(gzip.compress(TWO.encode())) - 9}"],
+        "gzip that ends early",
     ),
     (
         "a.txt.gz", gzip.compress(TWO.encode())[:-8] + bytes(8),
