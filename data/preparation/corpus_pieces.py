@@ -61,7 +61,7 @@ class CorpusPieces:
         has_begun = False
         try:
             for piece in pieces_of(document, self.cuts, self.reading.remarks):
-                self.specials.look_at(piece.text, document.place, piece.begins_document())
+                self.specials.look_at(piece, document.place)
                 has_begun = True
                 yield piece
         except PreparationError as error:

@@ -10,6 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+import numpy as np
+
+from preparation.encoding import Piece
 from preparation.errors import CORPUS, PreparationError
 from preparation.remarks import Remarks
 
@@ -32,23 +35,31 @@ class SpecialSpellings:
     def stay_text(self) -> bool:
         return self._choice == "text"
 
-    def look_at(self, text: str, place: str, begins_document: bool) -> None:
-        """Counts, or refuses, those in a run of a document's text."""
+    def look_at(self, piece: Piece, place: str) -> None:
+        """Counts, or refuses, those in a run of a document's text; of a chat in the words of its messages."""
         if self._expression is None:
             return
-        if self._choice == "refuse":
-            self._refuse_any(text, place, begins_document)
-        elif number := len(self._expression.findall(text)):
+        if piece.roles is not None or self._choice == "refuse":
+            number = len(self._found_at(piece, place))
+        else:
+            number = len(self._expression.findall(piece.text))
+        if number > 0:
             self.number += number
             self._remarks.note(SAID[self._choice], place, number)
 
-    def _refuse_any(self, text: str, place: str, begins_document: bool) -> None:
-        if begins_document:
+    def _found_at(self, piece: Piece, place: str) -> list[int]:
+        """The bytes of the document where they are."""
+        if piece.begins_document():
             self._bytes_before = 0
-        if found := self._expression.search(text):
-            byte = self._bytes_before + len(text[: found.start()].encode())
-            raise PreparationError(
-                CORPUS,
-                f"{place}: expected no special token in the text, found {found[0]!r} at its byte {byte}",
-            )
-        self._bytes_before += len(text.encode())
+        found = []
+        for one in self._expression.finditer(piece.text):
+            byte = self._bytes_before + len(piece.text[: one.start()].encode())
+            if self._choice == "refuse":
+                raise PreparationError(
+                    CORPUS,
+                    f"{place}: expected no special token in the text, found {one[0]!r} at its byte {byte}",
+                )
+            if piece.roles.of_tokens(np.array([byte]), np.array([byte + 1]))[0] > 0:
+                found.append(byte)
+        self._bytes_before += len(piece.text.encode())
+        return found

@@ -158,6 +158,7 @@ def test_each_message_has_its_role(tmp_path: Path) -> None:
         ("assistant", "It is 21."),
     ]
     with h5py.File(output) as file:
+        assert file.attrs["special_in_text_count"] == 1  # "Spelled <|im_end|> in words", not the template's
         assert json.loads(file.attrs["token_roles"]) == list(ROLES)
         assert file["token_role"].dtype == np.uint8 and file["token_role"].chunks is None
 

@@ -113,7 +113,7 @@ def test_choices_are_those_of_transformers_for_every_kind(
     refusing = SpecialSpellings(known.special_texts, "refuse", Remarks())
     for text in texts:
         with pytest.raises(PreparationError, match="expected no special token in the text"):
-            refusing.look_at(text, "a.txt", begins_document=True)
+            refusing.look_at(Piece(text, "", True), "a.txt")
     compatibility("Tokenizers", f"{kind}: special tokens in texts, by --special-in-text", "read")
 
 
