@@ -46,7 +46,7 @@ from preparation.selection import Selection
 from preparation.source_log import TextLog
 from preparation.special_spellings import SpecialSpellings
 from preparation.stored_file import CountedFile
-from preparation.text_encoder import tokenizer_of
+from preparation.text_encoder import tokenizer_of, use_one_thread
 from preparation.token_file import TokenFileWriter, partial_paths
 from preparation.tokenizer_directory import NO_TOKEN, ModelTokenizer, load_tokenizer
 from preparation.vocabulary import Vocabulary, load_vocabulary
@@ -200,7 +200,7 @@ def reading_of(arguments: argparse.Namespace) -> Reading:
 
 def main() -> None:
     arguments = parse_command_line(__doc__.splitlines()[0])
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    use_one_thread()
     reading = reading_of(arguments)
     inputs = inputs_of(arguments.files, reading.remarks, SUFFIXES if arguments.ids else ())
     total_bytes = stored_bytes(inputs)
