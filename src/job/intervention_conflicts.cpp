@@ -42,22 +42,48 @@ Conflicts conflicts_of_place(const Intervention& i, const std::set<std::string>&
 /// The same of routed experts.
 Conflicts conflicts_of_experts(const Intervention& i) {
   Conflicts conflicts;
-  if (i.experts.empty()) return conflicts;
+  if (i.experts.empty()) {
+    if (i.action == Action::kBar) {
+      conflicts.emplace_back("action",
+                             "\"bar\" keeps experts from being chosen: expected experts, "
+                             "found none");
+    }
+    return conflicts;
+  }
   if (i.site != Site::kMlpOutput) {
     conflicts.emplace_back("experts",
                            fmt::format("expected site = \"mlp_output\", to which experts "
                                        "add, found \"{}\"",
                                        name_of(i.site)));
   }
-  if (i.action != Action::kZero) {
-    conflicts.emplace_back(
-        "action", fmt::format("expected \"zero\" of experts, found \"{}\"", name_of(i.action)));
+  if (i.action != Action::kZero && i.action != Action::kBar) {
+    conflicts.emplace_back("action", fmt::format("expected \"zero\" or \"bar\" of experts, found "
+                                                 "\"{}\"",
+                                                 name_of(i.action)));
   }
   if (i.tokens == "argmax") {
     conflicts.emplace_back("tokens",
                            "expected tokens by their place or class, of experts, found "
                            "\"argmax\"");
   }
+  return conflicts;
+}
+
+/// The same of scores.
+Conflicts conflicts_of_scores(const Intervention& i) {
+  Conflicts conflicts;
+  if (i.action != Action::kShift) return conflicts;
+  const auto refuse = [&](bool is_wrong, const char* key, const std::string& why) {
+    if (is_wrong) conflicts.emplace_back(key, why);
+  };
+  refuse(
+      i.site != Site::kKey, "site",
+      fmt::format("expected \"key\" of \"shift\", which adds to the scores on keys, found \"{}\"",
+                  name_of(i.site)));
+  refuse(i.heads.empty() && i.channel_choice != ChannelChoice::kAll, "channels",
+         "expected \"all\", or heads, of \"shift\", which adds to the scores of whole heads");
+  refuse(i.tokens == "argmax", "tokens",
+         "expected tokens by their place or class, of \"shift\", found \"argmax\"");
   return conflicts;
 }
 
@@ -93,17 +119,19 @@ std::vector<std::pair<std::string, std::string>> conflicts_of(const Intervention
                                                               bool measures_loss) {
   auto conflicts = conflicts_of_place(i, given);
   for (auto& conflict : conflicts_of_experts(i)) conflicts.push_back(std::move(conflict));
+  for (auto& conflict : conflicts_of_scores(i)) conflicts.push_back(std::move(conflict));
   for (auto& conflict : conflicts_of_weight(i, given)) conflicts.push_back(std::move(conflict));
   const auto refuse = [&](bool is_wrong, const char* key, const std::string& why) {
     if (is_wrong) conflicts.emplace_back(key, why);
   };
   const std::string action = name_of(i.action);
-  const bool takes_value = i.action == Action::kValue || i.action == Action::kScale;
+  const bool takes_value =
+      i.action == Action::kValue || i.action == Action::kScale || i.action == Action::kShift;
   if (const auto conflict = conflict_of_means(i)) refuse(true, "action", *conflict);
   refuse(takes_value && !i.value, "action",
          fmt::format("\"{}\" needs a number: expected value, found none", action));
-  const bool takes_no_number =
-      i.action == Action::kZero || i.action == Action::kNoise || i.action == Action::kShuffle;
+  const bool takes_no_number = i.action == Action::kZero || i.action == Action::kNoise ||
+                               i.action == Action::kShuffle || i.action == Action::kBar;
   refuse(takes_no_number && i.value, "value", fmt::format("\"{}\" takes no number", action));
   refuse(i.action == Action::kNoise && !i.from, "action",
          "\"noise\" needs means and deviations: expected from, found none");

@@ -14,7 +14,8 @@ namespace {
 using Intervention = Job::Intervention;
 using nlohmann::json;
 
-constexpr std::array kActions = {"zero", "mean", "value", "scale", "noise", "shuffle"};
+constexpr std::array kActions = {"zero",  "mean",    "value", "scale",
+                                 "noise", "shuffle", "bar",   "shift"};
 constexpr int64_t kMostChannels = 1'000'000;                       // beyond any model's
 constexpr std::array kChannelWords = {"all", "median", "random"};  // from ChannelChoice::kAll on
 
@@ -133,8 +134,8 @@ std::vector<JobKey> place_keys() {
        .in_identity = true,
        .least = 0,
        .meaning =
-           "in place of channels what these routed experts add, at the site mlp_output: they "
-           "are chosen as before, and their output is set to 0",
+           "in place of channels these routed experts, at the site mlp_output: zero sets their "
+           "output to 0 and they are chosen as before; bar keeps them from being chosen",
        .without = "none"},
       {.section = kInterventionSection,
        .name = "weight",
@@ -187,13 +188,15 @@ std::vector<JobKey> action_keys() {
        .is_required = true,
        .in_identity = true,
        .words = {kActions.begin(), kActions.end()},
-       .meaning = "what is written in their place"},
+       .meaning =
+           "what is written in their place; bar, of experts alone: none is chosen; shift, at "
+           "the site key alone: value is added to the scores of all queries on these keys"},
       {.section = kInterventionSection,
        .name = "value",
        .kind = ValueKind::kReal,
        .access = optional_member(&Intervention::value),
        .in_identity = true,
-       .meaning = "number that is written (mean, value), or the factor (scale)",
+       .meaning = "number that is written (mean, value), or added (shift), or the factor (scale)",
        .without = "none"},
       {.section = kInterventionSection,
        .name = "from",

@@ -22,7 +22,7 @@ enum class PerToken { kAll, kMassive, kNone };
 /// By what activations are summed: classes of tokens, or these and the roles of a chat.
 enum class Classes { kToken, kRole };
 /// What an intervention writes over an activation.
-enum class Action { kZero, kMean, kValue, kScale, kNoise, kShuffle };
+enum class Action { kZero, kMean, kValue, kScale, kNoise, kShuffle, kBar, kShift };
 /// The channels of a matched token: listed, all, or one of the controls.
 enum class ChannelChoice { kListed, kAll, kMedian, kRandom };
 /// Where activations are measured: the groups of the sweep file (docs/statistics.md).
@@ -144,7 +144,8 @@ struct Job {
     ChannelChoice channel_choice = ChannelChoice::kListed;
     std::vector<int64_t> channels;      // listed
     std::vector<int64_t> heads = {};    // in place of channels: all channels of these
-    std::vector<int64_t> experts = {};  // in place of channels: what these routed ones give
+    std::vector<int64_t> experts = {};  // in place of channels: what these routed ones give, or
+                                        // with kBar whether they are chosen
     /// In place of channels and tokens one weight of the dense MLP's down projection.
     bool is_weight = false;
     std::optional<int64_t> row = {};     // of it: a channel of the output

@@ -6,6 +6,8 @@
 
 #include "kernels/alibi.h"
 #include "kernels/product.h"
+#include "kernels/shifted_attention.h"
+#include "model/score_shift.h"
 
 namespace actsweep {
 namespace {
@@ -85,13 +87,14 @@ void AttentionHeads::run(const StageWeights& weights, const LayerView& view,
                               share_.runs,
                               a_.leaves_padding_open() ? sequences.length : std::vector<int64_t>(),
                               sequences.key_ends};
+  const auto shift = score_shift(view, a_, share_, qkv);
   AttentionSummary summary;
   at::Tensor output_gate;
   if (queries > 0) {
     grow_queries(layer, sequences.positions, qkv);
     rotate(layer, sequences, qkv);
     if (a_.normalises_rotated) normalise(weights, qkv);
-    attend(qkv, call, out, view.wants_attention() ? &summary : nullptr);
+    attend_shifted(qkv, call, shift, out, view.wants_attention() ? &summary : nullptr);
     if (a_.has_output_gate) out.mul_(output_gate = gate(weights, rows));
   }
   view.show(Site::kAttentionHeads, out);

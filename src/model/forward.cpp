@@ -94,11 +94,18 @@ at::Tensor Forward::hidden(const StageWeights& weights, const LayerView& view,
 
 void Forward::choose_experts(const StageWeights& weights, const LayerView& view,
                              const at::Tensor& gathered, ExpertRows& experts) const {
-  auto& routing = experts.routing = route(architecture_, weights, gathered);
+  const int64_t count = architecture_.experts.count;
+  at::Tensor is_barred;
+  if (view.bars_experts()) {
+    is_barred = at::zeros({gathered.size(0), count}, gathered.options().dtype(at::kLong));
+    view.observer->bar_experts(view.layer, is_barred);
+    is_barred = is_barred.to(at::kBool);
+  }
+  auto& routing = experts.routing = route(architecture_, weights, gathered, is_barred);
   if (view.silences_experts()) {
     view.observer->silence_experts(view.layer, routing.expert, routing.weight);
   }
-  experts.order = order_by_expert(experts.routing, architecture_.experts.count);
+  experts.order = order_by_expert(experts.routing, count);
 }
 
 /// Keeps the normed output of the dense MLP, and routes the stream by norms of its own.

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include "kernels/product.h"
+#include "kernels/shifted_attention.h"
+#include "model/score_shift.h"
 
 namespace actsweep {
 namespace {
@@ -156,12 +158,14 @@ AttentionCall LatentHeads::call_of(int64_t layer, const Sequences& sequences) co
           share_.runs};
 }
 
-void LatentHeads::attend_heads(const AttentionCall& call, MixerRows& rows,
+void LatentHeads::attend_heads(const AttentionCall& call, const at::Tensor& shift, MixerRows& rows,
                                AttentionSummary* summary) const {
   const int64_t queries = call.shape.query_heads, widest = call.shape.width;
-  if (a_.value_width == widest) return attend(rows.wide, call, rows.out, summary);
+  if (a_.value_width == widest) {
+    return attend_shifted(rows.wide, call, shift, rows.out, summary);
+  }
   auto out = at::empty({rows.in.size(0), queries * widest}, rows.in.options());
-  attend(rows.wide, call, out, summary);
+  attend_shifted(rows.wide, call, shift, out, summary);
   rows.out.view({-1, queries, a_.value_width})
       .copy_(out.view({-1, queries, widest}).narrow(2, 0, a_.value_width));
 }
@@ -174,9 +178,10 @@ void LatentHeads::run(const StageWeights& weights, const LayerView& view,
   if (a_.has_value_width()) rows.wide.zero_();
   place_queries(layer);
   place_keys_and_values(layer);
+  const auto shift = score_shift(view, a_, share_, rows.wide);
   if (has_heads()) {
     rotate(view.layer, sequences, rows.wide);
-    attend_heads(call, rows, view.wants_attention() ? &summary : nullptr);
+    attend_heads(call, shift, rows, view.wants_attention() ? &summary : nullptr);
   }
   view.show(Site::kAttentionHeads, rows.out);
   if (view.wants_attention()) {

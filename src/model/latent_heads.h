@@ -44,7 +44,8 @@ class LatentHeads : public Mixer {
   at::Tensor show_heads(const Layer& layer, Site site, const at::Tensor& heads) const;
   void rotate(int64_t layer, const Sequences& sequences, at::Tensor& qkv);
   AttentionCall call_of(int64_t layer, const Sequences& sequences) const;
-  void attend_heads(const AttentionCall& call, MixerRows& rows, AttentionSummary* summary) const;
+  void attend_heads(const AttentionCall& call, const at::Tensor& shift, MixerRows& rows,
+                    AttentionSummary* summary) const;
 
   const Architecture& a_;
   const ModelShare& share_;

@@ -57,6 +57,13 @@ class LayerObserver {
   virtual bool changes(Site site, int64_t layer) const = 0;
   /// Overwrites some of the rows that `see` is shown then, and of which the layer goes on.
   virtual void change(Site site, int64_t layer, const at::Tensor& rows) = 0;
+  virtual bool shifts_scores(int64_t layer) const = 0;
+  /// Writes what is added to the scores of all queries on the gathered rows' keys: [n, key/value
+  /// heads of the layer] float32, of zeros.
+  virtual void shift_scores(int64_t layer, const at::Tensor& shift) = 0;
+  virtual bool bars_experts(int64_t layer) const = 0;
+  /// Sets to 1 which routed experts the gathered rows may not choose: [n, experts] int64, of zeros.
+  virtual void bar_experts(int64_t layer, const at::Tensor& is_barred) = 0;
   virtual bool silences_experts(int64_t layer) const = 0;
   /// Sets some of the weights of the routed experts that the gathered rows have chosen to 0; both
   /// [n, chosen].
@@ -80,6 +87,8 @@ struct LayerView {
   int64_t layer = 0;  // 0-based
 
   bool changes(Site site) const { return observer != nullptr && observer->changes(site, layer); }
+  bool shifts_scores() const { return observer != nullptr && observer->shifts_scores(layer); }
+  bool bars_experts() const { return observer != nullptr && observer->bars_experts(layer); }
   bool silences_experts() const { return observer != nullptr && observer->silences_experts(layer); }
   bool wants(Site site) const {
     return observer != nullptr && (observer->wants(site) || observer->changes(site, layer));

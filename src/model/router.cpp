@@ -10,6 +10,13 @@
 namespace actsweep {
 namespace {
 
+constexpr float kOut = -std::numeric_limits<float>::infinity();
+
+/// `values` [n, E] with -inf for the experts that a row may not choose.
+at::Tensor without(const at::Tensor& is_barred, const at::Tensor& values) {
+  return is_barred.defined() ? values.masked_fill(is_barred, kOut) : values;
+}
+
 /// [n, E] float32.
 at::Tensor logits_of(const Architecture& a, const StageWeights& weights, const at::Tensor& rows) {
   const auto& facts = a.experts.router;
@@ -23,7 +30,6 @@ at::Tensor logits_of(const Architecture& a, const StageWeights& weights, const a
 /// Of each row the best expert, weighed among those that are close to it; then the best of the
 /// rest in the same way, and so on.
 Routing mix_sparsely(const at::Tensor& logits, double band, int64_t chosen) {
-  constexpr float kOut = -std::numeric_limits<float>::infinity();
   std::vector<at::Tensor> experts, weights;
   auto left = logits;
   for (int64_t choice = 0; choice < chosen; ++choice) {
@@ -44,14 +50,15 @@ at::Tensor of_chosen_groups(const RouterFacts& facts, const at::Tensor& choice) 
                          : std::get<0>(at::topk(grouped, 2, 2)).sum(2);
   const auto chosen = std::get<1>(at::topk(score, facts.chosen_groups, 1));
   const auto is_left_out = at::ones_like(score, at::kBool).scatter_(1, chosen, 0).unsqueeze(2);
-  return grouped.masked_fill(is_left_out, -std::numeric_limits<float>::infinity()).flatten(1);
+  return grouped.masked_fill(is_left_out, kOut).flatten(1);
 }
 
 }  // namespace
 
-Routing route(const Architecture& a, const StageWeights& weights, const at::Tensor& rows) {
+Routing route(const Architecture& a, const StageWeights& weights, const at::Tensor& rows,
+              const at::Tensor& is_barred) {
   const auto& facts = a.experts.router;
-  const auto logits = logits_of(a, weights, rows);
+  const auto logits = without(is_barred, logits_of(a, weights, rows));
   if (facts.score == RouterScore::kSparseMixer) {
     return mix_sparsely(logits, facts.band, a.experts.chosen);
   }
@@ -59,6 +66,7 @@ Routing route(const Architecture& a, const StageWeights& weights, const at::Tens
       facts.score == RouterScore::kSigmoid ? at::sigmoid(logits) : at::softmax(logits, 1);
   auto choice = facts.chooses_by_logits ? logits : scores;
   if (weights.has(Weight::kRouterCorrection)) choice = choice + weights[Weight::kRouterCorrection];
+  choice = without(is_barred, choice);  // a sigmoid of -inf is a number
   if (facts.chosen_groups < facts.groups) choice = of_chosen_groups(facts, choice);
   const auto expert = std::get<1>(at::topk(choice, a.experts.chosen, 1));
   auto weight = scores.gather(1, expert);

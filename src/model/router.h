@@ -18,8 +18,9 @@ struct Routing {
 };
 
 /// rows [n, C] -> the choice. Scores are the softmax over all experts, the sigmoid of each, or
-/// those of SparseMixer.
-Routing route(const Architecture& architecture, const StageWeights& weights,
-              const at::Tensor& rows);
+/// those of SparseMixer. `is_barred` [n, E] bool: experts that a row may not choose, whose logits
+/// are -inf; undefined: none.
+Routing route(const Architecture& architecture, const StageWeights& weights, const at::Tensor& rows,
+              const at::Tensor& is_barred = {});
 
 }  // namespace actsweep

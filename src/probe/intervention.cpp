@@ -44,12 +44,25 @@ Intervention::Intervention(std::string name, const Job::Intervention& wanted, in
 
 bool Intervention::applies_at(Site site, int64_t layer) const {
   if (site != wanted_.site || !wanted_.experts.empty() || wanted_.is_weight) return false;
+  if (wanted_.action == Action::kShift) return false;
   if (wanted_.layer) return *wanted_.layer == layer;
   return site != Site::kResidual || layer < layers_;
 }
 
-bool Intervention::silences_experts_at(int64_t layer) const {
+bool Intervention::is_on_experts_at(int64_t layer) const {
   return !wanted_.experts.empty() && wanted_.layer.value_or(layer) == layer;
+}
+
+bool Intervention::shifts_scores_at(int64_t layer) const {
+  return wanted_.action == Action::kShift && wanted_.layer.value_or(layer) == layer;
+}
+
+bool Intervention::bars_experts_at(int64_t layer) const {
+  return is_on_experts_at(layer) && wanted_.action == Action::kBar;
+}
+
+bool Intervention::silences_experts_at(int64_t layer) const {
+  return is_on_experts_at(layer) && wanted_.action != Action::kBar;
 }
 
 bool Intervention::changes_weight_at(int64_t layer) const {
@@ -59,6 +72,29 @@ bool Intervention::changes_weight_at(int64_t layer) const {
 double Intervention::weight_of(double stored) const {
   const double value = wanted_.value.value_or(0);
   return wanted_.action == Action::kScale ? stored * value : value;
+}
+
+Intervention::Counts Intervention::shift(const OwnedRows& labels, at::Tensor& shift) const {
+  const auto matches = match_tokens(selector_, labels, {}, {});
+  if (matches.empty()) return {};
+  const auto row = row_index(matches).to(shift.device());
+  auto heads = at::arange(shift.size(1), at::kLong);
+  if (!wanted_.heads.empty())
+    heads = std::get<0>(at::_unique(at::tensor(wanted_.heads, at::kLong)));
+  const auto added = at::full({}, *wanted_.value, shift.options());
+  shift.index_put_({row.unsqueeze(1), heads.to(shift.device())}, added, /*accumulate=*/true);
+  const auto count = static_cast<int64_t>(matches.size());
+  return {count, count * heads.size(0)};
+}
+
+Intervention::Counts Intervention::bar(const OwnedRows& labels, at::Tensor& is_barred) const {
+  const auto matches = match_tokens(selector_, labels, {}, {});
+  if (matches.empty()) return {};
+  const auto row = row_index(matches).unsqueeze(1).to(is_barred.device());
+  const auto expert = at::tensor(wanted_.experts, at::kLong).to(is_barred.device());
+  is_barred.index_put_({row, expert}, at::ones({}, is_barred.options()));
+  const auto count = static_cast<int64_t>(matches.size());
+  return {count, count * expert.size(0)};
 }
 
 Intervention::Counts Intervention::silence(const OwnedRows& labels, const at::Tensor& expert,

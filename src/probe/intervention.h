@@ -40,7 +40,17 @@ class Intervention {
   /// `donors`: of a shuffle alone.
   Counts apply(int64_t layer, const OwnedRows& labels, at::Tensor& rows,
                const Donors& donors = {}) const;
-  /// Whether it is on routed experts, and at this layer.
+  /// Whether it shifts scores, and at this layer.
+  bool shifts_scores_at(int64_t layer) const;
+  /// `shift` [labels.row_count(), key/value heads] float32, owned rows: adds to what is added to
+  /// the scores of all queries on a matched token's key. Activations are keys of heads.
+  Counts shift(const OwnedRows& labels, at::Tensor& shift) const;
+  /// Whether it keeps routed experts from being chosen, and at this layer.
+  bool bars_experts_at(int64_t layer) const;
+  /// `is_barred` [labels.row_count(), experts] int64, owned rows: 1 where a matched token may not
+  /// choose one of them. Activations are these router logits.
+  Counts bar(const OwnedRows& labels, at::Tensor& is_barred) const;
+  /// Whether it is on what routed experts give, and at this layer.
   bool silences_experts_at(int64_t layer) const;
   /// `expert` [labels.row_count(), chosen], owned rows: sets `is_silent`, of the same shape and
   /// int64, to 1 where a matched token has chosen one of them. Activations are these choices.
@@ -64,6 +74,8 @@ class Intervention {
                         const std::vector<TokenMatch>& matches, const at::Tensor& channels) const;
   at::Tensor values_of(int64_t layer, const std::vector<TokenMatch>& matches,
                        const at::Tensor& channels) const;
+
+  bool is_on_experts_at(int64_t layer) const;
 
   std::string name_;
   Job::Intervention wanted_;

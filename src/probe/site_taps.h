@@ -44,6 +44,14 @@ class SiteTaps : public LayerObserver {
   bool wants(Site site) const override;
   bool changes(Site site, int64_t layer) const override;
   void change(Site site, int64_t layer, const at::Tensor& rows) override;
+  bool shifts_scores(int64_t layer) const override { return changes_.shift_scores_at(layer + 1); }
+  void shift_scores(int64_t layer, const at::Tensor& shift) override {
+    changes_.shift_scores(layer + 1, *labels_, shift, group_);
+  }
+  bool bars_experts(int64_t layer) const override { return changes_.bar_experts_at(layer + 1); }
+  void bar_experts(int64_t layer, const at::Tensor& is_barred) override {
+    changes_.bar_experts(layer + 1, *labels_, is_barred, group_);
+  }
   bool silences_experts(int64_t layer) const override {
     return changes_.silence_experts_at(layer + 1);
   }

@@ -26,10 +26,47 @@ void StreamInterventions::apply(Site site, int64_t layer, const OwnedRows& label
   }
 }
 
-bool StreamInterventions::silence_experts_at(int64_t layer) const {
+bool StreamInterventions::any_at(AppliesAt applies, int64_t layer) const {
   return std::any_of(all_.begin(), all_.end(), [&](const StreamIntervention& one) {
-    return one.intervention.silences_experts_at(layer);
+    return (one.intervention.*applies)(layer);
   });
+}
+
+/// Writes the owned rows of what all members need of the gathered ones.
+void StreamInterventions::write_gathered(AppliesAt applies, Write write, int64_t layer,
+                                         const OwnedRows& labels, const at::Tensor& gathered,
+                                         const Group& group) const {
+  const int64_t rows = labels.row_count();
+  auto own = gathered.narrow(0, group.rank() * rows, rows).clone();
+  for (const auto& one : all_) {
+    if ((one.intervention.*applies)(layer)) report(one, (one.intervention.*write)(labels, own));
+  }
+  auto all = at::empty_like(gathered);
+  gathered.copy_(group.all_gather(own, all));
+}
+
+bool StreamInterventions::shift_scores_at(int64_t layer) const {
+  return any_at(&Intervention::shifts_scores_at, layer);
+}
+
+void StreamInterventions::shift_scores(int64_t layer, const OwnedRows& labels,
+                                       const at::Tensor& shift, const Group& group) const {
+  write_gathered(&Intervention::shifts_scores_at, &Intervention::shift, layer, labels, shift,
+                 group);
+}
+
+bool StreamInterventions::bar_experts_at(int64_t layer) const {
+  return any_at(&Intervention::bars_experts_at, layer);
+}
+
+void StreamInterventions::bar_experts(int64_t layer, const OwnedRows& labels,
+                                      const at::Tensor& is_barred, const Group& group) const {
+  write_gathered(&Intervention::bars_experts_at, &Intervention::bar, layer, labels, is_barred,
+                 group);
+}
+
+bool StreamInterventions::silence_experts_at(int64_t layer) const {
+  return any_at(&Intervention::silences_experts_at, layer);
 }
 
 void StreamInterventions::silence_experts(int64_t layer, const OwnedRows& labels,

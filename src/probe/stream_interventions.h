@@ -58,6 +58,18 @@ class StreamInterventions {
   void apply(Site site, int64_t layer, const OwnedRows& labels, at::Tensor& rows,
              const Group& group) const;
 
+  bool shift_scores_at(int64_t layer) const;
+  /// Collective over the model group. Writes what is added to the scores on gathered rows' keys:
+  /// [n, key/value heads] float32.
+  void shift_scores(int64_t layer, const OwnedRows& labels, const at::Tensor& shift,
+                    const Group& group) const;
+
+  bool bar_experts_at(int64_t layer) const;
+  /// Collective over the model group. Sets to 1 the experts that gathered rows may not choose:
+  /// [n, experts] int64.
+  void bar_experts(int64_t layer, const OwnedRows& labels, const at::Tensor& is_barred,
+                   const Group& group) const;
+
   bool silence_experts_at(int64_t layer) const;
   /// Collective over the model group. Sets weights of the experts that gathered rows have chosen
   /// to 0; both [n, chosen].
@@ -69,6 +81,12 @@ class StreamInterventions {
                                 Share neurons) const;
 
  private:
+  using Write = Intervention::Counts (Intervention::*)(const OwnedRows&, at::Tensor&) const;
+  using AppliesAt = bool (Intervention::*)(int64_t) const;
+
+  bool any_at(AppliesAt applies, int64_t layer) const;
+  void write_gathered(AppliesAt applies, Write write, int64_t layer, const OwnedRows& labels,
+                      const at::Tensor& gathered, const Group& group) const;
   void report(const StreamIntervention& one, const Intervention::Counts& counts) const;
 
   std::vector<StreamIntervention> all_;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <set>
 
 #include "base/error.h"
 #include "job/token_selector.h"
@@ -56,6 +57,42 @@ void check_experts(const std::string& name, const Job::Intervention& wanted,
   require(!wanted.layer || a.has_experts(*wanted.layer - 1), kKind,
           "{} layer = {}: expected a block with routed experts, found one without", name,
           wanted.layer.value_or(0));
+}
+
+bool meet(const Job::Intervention& one, const Job::Intervention& other) {
+  const bool is_same_layer = !one.layer || !other.layer || one.layer == other.layer;
+  return is_same_layer && (!other.variant || other.variant == one.variant);
+}
+
+/// Refuses a table that, with the others of its stream, leaves a layer fewer experts than a token
+/// chooses, of whichever tokens they are.
+void check_barred(const std::string& name, const Job& job, const Job::Intervention& wanted,
+                  const Architecture& a) {
+  if (wanted.action != Action::kBar) return;
+  std::set<int64_t> barred;
+  for (const auto& other : job.interventions) {
+    if (other.action == Action::kBar && meet(wanted, other)) {
+      barred.insert(other.experts.begin(), other.experts.end());
+    }
+  }
+  const int64_t left = a.experts.count - static_cast<int64_t>(barred.size());
+  require(left >= a.experts.chosen, kKind,
+          "{} experts: expected {} or more of {} left, as many as a token chooses, found {}", name,
+          a.experts.chosen, a.experts.count, left);
+}
+
+/// Refuses to measure attention by scores that are not the model's.
+void check_shift(const std::string& name, const Job& job, const Job::Intervention& wanted) {
+  if (wanted.action != Action::kShift || wanted.variant) return;
+  const auto& statistics = job.statistics;
+  require(
+      statistics.attention.empty() && !statistics.attention_received && !statistics.score_extrema &&
+          !job.capture.attention,
+      kKind,
+      "{} action = \"shift\": what is measured of attention follows from the model's own scores: "
+      "expected a variant, or no attention, attention_received, score_extrema and captured "
+      "attention",
+      name);
 }
 
 /// Refuses weights that the dense MLP of a block lacks.
@@ -189,6 +226,8 @@ std::vector<InterventionMeans> open_interventions(const Job& job, const Architec
     const auto& wanted = job.interventions[i];
     const auto name = intervention_name(i);
     check_place(name, wanted, architecture);
+    check_barred(name, job, wanted, architecture);
+    check_shift(name, job, wanted);
     check_tokens(name, job, wanted, architecture, corpus);
     means.push_back(wanted.from ? read_means(name, wanted, architecture) : InterventionMeans{});
   }

@@ -1,7 +1,9 @@
-"""Routed experts whose output an intervention sets to 0, against transformers.
+"""Routed experts whose output an intervention sets to 0, or which it keeps from being chosen, against
+transformers.
 
 Of all tokens: transformers' own experts with down projections of 0. Of some: hooks that set the
-router's weights of these tokens to 0 behind the choice. At m = 1, 2, 3, 4, with resident and with
+router's weights of these tokens to 0 behind the choice. Not chosen: -inf in what the router's own product
+gives. At m = 1, 2, 3, 4, with resident and with
 streamed weights, which cut a layer's experts into stages. Windows in which rounding may choose other
 experts are left out.
 """
@@ -17,10 +19,10 @@ import pytest
 import torch
 from torch import nn
 
-from support.bounds import assert_losses_round_as_transformers
 from support.interventions import Labels, Table, applies, matched_tokens
-from support.site_cases import Made, Sweeps, make_one
-from support.transformers_oracle import Oracle, Window, join
+from support.routers import ROUTERS
+from support.site_cases import Variants, make_one
+from support.transformers_oracle import Oracle
 
 RANKS = (1, 2, 3, 4)
 NAMES = (
@@ -31,8 +33,8 @@ NAMES = (
 SITE = "mlp_output"
 
 
-def table(layer: int | str, experts: list[int], tokens: str) -> Table:
-    return {"site": SITE, "layer": layer, "experts": experts, "tokens": tokens, "action": "zero"}
+def table(layer: int | str, experts: list[int], tokens: str, action: str = "zero") -> Table:
+    return {"site": SITE, "layer": layer, "experts": experts, "tokens": tokens, "action": action}
 
 
 CASES: dict[str, list[Table]] = {
@@ -41,6 +43,8 @@ CASES: dict[str, list[Table]] = {
     "all": [table(1, [0, 1, 2, 3, 4], "all")],
     "position": [table(3, [0, 2, 4], "position:3")],
     "class": [table("all", [2, 1], "class:other:first")],
+    "barred": [table("all", [1, 3], "all", "bar")],
+    "barred-class": [table("all", [2], "class:other:first", "bar"), table(2, [0], "position:3", "bar")],
     "several": [
         table(2, [0], "all"),
         table(2, [1, 2], "position:1"),
@@ -49,6 +53,7 @@ CASES: dict[str, list[Table]] = {
     ],
 }  # fmt: skip
 SOME = ("position", "class")  # of the tokens: hooks on the experts' input
+BARRED = ("barred", "barred-class")
 ALONE = [name for name in CASES if name != "several"]
 
 
@@ -97,54 +102,65 @@ def without_weights(oracle: Oracle, tables: Sequence[Table], labels: Labels) -> 
         yield
 
 
-def passes(made: Made, name: str) -> Iterator[Window]:
+@contextmanager
+def without_choice(oracle: Oracle, tables: Sequence[Table], labels: Labels) -> Iterator[None]:
+    """While a router runs, linear products give -inf for experts that matched tokens may not choose."""
+    linear, barred = nn.functional.linear, []
+
+    def begin(mine: Sequence[Table]) -> Any:
+        return lambda _router, _inputs: barred.extend(mine)
+
+    def masked(rows: torch.Tensor, *more: Any, **named: Any) -> torch.Tensor:
+        logits = linear(rows, *more, **named)
+        for t in barred:
+            tokens = matched_tokens(t, np.zeros((len(labels.classes), 1)), labels.classes)
+            places = torch.tensor(tokens, dtype=torch.int64)[:, None], torch.tensor(t["experts"])
+            logits.view(len(labels.classes), -1)[places] = -torch.inf
+        return logits
+
+    with ExitStack() as stack:
+        nn.functional.linear = masked
+        stack.callback(setattr, nn.functional, "linear", linear)
+        for number, block in enumerate(oracle.blocks):
+            mine = [t for t in tables if applies(t, number + 1, len(oracle.blocks), SITE)]
+            for router in (part for part in block.modules() if is_router(part)):
+                stack.callback(router.register_forward_pre_hook(begin(mine)).remove)
+                end = router.register_forward_hook(lambda *_: barred.clear(), prepend=True)
+                stack.callback(end.remove)
+        yield
+
+
+def is_router(part: nn.Module) -> bool:
+    return type(part).__name__.lower().endswith(ROUTERS)
+
+
+@contextmanager
+def changed(oracle: Oracle, name: str, labels: Labels) -> Iterator[None]:
+    """The model of a case."""
     tables = CASES[name]
-    for number, window in enumerate(made.windows):
-        with ExitStack() as stack:
-            for oracle in made.both.of_both:
-                if name in SOME:
-                    labels = Labels(window.classes, number)
-                    stack.enter_context(without_weights(oracle, tables, labels))
-                else:
-                    stack.enter_context(without_outputs(oracle, tables))
-            yield made.both.run_with_losses(window.ids)
-
-
-class ExpertSweeps(Sweeps):
-    def __init__(self, made: Made) -> None:
-        super().__init__(made, CASES)
-        self.expected = {name: list(passes(made, name)) for name in ALONE}
+    if name in BARRED:
+        change = without_choice(oracle, tables, labels)
+    elif name in SOME:
+        change = without_weights(oracle, tables, labels)
+    else:
+        change = without_outputs(oracle, tables)
+    with change:
+        yield
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def sweeps(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ExpertSweeps:
-    return ExpertSweeps(make_one(request.param, tmp_path_factory.mktemp(request.param)))
+def sweeps(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Variants:
+    made = make_one(request.param, tmp_path_factory.mktemp(request.param))
+    return Variants(made, CASES, ALONE, changed)
 
 
 @pytest.mark.parametrize("m", RANKS)
-def test_variants_lose_what_transformers_loses_without_the_experts(m: int, sweeps: ExpertSweeps) -> None:
-    made = sweeps.made
-    found = sweeps.variants(m)
-    ends = np.cumsum([len(window.ids) for window in made.windows])
-    for number, name in enumerate(CASES):
-        if name not in ALONE:
-            continue
-        of_windows = np.split(found["variants/token_nll"][number], ends[:-1])
-        kept = [i for i, window in enumerate(sweeps.expected[name]) if window.is_sure.all()]
-        assert len(kept) > 0.7 * len(made.windows), name
-        print(name, end=": ")
-        losses = join(sweeps.expected[name][i].losses for i in kept)
-        assert_losses_round_as_transformers(np.concatenate([of_windows[i] for i in kept]), losses)
-        assert not np.array_equal(
-            found["variants/token_nll"][number], found["loss/token_nll"], equal_nan=True
-        )
-    streamed = sweeps.variants(m, "streamed", parallel={"weights": "streamed", "block_tokens": 160})
-    for dataset, values in found.items():
-        assert values.tobytes() == streamed[dataset].tobytes(), dataset
+def test_variants_lose_what_transformers_loses_without_the_experts(m: int, sweeps: Variants) -> None:
+    sweeps.assert_losses(m)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_counts_are_the_choices_of_matched_tokens(name: str, sweeps: ExpertSweeps) -> None:
+def test_counts_are_the_choices_of_matched_tokens(name: str, sweeps: Variants) -> None:
     """On the sweep itself, whose file has the choices of every token; weights of silent ones are 0."""
     made = sweeps.made
     statistics = {"experts": True, "expert_rows": True}
@@ -164,6 +180,10 @@ def test_counts_are_the_choices_of_matched_tokens(name: str, sweeps: ExpertSweep
                 if not applies(one, layer, len(chosen) - 1, SITE):
                     continue
                 is_theirs = np.isin(chosen[layer, rows], one["experts"])
+                if one["action"] == "bar":
+                    tokens, choices = tokens + len(rows), choices + len(rows) * len(one["experts"])
+                    assert not is_theirs.any() and (weight[layer, rows] > 0).all()
+                    continue
                 tokens, choices = tokens + len(rows), choices + is_theirs.sum()
                 assert (weight[layer, rows][is_theirs] == 0).all()
                 is_of_none = ~np.isin(chosen[layer, rows], of_any)
@@ -173,3 +193,16 @@ def test_counts_are_the_choices_of_matched_tokens(name: str, sweeps: ExpertSweep
     variant = list(CASES).index(name)
     theirs = sweeps.variants(2)["variants/token_nll"][variant]
     assert found["loss/token_nll"].tobytes() == theirs.tobytes()
+
+
+def test_fewer_experts_than_a_token_chooses_are_refused(sweeps: Variants) -> None:
+    """By two tables together, of whichever tokens."""
+    made = sweeps.made
+    module = made.both.single.module
+    count = next(e for e in map(experts_of, made.both.single.blocks) if e is not None).num_experts
+    chosen = module.config.num_experts_per_tok
+    first, *others = range(count - chosen + 1)
+    tables = [table("all", [first], "all", "bar"), table("all", others, "position:0", "bar")]
+    words = f"experts: expected {chosen} or more of {count} left, as many as a token chooses, found {chosen - 1}"
+    with pytest.raises(AssertionError, match=words):
+        made.run(1, "too-few", tables)

@@ -3,7 +3,8 @@ and what transformers with hooks makes of the windows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,13 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from .bounds import assert_losses_round_as_transformers
 from .changed_sites import change_block, changed
 from .family_sweeps import run_jobs, swept
 from .interventions import Labels, Means, Table
 from .random_models import MASSIVE_IDS, MODELS, RandomModel, make_random, save
 from .sweeps import read_datasets, to_toml
 from .token_files import Corpus, Cut, Window, random_corpus, write_token_file
-from .transformers_oracle import BothPrecisions
+from .transformers_oracle import BothPrecisions, Oracle, join
 from .transformers_oracle import Window as Passed
 
 DOCUMENTS = (57, 1, 0, 40, 2, 83, 39)
@@ -237,6 +239,49 @@ class Sweeps:
 
     def variants(self, m: int, name: str = "variants", **sections: Any) -> dict[str, np.ndarray]:
         return self.run(m, name, as_variants(self.cases), **sections)
+
+
+class Variants(Sweeps):
+    """And what transformers loses in some of the cases."""
+
+    def __init__(
+        self,
+        made: Made,
+        cases: Cases,
+        compared: Sequence[str],
+        change: Callable[[Oracle, str, Labels], AbstractContextManager[None]],
+    ) -> None:
+        """`change` makes transformers' model that of a case, for one window."""
+        super().__init__(made, cases)
+        self.expected = {name: list(self._passes(name, change)) for name in compared}
+
+    def _passes(self, name: str, change: Any) -> Iterator[Passed]:
+        for number, window in enumerate(self.made.windows):
+            labels = Labels(window.classes, number)
+            with ExitStack() as stack:
+                for oracle in self.made.both.of_both:
+                    stack.enter_context(change(oracle, name, labels))
+                yield self.made.both.run_with_losses(window.ids)
+
+    def assert_losses(self, m: int) -> None:
+        """In windows whose experts rounding does not choose; with streamed weights the same bits."""
+        found = self.variants(m)
+        ends = np.cumsum([len(window.ids) for window in self.made.windows])
+        for number, name in enumerate(self.cases):
+            if name not in self.expected:
+                continue
+            of_windows = np.split(found["variants/token_nll"][number], ends[:-1])
+            kept = [i for i, one in enumerate(self.expected[name]) if one.is_sure.all()]
+            assert len(kept) > 0.7 * len(self.made.windows), name
+            print(name, end=": ")
+            losses = join(self.expected[name][i].losses for i in kept)
+            assert_losses_round_as_transformers(np.concatenate([of_windows[i] for i in kept]), losses)
+            assert not np.array_equal(
+                found["variants/token_nll"][number], found["loss/token_nll"], equal_nan=True
+            )
+        streamed = self.variants(m, "streamed", parallel={"weights": "streamed", "block_tokens": 160})
+        for dataset, values in found.items():
+            assert values.tobytes() == streamed[dataset].tobytes(), dataset
 
 
 def make_one(name: str, folder: Path) -> Made:

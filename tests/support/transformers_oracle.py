@@ -76,7 +76,9 @@ class Window:
     def _ties_and_sure(self) -> tuple[list[np.ndarray], np.ndarray]:
         sure, ties = np.ones(self.exact.stream.shape[:2], bool), []
         for exact, single in zip(self.exact.routings, self.single.routings, strict=True):
-            error = np.abs(single.logits - exact.logits).max(axis=1)
+            with np.errstate(invalid="ignore"):  # of experts that no token may choose
+                error = np.abs(single.logits - exact.logits)
+            error = np.where(single.logits == exact.logits, 0, error).max(axis=1)
             is_tie = exact.margin <= TIE * error[sure[exact.layer + 1]].max(initial=0)
             ties.append(is_tie)
             sure[exact.layer + 1 :, is_tie] = False

@@ -234,12 +234,31 @@ TEST(LoadJob, AnInterventionOnExpertsSetsWhatTheyAddToZero) {
               ElementsAre("experts: expected site = \"mlp_output\", to which experts add, found "
                           "\"residual\""));
   EXPECT_THAT(table_mistakes(output + "tokens = 'all'\naction = 'value'\nvalue = 1"),
-              ElementsAre("action: expected \"zero\" of experts, found \"value\""));
+              ElementsAre("action: expected \"zero\" or \"bar\" of experts, found \"value\""));
+  EXPECT_THAT(table_mistakes(output + "tokens = 'all'\naction = 'bar'\nvalue = 1"),
+              ElementsAre("value: \"bar\" takes no number"));
+  EXPECT_THAT(
+      table_mistakes("layer = 1\nchannels = [1]\ntokens = 'all'\naction = 'bar'"),
+      ElementsAre("action: \"bar\" keeps experts from being chosen: expected experts, found "
+                  "none"));
   EXPECT_THAT(table_mistakes(output + "tokens = 'argmax'\naction = 'zero'"),
               ElementsAre(StartsWith("tokens: expected tokens by their place or class")));
   EXPECT_THAT(
       table_mistakes(output + "channels = [1]\ntokens = 'all'\naction = 'zero'"),
       ElementsAre("experts: expected channels, heads or experts, found more than one of them"));
+}
+
+TEST(LoadJob, AShiftAddsToTheScoresOfWholeHeadsAtKeys) {
+  const std::string shift = "layer = 1\nsite = 'key'\naction = 'shift'\n";
+  EXPECT_THAT(table_mistakes(shift + "channels = 'all'\ntokens = 'all'"),
+              ElementsAre("action: \"shift\" needs a number: expected value, found none"));
+  EXPECT_THAT(table_mistakes(shift + "channels = [1]\ntokens = 'all'\nvalue = 1"),
+              ElementsAre(StartsWith("channels: expected \"all\", or heads, of \"shift\"")));
+  EXPECT_THAT(table_mistakes(shift + "heads = [1]\ntokens = 'argmax'\nvalue = 1"),
+              ElementsAre(StartsWith("tokens: expected tokens by their place or class")));
+  EXPECT_THAT(table_mistakes("layer = 1\nsite = 'value'\nchannels = 'all'\ntokens = 'all'\n"
+                             "action = 'shift'\nvalue = 1"),
+              ElementsAre(StartsWith("site: expected \"key\" of \"shift\"")));
 }
 
 TEST(LoadJob, AnInterventionOnAWeightHasItsRowAndColumnAndNoOtherPlace) {

@@ -160,6 +160,32 @@ TEST(Routing, WeightsSumToOneWhereTheyAreRenormalisedAndOnlyThere) {
   }
 }
 
+/// As if the router had no weights of the experts that a row may not choose.
+TEST(Routing, BarredExpertsAreNotChosenAndTheOthersAreWeightedAmongThemselves) {
+  const ExpertModel model(with_experts(2, false));
+  auto is_barred = at::zeros({kRows, kExperts}, at::kBool);
+  for (int64_t row = 0; row < kRows; ++row) is_barred[row][row % kExperts] = true;
+  is_barred.select(1, 0).fill_(true);
+  const auto routing = route(model.a, model.weights_of(whole(model.a)), model.rows, is_barred);
+  for (int64_t row = 0; row < kRows; ++row) {
+    const auto p = model.probabilities(row);
+    const auto is_left = [&](int64_t e) { return e != 0 && e != row % kExperts; };
+    double left = 0, least_chosen = 1;
+    for (int64_t e = 0; e < kExperts; ++e) left += is_left(e) ? p[e] : 0;
+    std::vector<bool> is_chosen(kExperts);
+    for (int64_t k = 0; k < 2; ++k) {
+      const auto expert = routing.expert[row][k].item<int64_t>();
+      EXPECT_TRUE(is_left(expert));
+      is_chosen[expert] = true;
+      EXPECT_NEAR(routing.weight[row][k].item<float>(), p[expert] / left, 1e-5);
+      least_chosen = std::min(least_chosen, p[expert]);
+    }
+    for (int64_t e = 0; e < kExperts; ++e) {
+      EXPECT_TRUE(!is_left(e) || is_chosen[e] || p[e] < least_chosen);
+    }
+  }
+}
+
 /// Rows that the router has sent on, and a sum of 0.
 ExpertRows routed(const ExpertModel& model, const StageWeights& weights) {
   const auto routing = route(model.a, weights, model.rows);
@@ -275,6 +301,10 @@ class ExpertObserver : public LayerObserver {
   bool wants(Site) const override { return false; }
   bool changes(Site, int64_t) const override { return false; }
   void change(Site, int64_t, const at::Tensor&) override {}
+  bool shifts_scores(int64_t) const override { return false; }
+  void shift_scores(int64_t, const at::Tensor&) override {}
+  bool bars_experts(int64_t) const override { return false; }
+  void bar_experts(int64_t, const at::Tensor&) override {}
   bool silences_experts(int64_t) const override { return false; }
   void silence_experts(int64_t, const at::Tensor&, const at::Tensor&) override {}
   bool wants_attention() const override { return false; }
