@@ -96,8 +96,9 @@ function(actsweep_gpu_test name)
 endfunction()
 
 # actsweep_pytest(LABEL FILES...): each file of Python tests as one ctest entry, LABEL.<file without test_ and .py>. Tests
-# marked slow, by the file itself or by float_params and half_params of tests/support, run as an entry of their own with
-# the label slow besides; a file whose pytestmark is slow has that one only. e2e.slow_entries holds this against pytest.
+# marked slow, by the file itself or by the functions of tests/support (slow_unless, pair_params and others), run as an
+# entry of their own with the label slow besides; a file whose pytestmark is slow has that one only. e2e.slow_entries holds
+# this against pytest.
 # Of the names behind AVX2 and AVX2_SLOW the others run once more with such kernels, the latter under the label slow only;
 # those behind GENERIC with kernels for any machine.
 function(actsweep_pytest label)
@@ -108,7 +109,7 @@ function(actsweep_pytest label)
   foreach(file ${ARG_UNPARSED_ARGUMENTS})
     string(REGEX REPLACE "^test_(.*)\\.py$" "\\1" name "${file}")
     foreach(speed quick slow)
-      file(STRINGS "${CMAKE_CURRENT_SOURCE_DIR}/${file}" slow_marks REGEX "mark\\.slow|(float|half)_params\\(")
+      file(STRINGS "${CMAKE_CURRENT_SOURCE_DIR}/${file}" slow_marks REGEX "mark\\.slow|slow_unless\\(|_params\\(")
       if(speed STREQUAL "slow" AND NOT slow_marks)
         continue()
       endif()

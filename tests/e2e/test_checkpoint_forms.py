@@ -37,8 +37,10 @@ from support.checkpoint_forms import (
     write_index,
 )
 from support.compatibility import Compatibility
+from support.family_cases import IN_EVERY_WAY
 from support.random_models import MODELS, RandomModel, make_random
 from support.random_models import save as save_random
+from support.slow_cases import slow_unless
 
 KIND = "Checkpoints"
 MODEL_ERROR = 4
@@ -317,7 +319,10 @@ BUFFERS = (
 FIRST_OF_FAMILY = {model.family: model for model in reversed(MODELS)}
 
 
-@pytest.mark.parametrize("random_model", FIRST_OF_FAMILY.values(), ids=list(FIRST_OF_FAMILY))
+@pytest.mark.parametrize(
+    "random_model",
+    [slow_unless(name in IN_EVERY_WAY, one, id=name) for name, one in FIRST_OF_FAMILY.items()],
+)
 def test_buffers_are_left_out_of_every_family_and_said_once(
     random_model: RandomModel, small_corpus: Path, tmp_path: Path, compatibility: Compatibility
 ) -> None:

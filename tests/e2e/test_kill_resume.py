@@ -85,7 +85,10 @@ def name_of(segment: int) -> str:
 
 @pytest.mark.parametrize(
     ("rank", "step"),
-    [(0, "weights: stage 0 loaded"), (3, "weights: stage 2 loaded")],  # of 5: 4 layers and the head
+    [
+        pytest.param(0, "weights: stage 0 loaded", marks=pytest.mark.slow),
+        (3, "weights: stage 2 loaded"),  # of 5: 4 layers and the head
+    ],
 )
 def test_killed_while_loading(
     rank: int, step: str, job: Path, output: Path, expected: Path
@@ -98,7 +101,7 @@ def test_killed_while_loading(
 @pytest.mark.parametrize(
     ("rank", "step"),
     [
-        (0, "segment 0: layer 0"),
+        pytest.param(0, "segment 0: layer 0", marks=pytest.mark.slow),
         pytest.param(1, "segment 4: layer 2", marks=pytest.mark.slow),
         (3, "segment 7: layer 4"),
         pytest.param(2, "segment 9: layer 1", marks=pytest.mark.slow),
@@ -141,7 +144,7 @@ def test_killed_in_a_commit(
         pytest.param(3, "segment 5 part 1: fsynced", False, marks=pytest.mark.slow),
         (1, "segment 0 part 1: renamed", True),
         pytest.param(3, "segment 9 part 1: renamed", True, marks=pytest.mark.slow),
-        (1, "segment 8 part 1: committed", True),
+        pytest.param(1, "segment 8 part 1: committed", True, marks=pytest.mark.slow),
     ],
 )
 def test_killed_in_the_commit_of_a_part(
@@ -169,8 +172,15 @@ def test_killed_between_the_parts_and_their_segment(
     resume(job, output, expected)
 
 
-@pytest.mark.parametrize("rank", [0, 3])
-@pytest.mark.parametrize("step", ["created", "rows written"])
+@pytest.mark.parametrize(
+    ("rank", "step"),
+    [
+        (0, "created"),
+        pytest.param(3, "created", marks=pytest.mark.slow),
+        pytest.param(0, "rows written", marks=pytest.mark.slow),
+        (3, "rows written"),
+    ],
+)
 def test_killed_in_consolidation(
     rank: int, step: str, job: Path, output: Path, expected: Path
 ) -> None:
@@ -179,7 +189,7 @@ def test_killed_in_consolidation(
     end(job, output, expected)
 
 
-@pytest.mark.parametrize("is_resumed", [False, True])
+@pytest.mark.parametrize("is_resumed", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_killed_before_the_final_rename(
     is_resumed: bool, job: Path, output: Path, expected: Path
 ) -> None:
@@ -190,7 +200,10 @@ def test_killed_before_the_final_rename(
     end(job, output, expected)
 
 
-@pytest.mark.parametrize(("rank", "step"), [(0, "renamed"), (3, "renamed"), (0, "done")])
+@pytest.mark.parametrize(
+    ("rank", "step"),
+    [(0, "renamed"), pytest.param(3, "renamed", marks=pytest.mark.slow), (0, "done")],
+)
 def test_killed_after_the_final_rename(
     rank: int, step: str, job: Path, output: Path, expected: Path
 ) -> None:

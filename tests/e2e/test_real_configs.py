@@ -11,8 +11,10 @@ import pytest
 from memory import planned_bytes
 from running import GIB, run_alone
 
-from support.real_configs import REAL_CONFIGS, RealConfig, named_sources
+from support.real_configs import REAL_CONFIGS, RealConfig, first_of_types, named_sources
+from support.slow_cases import slow_unless
 
+FIRST = first_of_types()
 ENOUGH_GIB = 1_000_000
 MACHINE = Path(__file__).resolve().parents[2] / "jobs" / "machines" / "cpu.toml"
 
@@ -30,7 +32,9 @@ def test_sixty_models_and_where_their_facts_were_read() -> None:
     assert set(named_sources()) == {real.name for real in REAL_CONFIGS}
 
 
-@pytest.mark.parametrize("real", REAL_CONFIGS, ids=lambda real: real.name)
+@pytest.mark.parametrize(
+    "real", [slow_unless(real in FIRST, real, id=real.name) for real in REAL_CONFIGS]
+)
 def test_real_config_is_planned_whole(real: RealConfig) -> None:
     """With the bytes that its tensors have, without the tables that are read where they lie."""
     facts, tensors = needed(real.path)

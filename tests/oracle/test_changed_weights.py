@@ -19,6 +19,7 @@ from support.changed_sites import SHARED
 from support.inner_oracle import DOWN_PROJECTION, MLP, part_of
 from support.interventions import Table
 from support.site_cases import Sweeps, make_one
+from support.slow_cases import slow_unless
 from support.transformers_oracle import Oracle, join
 
 RANKS = (1, 2, 3, 4)
@@ -68,7 +69,7 @@ def sweeps(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return Sweeps(make_one(request.param, tmp_path_factory.mktemp(request.param)), CASES)
 
 
-@pytest.mark.parametrize("m", RANKS)
+@pytest.mark.parametrize("m", [slow_unless(m in (1, 4), m) for m in RANKS])
 def test_variants_lose_what_transformers_with_the_weight_loses(m: int, sweeps: Sweeps) -> None:
     made = sweeps.made
     found = sweeps.variants(m)
@@ -95,7 +96,7 @@ def test_variants_lose_what_transformers_with_the_weight_loses(m: int, sweeps: S
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("m", [1, 3])
+@pytest.mark.parametrize("m", [slow_unless(m == 3, m) for m in (1, 3)])
 def test_the_original_stays_and_a_sweep_of_its_own_has_the_variants_bits(
     m: int, dtype: str, sweeps: Sweeps
 ) -> None:

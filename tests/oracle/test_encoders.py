@@ -26,6 +26,7 @@ from support.family_cases import (
     float_params,
     half_errors,
     half_params,
+    model_params,
     random_prompts,
 )
 from support.family_sweeps import FamilySweeps, run_jobs, selected_cases
@@ -33,6 +34,7 @@ from support.inner_oracle import InnerOracle, run_in_both
 from support.inner_references import assert_rows, row_references
 from support.measured_errors import record
 from support.random_models import ENCODERS, RandomModel, make_random, save
+from support.slow_cases import pair_params
 from support.sweeps import Sweep, read_datasets, to_toml
 from support.token_files import Cut, Window, random_corpus, write_token_file
 from support.transformers_oracle import BothPrecisions, InBothPrecisions, Oracle
@@ -103,7 +105,7 @@ def test_every_type_has_three_configurations() -> None:
     assert set(counts) == set(TYPES) and min(counts.values()) >= 3, counts
 
 
-@pytest.mark.parametrize("model", ENCODERS, ids=lambda model: model.name)
+@pytest.mark.parametrize("model", model_params(ENCODERS))
 def test_reference_is_sane(model: RandomModel, sweeps: FamilySweeps[Expected]) -> None:
     """Finite, of order one; later tokens count for earlier ones."""
     expected = sweeps.expected(model)
@@ -148,8 +150,12 @@ def test_a_loss_is_refused(tmp_path: Path) -> None:
     assert "[statistics] loss = true: bert predicts masked tokens and no next one" in said
 
 
-@pytest.mark.parametrize("m", [1, 3])
-@pytest.mark.parametrize("name", ["modernbert-5-window8", "eurobert-6over2-biases-head20"])
+OF_ATTENTION = ("modernbert-5-window8", "eurobert-6over2-biases-head20")
+
+
+@pytest.mark.parametrize(
+    ("name", "m"), pair_params(OF_ATTENTION, (1, 3), {OF_ATTENTION[0]: (3,), OF_ATTENTION[1]: (1,)})
+)
 def test_attention_statistics_agree(name: str, m: int, program: Path, tmp_path: Path) -> None:
     """Windows of several lengths, and of layers with a window on both sides."""
     (model,) = (model for model in ENCODERS if model.name == name)

@@ -26,6 +26,7 @@ from support.family_cases import (
     float_params,
     half_errors,
     half_params,
+    model_params,
     make_expected,
 )
 from support.family_sweeps import FamilySweeps, selected_cases
@@ -71,7 +72,7 @@ def test_every_family_has_three_configurations() -> None:
     assert len({model.name for model in MODELS}) == len(MODELS)
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+@pytest.mark.parametrize("model", model_params())
 def test_reference_is_sane(model: RandomModel, sweeps: FamilySweeps[Expected]) -> None:
     """transformers itself: finite, of order one but for the massive channel, losses too."""
     expected = sweeps.expected(model)

@@ -27,15 +27,17 @@ from support.family_cases import Case, Expected, expected_of
 from support.family_sweeps import FamilySweeps, selected_cases
 from support.measured_errors import record
 from support.quantised import FORMS, FP8, MXFP4, Form, QuantisedModel, model_of, save_both
+from support.slow_cases import slow_unless
 from support.sweeps import Sweep, read_attributes, read_datasets, run_program, to_toml
 from support.token_files import random_corpus, write_token_file
 from support.transformers_oracle import Window, join
 
 MODELS = [model_of(form) for form in FORMS]
+# Of each form one, in turn; the others are slow.
 FLOAT_CASES = [
-    pytest.param(case, id=case.name)
-    for model in MODELS
-    for case in (Case(model, 1), Case(model, 2, "streamed"), Case(model, 3))
+    slow_unless(at == number % 3, case, id=case.name)
+    for number, model in enumerate(MODELS)
+    for at, case in enumerate((Case(model, 1), Case(model, 2, "streamed"), Case(model, 3)))
 ]
 
 

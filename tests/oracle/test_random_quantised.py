@@ -22,6 +22,7 @@ from support.family_cases import Case, Expected, expected_of
 from support.family_sweeps import FamilySweeps, selected_cases
 from support.quantised import FORMS, Form, QuantisedModel, Tensors, model_of
 from support.quantised.unpack import numbers_of
+from support.slow_cases import slow_unless
 from support.sweeps import read_attributes, read_datasets, run_program, to_toml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +35,12 @@ DEVIATION = 0.05
 
 # What stands in files beside config.json is no part of it.
 MODELS = [model_of(form) for form in FORMS if form.section]
-CASES = [pytest.param(Case(model, m), id=f"{model.name}-m{m}") for model in MODELS for m in (1, 3)]
+# Of each one, in turn; the others are slow.
+CASES = [
+    slow_unless(at == number % 2, Case(model, m), id=f"{model.name}-m{m}")
+    for number, model in enumerate(MODELS)
+    for at, m in enumerate((1, 3))
+]
 
 
 def config_of(form: Form) -> dict[str, object]:

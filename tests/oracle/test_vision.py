@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from support.bounds import assert_no_worse, assert_rounds_as_transformers
-from support.family_cases import Case, float_params, half_errors, half_params
+from support.family_cases import Case, float_params, half_errors, half_params, model_params
 from support.family_sweeps import FamilySweeps, selected_cases
 from support.inner_references import assert_rows, row_references
 from support.random_models import MASSIVE_CHANNEL
@@ -57,7 +57,7 @@ def test_every_tower_has_a_configuration() -> None:
     assert len({model.name for model in ALL}) == len(ALL)
 
 
-@pytest.mark.parametrize("model", ALL, ids=lambda model: model.name)
+@pytest.mark.parametrize("model", model_params(ALL))
 def test_reference_is_sane(model: VisionModel, sweeps: FamilySweeps[ExpectedImages]) -> None:
     """transformers itself: finite, of order one but for the massive channel."""
     streams = np.stack(sweeps.expected(model).exact)  # [images, layers + 1, T, C]

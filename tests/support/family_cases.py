@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pytest
 import torch
 
 from .bounds import Losses, channel_scale, median_ratios, token_errors
@@ -25,6 +24,7 @@ from .random_models import (
     make_random,
     save,
 )
+from .slow_cases import slow_unless
 from .token_files import Cut, random_corpus, write_token_file
 from .transformers_oracle import BothPrecisions, Oracle, Window
 from .vision_models import VisionModel
@@ -69,6 +69,14 @@ class Case:
         return {"tensor": self.m, "threads": 1, "microbatch_tokens": 160, "weights": weights}
 
 
+# One family of each kind. Of these `make test` has each number of ranks, streamed weights, bfloat16, and
+# every configuration; of every other family its first configuration at m = 2 or 3.
+IN_EVERY_WAY = (
+    "gpt2", "llama", "gemma2", "mixtral", "gpt_oss", "deepseek_v2", "qwen3_next", "mamba", "bert",
+    "clip_vision_model", "llada",
+)  # fmt: skip
+
+
 def float_params(models: Sequence[AnyModel] = MODELS) -> list[Any]:
     """Those that compute in float32, as pytest's parameters."""
     return [param for param in parameters(models) if param.values[0].mode != "bfloat16"]
@@ -79,31 +87,34 @@ def half_params(models: Sequence[AnyModel] = MODELS) -> list[Any]:
     return [param for param in parameters(models) if param.values[0].mode == "bfloat16"]
 
 
+def model_params(models: Sequence[AnyModel] = MODELS) -> list[Any]:
+    """The models themselves, slow where all of their cases are."""
+    quick = {case.model.name for case, is_quick in cases_and_speeds(models) if is_quick}
+    return [slow_unless(model.name in quick, model, id=model.name) for model in models]
+
+
 def parameters(models: Sequence[AnyModel]) -> list[Any]:
-    return [
-        pytest.param(case, id=case.name, marks=() if is_quick else pytest.mark.slow)
-        for case, is_quick in cases_and_speeds(models)
-    ]
+    return [slow_unless(is_quick, case, id=case.name) for case, is_quick in cases_and_speeds(models)]
 
 
 def cases_and_speeds(models: Sequence[AnyModel]) -> Iterator[tuple[Case, bool]]:
     """Every configuration at m = 1, 2, 3, 4. One of each family at 6 too, where it has fewer heads,
-    with streamed weights, and in bfloat16. And whether `make test` has the case: of the first
-    configuration of a family most, of each other one alone, at m = 2 or 3."""
+    with streamed weights, and in bfloat16. And whether `make test` has the case."""
     seen, seen_at_6 = set(), set()
     for number, model in enumerate(models):
-        is_first = model.family not in seen
+        is_first, is_of_kind = model.family not in seen, model.family in IN_EVERY_WAY
+        is_whole = is_first and is_of_kind
         for m in (1, 2, 3, 4):
-            yield Case(model, m), is_first or m == 2 + number % 2
+            yield Case(model, m), is_whole or ((is_first or is_of_kind) and m == 2 + number % 2)
         if model.heads < 6 and model.family not in seen_at_6:
             seen_at_6.add(model.family)
             yield Case(model, 6), False
         if is_first:
             seen.add(model.family)
             for m in (1, 3):
-                yield Case(model, m, "streamed"), m == 3
+                yield Case(model, m, "streamed"), is_whole and m == 3
             for m in (1, 2):
-                yield Case(model, m, "bfloat16"), m == 2
+                yield Case(model, m, "bfloat16"), is_whole and m == 2
 
 
 def half_errors(
