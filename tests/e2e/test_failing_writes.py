@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from running import Run, assert_same_files, is_held, make_job, run_well, segments_of, write_job
@@ -22,6 +23,11 @@ RANKS = 4
 UNITS = 11
 PATIENCE_S = 4
 LATE_S = 40  # that a busy machine may take beyond it
+
+
+def slow(rank: int) -> Any:
+    return pytest.param(rank, marks=pytest.mark.slow)
+
 
 # WHERE is part of the names of the files for which CALL fails once the file SWITCH is there.
 FAILING_DISK = r"""
@@ -130,7 +136,7 @@ def go_on(job: Path, expected: Path) -> None:
     assert sorted(path.name for path in output.parent.iterdir()) == ["job.toml", "sweep.h5"]
 
 
-@pytest.mark.parametrize("rank", [0, 1, 3])
+@pytest.mark.parametrize("rank", [slow(0), slow(1), 3])
 def test_segment_that_one_rank_cannot_write(
     rank: int, disk: Path, job: Path, expected: Path
 ) -> None:
@@ -154,7 +160,7 @@ def assert_refused(failing: FailingRun, *words: str) -> None:
     assert not list(folder.glob("*.partial*")) and not list(folder.glob("*/lock"))
 
 
-@pytest.mark.parametrize("rank", [0, 2])
+@pytest.mark.parametrize("rank", [0, slow(2)])
 def test_rows_that_one_rank_cannot_write(rank: int, disk: Path, job: Path, expected: Path) -> None:
     """Into the file that all write together."""
     step = "consolidation: created"
@@ -179,7 +185,7 @@ def test_rows_that_do_not_reach_the_disk(disk: Path, job: Path, expected: Path) 
     go_on(job, expected)
 
 
-@pytest.mark.parametrize("rank", [0, 3])
+@pytest.mark.parametrize("rank", [0, slow(3)])
 def test_file_that_one_rank_cannot_close(rank: int, disk: Path, job: Path, expected: Path) -> None:
     """HDF5 has this rank wait for the others, and them for it, until the watchdog ends all."""
     step = "consolidation: rows written"
