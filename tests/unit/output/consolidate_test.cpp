@@ -42,10 +42,10 @@ TEST(Consolidation, AnnouncesEachStepAfterItIsDone) {
   std::vector<std::string> steps;
   segments.assembly.on_step = [&](std::string_view step) {
     steps.emplace_back(step);
-    const bool is_renamed = steps.size() >= 4;
+    const bool is_renamed = steps.size() >= 5;
     EXPECT_EQ(std::filesystem::exists(target), is_renamed) << step;
     EXPECT_NE(std::filesystem::exists(partial_of(target)), is_renamed) << step;
-    if (steps.size() < 3) {
+    if (steps.size() < 4) {
       expect_error(ErrorKind::kOutput, {target, "not finished"},
                    [&] { open_sweep(partial_of(target)); });
     }
