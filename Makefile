@@ -101,8 +101,8 @@ corpora/photographs.h5: models/dinov2-small-focus/config.json
 	$(PYTHON) data/prepare_images.py --model models/dinov2-small-focus --output $@ \
 	  .venv/lib/python3*/site-packages/skimage/data/{astronaut,chelsea,coffee,hubble_deep_field,rocket}.*
 
-# The whole study: its sweeps in the order of what they need of each other, and one report about all of them. A finished
-# sweep is not run again; `rm -r results/study` begins anew.
+# The whole study: its sweeps in the order of what they need of each other, the first windows of each held against
+# transformers, and one report about all of them. A finished sweep is not run again; `rm -r results/study` begins anew.
 STUDY_TEXT := smollm2 gemma-3-270m
 STUDY := $(STUDY_TEXT:%=%-location) dinov2-small-focus-location $(STUDY_TEXT:%=%-attention) $(STUDY_TEXT:%=%-interventions) \
   smollm2-tasks $(STUDY_TEXT:%=%-mechanisms) gpt-oss-small-mechanisms
@@ -111,6 +111,7 @@ study: $(if $(filter build/actsweep,$(PROGRAM)),build) weights study-weights \
   corpora/study-tasks-smollm2.h5 models/gpt-oss-small/config.json
 	mkdir -p results/study
 	for name in $(STUDY); do mpirun --bind-to none -n $(RANKS) $(PROGRAM) run jobs/study/$$name.toml || exit; done
+	for name in $(STUDY); do $(PYTHON) -m actsweep verify jobs/study/$$name.toml --program $(PROGRAM) || exit; done
 	$(PYTHON) -m actsweep report $(STUDY:%=results/study/%.h5) -o results/study/report
 	$(PYTHON) scripts/write_findings --study results/study
 	@echo "The report: results/study/report/index.html"
