@@ -72,18 +72,16 @@ std::vector<hsize_t> H5Dataset::shape() const {
 bool H5Dataset::is_whole() const {
   const auto lengths = shape();
   if (std::find(lengths.begin(), lengths.end(), 0) != lengths.end()) return true;
-  const H5Id creation(H5Dget_create_plist(id()), H5Pclose);
-  check(creation.get(), "ask for its layout");
-  if (H5Pget_layout(creation.get()) != H5D_CHUNKED) {
+  const auto chunk_lengths = chunk();
+  if (chunk_lengths.empty()) {
     H5D_space_status_t status = H5D_SPACE_STATUS_NOT_ALLOCATED;
     check(H5Dget_space_status(id(), &status), "ask for its space");
     return status == H5D_SPACE_STATUS_ALLOCATED;
   }
-  std::vector<hsize_t> chunk(lengths.size());
-  check(H5Pget_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data()),
-        "ask for its chunks");
   hsize_t expected = 1, found = 0;
-  for (size_t i = 0; i < chunk.size(); ++i) expected *= (lengths[i] + chunk[i] - 1) / chunk[i];
+  for (size_t i = 0; i < lengths.size(); ++i) {
+    expected *= (lengths[i] + chunk_lengths[i] - 1) / chunk_lengths[i];
+  }
   check(H5Dget_num_chunks(id(), space().get(), &found), "count its chunks");
   return found == expected;
 }
@@ -124,10 +122,51 @@ void H5Dataset::write(hid_t memory_type, const Hyperslab& part, const void* valu
         "write a part");
 }
 
-void H5Dataset::extend(hsize_t length) const {
-  auto longer = shape();
-  longer.at(0) = length;
-  check(H5Dset_extent(id(), longer.data()), "make the dataset longer");
+void H5Dataset::set_length(size_t axis, hsize_t length) const {
+  auto lengths = shape();
+  lengths.at(axis) = length;
+  check(H5Dset_extent(id(), lengths.data()), "set the length");
+}
+
+H5Id H5Dataset::creation() const {
+  H5Id creation(H5Dget_create_plist(id()), H5Pclose);
+  check(creation.get(), "ask for its layout");
+  return creation;
+}
+
+std::vector<hsize_t> H5Dataset::chunk() const {
+  const H5Id of = creation();
+  if (H5Pget_layout(of.get()) != H5D_CHUNKED) return {};
+  std::vector<hsize_t> chunk(shape().size());
+  check(H5Pget_chunk(of.get(), static_cast<int>(chunk.size()), chunk.data()), "ask for its chunks");
+  return chunk;
+}
+
+std::vector<H5Z_filter_t> H5Dataset::filters() const {
+  const H5Id of = creation();
+  std::vector<H5Z_filter_t> filters(
+      static_cast<size_t>(check(H5Pget_nfilters(of.get()), "count its filters")));
+  for (size_t i = 0; i < filters.size(); ++i) {
+    unsigned flags = 0, options = 0;
+    size_t values = 0;
+    filters[i] = H5Pget_filter2(of.get(), static_cast<unsigned>(i), &flags, &values, nullptr, 0,
+                                nullptr, &options);
+  }
+  return filters;
+}
+
+int64_t H5Dataset::stored_bytes() const { return static_cast<int64_t>(H5Dget_storage_size(id())); }
+
+std::vector<std::byte> H5Dataset::read_chunk(const std::vector<hsize_t>& offset) const {
+  hsize_t size = 0;
+  check(H5Dget_chunk_storage_size(id(), offset.data(), &size), "find a chunk");
+  require(size > 0, kind_, "{}: /{} lacks a chunk that it should have", file_, path_);
+  std::vector<std::byte> bytes(size);
+  uint32_t left_out = 0;
+  check(H5Dread_chunk(id(), H5P_DEFAULT, offset.data(), &left_out, bytes.data()), "read a chunk");
+  require(left_out == 0, kind_, "{}: /{} has a chunk that was not compressed as the others", file_,
+          path_);
+  return bytes;
 }
 
 void H5Dataset::write_chunk(const std::vector<hsize_t>& offset,
@@ -190,13 +229,6 @@ H5File H5File::open_for_writing(const std::string& path, ErrorKind kind) {
   const H5Id access = file_access();
   H5File file(H5Fopen(path.c_str(), H5F_ACC_RDWR, access.get()), kind, path, true);
   file.check(file.id(), "open the file for writing");
-  return file;
-}
-
-H5File H5File::open_in_parallel(const std::string& path, ErrorKind kind, hid_t access) {
-  silence_hdf5();
-  H5File file(H5Fopen(path.c_str(), H5F_ACC_RDWR, access), kind, path, false);
-  file.check(file.id(), "open the file on all ranks");
   return file;
 }
 
@@ -272,9 +304,10 @@ H5Dataset H5File::create_dataset(const std::string& path, hid_t file_type,
 }
 
 H5Dataset H5File::create_growing(const std::string& path, hid_t file_type,
-                                 const std::vector<hsize_t>& shape, hid_t creation) const {
+                                 const std::vector<hsize_t>& shape, size_t axis,
+                                 hid_t creation) const {
   auto most = shape;
-  most.at(0) = H5S_UNLIMITED;
+  most.at(axis) = H5S_UNLIMITED;
   return create_in(
       {H5Screate_simple(static_cast<int>(shape.size()), shape.data(), most.data()), H5Sclose}, path,
       file_type, creation);

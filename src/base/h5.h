@@ -105,16 +105,25 @@ class H5Dataset : public H5Object {
   void read(hid_t memory_type, const Hyperslab& part, void* values) const;
   void write(hid_t memory_type, const Hyperslab& part, const void* values,
              hid_t transfer = H5P_DEFAULT) const;
-  /// Makes a growing dataset longer along its first axis.
-  void extend(hsize_t length) const;
-  /// Writes one chunk, which begins at `offset`, past the filters: `bytes` have passed them. Only
-  /// in a file that one rank writes alone.
+  /// Gives a growing dataset another length along an axis.
+  void set_length(size_t axis, hsize_t length) const;
+  /// Lengths of a chunk; empty of a dataset without chunks.
+  std::vector<hsize_t> chunk() const;
+  /// What its chunks pass on their way into the file, in order (H5Z_FILTER_SHUFFLE, ...).
+  std::vector<H5Z_filter_t> filters() const;
+  /// Bytes that its values take in the file.
+  int64_t stored_bytes() const;
+  /// Reads or writes one chunk, which begins at `offset`, past the filters: as it lies in the file,
+  /// where all filters have passed it. Refuses to read one that is not there, or that a filter has
+  /// left out. Only in a file that one rank has open alone.
+  std::vector<std::byte> read_chunk(const std::vector<hsize_t>& offset) const;
   void write_chunk(const std::vector<hsize_t>& offset, std::span<const std::byte> bytes) const;
   /// All values at once.
   void read_all(hid_t memory_type, void* values) const;
   void write_all(hid_t memory_type, const void* values) const;
 
  private:
+  H5Id creation() const;
   void select(hid_t file_space, hid_t memory_space, const Hyperslab& part) const;
 };
 
@@ -130,9 +139,6 @@ class H5File : public H5Object {
   static H5File create(const std::string& path, ErrorKind kind);
   static H5File open(const std::string& path, ErrorKind kind);
   static H5File open_for_writing(const std::string& path, ErrorKind kind);
-  /// Collective over the communicator of `access`, a file access property list with the MPI-IO
-  /// driver. So are its close and its destructor.
-  static H5File open_in_parallel(const std::string& path, ErrorKind kind, hid_t access);
 
   /// Is there an object at this path? Every step of the path is looked at.
   bool contains(const std::string& path) const;
@@ -141,9 +147,9 @@ class H5File : public H5Object {
   /// Groups on the way are created. `creation` is a dataset creation property list.
   H5Dataset create_dataset(const std::string& path, hid_t file_type,
                            const std::vector<hsize_t>& shape, hid_t creation = H5P_DEFAULT) const;
-  /// The same of a dataset that can grow along its first axis; `creation` gives it chunks.
+  /// The same of a dataset that can grow along one axis; `creation` gives it chunks.
   H5Dataset create_growing(const std::string& path, hid_t file_type,
-                           const std::vector<hsize_t>& shape, hid_t creation) const;
+                           const std::vector<hsize_t>& shape, size_t axis, hid_t creation) const;
   /// The paths of all datasets, without a leading slash, in alphabetical order.
   std::vector<std::string> dataset_paths() const;
   /// Writes everything out and closes; raises what the destructor would swallow. Objects of the

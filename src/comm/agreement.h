@@ -26,14 +26,4 @@ class AgreedError : public Error {
 /// every member throws an AgreedError of the kind that the lowest failing rank met.
 void agree(MPI_Comm communicator, const std::function<void()>& work);
 
-/// Ends all ranks by an exception, and does not return.
-using EndAll = std::function<void(const std::exception_ptr& error)>;
-
-/// Collective over `communicator`, for work inside of which a library lets the members wait for
-/// each other: a file that all write together. A member that fails leaves the others there, and
-/// they would wait for it at the file's end, too. So an exception is not thrown on: the lowest rank
-/// that fails calls `end` within 2 s, which all others wait for. Returns on all members or on none.
-/// One member alone throws as agree() does.
-void agree_or_end(MPI_Comm communicator, const std::function<void()>& work, const EndAll& end);
-
 }  // namespace actsweep

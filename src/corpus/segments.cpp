@@ -8,7 +8,6 @@ namespace actsweep {
 namespace {
 
 constexpr int64_t kSegmentsAimedAt = 64;
-constexpr int64_t kSmallestSegment = 16 * 1024;
 constexpr int64_t kLargestSegment = 1024 * 1024;
 
 int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
@@ -58,8 +57,8 @@ SegmentPlan plan_segments(int64_t windows, int64_t tokens_in_all, const Job& job
   const int64_t length = job.corpus.sequence_length;
   const int64_t wanted = job.parallel.microbatch_tokens / length;
   plan.windows_per_microbatch = std::max<int64_t>(1, wanted / members) * members;
-  const int64_t tokens = job.output.segment_tokens.value_or(
-      std::clamp(tokens_in_all / kSegmentsAimedAt, kSmallestSegment, kLargestSegment));
+  const int64_t tokens = job.output.segment_tokens.value_or(std::clamp(
+      round_up(tokens_in_all / kSegmentsAimedAt, kSegmentUnit), kSegmentUnit, kLargestSegment));
   plan.windows_per_segment =
       round_up(std::max<int64_t>(1, tokens / length), plan.windows_per_microbatch);
   return plan;

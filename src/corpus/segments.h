@@ -33,7 +33,10 @@ struct SegmentPlan {
   std::vector<WindowRange> blocks(WindowRange range, int64_t block_windows) const;
 };
 
-/// `members` is the size of a model group. Default segment: tokens / 64, at least 16 Ki, at most 1
+/// Tokens of a chunk of the sweep file: whole ones need not be joined of two segments' rows.
+inline constexpr int64_t kSegmentUnit = 32 * 1024;
+
+/// `members` is the size of a model group. Default segment: tokens / 64 in whole units, at most 1
 /// Mi.
 SegmentPlan plan_segments(const WindowPlan& windows, const Job& job, int64_t members);
 /// The same of windows that are only counted.

@@ -223,7 +223,7 @@ std::vector<JobKey> output_keys() {
        .in_identity = true,
        .most = kMostTokens,
        .meaning = "tokens committed together, in whole micro-batches",
-       .without = "tokens / 64, 16 Ki to 1 Mi"},
+       .without = "tokens / 64 in multiples of 32 Ki, at most 1 Mi"},
   };
 }
 
@@ -240,9 +240,7 @@ const char* name_of(NumberFormat format) { return word_of(format); }
 
 bool Job::measures(Site site) const { return has(statistics.sites, site); }
 
-bool Job::captures(Site site) const {
-  return !capture.prompts.empty() && has(capture.sites, site);
-}
+bool Job::captures(Site site) const { return !capture.prompts.empty() && has(capture.sites, site); }
 
 bool Job::stores(Site site) const { return has(store.sites, site); }
 

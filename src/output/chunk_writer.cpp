@@ -1,15 +1,10 @@
 #include "output/chunk_writer.h"
 
-#include <isa-l/igzip_lib.h>
-
 #include <algorithm>
 #include <atomic>
-#include <bit>
-#include <limits>
 #include <new>
 #include <thread>
 
-#include "base/instruction_sets.h"
 #include "output/layout.h"
 
 namespace actsweep {
@@ -56,110 +51,33 @@ std::vector<Chunk> cut(const Hyperslab& part, const std::vector<hsize_t>& shape,
   return chunks;
 }
 
-template <typename Word>
-ACTSWEEP_INLINE void shuffle_words(std::span<const std::byte> values,
-                                   std::span<std::byte> shuffled) {
-  const auto elements = static_cast<int64_t>(shuffled.size() / sizeof(Word));
-  const auto present = static_cast<int64_t>(values.size() / sizeof(Word));
-  const auto* __restrict from = reinterpret_cast<const Word*>(values.data());
-  auto* __restrict to = reinterpret_cast<uint8_t*>(shuffled.data());
-  for (size_t byte = 0; byte < sizeof(Word); ++byte, to += elements) {
-    for (int64_t i = 0; i < present; ++i) to[i] = static_cast<uint8_t>(from[i] >> (8 * byte));
+/// The chunk's values, densely, where they are several runs in `gathered`.
+std::span<const std::byte> gather(const Chunk& chunk, std::vector<std::byte>& gathered) {
+  if (chunk.runs == 1) return chunk.first_run;
+  gathered.clear();
+  const auto* run = chunk.first_run.data();
+  for (size_t i = 0; i < chunk.runs; ++i, run += chunk.stride) {
+    gathered.insert(gathered.end(), run, run + chunk.first_run.size());
   }
+  return gathered;
 }
-
-/// The first bytes of all elements, then their second bytes, and so on. What values do not reach
-/// is left as it is.
-ACTSWEEP_CLONES
-void shuffle(std::span<const std::byte> values, int64_t element_bytes,
-             std::span<std::byte> shuffled) {
-  switch (element_bytes) {
-    case 1:
-      return shuffle_words<uint8_t>(values, shuffled);
-    case 2:
-      return shuffle_words<uint16_t>(values, shuffled);
-    case 4:
-      return shuffle_words<uint32_t>(values, shuffled);
-    default:
-      return shuffle_words<uint64_t>(values, shuffled);
-  }
-}
-
-/// Shuffles and compresses chunks, one after the other, in buffers that it keeps.
-class ChunkPacker {
- public:
-  ChunkPacker(int64_t chunk_bytes, int64_t element_bytes)
-      : element_bytes_(element_bytes),
-        work_space_(ISAL_DEF_LVL1_DEFAULT),
-        shuffled_(static_cast<size_t>(chunk_bytes)),
-        // What cannot be compressed is stored, with a header for each 64 KiB.
-        compressed_(shuffled_.size() + shuffled_.size() / 4096 + 64) {
-    ensure(std::has_single_bit(static_cast<uint64_t>(element_bytes)) && element_bytes <= 8,
-           "elements have one, two, four or eight bytes");
-    ensure(compressed_.size() <= std::numeric_limits<uint32_t>::max(), "a chunk is below 4 GiB");
-  }
-
-  std::vector<std::byte> pack(const Chunk& chunk) {
-    const auto values = chunk.runs == 1 ? chunk.first_run : gather(chunk);
-    if (values.size() < shuffled_.size())
-      std::fill(shuffled_.begin(), shuffled_.end(), std::byte{});
-    shuffle(values, element_bytes_, shuffled_);
-    return {compressed_.begin(), compressed_.begin() + deflate()};
-  }
-
- private:
-  std::span<const std::byte> gather(const Chunk& chunk) {
-    gathered_.clear();
-    const auto* run = chunk.first_run.data();
-    for (size_t i = 0; i < chunk.runs; ++i, run += chunk.stride) {
-      gathered_.insert(gathered_.end(), run, run + chunk.first_run.size());
-    }
-    return gathered_;
-  }
-
-  /// By ISA-L, in zlib's format; returns how many bytes it wrote.
-  int64_t deflate() {
-    isal_zstream stream;
-    isal_deflate_stateless_init(&stream);
-    stream.level = 1;
-    stream.level_buf = work_space_.data();
-    stream.level_buf_size = static_cast<uint32_t>(work_space_.size());
-    stream.gzip_flag = IGZIP_ZLIB;
-    stream.end_of_stream = 1;
-    stream.next_in = reinterpret_cast<uint8_t*>(shuffled_.data());
-    stream.avail_in = static_cast<uint32_t>(shuffled_.size());
-    stream.next_out = reinterpret_cast<uint8_t*>(compressed_.data());
-    stream.avail_out = static_cast<uint32_t>(compressed_.size());
-    ensure(isal_deflate_stateless(&stream) == COMP_OK, "a stored chunk would fit");
-    return stream.total_out;
-  }
-
-  int64_t element_bytes_;
-  std::vector<uint8_t> work_space_;
-  std::vector<std::byte> gathered_;
-  std::vector<std::byte> shuffled_;
-  std::vector<std::byte> compressed_;
-};
 
 }  // namespace
 
-void write_chunks(const H5Dataset& target, const PlannedDataset& planned, const Hyperslab& part,
-                  std::span<const std::byte> values, int threads) {
+std::vector<PackedChunk> pack_chunks(const PlannedDataset& planned, const Hyperslab& part,
+                                     std::span<const std::byte> values, int threads) {
   const auto shape = chunk_shape(planned.dataset, planned.shape);
-  if (shape.empty()) {
-    target.write(memory_type(planned.dataset.type), part, values.data());
-    return;
-  }
-  const auto chunks = cut(part, shape, values, size_of(planned.dataset.type));
-  const int64_t chunk_bytes = byte_count(planned.dataset, shape);
-  const int64_t element_bytes = size_of(planned.dataset.type);
-  std::vector<std::vector<std::byte>> compressed(chunks.size());
+  const ChunkSize size = {static_cast<size_t>(byte_count(planned.dataset, shape)),
+                          size_of(planned.dataset.type)};
+  auto chunks = cut(part, shape, values, size.element_bytes);
+  std::vector<PackedChunk> packed(chunks.size());
   std::atomic<size_t> next = 0;
   const auto work = [&] {
     try {
-      ChunkPacker packer(chunk_bytes, element_bytes);
+      ChunkPacker packer;
+      std::vector<std::byte> gathered;
       for (size_t i = next++; i < chunks.size(); i = next++) {
-        compressed[i] = packer.pack(chunks[i]);
+        packed[i] = {std::move(chunks[i].offset), packer.pack(size, gather(chunks[i], gathered))};
       }
     } catch (const std::bad_alloc&) {  // which a thread must not let go; seen below
     }
@@ -170,10 +88,21 @@ void write_chunks(const H5Dataset& target, const PlannedDataset& planned, const 
     for (size_t i = 1; i < count; ++i) helpers.emplace_back(work);
     work();
   }
-  for (size_t i = 0; i < chunks.size(); ++i) {
-    require(!compressed[i].empty(), target.kind(), "{}: /{}: no memory to compress a chunk",
-            target.file(), target.path());
-    target.write_chunk(chunks[i].offset, compressed[i]);
+  for (const auto& chunk : packed) {
+    require(!chunk.bytes.empty(), ErrorKind::kOutput, "/{}: no memory to compress a chunk",
+            planned.dataset.path);
+  }
+  return packed;
+}
+
+void write_chunks(const H5Dataset& target, const PlannedDataset& planned, const Hyperslab& part,
+                  std::span<const std::byte> values, int threads) {
+  if (chunk_shape(planned.dataset, planned.shape).empty()) {
+    target.write(memory_type(planned.dataset.type), part, values.data());
+    return;
+  }
+  for (const auto& chunk : pack_chunks(planned, part, values, threads)) {
+    target.write_chunk(chunk.offset, chunk.bytes);
   }
 }
 

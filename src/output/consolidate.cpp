@@ -107,21 +107,42 @@ class Beginning {
     write_chunks(target, planned, {begin, planned.shape}, values, threads_);
   }
 
-  /// The bytes of rows and events if nothing can be compressed.
-  static int64_t rows_bytes(const std::vector<PlannedDataset>& planned) {
+  /// Enough for rows and events: what they take in the parts, and a fifth for chunks that are cut
+  /// anew; at most what they would take if nothing could be compressed.
+  int64_t rows_bytes(const std::vector<PlannedDataset>& planned) {
+    auto in_parts = stored_bytes(planned);
     int64_t bytes = kSlackBytes;
     for (const auto& [dataset, shape] : planned) {
       if (!concatenation_axis(dataset)) continue;
-      const std::vector<hsize_t> chunk = chunk_shape(dataset, shape);
+      const auto chunk = chunk_shape(dataset, shape);
+      const int64_t most = byte_count(dataset, chunk.empty() ? shape : chunk);
       if (chunk.empty()) {
-        bytes += byte_count(dataset, shape);
+        bytes += most;
         continue;
       }
       int64_t chunks = 1;
       for (size_t i = 0; i < shape.size(); ++i) {
         chunks *= static_cast<int64_t>((shape[i] + chunk[i] - 1) / chunk[i]);
       }
-      bytes += chunks * (byte_count(dataset, chunk) + kIndexBytesPerChunk);
+      const int64_t found = in_parts[dataset.path];
+      bytes += chunks * kIndexBytesPerChunk;
+      bytes += std::min(chunks * most, found * 6 / 5 + kSlackBytes);
+    }
+    return bytes;
+  }
+
+  /// Of each concatenated dataset, over all files of the parts.
+  std::map<std::string, int64_t> stored_bytes(const std::vector<PlannedDataset>& planned) {
+    std::map<std::string, int64_t> bytes;
+    for (size_t part = 0; part < parts_.count(); ++part) {
+      for (int64_t member = 0; member < lengths_[part].members; ++member) {
+        if (lengths_[part].is_segment == 0) continue;
+        const H5File& file = parts_.file({part, member});
+        for (const auto& [dataset, shape] : planned) {
+          if (!concatenation_axis(dataset)) continue;
+          bytes[dataset.path] += file.dataset(dataset.path).stored_bytes();
+        }
+      }
     }
     return bytes;
   }
@@ -159,43 +180,19 @@ Extents final_extents(const Assembly& assembly, const std::vector<PartLengths>& 
   return extents;
 }
 
-/// Collective. With MPI-IO where several ranks write.
-H5File open_together(const std::string& path, const RowWriter::Ranks& ranks) {
-  const H5Id access = file_access();
-  H5Pset_fapl_mpio(access.get(), ranks.comm, MPI_INFO_NULL);
-  agree(ranks.comm, [&] { wait_for_file(path); });
-  H5File file;
-  const auto open = [&] {
-    file = size_of(ranks.comm) == 1
-               ? H5File::open_for_writing(path, ErrorKind::kOutput)
-               : H5File::open_in_parallel(path, ErrorKind::kOutput, access.get());
-  };
-  agree_or_end(ranks.comm, open, ranks.end);
-  return file;
-}
-
-/// Collective. The concatenated datasets, one after the other; all of their bytes are on the disk.
+/// Collective. The concatenated datasets, one after the other, into the file that rank 0 has open;
+/// all of their bytes are on the disk.
 void write_rows(const Assembly& assembly, const H5File& file, RowWriter writer,
-                const Extents& extents, const RowWriter::Ranks& ranks) {
+                const Extents& extents, MPI_Comm comm) {
+  const bool is_first = rank_in(comm) == 0;
   for (const auto& dataset : assembly.datasets) {
     if (!concatenation_axis(dataset)) continue;
     writer.write(file, dataset, extents);
-    start_writing(file.file());
+    if (is_first) start_writing(file.file());
   }
-  agree_or_end(
-      ranks.comm, [&] { sync_path(file.file()); }, ranks.end);
-}
-
-/// Collective. Each rank writes some of what finds the rows. Where HDF5 cannot, it waits for the
-/// others, who wait for this rank: the watchdog ends that.
-void close_together(H5File& file, const RowWriter::Ranks& ranks) {
-  const auto close = [&] {
-    if (size_of(ranks.comm) > 1) {
-      file.check(H5Fflush(file.id(), H5F_SCOPE_GLOBAL), "put the file on the disk");
-    }
-    file.close();
-  };
-  agree_or_end(ranks.comm, close, ranks.end);
+  agree(comm, [&] {
+    if (is_first) sync_path(file.file());
+  });
 }
 
 /// Collective. Rank 0's own name, under which all ranks write.
@@ -249,16 +246,13 @@ void assemble(const Assembly& assembly, MPI_Comm comm) {
     on_first_rank(
         [&] { planned = Beginning(assembly, parts, lengths, extents, threads).write(partial); });
     step("created");
-    const auto end = [&](const std::exception_ptr& error) {
-      std::remove(partial.c_str());
-      assembly.end(error);
-    };
-    const RowWriter::Ranks ranks = {comm, threads, end, assembly.on_progress};
-    H5File file = open_together(partial, ranks);
-    RowReader reader(parts, lengths, assembly.offset_indices);
-    write_rows(assembly, file, {std::move(reader), ranks}, extents, ranks);
+    H5File file;
+    on_first_rank([&] { file = H5File::open_for_writing(partial, ErrorKind::kOutput); });
+    TilePacker packer({parts, lengths, assembly.offset_indices}, threads);
+    write_rows(assembly, file, RowWriter(std::move(packer), comm, assembly.on_progress), extents,
+               comm);
     step("rows written");
-    close_together(file, ranks);
+    on_first_rank([&] { file.close(); });
     step("closed");
     on_first_rank([&] {
       mark_complete(partial);

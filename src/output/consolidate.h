@@ -16,7 +16,6 @@
 #include <vector>
 
 #include "base/h5.h"
-#include "comm/agreement.h"
 #include "output/layout.h"
 #include "output/segment_file.h"
 #include "schema/derive.h"
@@ -36,11 +35,9 @@ struct Assembly {
   std::map<std::string, std::vector<std::byte>> constants;  // every constant dataset but captures
   StepHook on_step;                                         // called on every rank
   std::function<void()> on_progress = {};                   // after less than a step, too
-  EndAll end = {};  // of a write of several ranks that fails on one
 };
 
-/// Collective over the communicator. An error on one rank is an error on all; one of what several
-/// ranks write together ends all of them.
+/// Collective over the communicator. An error on one rank is an error on all.
 void assemble(const Assembly& assembly, MPI_Comm comm);
 
 }  // namespace actsweep

@@ -10,7 +10,6 @@ namespace actsweep {
 namespace {
 
 constexpr int64_t kLargestContiguousBytes = 64 * 1024;
-constexpr int64_t kStoredChunkBytes = 1024 * 1024;  // as many as HDF5 keeps of a dataset
 
 bool is_long(Axis axis) {
   switch (axis) {

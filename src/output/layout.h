@@ -18,7 +18,8 @@
 namespace actsweep {
 
 inline constexpr int64_t kChunkRows = 32 * 1024;
-inline constexpr int64_t kTileBytes = 32 * 1024 * 1024;  // that are moved at a time
+inline constexpr int64_t kStoredChunkBytes = 1024 * 1024;  // as many as HDF5 keeps of a dataset
+inline constexpr int64_t kTileBytes = 32 * 1024 * 1024;    // that are moved at a time
 
 /// Every axis, in the order of the declaration.
 const std::vector<Axis>& all_axes();

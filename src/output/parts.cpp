@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "output/row_place.h"
+
 namespace actsweep {
 namespace {
 
@@ -22,7 +24,7 @@ RowCounts measure(Parts& parts, PartFile file, const std::vector<Dataset>& datas
     const H5Dataset opened = parts.dataset(file, dataset, known);
     if (!axis) continue;
     const Axis along = dataset.axes[*axis];
-    counts.along(along) = static_cast<int64_t>(opened.shape()[*axis]);
+    counts.along(along) = static_cast<int64_t>(opened.shape()[*axis]) - padding_of(opened);
     known[along] = counts.along(along);
   }
   return counts;
@@ -80,10 +82,12 @@ H5Dataset Parts::dataset(PartFile of, const Dataset& declared, const Extents& kn
   const bool has_type = H5Tequal(dataset.type().get(), file_type(declared.type)) > 0;
   require(has_type, ErrorKind::kOutput, "{}: /{} is not of type {}", path(of), declared.path,
           name_of(declared.type));
-  const std::vector<hsize_t> shape = dataset.shape();
+  std::vector<hsize_t> shape = dataset.shape();
   require(shape.size() == declared.axes.size(), ErrorKind::kOutput,
           "{}: /{} has {} axes, expected {}", path(of), declared.path, shape.size(),
           declared.axes.size());
+  const auto axis = concatenation_axis(declared);
+  if (axis) shape[*axis] -= std::min<hsize_t>(shape[*axis], padding_of(dataset));
   for (size_t i = 0; i < shape.size(); ++i) {
     const auto length = known.find(declared.axes[i]);
     if (length == known.end()) continue;
@@ -107,6 +111,11 @@ std::vector<PartLengths> survey(Parts& parts, const std::vector<Dataset>& datase
     if (is_segment) lengths[part] = measure_members(parts, part, of_segment, fixed);
   }
   return lengths;
+}
+
+std::vector<RowRun> runs_of(Parts& parts, size_t part, const PartLengths& lengths, Axis along) {
+  if (lengths.members == 1) return {{0, 0, 0, lengths.counts.along(along)}};
+  return row_runs(parts.counts(part, lengths.members), along);
 }
 
 PartLengths total_of(const std::vector<PartLengths>& lengths, size_t count) {

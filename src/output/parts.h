@@ -64,6 +64,8 @@ class Parts {
 /// other axes.
 std::vector<PartLengths> survey(Parts& parts, const std::vector<Dataset>& datasets,
                                 const Extents& extents);
+/// Where a part's rows along an axis lie in its members' files, in the part's order.
+std::vector<RowRun> runs_of(Parts& parts, size_t part, const PartLengths& lengths, Axis along);
 /// The sum of the parts' lengths, over the first `count` parts.
 PartLengths total_of(const std::vector<PartLengths>& lengths, size_t count);
 /// Adds what the parts before `part` hold to the part's own numbers of a dataset that counts along

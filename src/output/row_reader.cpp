@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "output/row_place.h"
+
 namespace actsweep {
 namespace {
 
@@ -18,12 +20,6 @@ std::span<std::byte> room_in(std::vector<std::byte>& buffer, size_t bytes) {
 
 RowReader::RowReader(Parts& parts, std::vector<PartLengths> lengths, bool adds_offsets)
     : parts_(parts), lengths_(std::move(lengths)), adds_offsets_(adds_offsets) {}
-
-std::vector<RowRun> RowReader::runs_of(size_t part, Axis along) {
-  const auto& lengths = lengths_[part];
-  if (lengths.members == 1) return {{0, 0, 0, lengths.counts.along(along)}};
-  return row_runs(parts_.counts(part, lengths.members), along);
-}
 
 int64_t RowReader::length_of(PartFile file, Axis along) {
   const auto& lengths = lengths_[file.part];
@@ -48,7 +44,7 @@ std::span<const std::byte> RowReader::read(const Dataset& dataset, const Extents
 /// What of the tile lies in one part.
 void RowReader::read_part(size_t part, int64_t part_begin, const Wanted& wanted) {
   const int64_t begin = wanted.tile.first_row - part_begin;
-  const auto runs = runs_of(part, wanted.along());
+  const auto runs = runs_of(parts_, part, lengths_[part], wanted.along());
   for (int64_t member = 0; member < lengths_[part].members; ++member) {
     auto in_tile = runs_between(runs, member, begin, begin + wanted.tile.rows);
     for (auto& run : in_tile) run.first -= begin;
@@ -66,9 +62,10 @@ void RowReader::read_file(PartFile file, std::span<const RowRun> runs, const Wan
       is_whole ? wanted.values : room_in(piece_, static_cast<size_t>(tile.layers) * run_bytes);
   Extents known = wanted.extents;
   known[wanted.along()] = length_of(file, wanted.along());
-  const auto slab = slab_of(wanted.view, {tile.first_layer, tile.layers, first, rows});
-  parts_.dataset(file, wanted.dataset, known)
-      .read(memory_type(wanted.dataset.type), slab, piece.data());
+  auto slab = slab_of(wanted.view, {tile.first_layer, tile.layers, first, rows});
+  const auto opened = parts_.dataset(file, wanted.dataset, known);
+  slab.offset[wanted.view.axis] += static_cast<hsize_t>(padding_of(opened));
+  opened.read(memory_type(wanted.dataset.type), slab, piece.data());
   if (adds_offsets_) add_offset(wanted.dataset, lengths_, file.part, piece);
   if (is_whole) return;
   const auto row_bytes = static_cast<size_t>(wanted.view.row_bytes);

@@ -32,7 +32,6 @@ class RowReader {
     Axis along() const { return dataset.axes[view.axis]; }
   };
 
-  std::vector<RowRun> runs_of(size_t part, Axis along);
   int64_t length_of(PartFile file, Axis along);
   void read_part(size_t part, int64_t part_begin, const Wanted& wanted);
   void read_file(PartFile file, std::span<const RowRun> runs, const Wanted& wanted);

@@ -1,67 +1,110 @@
 #include "output/rows.h"
 
+#include <exception>
+
 #include "comm/agreement.h"
 #include "comm/session.h"
-#include "output/chunk_writer.h"
 
 namespace actsweep {
 namespace {
 
-/// Collective as HDF5 sees it, which needs that to place compressed chunks. But each rank hands its
-/// own bytes to the system: where one of them writes for others, Open MPI's collective writes
-/// (4.1, all of ompio's) tell nobody of its error.
-H5Id make_transfer() {
-  H5Id transfer = make_property_list(H5P_DATASET_XFER);
-  H5Pset_dxpl_mpio(transfer.get(), H5FD_MPIO_COLLECTIVE);
-  H5Pset_dxpl_mpio_collective_opt(transfer.get(), H5FD_MPIO_INDIVIDUAL_IO);
-  return transfer;
+constexpr int kTag = 1;
+constexpr int kWriter = 0;
+
+/// First what follows: of each chunk its bytes and where it begins.
+void send(const std::vector<PackedChunk>& chunks, MPI_Comm comm) {
+  std::vector<uint64_t> head;
+  for (const auto& chunk : chunks) {
+    head.push_back(chunk.bytes.size());
+    head.insert(head.end(), chunk.offset.begin(), chunk.offset.end());
+  }
+  check_mpi(MPI_Send(head.data(), static_cast<int>(head.size()), MPI_UINT64_T, kWriter, kTag, comm),
+            "MPI_Send");
+  for (const auto& chunk : chunks) {
+    check_mpi(MPI_Send(chunk.bytes.data(), static_cast<int>(chunk.bytes.size()), MPI_BYTE, kWriter,
+                       kTag, comm),
+              "MPI_Send");
+  }
 }
 
-/// The ranks wrote together, not one after the other behind our back.
-void check_collective(const H5Dataset& dataset, hid_t transfer) {
-  uint32_t local = 0, global = 0;
-  dataset.check(H5Pget_mpio_no_collective_cause(transfer, &local, &global),
-                "ask whether the write was collective");
-  ensure(global == H5D_MPIO_COLLECTIVE, "rows are written collectively");
+/// The chunks of a dataset of so many axes that a rank sends.
+std::vector<PackedChunk> receive(int rank, size_t axes, MPI_Comm comm) {
+  MPI_Status status{};
+  check_mpi(MPI_Probe(rank, kTag, comm, &status), "MPI_Probe");
+  int numbers = 0;
+  check_mpi(MPI_Get_count(&status, MPI_UINT64_T, &numbers), "MPI_Get_count");
+  std::vector<uint64_t> head(static_cast<size_t>(numbers));
+  check_mpi(MPI_Recv(head.data(), numbers, MPI_UINT64_T, rank, kTag, comm, MPI_STATUS_IGNORE),
+            "MPI_Recv");
+  std::vector<PackedChunk> chunks(head.size() / (axes + 1));
+  const auto* number = head.data();
+  for (auto& chunk : chunks) {
+    chunk.bytes.resize(*number++);
+    chunk.offset.assign(number, number + axes);
+    number += axes;
+    check_mpi(MPI_Recv(chunk.bytes.data(), static_cast<int>(chunk.bytes.size()), MPI_BYTE, rank,
+                       kTag, comm, MPI_STATUS_IGNORE),
+              "MPI_Recv");
+  }
+  return chunks;
+}
+
+void write_all(const H5Dataset& target, const std::vector<PackedChunk>& chunks) {
+  for (const auto& chunk : chunks) target.write_chunk(chunk.offset, chunk.bytes);
 }
 
 }  // namespace
 
-RowWriter::RowWriter(RowReader reader, Ranks ranks)
-    : reader_(std::move(reader)), ranks_(std::move(ranks)) {}
+RowWriter::RowWriter(TilePacker packer, MPI_Comm comm, std::function<void()> on_progress)
+    : packer_(std::move(packer)), comm_(comm), on_progress_(std::move(on_progress)) {}
 
-void RowWriter::write_alone(const H5Dataset& target, const Dataset& dataset, const Extents& extents,
-                            const std::vector<RowTile>& tiles) {
-  const RowView view = view_of(dataset, extents);
-  for (const auto& tile : tiles) {
-    const auto values = reader_.read(dataset, extents, tile);
-    write_chunks(target, {dataset, view.shape}, slab_of(view, tile), values, ranks_.threads);
-    if (ranks_.on_progress) ranks_.on_progress();
-  }
+/// Of a dataset without chunks.
+void RowWriter::write_small(const H5File& target, const Dataset& dataset, const RowView& view) {
+  const RowTile whole{0, view.layers, 0, view.rows};
+  target.dataset(dataset.path)
+      .write(memory_type(dataset.type), slab_of(view, whole), packer_.read(whole).data());
+}
+
+/// Rank 0 takes what the others send even where it can write no more: they wait for that.
+void RowWriter::write_round(const H5Dataset& target, const std::vector<PackedChunk>& own) {
+  if (rank_in(comm_) != kWriter) return send(own, comm_);
+  std::exception_ptr failure;
+  const auto write = [&](const std::vector<PackedChunk>& chunks) {
+    try {
+      if (!failure) write_all(target, chunks);
+    } catch (const Error&) {
+      failure = std::current_exception();
+    }
+  };
+  write(own);
+  const size_t axes = target.shape().size();
+  for (int rank = 1; rank < size_of(comm_); ++rank) write(receive(rank, axes, comm_));
+  if (failure) std::rethrow_exception(failure);
 }
 
 void RowWriter::write(const H5File& target, const Dataset& dataset, const Extents& extents) {
-  const MPI_Comm comm = ranks_.comm;
   const RowView view = view_of(dataset, extents);
-  const int rank = rank_in(comm), ranks = size_of(comm);
+  const int rank = rank_in(comm_), ranks = size_of(comm_);
   const std::vector<RowTile> tiles =
       cut_tiles(view.layers, view.rows, view.row_bytes, ranks, view.chunk_rows);
   if (tiles.empty()) return;
+  const bool has_chunks = !chunk_shape(dataset, view.shape).empty();
   H5Dataset opened;
-  agree(comm, [&] { opened = target.dataset(dataset.path); });
-  if (ranks == 1) return write_alone(opened, dataset, extents, tiles);
-  const H5Id transfer = make_transfer();
+  agree(comm_, [&] {
+    packer_.begin(dataset, extents);
+    if (rank != kWriter) return;
+    if (!has_chunks) return write_small(target, dataset, view);
+    opened = target.dataset(dataset.path);
+  });
+  if (!has_chunks) return;
   for (size_t round = 0; round < tiles.size(); round += static_cast<size_t>(ranks)) {
     const size_t mine = round + static_cast<size_t>(rank);
-    const RowTile tile = mine < tiles.size() ? tiles[mine] : RowTile{};
-    std::span<const std::byte> values;
-    agree(comm, [&] { values = reader_.read(dataset, extents, tile); });
-    const auto write = [&] {
-      opened.write(memory_type(dataset.type), slab_of(view, tile), values.data(), transfer.get());
-      check_collective(opened, transfer.get());
-    };
-    agree_or_end(comm, write, ranks_.end);
-    if (ranks_.on_progress) ranks_.on_progress();
+    std::vector<PackedChunk> chunks;
+    agree(comm_, [&] {
+      if (mine < tiles.size()) chunks = packer_.pack(tiles[mine]);
+    });
+    agree(comm_, [&] { write_round(opened, chunks); });
+    if (on_progress_) on_progress_();
   }
 }
 

@@ -1,8 +1,7 @@
 // Rows and events of the parts, strung together in the target by all ranks at once.
 //
 // In: parts with their lengths, an open target. Out: the values of one concatenated dataset. Each
-// round every rank reads one tile of whole chunks and all ranks write together (MPI-IO, compressed
-// by the ranks that write). A rank alone compresses on all of its threads.
+// round every rank packs one tile of whole chunks; rank 0 gets them and writes them.
 #pragma once
 
 #include <mpi.h>
@@ -10,32 +9,26 @@
 #include <functional>
 #include <vector>
 
-#include "comm/agreement.h"
-#include "output/row_reader.h"
+#include "output/tile_packer.h"
 
 namespace actsweep {
 
 class RowWriter {
  public:
-  struct Ranks {
-    MPI_Comm comm;
-    int threads = 1;                         // that compress where one rank writes alone
-    EndAll end = {};                         // of a write of several
-    std::function<void()> on_progress = {};  // after each round
-  };
+  /// `on_progress` is called after each round.
+  RowWriter(TilePacker packer, MPI_Comm comm, std::function<void()> on_progress = {});
 
-  RowWriter(RowReader reader, Ranks ranks);
-
-  /// Collective over the communicator. An error on one rank is an error on all, but for one of
-  /// writing, which ends all. The target is open on all ranks, without MPI-IO where there is one.
+  /// Collective over the communicator. An error on one rank is an error on all. The target is open
+  /// on rank 0.
   void write(const H5File& target, const Dataset& dataset, const Extents& extents);
 
  private:
-  void write_alone(const H5Dataset& target, const Dataset& dataset, const Extents& extents,
-                   const std::vector<RowTile>& tiles);
+  void write_small(const H5File& target, const Dataset& dataset, const RowView& view);
+  void write_round(const H5Dataset& target, const std::vector<PackedChunk>& own);
 
-  RowReader reader_;
-  Ranks ranks_;
+  TilePacker packer_;
+  MPI_Comm comm_;
+  std::function<void()> on_progress_;
 };
 
 }  // namespace actsweep

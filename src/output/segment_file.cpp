@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "output/chunk_writer.h"
 #include "output/durable.h"
 #include "output/process.h"
 
@@ -25,25 +26,15 @@ bool has_lengths(const Dataset& dataset, const Extents& extents) {
                      [&](Axis axis) { return extents.contains(axis); });
 }
 
-/// Contiguous and never filled: every element is written once.
-H5Dataset create_contiguous(const H5File& file, const Dataset& dataset, const Extents& extents) {
-  const H5Id creation = make_property_list(H5P_DATASET_CREATE);
-  H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER);
-  return file.create_dataset(dataset.path, file_type(dataset.type), shape_of(dataset, extents),
-                             creation.get());
+H5Id creation_of(const std::vector<hsize_t>& chunk) {
+  H5Id creation = make_property_list(H5P_DATASET_CREATE);
+  H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER);  // every element is written once
+  if (!chunk.empty()) set_chunks(creation, chunk);
+  return creation;
 }
 
-/// In chunks of one layer, so that neither layer after layer nor row after row is scattered.
-H5Dataset create_stored(const H5File& file, const Dataset& dataset, Extents extents) {
-  extents.try_emplace(Axis::kStoredRow, 0);  // unknown: it grows
-  const auto shape = shape_of(dataset, extents);
-  std::vector<hsize_t> chunk(shape.size(), 1);
-  chunk.front() = static_cast<hsize_t>(chunk_rows(dataset, shape));
-  if (shape.size() > 2) chunk.back() = shape.back();
-  const H5Id creation = make_property_list(H5P_DATASET_CREATE);
-  H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER);
-  H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data());
-  return file.create_growing(dataset.path, file_type(dataset.type), shape, creation.get());
+bool is_captured(const Dataset& dataset) {
+  return std::any_of(dataset.axes.begin(), dataset.axes.end(), is_of_prompt);
 }
 
 /// The names of segments in the folder, in order; none where the folder is missing.
@@ -89,23 +80,20 @@ FoundSegment inspect(const std::string& path) {
 
 SegmentFile::SegmentFile(const std::string& folder, const SegmentPart& part,
                          const std::vector<Dataset>& datasets, Extents extents,
-                         std::vector<Attribute> attributes)
+                         std::vector<Attribute> attributes, const RowPlace& place)
     : part_(part),
       path_(folder + "/" + name_of(part)),
       partial_path_(partial_of(path_)),
       extents_(std::move(extents)),
-      attributes_(std::move(attributes)) {
+      attributes_(std::move(attributes)),
+      place_(place) {
   make_folder(folder);
   file_ = H5File::create(partial_path_, ErrorKind::kOutput);
   for (const auto& dataset : datasets) {
     Column& column = columns_[dataset.path];
     column.dataset = dataset;
     column.has_length = has_lengths(dataset, extents_);
-    if (is_stored(dataset)) {
-      column.file = create_stored(file_, dataset, extents_);
-    } else if (column.has_length) {
-      column.file = create_contiguous(file_, dataset, extents_);
-    }
+    if (column.has_length || is_stored(dataset)) create(column);
   }
 }
 
@@ -131,11 +119,78 @@ void SegmentFile::write(const std::string& path, const std::vector<int64_t>& off
   write_part(target, {to_sizes(offset), to_sizes(count)}, values);
 }
 
+/// The dataset's chunks, empty where it has none: those of the sweep file with their padding, where
+/// one of them lies in this file whole, else its own.
+SegmentFile::Grid SegmentFile::grid_of(const Dataset& dataset) const {
+  if (is_captured(dataset)) return {};  // whose values come in an order of their own
+  Extents extents = extents_;
+  for (const Axis axis : concatenated_axes()) extents.try_emplace(axis, kChunkRows);
+  const auto own = shape_of(dataset, extents);
+  const auto axis = concatenation_axis(dataset);
+  if (!axis) return {chunk_shape(dataset, own)};
+  const Axis along = dataset.axes[*axis];
+  const int64_t whole = place_.whole.along(along), before = place_.before.along(along);
+  extents[along] = whole;
+  const auto chunk = chunk_shape(dataset, shape_of(dataset, extents));
+  if (chunk.empty()) return {chunk_shape(dataset, own)};
+  const auto length = static_cast<int64_t>(chunk[*axis]);
+  const int64_t first = (before + length - 1) / length * length;  // that begins here
+  const int64_t end = before + static_cast<int64_t>(own[*axis]);
+  const bool has_whole = first < end && std::min(first + length, whole) <= end;
+  if (!has_whole) return {chunk_shape(dataset, own)};
+  return {chunk, before % length};
+}
+
+/// Creates the dataset: of known length, or growing from none.
+void SegmentFile::create(Column& target) {
+  const auto& dataset = target.dataset;
+  const auto [chunk, padding] = grid_of(dataset);
+  const auto creation = creation_of(chunk);
+  Extents extents = extents_;
+  extents.try_emplace(Axis::kStoredRow, 0);
+  auto shape = shape_of(dataset, extents);
+  const auto axis = concatenation_axis(dataset);
+  target.is_packed = !chunk.empty();
+  if (chunk.empty() || !axis) {
+    target.file =
+        file_.create_dataset(dataset.path, file_type(dataset.type), shape, creation.get());
+    return;
+  }
+  const auto rows = extents_.find(dataset.axes[*axis]);
+  shape[*axis] += static_cast<hsize_t>(padding);
+  target.file =
+      file_.create_growing(dataset.path, file_type(dataset.type), shape, *axis, creation.get());
+  write_padding(target.file, padding);
+  target.rows.emplace(packer_, dataset, chunk, padding,
+                      rows == extents_.end() ? std::nullopt : std::optional(rows->second));
+}
+
 void SegmentFile::write_part(Column& target, const Hyperslab& part, const void* values) {
-  target.file.write(memory_type(target.dataset.type), part, values);
+  const auto& dataset = target.dataset;
+  const auto* bytes = static_cast<const std::byte*>(values);
   const int64_t elements = element_count(part.count);
   target.elements_written += elements;
-  held_bytes_ += elements * size_of(target.dataset.type);
+  if (elements == 0) return;
+  if (target.rows) return write_packed(target, target.rows->add(part, bytes));
+  const auto size = static_cast<size_t>(elements * size_of(dataset.type));
+  if (target.is_packed) {
+    constexpr int kAlone = 1;
+    const PlannedDataset planned{dataset, shape_of(dataset, extents_)};
+    return write_packed(target, pack_chunks(planned, part, {bytes, size}, kAlone));
+  }
+  target.file.write(memory_type(dataset.type), part, values);
+  note_written(static_cast<int64_t>(size));
+}
+
+void SegmentFile::write_packed(const Column& target, const std::vector<PackedChunk>& chunks) {
+  for (const auto& chunk : chunks) {
+    target.file.write_chunk(chunk.offset, chunk.bytes);
+    note_written(static_cast<int64_t>(chunk.bytes.size()));
+  }
+}
+
+void SegmentFile::note_written(int64_t bytes) {
+  held_bytes_ += bytes;
   if (held_bytes_ < kHeldBytes) return;
   start_writing(partial_path_);
   held_bytes_ = 0;
@@ -150,7 +205,7 @@ void SegmentFile::append(const std::string& path, int64_t count, const void* val
   if (is_stored(target.dataset)) {
     Hyperslab place{std::vector<hsize_t>(shape.size(), 0), shape};
     place.offset.front() = static_cast<hsize_t>(target.appended);
-    target.file.extend(place.offset.front() + shape.front());
+    target.file.set_length(0, place.offset.front() + shape.front());
     write_part(target, place, values);
   } else {
     const auto* first = static_cast<const std::byte*>(values);
@@ -166,7 +221,7 @@ void SegmentFile::write_appended(Column& target) {
   ensure(is_first || known->second == target.appended,
          "all columns of an axis have the same length");
   if (is_stored(target.dataset)) return;  // they are written
-  target.file = create_contiguous(file_, target.dataset, extents_);
+  create(target);
   Hyperslab place{std::vector<hsize_t>(target.dataset.axes.size(), 0),
                   shape_of(target.dataset, extents_)};
   for (const auto& part : target.parts) {
@@ -175,6 +230,10 @@ void SegmentFile::write_appended(Column& target) {
     place.offset[*axis] += place.count[*axis];
   }
   target.parts.clear();
+}
+
+int64_t SegmentFile::rows_of(const Column& of) const {
+  return extents_.at(of.dataset.axes[*concatenation_axis(of.dataset)]);
 }
 
 void SegmentFile::check_complete() const {
@@ -205,6 +264,9 @@ void SegmentFile::finish(std::span<const RowCounts> of_microbatches, const StepH
     if (!column.has_length) write_appended(column);
   }
   check_complete();
+  for (auto& [path, column] : columns_) {
+    if (column.rows) write_packed(column, column.rows->finish(rows_of(column)));
+  }
   if (!of_microbatches.empty()) {
     check_counts(sum_of(of_microbatches));
     write_counts(file_, of_microbatches);

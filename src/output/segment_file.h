@@ -4,15 +4,16 @@
 // In: the datasets that the member has a share of, values as they come. Out: of member 0
 // FOLDER/segment-000012.h5, whose presence is the segment's commit, of member 1 the part
 // segment-000012.h5.part-1 beside it. Each exists only whole: closed, fsynced, renamed, its folder
-// fsynced. Serial HDF5, uncompressed. Refuses (ErrorKind::kOutput) what the file system refuses;
-// destroyed without a commit it leaves no file. A captured prompt's file is one too, of member 0
-// alone, with a number past the last segment.
+// fsynced. Serial HDF5, compressed in the sweep file's chunks (row_place.h). Refuses
+// (ErrorKind::kOutput) what the file system refuses; destroyed without a commit it leaves no file.
+// A captured prompt's file is one too, of member 0 alone, with a number past the last segment.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,7 +21,8 @@
 
 #include "base/h5.h"
 #include "output/layout.h"
-#include "output/row_counts.h"
+#include "output/row_chunks.h"
+#include "output/row_place.h"
 #include "output/segment_name.h"
 
 namespace actsweep {
@@ -31,10 +33,10 @@ using StepHook = std::function<void(std::string_view step)>;
 class SegmentFile {
  public:
   /// `extents` gives the lengths of this file; events and rows need none, nor do stored rows.
-  /// `attributes` go to the root.
+  /// `attributes` go to the root; `place` says where its rows lie in the sweep.
   SegmentFile(const std::string& folder, const SegmentPart& part,
               const std::vector<Dataset>& datasets, Extents extents,
-              std::vector<Attribute> attributes);
+              std::vector<Attribute> attributes, const RowPlace& place = {});
   ~SegmentFile();
   SegmentFile(const SegmentFile&) = delete;
   SegmentFile& operator=(const SegmentFile&) = delete;
@@ -61,18 +63,30 @@ class SegmentFile {
     int64_t count = 0;
     std::vector<std::byte> values;
   };
+  /// How a dataset is cut into chunks.
+  struct Grid {
+    std::vector<hsize_t> chunk = {};
+    int64_t padding = 0;  // rows
+  };
   struct Column {
     Dataset dataset;
-    bool has_length = false;      // from the beginning
-    H5Dataset file;               // open unless parts wait
-    std::vector<Appended> parts;  // of unknown length, in order
+    bool has_length = false;        // from the beginning
+    H5Dataset file;                 // open unless parts wait
+    bool is_packed = false;         // in chunks
+    std::optional<RowChunks> rows;  // of one with rows
+    std::vector<Appended> parts;    // of unknown length, in order
     int64_t appended = 0;
     int64_t elements_written = 0;
   };
 
   Column& column(const std::string& path);
+  Grid grid_of(const Dataset& dataset) const;
+  void create(Column& target);
   void write_part(Column& target, const Hyperslab& part, const void* values);
+  void write_packed(const Column& target, const std::vector<PackedChunk>& chunks);
+  void note_written(int64_t bytes);
   void write_appended(Column& column);
+  int64_t rows_of(const Column& of) const;
   void check_complete() const;
   void check_counts(const RowCounts& counted) const;
   void step(std::string_view word, const StepHook& on_step) const;
@@ -80,8 +94,10 @@ class SegmentFile {
   SegmentPart part_;
   std::string path_;
   std::string partial_path_;
-  Extents extents_;
+  Extents extents_;  // of its own rows, without padding
   std::vector<Attribute> attributes_;
+  RowPlace place_;
+  ChunkPacker packer_;
   H5File file_;
   std::map<std::string, Column> columns_;
   int64_t held_bytes_ = 0;  // written since the disk was last told to begin

@@ -19,11 +19,7 @@ H5Dataset create_dataset(const H5File& file, const PlannedDataset& planned) {
   const H5Id creation = make_property_list(H5P_DATASET_CREATE);
   H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER);  // every element is written
   const std::vector<hsize_t> chunk = chunk_shape(planned.dataset, planned.shape);
-  if (!chunk.empty()) {
-    H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data());
-    H5Pset_shuffle(creation.get());
-    H5Pset_deflate(creation.get(), kDeflateLevel);
-  }
+  if (!chunk.empty()) set_chunks(creation, chunk);
   return file.create_dataset(planned.dataset.path, file_type(planned.dataset.type), planned.shape,
                              creation.get());
 }
@@ -117,6 +113,12 @@ Merge merge_of(const H5Dataset& dataset) {
 }
 
 }  // namespace
+
+void set_chunks(const H5Id& creation, const std::vector<hsize_t>& chunk) {
+  H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data());
+  H5Pset_shuffle(creation.get());
+  H5Pset_deflate(creation.get(), kDeflateLevel);
+}
 
 void create_outline(const H5File& file, const std::vector<PlannedDataset>& datasets,
                     const std::vector<Attribute>& root_attributes) {

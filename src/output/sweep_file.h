@@ -19,6 +19,9 @@ inline constexpr int64_t kSchemaVersion = 1;
 
 inline constexpr unsigned kDeflateLevel = 1;  // of chunks, after their bytes are shuffled
 
+/// Has a dataset creation property list make chunks, shuffled and deflated.
+void set_chunks(const H5Id& creation, const std::vector<hsize_t>& chunk);
+
 struct PlannedDataset {
   Dataset dataset;
   std::vector<hsize_t> shape;

@@ -12,9 +12,6 @@
 namespace actsweep {
 namespace {
 
-/// A thread of several ranks that write together compresses by zlib, at this share of the rate of
-/// ISA-L (docs/performance.md, "Consolidation").
-constexpr double kZlibShare = 0.11;
 /// Of what rows and fields take before they are compressed (docs/performance.md: 24.3 MB to 8.1).
 constexpr double kCompressed = 0.33;
 /// Passes over float32 scores where attention is measured by ATen's operators.
@@ -158,23 +155,24 @@ void add_rows(const Setting& s, std::vector<Cost>& costs) {
   if (rates.host_link > 0) {
     costs.push_back(bytes_cost("rows to the host", Phase::kBeside, bytes, rates.host_link));
   }
-  costs.push_back(bytes_cost("disk", Phase::kBeside, as_real(disk_demand(s.facts).segments),
-                             rates.disk_write, " in all"));
+  costs.push_back(bytes_cost("disk", Phase::kBeside,
+                             kCompressed * as_real(disk_demand(s.facts).segments), rates.disk_write,
+                             " in all"));
 }
 
-/// Segments are read, merged, compressed and written.
+/// Segments' chunks are copied; those of several members' rows are compressed anew.
 void add_consolidation(const Setting& s, std::vector<Cost>& costs) {
   const auto& rates = s.machine.rates;
   const auto disk = disk_demand(s.facts);
-  const double segments = as_real(disk.segments), whole = as_real(disk.final);
-  const bool is_alone = s.machine.ranks == 1;
-  const double threads =
-      is_alone ? as_real(s.machine.threads) : as_real(s.machine.ranks) * kZlibShare;
-  const double seconds = seconds_of(segments, rates.disk_read) +
-                         seconds_of(whole, rates.compression * threads) +
-                         seconds_of(kCompressed * whole, rates.disk_write);
+  const double read = kCompressed * as_real(disk.segments);
+  const double written = kCompressed * as_real(disk.final);
+  double seconds = seconds_of(read, rates.disk_read) + seconds_of(written, rates.disk_write);
+  if (s.members > 1) {
+    const double threads = as_real(s.machine.ranks * s.machine.threads);
+    seconds += seconds_of(as_real(disk.rows), rates.compression * threads);
+  }
   costs.push_back(
-      {"consolidation", Phase::kAfter, seconds, scaled(segments + whole, "B") + " in all"});
+      {"consolidation", Phase::kAfter, seconds, scaled(read + written, "B") + " in all"});
 }
 
 }  // namespace

@@ -13,10 +13,10 @@
 #include "model/loss.h"
 #include "model/mixers.h"
 #include "model/workspace.h"
+#include "output/layout.h"
 #include "plan/device_memory.h"
 #include "probe/site.h"
 #include "schema/declare_statistics.h"
-#include "schema/quarter_octaves.h"
 #include "stats/participation.h"
 #include "stats/sequence_groups.h"
 #include "weights/share.h"
@@ -24,6 +24,8 @@
 
 namespace actsweep {
 namespace {
+
+static_assert(kSegmentUnit == kChunkRows);
 
 /// The rank whose share is widest: the last one, by the rounding of cut_evenly.
 ModelShare widest_share(const Architecture& architecture, int64_t members) {
@@ -53,6 +55,32 @@ int64_t row_bytes(const SweepFacts& facts, Axis axis) {
     bytes += row;
   }
   return bytes;
+}
+
+/// The same of all layers and variants together.
+int64_t whole_row_bytes(const SweepFacts& facts, Axis axis) {
+  int64_t bytes = 0;
+  for (const auto& dataset : facts.datasets) {
+    if (dataset.merge != Merge::kRows || !has_axis(dataset, axis)) continue;
+    int64_t row = size_of(dataset.type);
+    for (const auto other : dataset.axes) row *= other == axis ? 1 : axis_length(facts, other);
+    bytes += row;
+  }
+  return bytes;
+}
+
+/// Rows of chunks that wait for the next block, at most: of a rank's segment, up to a chunk.
+int64_t waiting_bytes(const SweepFacts& facts, int64_t members, int64_t block_windows) {
+  const auto& segments = facts.segments;
+  const int64_t length = facts.job.corpus.sequence_length;
+  const int64_t windows =
+      (std::min(segments.windows_per_segment, segments.windows) + members - 1) / members;
+  const int64_t stored = std::min(windows * length * stored_token_bytes(facts),
+                                  axis_length(facts, Axis::kStoredLayer) * kStoredChunkBytes *
+                                      static_cast<int64_t>(facts.job.store.sites.size()));
+  if (block_windows >= segments.windows_per_segment) return stored;
+  return stored + std::min(kChunkRows, windows * length) * whole_row_bytes(facts, Axis::kToken) +
+         std::min(kChunkRows, windows) * whole_row_bytes(facts, Axis::kSequence);
 }
 
 int64_t field_bytes(const SweepFacts& facts) {
@@ -202,85 +230,6 @@ int64_t observed_bytes(const SweepFacts& facts, const ModelShare& share,
 
 }  // namespace
 
-int64_t axis_length(const SweepFacts& facts, Axis axis) {
-  switch (axis) {
-    case Axis::kLayer:
-      return facts.architecture.layers + 1;
-    case Axis::kToken:
-      return facts.tokens;
-    case Axis::kSequence:
-      return facts.sequences;
-    case Axis::kChannel:
-      return facts.architecture.channels;
-    case Axis::kOrder:
-      return facts.job.statistics.top_k;
-    case Axis::kMagnitudeBin:
-      return kMagnitudeBins;
-    case Axis::kClass:
-      return kClasses;
-    case Axis::kRole:
-      return kRoles;
-    case Axis::kVocabulary:
-      return facts.architecture.vocabulary;
-    case Axis::kExpertChoice:
-      return facts.architecture.experts.chosen;
-    case Axis::kVocabularyOffset:
-      return facts.architecture.vocabulary + 1;
-    case Axis::kFinalLayer:
-      return 1;
-    case Axis::kQueryChannel:
-      return facts.architecture.heads * facts.architecture.head_width;
-    case Axis::kKeyChannel:
-      return facts.architecture.kv_heads * facts.architecture.head_width;
-    case Axis::kNeuron:
-      return facts.architecture.dense_width();
-    case Axis::kHead:
-      return facts.architecture.heads;
-    case Axis::kKeyHead:
-      return facts.architecture.kv_heads;
-    case Axis::kHeadChannel:
-      return facts.architecture.head_width;
-    case Axis::kKeySet:
-      return static_cast<int64_t>(facts.job.statistics.attention.size());
-    case Axis::kFormat:
-      return static_cast<int64_t>(facts.job.statistics.formats.size());
-    case Axis::kQuarter:
-      return kQuarterOctaves;
-    case Axis::kNamedChannel:
-      return static_cast<int64_t>(facts.job.statistics.lifecycle_channels.size());
-    case Axis::kSelection:
-      return 2;
-    case Axis::kEpsilon:
-      return static_cast<int64_t>(kSinkThresholds.size());
-    case Axis::kExpert:
-      return facts.architecture.experts.count;
-    case Axis::kExpertNeuron:
-      return facts.architecture.experts.ffn_width;
-    case Axis::kRegister:
-      return facts.architecture.image.registers;
-    case Axis::kVariant:
-      return static_cast<int64_t>(facts.job.variants().size());
-    case Axis::kQueryLatent:
-      return facts.architecture.latent.query;
-    case Axis::kKeyLatent:
-      return facts.architecture.latent.key_value;
-    case Axis::kHeadOutput:
-      return facts.architecture.heads * axis_length(facts, Axis::kHeadValue);
-    case Axis::kValueChannel:
-      return facts.architecture.kv_heads * axis_length(facts, Axis::kHeadValue);
-    case Axis::kHeadValue:
-      return facts.architecture.has_value_width() ? facts.architecture.value_channels() : 0;
-    case Axis::kIntervention:
-      return static_cast<int64_t>(facts.job.interventions.size());
-    case Axis::kStoredRow:
-      return sample_of(facts.job.store).expected(facts.tokens);
-    case Axis::kStoredLayer:
-      return static_cast<int64_t>(stored_layers(facts.job.store, facts.architecture.layers).size());
-    default:
-      return 0;  // events, rows, prompts: unknown beforehand and small
-  }
-}
-
 int64_t stored_token_bytes(const SweepFacts& facts) { return row_bytes(facts, Axis::kStoredRow); }
 
 int64_t loaded_bytes(const SweepFacts& facts, const ModelShare& share) {
@@ -318,11 +267,12 @@ MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t thr
     demand.workspace += 9 * std::min(logits, kLogitBytes) / 4;
   }
 
-  const RowsAndFields all = {field_bytes(facts),
-                             owned_tokens * row_bytes(facts, Axis::kToken) +
-                                 owned_tokens / length * row_bytes(facts, Axis::kSequence),
-                             (a.layers + 1) * owned_tokens * row_bytes(facts, Axis::kRow),
-                             store_bytes(facts, owned_tokens, owned_rows)};
+  const RowsAndFields all = {
+      field_bytes(facts),
+      owned_tokens * row_bytes(facts, Axis::kToken) +
+          owned_tokens / length * row_bytes(facts, Axis::kSequence),
+      (a.layers + 1) * owned_tokens * row_bytes(facts, Axis::kRow),
+      store_bytes(facts, owned_tokens, owned_rows) + waiting_bytes(facts, members, block_windows)};
   if (!facts.pads_groups) {
     add_to_cpu(all, threads, a.layers, demand);
     return demand;

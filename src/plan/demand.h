@@ -69,8 +69,8 @@ struct MemoryDemand {
 };
 
 struct DiskDemand {
-  int64_t segments = 0;  // uncompressed, until consolidation
-  int64_t final = 0;     // at most: rows are compressed
+  int64_t segments = 0;  // at most: they are compressed; until consolidation
+  int64_t final = 0;     // at most
   int64_t rows = 0;      // in both
 };
 

@@ -182,11 +182,14 @@ void add_warnings(const SweepFacts& facts, const Machine& machine, SweepLayout& 
 
 int64_t largest_block(const SweepFacts& facts, const Machine& machine, int64_t members) {
   const int64_t unit = facts.segments.windows_per_microbatch;
+  const auto fits_with = [&](int64_t microbatches) {
+    return fits(memory_demand(facts, members, machine.threads, microbatches * unit), machine);
+  };
   int64_t low = 0, high = (facts.segments.windows_per_segment + unit - 1) / unit;
-  while (low < high) {
+  if (fits_with(high)) return high * unit;  // no rows wait for another block
+  for (--high; low < high;) {
     const int64_t middle = (low + high + 1) / 2;
-    const auto demand = memory_demand(facts, members, machine.threads, middle * unit);
-    if (fits(demand, machine)) {
+    if (fits_with(middle)) {
       low = middle;
     } else {
       high = middle - 1;
@@ -272,7 +275,7 @@ std::string layout_table(const SweepFacts& facts, const Machine& machine,
                                           bytes_text(machine.memory_bytes)));
   const auto free = machine.free_disk_bytes < 0 ? "unknown" : bytes_text(machine.free_disk_bytes);
   text += table_row(
-      "disk", fmt::format("segments {}, final file at most {}, free {}",
+      "disk", fmt::format("segments at most {}, final file at most {}, free {}",
                           bytes_text(layout.disk.segments), bytes_text(layout.disk.final), free));
   if (!job.store.sites.empty()) text += table_row("store", store_text(facts));
   text += table_row("time", time_text(layout.seconds));

@@ -12,13 +12,14 @@ StepHook steps_of(const std::string& name, const StepHook& on_step) {
 }
 
 SegmentOutput::SegmentOutput(IoThread& io, const SegmentFolder& folder, const SegmentPart& part,
-                             const std::vector<Dataset>& datasets, const Extents& extents)
+                             const std::vector<Dataset>& datasets, const Extents& extents,
+                             const RowPlace& place)
     : io_(io),
       file_(std::make_shared<std::unique_ptr<SegmentFile>>()),
       on_step_(steps_of(words_of(part), folder.on_step)) {
   io_.submit(0, [file = file_, path = folder.path, attributes = folder.attributes, part, datasets,
-                 extents] {
-    *file = std::make_unique<SegmentFile>(path, part, datasets, extents, attributes);
+                 extents, place] {
+    *file = std::make_unique<SegmentFile>(path, part, datasets, extents, attributes, place);
   });
 }
 

@@ -30,7 +30,8 @@ StepHook steps_of(const std::string& name, const StepHook& on_step);
 class SegmentOutput {
  public:
   SegmentOutput(IoThread& io, const SegmentFolder& folder, const SegmentPart& part,
-                const std::vector<Dataset>& datasets, const Extents& extents);
+                const std::vector<Dataset>& datasets, const Extents& extents,
+                const RowPlace& place = {});
   /// Drops the file unless it was committed.
   ~SegmentOutput();
   SegmentOutput(const SegmentOutput&) = delete;

@@ -46,6 +46,20 @@ Extents SegmentRunner::extents_of(const RowCounts& owned) const {
   return extents;
 }
 
+/// Where the rows of a segment lie in the sweep. A random store's are not counted for that: it
+/// would take each token's number.
+RowPlace SegmentRunner::place_of(WindowRange windows) const {
+  const auto& inputs = environment_.inputs;
+  const int64_t tokens = inputs.windows.tokens_before(windows.begin);
+  RowPlace place;
+  place.before = {.tokens = tokens, .sequences = windows.begin};
+  place.whole = {.tokens = inputs.windows.tokens(), .sequences = inputs.windows.windows()};
+  if (sample_of(inputs.job.store).kind != TokenSample::Kind::kAll) return place;
+  place.before.stored = tokens;
+  place.whole.stored = place.whole.tokens;
+  return place;
+}
+
 /// Whether the pass goes on, as the group agrees after every layer.
 bool SegmentRunner::goes_on() {
   environment_.heartbeat.beat();
@@ -132,7 +146,8 @@ Verdict SegmentRunner::run_segment(int64_t number) {
   const auto windows = inputs.segments.segment(number);
   const int members = environment_.group.size(), member = environment_.group.rank();
   auto counts = owned_counts(inputs, windows, members, member);
-  output_ = environment_.writer.begin_segment(number, inputs.datasets, extents_of(sum_of(counts)));
+  output_ = environment_.writer.begin_segment(number, inputs.datasets, extents_of(sum_of(counts)),
+                                              place_of(windows));
   const auto name = fmt::format("segment {}", number);
   on_step_ = steps_of(name, environment_.on_step);
   environment_.heartbeat.rename(name);

@@ -56,6 +56,7 @@ class SegmentRunner {
   void write_fields();
   void write_events(int64_t first_window, std::vector<RowCounts>& counts);
   Extents extents_of(const RowCounts& owned) const;
+  RowPlace place_of(WindowRange windows) const;
   bool goes_on();
 
   Environment environment_;

@@ -12,11 +12,13 @@ SegmentWriter::SegmentWriter(const Group& group, const SegmentFolder& folder)
 
 std::unique_ptr<SegmentOutput> SegmentWriter::begin_segment(int64_t number,
                                                             const std::vector<Dataset>& datasets,
-                                                            const Extents& extents) {
+                                                            const Extents& extents,
+                                                            const RowPlace& place) {
   const SegmentPart part{number, group_.rank(), group_.size()};
   const auto own = segment_datasets(datasets);
   return std::make_unique<SegmentOutput>(io_, folder_, part,
-                                         part.member == 0 ? own : shared_datasets(own), extents);
+                                         part.member == 0 ? own : shared_datasets(own), extents,
+                                         part.members == 1 ? place : RowPlace{});
 }
 
 std::unique_ptr<SegmentOutput> SegmentWriter::begin_prompt(int64_t number,

@@ -23,9 +23,10 @@ class SegmentWriter {
   /// The group must outlive the writer.
   SegmentWriter(const Group& group, const SegmentFolder& folder);
 
-  /// This member's file of a segment.
+  /// This member's file of a segment, whose rows lie at `place` in the sweep; those of several
+  /// members lie between each other's.
   std::unique_ptr<SegmentOutput> begin_segment(int64_t number, const std::vector<Dataset>& datasets,
-                                               const Extents& extents);
+                                               const Extents& extents, const RowPlace& place = {});
   /// The file of a captured prompt, on member 0; null on others.
   std::unique_ptr<SegmentOutput> begin_prompt(int64_t number, const std::vector<Dataset>& datasets,
                                               const Extents& extents);

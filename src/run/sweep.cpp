@@ -15,7 +15,6 @@
 #include "output/durable.h"
 #include "run/attention_kernels.h"
 #include "run/attributes.h"
-#include "run/ending.h"
 #include "run/group_work.h"
 #include "run/machine.h"
 #include "run/machine_rates.h"
@@ -146,18 +145,8 @@ void consolidate(const GroupWork& work, const nlohmann::json& identity) {
       return down_weight(inputs.checkpoint, layer - 1, neuron, channel);
     });
   };
-  assembly.on_step = [&, on_step = steps_of("consolidation", work.folder.on_step)](auto step) {
-    // Then little is left to write, and a rank that cannot has the others wait for it.
-    const bool closes = step == "rows written";
-    work.heartbeat.begin(closes ? "closing the sweep file" : "consolidation",
-                         closes ? work.patience.step_s : work.patience.consolidation_s);
-    if (on_step) on_step(step);
-  };
+  assembly.on_step = steps_of("consolidation", work.folder.on_step);
   assembly.on_progress = [&] { work.heartbeat.beat(); };
-  assembly.end = [&](const std::exception_ptr& error) {
-    const auto ending = ending_of(error);
-    end_world(work, ending.message, ending.code);
-  };
   assemble(assembly, MPI_COMM_WORLD);
 }
 

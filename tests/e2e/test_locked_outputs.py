@@ -163,9 +163,13 @@ def test_refused_job_gives_the_output_up(job: Path, output: Path) -> None:
 
 
 @pytest.mark.parametrize("replica", [0, 1])
-def test_error_of_one_replica_gives_the_output_up(replica: int, job: Path, output: Path) -> None:
+def test_error_of_one_replica_gives_the_output_up(
+    replica: int, model: Path, text: Path, output: Path
+) -> None:
     """The others are ended in the midst of their work, rank 0 too."""
-    under = ["sh", "-c", 'ulimit -S -f 1024; exec "$0" "$@"']  # a segment has more than 1 MiB
+    keys = {"output": {"segment_tokens": SEGMENT_TOKENS}, "store": {"sites": ["residual"]}}
+    job = write_job(output.with_name("job.toml"), make_job(model, text, output, **keys))
+    under = ["sh", "-c", 'ulimit -S -f 1024; exec "$0" "$@"']  # blocks of 512 bytes: a segment has more
     run = Run(job, 2, "parallel.tensor=1", rank=replica, under=under, OMPI_MCA_btl="self,tcp")
     assert run.finish() == OUTPUT_ERROR, run.log()
     assert "too large" in run.log()

@@ -47,7 +47,7 @@ def test_table_is_what_the_run_prints(model: Path, corpus: Path, tmp_path: Path)
         assert words in table and words in log
     bytes_by_purpose = planned_bytes(table)
     assert bytes_by_purpose == planned_bytes(log) and len(bytes_by_purpose) == 5
-    assert re.search(r"disk +segments [\d.]+ GiB, final file at most [\d.]+ GiB, free", table)
+    assert re.search(r"disk +segments at most [\d.]+ GiB, final file at most [\d.]+ GiB, free", table)
     assert re.search(r"time +(about|unknown)", table)
 
 

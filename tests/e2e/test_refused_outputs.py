@@ -33,21 +33,23 @@ from support.compatibility import Compatibility
 from support.watching import run
 
 OUTPUT_ERROR = 6
-UNITS = 11  # 10 segments of more than 1 MiB, mostly histograms, and a captured prompt
+UNITS = 11  # 10 segments and a captured prompt
+STORE = {"sites": ["residual", "mlp_hidden", "gate", "up"]}  # more than 1 MiB of a segment
 
 
 @pytest.fixture(scope="module")
 def expected(model: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a run with nothing in its way."""
     folder = tmp_path_factory.mktemp("expected")
-    job = write_job(folder / "job.toml", make_job(model, corpus, folder / "sweep.h5"))
-    run_well(job, 2)
+    job = make_job(model, corpus, folder / "sweep.h5", store=STORE)
+    run_well(write_job(folder / "job.toml", job), 2)
     return folder / "sweep.h5"
 
 
 @pytest.fixture
 def job(model: Path, corpus: Path, tmp_path: Path) -> Path:
-    return write_job(tmp_path / "job.toml", make_job(model, corpus, tmp_path / "sweep.h5"))
+    job = make_job(model, corpus, tmp_path / "sweep.h5", store=STORE)
+    return write_job(tmp_path / "job.toml", job)
 
 
 def test_complete_file_is_left_alone(job: Path, tmp_path: Path) -> None:
@@ -301,7 +303,7 @@ def test_limit_on_the_size_of_files(
 ) -> None:
     """On one rank, which needs no shared memory: that would be a file too."""
     output = tmp_path / "sweep.h5"
-    keys = {"parallel": {"tensor": 1}}
+    keys = {"parallel": {"tensor": 1}, "store": STORE}
     job = write_job(tmp_path / "job.toml", make_job(model, corpus, output, **keys))
     run = Run(job, 1, under=stopping_at("segment 1: layer 1"))
     assert run.finish() == STOPPED, run.log()

@@ -57,7 +57,8 @@ def test_plan_prints_the_bytes(keys: list[str], words: str, tmp_path: Path) -> N
 
 
 def test_plan_counts_what_waits_for_events(tmp_path: Path) -> None:
-    """All rows of a block are kept until it is known which tokens have an event, and a site's again."""
+    """All rows of a block are kept until it is known which tokens have an event, and a site's again;
+    and a chunk of each site and layer until it is whole."""
     tokens, gib = 1 << 16, 1 << 30
     sizes = [f"{key}={tokens}" for key in ("parallel.block_tokens", "output.segment_tokens")]
 
@@ -70,7 +71,8 @@ def test_plan_counts_what_waits_for_events(tmp_path: Path) -> None:
 
     store = ('store.sites=["residual", "mlp_hidden"]', "store.tokens=events")
     queue = 64 << 20
-    expected = (queue + tokens * (3 * (64 + 96) * 4 + 8 + (3 + 2) * 96 * 4)) / gib
+    chunks = 2 * 3 << 20
+    expected = (queue + chunks + tokens * (3 * (64 + 96) * 4 + 8 + (3 + 2) * 96 * 4)) / gib
     assert expected > 0.1
     assert abs(statistics_gib(*store) - statistics_gib() - expected) <= 0.0101  # two roundings
 

@@ -57,6 +57,12 @@ class Consolidating : public testing::Test {
 
 TEST_F(Consolidating, StringsThePartsTogether) { expect_target({}); }
 
+TEST_F(Consolidating, CopiesChunksAndJoinsThoseOfSeveralSegments) {
+  SampleSweep sweep;
+  sweep.segment_tokens = {20000, 50000, 40000};  // the second and the last one hold a chunk whole
+  expect_target(sweep);
+}
+
 TEST_F(Consolidating, StringsRowsTogetherWhereOnlyTokensWithEventsKeepThem) {
   SampleSweep sweep;
   sweep.per_token = PerToken::kMassive;

@@ -8,6 +8,7 @@
 #include <array>
 #include <filesystem>
 #include <future>
+#include <random>
 
 #include "base/error.h"
 #include "comm/mpi_backend.h"
@@ -29,6 +30,14 @@ const std::vector<Dataset> kDatasets = {
      Merge::kRows},
     {"loss/nll_sum", ElementType::kFloat64, {}, "nat", "", Merge::kSum},
 };
+
+/// What cannot be compressed.
+std::vector<std::byte> noise(size_t bytes) {
+  std::mt19937 random(7);
+  std::vector<std::byte> values(bytes);
+  for (auto& value : values) value = static_cast<std::byte>(random());
+  return values;
+}
 
 class Writing : public testing::Test {
  protected:
@@ -139,7 +148,7 @@ TEST_F(Writing, FirstMembersFailureLeavesASegmentWhosePartsAreThere) {
     if (is_first()) {
       closed.get_future().wait();
       const FileSizeLimit limit(4096);
-      output->write("residual/token_norm", {0, 0}, {1, 100'000}, std::vector<std::byte>(400'000));
+      output->write("residual/token_norm", {0, 0}, {1, 100'000}, noise(400'000));
       while (!writer.failed()) std::this_thread::yield();
     }
     EXPECT_THROW(writer.finish(), Error);

@@ -63,6 +63,60 @@ TEST(Consolidation, LeavesNoReservedBlocksBehind) {
   EXPECT_LE(status.st_blocks * 512, status.st_size + 64 * 1024);
 }
 
+/// Of rows over four chunks: shared by two segments, whole in the second, shared, whole in the
+/// third and the last one.
+SampleSweep over_chunks() {
+  SampleSweep sweep;
+  sweep.segment_tokens = {20000, 50000, 40000};
+  return sweep;
+}
+
+constexpr const char* kNorms = "residual/token_norm";  // [layer, token]
+
+TEST(Consolidation, CopiesTheChunksThatASegmentHoldsWhole) {
+  Segments segments(over_chunks());
+  const std::vector<std::byte> mark(17, std::byte{42});  // nothing that could be read
+  for (const size_t segment : {1, 2}) {
+    H5File file = H5File::open_for_writing(segments.assembly.parts[segment], ErrorKind::kOutput);
+    file.dataset(kNorms).write_chunk({3, kChunkRows}, mark);
+    file.close();
+  }
+  assemble(segments.assembly, MPI_COMM_SELF);
+  const H5File target = open_sweep(segments.assembly.target);
+  const H5Dataset norms = target.dataset(kNorms);
+  EXPECT_EQ(norms.read_chunk({3, kChunkRows}), mark);
+  EXPECT_EQ(norms.read_chunk({3, 3 * kChunkRows}), mark);
+  std::vector<float> found(2 * kChunkRows);
+  norms.read(H5T_NATIVE_FLOAT, {{2, 0}, {1, found.size()}}, found.data());
+  for (const hsize_t shared : {0, 2}) {
+    norms.read(H5T_NATIVE_FLOAT, {{3, shared * kChunkRows}, {1, kChunkRows}}, found.data());
+  }
+}
+
+/// Puts a dataset without values into the place of one in a segment.
+void empty_dataset(const std::string& path) {
+  H5File file = H5File::open_for_writing(path, ErrorKind::kOutput);
+  {
+    const H5Dataset found = file.dataset(kNorms);
+    const H5Id creation = make_property_list(H5P_DATASET_CREATE);
+    set_chunks(creation, found.chunk());
+    const auto shape = found.shape();
+    const int64_t padding = padding_of(found);
+    ASSERT_GE(H5Ldelete(file.id(), kNorms, H5P_DEFAULT), 0);
+    write_padding(file.create_dataset(kNorms, H5T_IEEE_F32LE, shape, creation.get()), padding);
+  }
+  file.close();
+}
+
+TEST(Consolidation, RefusesASegmentThatLacksAChunk) {
+  Segments segments(over_chunks());
+  const std::string& part = segments.assembly.parts[1];
+  empty_dataset(part);
+  expect_error(ErrorKind::kOutput, {part, "/residual/token_norm lacks a chunk"},
+               [&] { assemble(segments.assembly, MPI_COMM_SELF); });
+  expect_no_target(segments);
+}
+
 TEST(Consolidation, DeclarationsComeBackFromTheFile) {
   Segments segments(small());
   assemble(segments.assembly, MPI_COMM_SELF);
@@ -172,7 +226,7 @@ TEST(Consolidation, DiskWithoutRoomForRowsIsRefusedBeforeAnyRankWritesThem) {
   bool has_begun = false;
   segments.assembly.on_step = [&](std::string_view) { has_begun = true; };
   {
-    const FileSizeLimit limit(2 * 1024 * 1024);
+    const FileSizeLimit limit(512 * 1024);
     expect_error(ErrorKind::kOutput, {"sample.h5.partial", "KiB aside", "File too large"},
                  [&] { assemble(segments.assembly, MPI_COMM_SELF); });
   }

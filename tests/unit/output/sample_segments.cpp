@@ -71,6 +71,15 @@ void write_pieces(SegmentFile& file, const SampleSweep& sweep, const Dataset& da
   }
 }
 
+/// Where a segment's rows lie in the sweep; those of several members lie between each other's.
+RowPlace place_of(const SampleSweep& sweep, const Piece& segment) {
+  if (sweep.members > 1) return {};
+  const auto counts = [&](int64_t tokens) {
+    return RowCounts{.tokens = tokens, .sequences = tokens / kSampleWindow};
+  };
+  return {counts(segment.first_token), counts(sample_tokens(sweep))};
+}
+
 std::string write_member(const SampleSweep& sweep, const SegmentPart& part, const Piece& segment) {
   auto datasets = segment_datasets(declare_datasets(sample_job(sweep)));
   if (part.member > 0) datasets = shared_datasets(datasets);
@@ -81,7 +90,8 @@ std::string write_member(const SampleSweep& sweep, const SegmentPart& part, cons
   std::erase_if(extents, [](const auto& entry) { return has_unknown_length(entry.first); });
   SegmentFile file(
       sweep.folder, part, datasets, extents,
-      {{"identity", identity_of(sample_job(sweep)).dump()}, {"device", std::string("cpu")}});
+      {{"identity", identity_of(sample_job(sweep)).dump()}, {"device", std::string("cpu")}},
+      place_of(sweep, segment));
   for (const auto& dataset : datasets) {
     if (concatenation_axis(dataset)) {
       write_pieces(file, sweep, dataset, pieces);

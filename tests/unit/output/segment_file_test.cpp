@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <numeric>
+#include <random>
 
 #include "expect_error.h"
 #include "file_size_limit.h"
@@ -218,10 +219,13 @@ TEST(SegmentFile, FullDiskDuringAWriteIsAnOutputErrorAndLeavesNoFile) {
   const TemporaryFolder folder;
   {
     SegmentFile segment = open_segment(folder.path(), 0, 100000);
+    std::mt19937 random(7);
+    std::vector<uint32_t> noise(100000);  // which cannot be compressed
+    std::generate(noise.begin(), noise.end(), random);
     const FileSizeLimit limit(100 * 1024);
     expect_error(ErrorKind::kOutput,
                  {"segment-000000.h5.partial", "residual/token_norm", "File too large"},
-                 [&] { fill(segment, 100000); });
+                 [&] { segment.write("residual/token_norm", {0, 0}, {1, 100000}, noise.data()); });
   }
   EXPECT_TRUE(names_in(folder.path()).empty());
 }
