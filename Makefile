@@ -54,6 +54,7 @@ bench: build weights corpus
 	$(PYTHON) tests/bench/statistics_cost.py --program build/actsweep --output results/statistics_cost.json
 	$(PYTHON) tests/bench/widened_products.py --program build/actsweep --output results/widened_products.json
 	$(PYTHON) tests/bench/mixers.py --program build/actsweep --output results/mixers.json
+	$(PYTHON) tests/bench/consolidation.py --output results/consolidation.json
 
 # The generated parts of docs/, checked by a test.
 docs: test-packages build weights corpus

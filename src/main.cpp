@@ -22,6 +22,7 @@
 #include "job/job.h"
 #include "job/keys.h"
 #include "output/merge.h"
+#include "output/pack.h"
 #include "output/schema.h"
 #include "output/show.h"
 #include "run/ending.h"
@@ -118,6 +119,9 @@ int run_alone(const CLI::App& app, const Arguments& arguments, int* argc, char**
       const MpiSession session(
           argc, argv);  // the merged file is assembled by the same calls as a sweep's
       merge_files(arguments.parts, arguments.output);
+    } else if (app.got_subcommand("pack")) {
+      const MpiSession session(argc, argv);
+      pack_file(arguments.file, arguments.output);
     } else if (app.got_subcommand("keys")) {
       fmt::print("{}", describe_keys());
     } else if (app.got_subcommand("tensors")) {
@@ -182,6 +186,10 @@ void describe(CLI::App& app, Arguments& arguments) {
       app.add_subcommand("merge", "make one file of finished files over different corpora");
   merge->add_option("FILES", arguments.parts, "finished sweep files")->required();
   merge->add_option("-o,--output", arguments.output, "the file to write")->required();
+  auto* pack = app.add_subcommand(
+      "pack", "make one file of a sweep file whose rows lie in its segments ([output] layout)");
+  pack->add_option("FILE", arguments.file, "a finished sweep file with linked rows")->required();
+  pack->add_option("-o,--output", arguments.output, "the file to write, in place of FILE itself");
   auto* tensors =
       app.add_subcommand("tensors", "list the tensors that a config.json asks for, as JSON lines");
   tensors

@@ -11,6 +11,7 @@ import functools
 import json
 import os
 import re
+import resource
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -238,6 +239,7 @@ def open_sweep(path: str | os.PathLike[str]) -> Sweep:
     path = Path(path)
     attributes = _read_attributes(path)
     _check_attributes(path, attributes)
+    _check_linked_files(path, attributes)
     # Without a cache, a layer that was read is not kept: files may be larger than memory.
     tree = xr.open_datatree(path, engine="h5netcdf", cache=False, decode_cf=False)
     return Sweep(path, tree, attributes)
@@ -257,6 +259,28 @@ def _read_attributes(path: Path) -> dict[str, Any]:
     if attributes.get("complete") == 1 and missing:
         raise ValueError(f"{path}: expected a group '/{missing[0]}', found none")
     return attributes
+
+
+def _check_linked_files(path: Path, attributes: dict[str, Any]) -> None:
+    """Where a file with rows is missing, HDF5 would read fill values without a word."""
+    files = json.loads(attributes.get("linked_files", "{}"))
+    for name, size in files.items():
+        file = path.resolve().parent / name
+        found = f"{file.stat().st_size} bytes" if file.is_file() else "no such file"
+        if found != f"{size} bytes":
+            raise ValueError(
+                f"{path}: its rows lie in other files; {file}: expected {size} bytes, found {found}"
+            )
+    _open_so_many(len(files))
+
+
+def _open_so_many(files: int) -> None:
+    """HDF5 keeps all files open from which it reads."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = files + 256
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def _fault(path: Path, error: OSError) -> str:

@@ -3,7 +3,6 @@
 
 #include <mpi.h>
 
-#include <exception>
 #include <functional>
 
 #include "base/error.h"

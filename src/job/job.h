@@ -19,6 +19,8 @@ enum class WindowPolicy { kPacked, kPerDocument };
 enum class BosPolicy { kNone, kEachWindow };
 enum class WeightMode { kResident, kStreamed };
 enum class PerToken { kAll, kMassive, kNone };
+/// Whether the sweep file holds its rows itself, or they stay in the segments' files.
+enum class RowLayout { kPacked, kLinked };
 /// By what activations are summed: classes of tokens, or these and the roles of a chat.
 enum class Classes { kToken, kRole };
 /// What an intervention writes over an activation.
@@ -54,6 +56,7 @@ const char* name_of(WindowPolicy policy);
 const char* name_of(BosPolicy policy);
 const char* name_of(WeightMode mode);
 const char* name_of(PerToken choice);
+const char* name_of(RowLayout layout);
 const char* name_of(Classes choice);
 const char* name_of(Action action);
 const char* name_of(Site site);
@@ -135,6 +138,7 @@ struct Job {
     std::string path;
     PerToken per_token = PerToken::kAll;
     std::optional<int64_t> segment_tokens;
+    RowLayout layout = RowLayout::kPacked;
   } output;
   /// One [[intervention]] table: activations of a site that are overwritten.
   struct Intervention {

@@ -23,6 +23,7 @@ constexpr auto words_of(BosPolicy) { return std::array{"none", "each_window"}; }
 constexpr auto words_of(WeightMode) { return std::array{"resident", "streamed"}; }
 constexpr auto words_of(Classes) { return std::array{"token", "role"}; }
 constexpr auto words_of(PerToken) { return std::array{"all", "massive", "none"}; }
+constexpr auto words_of(RowLayout) { return std::array{"packed", "linked"}; }
 constexpr auto words_of(Site) {
   return std::array{
       "residual", "attention_input", "q_latent",         "kv_latent",    "query",     "key",

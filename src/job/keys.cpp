@@ -224,6 +224,13 @@ std::vector<JobKey> output_keys() {
        .most = kMostTokens,
        .meaning = "tokens committed together, in whole micro-batches",
        .without = "tokens / 64 in multiples of 32 Ki, at most 1 Mi"},
+      {.section = "output",
+       .name = "layout",
+       .kind = ValueKind::kWord,
+       .access = member(&Job::output, &Job::Output::layout),
+       .words = all_words<RowLayout>(),
+       .meaning = "whether the sweep file holds all rows, or links to the segments' files, which "
+                  "then stay beside it"},
   };
 }
 
@@ -234,6 +241,7 @@ const char* name_of(WindowPolicy policy) { return word_of(policy); }
 const char* name_of(BosPolicy policy) { return word_of(policy); }
 const char* name_of(WeightMode mode) { return word_of(mode); }
 const char* name_of(PerToken choice) { return word_of(choice); }
+const char* name_of(RowLayout layout) { return word_of(layout); }
 const char* name_of(Classes choice) { return word_of(choice); }
 const char* name_of(Site site) { return word_of(site); }
 const char* name_of(NumberFormat format) { return word_of(format); }

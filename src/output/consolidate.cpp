@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
 
 #include "comm/agreement.h"
 #include "comm/messages.h"
@@ -12,6 +13,7 @@
 #include "output/chunk_writer.h"
 #include "output/durable.h"
 #include "output/fields.h"
+#include "output/linked_rows.h"
 #include "output/parts.h"
 #include "output/process.h"
 #include "output/rows.h"
@@ -25,6 +27,16 @@ constexpr int64_t kSlackBytes = 64 * 1024;
 
 bool is_capture(const Dataset& dataset) { return dataset.path.starts_with("capture/"); }
 
+/// What the target's dataset has not yet. HDF5's own attributes, of dimension scales, stay.
+void copy_attributes(const H5Dataset& from, const H5Dataset& to) {
+  static const std::set<std::string> of_scales = {"CLASS", "NAME", "DIMENSION_LIST",
+                                                  "REFERENCE_LIST"};
+  for (const auto& name : from.attribute_names()) {
+    if (of_scales.contains(name) || to.has_attribute(name)) continue;
+    to.write_attribute({name, from.read_attribute(name)});
+  }
+}
+
 /// Rank 0's own part of an assembly: everything but rows and events.
 class Beginning {
  public:
@@ -37,28 +49,52 @@ class Beginning {
         threads_(threads) {}
 
   std::vector<PlannedDataset> write(const std::string& path) {
-    fields_ =
-        merge_fields(parts_, lengths_, assembly_.datasets, extents_, assembly_.offset_indices);
-    derived_ = assembly_.derive(fields_);
-    extents_[Axis::kFinding] = derived_.findings;
+    if (assembly_.linked == nullptr) combine();
     std::vector<PlannedDataset> planned;
     for (const auto& dataset : assembly_.datasets) planned.push_back({dataset, shape(dataset)});
 
     make_folder(folder_of(path));
     H5File file = H5File::create(path, ErrorKind::kOutput);
-    create_outline(file, planned, assembly_.attributes);
+    create_outlines(file, planned);
     for (const auto& entry : planned) {
       if (!concatenation_axis(entry.dataset)) write_values(file, entry);
     }
-    for (const auto& [dataset, name, value] : derived_.attributes) {
-      file.dataset(dataset).write_attribute({name, value});
-    }
+    write_attributes(file);
     file.close();
-    reserve_bytes(path, rows_bytes(planned));
+    if (!assembly_.links_rows) reserve_bytes(path, rows_bytes(planned));
     return planned;
   }
 
  private:
+  void combine() {
+    fields_ =
+        merge_fields(parts_, lengths_, assembly_.datasets, extents_, assembly_.offset_indices);
+    derived_ = assembly_.derive(fields_);
+    extents_[Axis::kFinding] = derived_.findings;
+  }
+
+  void create_outlines(const H5File& file, const std::vector<PlannedDataset>& planned) {
+    if (!assembly_.links_rows) return create_outline(file, planned, assembly_.attributes);
+    const RowLinks links({parts_, lengths_}, assembly_.datasets, assembly_.target);
+    auto attributes = assembly_.attributes;
+    attributes.push_back(links.files());
+    create_outline(file, planned, attributes,
+                   [&](const PlannedDataset& entry, const H5Id& creation) {
+                     return links.map(entry, creation);
+                   });
+  }
+
+  /// Of datasets, beside those that describe them.
+  void write_attributes(const H5File& file) const {
+    for (const auto& [dataset, name, value] : derived_.attributes) {
+      file.dataset(dataset).write_attribute({name, value});
+    }
+    if (assembly_.linked == nullptr) return;
+    for (const auto& dataset : assembly_.datasets) {
+      copy_attributes(assembly_.linked->dataset(dataset.path), file.dataset(dataset.path));
+    }
+  }
+
   /// The first part that holds a captured dataset.
   size_t capture_part(const Dataset& dataset) {
     for (size_t part = 0; part < parts_.count(); ++part) {
@@ -69,13 +105,18 @@ class Beginning {
 
   std::vector<hsize_t> shape(const Dataset& dataset) {
     if (!is_capture(dataset)) return shape_of(dataset, extents_);
+    if (assembly_.linked != nullptr) return assembly_.linked->dataset(dataset.path).shape();
     return parts_.dataset({capture_part(dataset)}, dataset, extents_).shape();
   }
 
-  std::vector<std::byte> read_capture(const PlannedDataset& planned) {
-    std::vector<std::byte> values(static_cast<size_t>(byte_count(planned.dataset, planned.shape)));
-    parts_.dataset({capture_part(planned.dataset)}, planned.dataset, extents_)
-        .read_all(memory_type(planned.dataset.type), values.data());
+  /// Values that lie in a file as they are.
+  std::vector<std::byte> read_values(const PlannedDataset& planned) {
+    const auto& [dataset, shape] = planned;
+    std::vector<std::byte> values(static_cast<size_t>(byte_count(dataset, shape)));
+    const H5Dataset source = assembly_.linked != nullptr
+                                 ? assembly_.linked->dataset(dataset.path)
+                                 : parts_.dataset({capture_part(dataset)}, dataset, extents_);
+    if (!values.empty()) source.read_all(memory_type(dataset.type), values.data());
     return values;
   }
 
@@ -95,9 +136,10 @@ class Beginning {
 
   void write_values(const H5File& file, const PlannedDataset& planned) {
     const Dataset& dataset = planned.dataset;
-    std::vector<std::byte> captured;
-    if (is_capture(dataset)) captured = read_capture(planned);
-    const std::vector<std::byte>& values = is_capture(dataset) ? captured : find_values(dataset);
+    const bool is_read = assembly_.linked != nullptr || is_capture(dataset);
+    std::vector<std::byte> read;
+    if (is_read) read = read_values(planned);
+    const std::vector<std::byte>& values = is_read ? read : find_values(dataset);
     ensure(static_cast<int64_t>(values.size()) == byte_count(dataset, planned.shape),
            "an assembly's values fill their dataset");
     if (values.empty()) return;
@@ -124,9 +166,9 @@ class Beginning {
       for (size_t i = 0; i < shape.size(); ++i) {
         chunks *= static_cast<int64_t>((shape[i] + chunk[i] - 1) / chunk[i]);
       }
-      const int64_t found = in_parts[dataset.path];
+      const int64_t found = in_parts[dataset.path];  // none of linked rows
       bytes += chunks * kIndexBytesPerChunk;
-      bytes += std::min(chunks * most, found * 6 / 5 + kSlackBytes);
+      bytes += found == 0 ? chunks * most : std::min(chunks * most, found * 6 / 5 + kSlackBytes);
     }
     return bytes;
   }
@@ -248,9 +290,11 @@ void assemble(const Assembly& assembly, MPI_Comm comm) {
     step("created");
     H5File file;
     on_first_rank([&] { file = H5File::open_for_writing(partial, ErrorKind::kOutput); });
-    TilePacker packer({parts, lengths, assembly.offset_indices}, threads);
-    write_rows(assembly, file, RowWriter(std::move(packer), comm, assembly.on_progress), extents,
-               comm);
+    if (!assembly.links_rows) {
+      TilePacker packer({parts, lengths, assembly.offset_indices}, threads);
+      write_rows(assembly, file, RowWriter(std::move(packer), comm, assembly.on_progress), extents,
+                 comm);
+    }
     step("rows written");
     on_first_rank([&] { file.close(); });
     step("closed");

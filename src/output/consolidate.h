@@ -31,6 +31,10 @@ struct Assembly {
   Extents extents;                // of the target; events, rows and findings come from the parts
   std::vector<Attribute> attributes;  // of the root, without schema, schema_version and complete
   bool offset_indices = false;  // merge of files: indices and documents count on from file to file
+  bool links_rows = false;      // they stay where they are (linked_rows.h)
+  /// A linked file of the same parts, from which all but rows is copied; nothing is merged or
+  /// derived then.
+  const H5File* linked = nullptr;
   std::function<Derived(const MergedFields&)> derive;
   std::map<std::string, std::vector<std::byte>> constants;  // every constant dataset but captures
   StepHook on_step;                                         // called on every rank

@@ -16,6 +16,7 @@
 #include "job/job.h"
 #include "job/keys.h"
 #include "output/consolidate.h"
+#include "output/linked_rows.h"
 #include "output/output_place.h"
 #include "output/run_lock.h"
 #include "output/sweep_file.h"
@@ -141,7 +142,7 @@ int64_t whole_number(const Source& source, const std::string& name) {
 /// The first file's attributes, with those that speak of the corpus or of this run made anew.
 std::vector<Attribute> merged_attributes(const std::vector<Source>& sources) {
   std::map<std::string, AttributeValue> merged = sources.front().attributes;
-  for (const char* own : {"schema", "schema_version", "complete"}) merged.erase(own);
+  for (const char* own : {"schema", "schema_version", "complete", kLinkedFiles}) merged.erase(own);
   std::vector<std::string> corpora, files;
   int64_t documents = 0, mixed_devices = 0;
   Sha256 fingerprint;

@@ -5,6 +5,8 @@
 
 #include <map>
 
+#include "output/linked_rows.h"
+
 namespace actsweep {
 namespace {
 
@@ -15,11 +17,13 @@ bool is_own_scale(const Dataset& dataset) {
   return dataset.axes.size() == 1 && scale_path(dataset, dataset.axes[0]) == dataset.path;
 }
 
-H5Dataset create_dataset(const H5File& file, const PlannedDataset& planned) {
+H5Dataset create_dataset(const H5File& file, const PlannedDataset& planned,
+                         const PlaceHook& place) {
   const H5Id creation = make_property_list(H5P_DATASET_CREATE);
   H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER);  // every element is written
   const std::vector<hsize_t> chunk = chunk_shape(planned.dataset, planned.shape);
-  if (!chunk.empty()) set_chunks(creation, chunk);
+  const bool is_placed = place && place(planned, creation);
+  if (!is_placed && !chunk.empty()) set_chunks(creation, chunk);
   return file.create_dataset(planned.dataset.path, file_type(planned.dataset.type), planned.shape,
                              creation.get());
 }
@@ -121,20 +125,20 @@ void set_chunks(const H5Id& creation, const std::vector<hsize_t>& chunk) {
 }
 
 void create_outline(const H5File& file, const std::vector<PlannedDataset>& datasets,
-                    const std::vector<Attribute>& root_attributes) {
+                    const std::vector<Attribute>& root_attributes, const PlaceHook& place) {
   file.write_attribute({"schema", std::string(kSchema)});
   file.write_attribute({"schema_version", kSchemaVersion});
   for (const auto& attribute : root_attributes) file.write_attribute(attribute);
   Scales scales(file);
   for (const auto& planned : datasets) {
     if (!is_own_scale(planned.dataset)) continue;
-    H5Dataset scale = create_dataset(file, planned);
+    H5Dataset scale = create_dataset(file, planned, place);
     describe(scale, planned.dataset);
     scales.add(planned.dataset.path, std::move(scale), planned.dataset.path);
   }
   for (const auto& planned : datasets) {
     if (is_own_scale(planned.dataset)) continue;
-    const H5Dataset created = create_dataset(file, planned);
+    const H5Dataset created = create_dataset(file, planned, place);
     describe(created, planned.dataset);
     for (size_t i = 0; i < planned.shape.size(); ++i) {
       scales.attach(created, static_cast<unsigned>(i),
@@ -157,6 +161,7 @@ H5File open_sweep(const std::string& path) {
   const bool is_complete = file.has_attribute("complete") && file.read_int("complete") == 1;
   require(is_complete, ErrorKind::kOutput,
           "{}: not finished: its root attribute 'complete' is not 1", path);
+  check_linked_files(file);
   return file;
 }
 

@@ -6,6 +6,7 @@
 // finished sweep file of this schema.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -27,11 +28,15 @@ struct PlannedDataset {
   std::vector<hsize_t> shape;
 };
 
+/// Tells a creation list where a dataset's values lie, if not in chunks or one run of the file.
+using PlaceHook = std::function<bool(const PlannedDataset& planned, const H5Id& creation)>;
+
 /// Creates scales and datasets; no dataset has values yet, and none is filled. A dataset of the
 /// path of its own scale
 /// ("magnitude_bin") is the scale.
+/// `place`, where there is one, may put values elsewhere: it then gives true.
 void create_outline(const H5File& file, const std::vector<PlannedDataset>& datasets,
-                    const std::vector<Attribute>& root_attributes);
+                    const std::vector<Attribute>& root_attributes, const PlaceHook& place = {});
 
 /// Opens a finished sweep file; refuses every other file, saying what was found.
 H5File open_sweep(const std::string& path);

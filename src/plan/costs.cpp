@@ -160,14 +160,16 @@ void add_rows(const Setting& s, std::vector<Cost>& costs) {
                              " in all"));
 }
 
-/// Segments' chunks are copied; those of several members' rows are compressed anew.
+/// Segments' chunks are copied; those of several members' rows are compressed anew. Of linked rows
+/// fields alone are read.
 void add_consolidation(const Setting& s, std::vector<Cost>& costs) {
   const auto& rates = s.machine.rates;
   const auto disk = disk_demand(s.facts);
-  const double read = kCompressed * as_real(disk.segments);
+  const bool is_linked = s.facts.job.output.layout == RowLayout::kLinked;
+  const double read = kCompressed * as_real(disk.segments - (is_linked ? disk.rows : 0));
   const double written = kCompressed * as_real(disk.final);
   double seconds = seconds_of(read, rates.disk_read) + seconds_of(written, rates.disk_write);
-  if (s.members > 1) {
+  if (s.members > 1 && !is_linked) {
     const double threads = as_real(s.machine.ranks * s.machine.threads);
     seconds += seconds_of(as_real(disk.rows), rates.compression * threads);
   }

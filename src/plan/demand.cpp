@@ -290,7 +290,8 @@ DiskDemand disk_demand(const SweepFacts& facts) {
     if (dataset.merge == Merge::kRows) rows += dataset_bytes(facts, dataset);
   }
   const int64_t fields = field_bytes(facts);
-  return {rows + facts.segments.segments() * fields, rows + fields, rows};
+  const bool is_linked = facts.job.output.layout == RowLayout::kLinked;
+  return {rows + facts.segments.segments() * fields, (is_linked ? 0 : rows) + fields, rows};
 }
 
 }  // namespace actsweep

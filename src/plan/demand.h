@@ -69,9 +69,9 @@ struct MemoryDemand {
 };
 
 struct DiskDemand {
-  int64_t segments = 0;  // at most: they are compressed; until consolidation
-  int64_t final = 0;     // at most
-  int64_t rows = 0;      // in both
+  int64_t segments = 0;  // at most: they are compressed; until consolidation, or linked for good
+  int64_t final = 0;     // of the sweep file, at most
+  int64_t rows = 0;      // of them those of rows, in both unless they are linked
 };
 
 /// Bytes that wait to be written at most, per rank.

@@ -273,10 +273,12 @@ std::string layout_table(const SweepFacts& facts, const Machine& machine,
   }
   text += table_row("memory", fmt::format("{} a rank of {}", bytes_text(layout.memory.total()),
                                           bytes_text(machine.memory_bytes)));
+  const auto* stay = job.output.layout == RowLayout::kLinked ? ", which stay" : "";
   const auto free = machine.free_disk_bytes < 0 ? "unknown" : bytes_text(machine.free_disk_bytes);
   text += table_row(
-      "disk", fmt::format("segments at most {}, final file at most {}, free {}",
-                          bytes_text(layout.disk.segments), bytes_text(layout.disk.final), free));
+      "disk", fmt::format("segments at most {}{}, final file at most {}, free {}",
+                          bytes_text(layout.disk.segments), stay, bytes_text(layout.disk.final),
+                          free));
   if (!job.store.sites.empty()) text += table_row("store", store_text(facts));
   text += table_row("time", time_text(layout.seconds));
   for (const auto& warning : layout.warnings) text += table_row("warning", warning);

@@ -49,6 +49,7 @@ Job canonical_job(Job job) {
     if (*from) **from = last_name(**from);
   }
   job.output.path = "sweep.h5";
+  job.output.layout = defaults.output.layout;
   job.corpus.shard = defaults.corpus.shard;
   job.parallel.weights = defaults.parallel.weights;
   job.parallel.block_tokens = defaults.parallel.block_tokens;

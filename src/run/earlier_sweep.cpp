@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/sha256.h"
+#include "output/linked_rows.h"
 
 namespace actsweep {
 namespace {
@@ -30,6 +31,7 @@ H5File open_earlier_sweep(const std::string& key, const std::string& path) {
   require(file.has_attribute("complete") && file.has_attribute("model_fingerprint"),
           ErrorKind::kJob, "{} = \"{}\": expected a complete sweep file, found another file", key,
           path);
+  check_linked_files(file);
   return file;
 }
 

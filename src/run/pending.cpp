@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/h5.h"
+#include "output/linked_rows.h"
 
 namespace actsweep {
 namespace {
@@ -33,6 +34,7 @@ SweepState find_state(const SweepInputs& inputs, const nlohmann::json& identity)
             "{}: expected a complete sweep file or none, found another file; move it away", path);
     refuse_other_identity(identity, file.read_text("identity"), path,
                           "move it away, or choose another [output] path");
+    check_linked_files(file);
     state.is_complete = true;
     return state;
   }

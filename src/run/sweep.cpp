@@ -13,6 +13,7 @@
 #include "kernels/product_instructions.h"
 #include "output/consolidate.h"
 #include "output/durable.h"
+#include "output/linked_rows.h"
 #include "run/attention_kernels.h"
 #include "run/attributes.h"
 #include "run/group_work.h"
@@ -135,6 +136,7 @@ void consolidate(const GroupWork& work, const nlohmann::json& identity) {
   assembly.extents[Axis::kVocabularyOffset] = offsets;
   assembly.extents[Axis::kVocabularyByte] = static_cast<int64_t>(inputs.vocabulary_bytes().size());
   assembly.target = inputs.job.output.path;
+  assembly.links_rows = inputs.job.output.layout == RowLayout::kLinked;
   assembly.datasets = inputs.datasets;
   assembly.attributes =
       root_attributes(inputs, work.layout, identity, segments, work.place.is_mixed);
@@ -159,12 +161,16 @@ void finish_output(OutputClaim& output) {
   spdlog::warn("{}: not removed: it holds files that are not segments", folder);
 }
 
+bool is_linked_file(const std::string& path) {
+  return is_linked(H5File::open(path, ErrorKind::kOutput));
+}
+
 /// What is left to do for a complete file: a kill between its renaming and the removal of its
 /// segments leaves those.
 void finish_complete(OutputClaim& output) {
   const auto folder = segment_folder(output.path());
   std::error_code ignored;
-  if (std::filesystem::exists(folder, ignored)) {
+  if (std::filesystem::exists(folder, ignored) && !is_linked_file(output.path())) {
     sync_path(folder_of(output.path()));
     finish_output(output);
     spdlog::info("{}: removed: its segments are in the complete file", folder);
@@ -222,11 +228,15 @@ int run_sweep(const Job& asked, const MpiSession& session, const StepHook& each_
   heartbeat.begin("consolidation", patience.consolidation_s);
   consolidate(work, identity);
   if (session.rank() != 0) return 0;
+  const bool is_packed = wanted.output.layout == RowLayout::kPacked;
   {
-    const std::jthread removal([&] { finish_output(output); });
+    const std::jthread removal([&] {
+      if (is_packed) finish_output(output);
+    });
     inputs.reset();  // which takes as long, as it unmaps the weights
   }
-  spdlog::info("{}: complete", output.path());
+  spdlog::info("{}: complete{}", output.path(),
+               is_packed ? "" : "; its rows stay in " + segment_folder(output.path()));
   return 0;
 }
 

@@ -10,7 +10,6 @@ import errno
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -111,7 +110,6 @@ class FailingRun:
         self.run = Run(job, RANKS, rank=ranks, under=under)
         self.run.wait_until(lambda: self._are_held(ranks))
         switch.touch()
-        self.start_s = time.monotonic()
         for rank in ranks:
             os.kill(self.run.pids()[rank], signal.SIGCONT)
         self.code = self.run.finish()

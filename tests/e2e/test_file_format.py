@@ -37,13 +37,14 @@ def make_sweep(folder: Path, ranks: int, *arguments: str) -> Path:
 
 
 # Arguments of make_sample_sweep: rows for all tokens, for those with events, for none; fewer tokens
-# than a chunk; no event at all.
+# than a chunk; no event at all; rows that lie in the segments.
 SWEEPS = {
     "all": ("all",),
     "massive": ("massive",),
     "none": ("none",),
     "one-window": ("all", str(WINDOW)),
     "no-events": ("massive", "160", "quiet"),
+    "linked": ("all", "1600", "linked"),
 }
 
 

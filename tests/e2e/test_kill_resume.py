@@ -15,11 +15,14 @@ from running import (
     assert_same_files,
     dying_at,
     make_job,
+    refuse,
+    run_alone,
     run_well,
     segments_of,
     write_job,
 )
 
+OUTPUT_ERROR = 6
 RANKS = 4
 UNITS = 11
 STORE = {"sites": ["residual", "mlp_hidden"], "tokens": "random:0.5", "dtype": "bfloat16"}
@@ -216,3 +219,46 @@ def test_killed_after_the_final_rename(
     assert sorted(path.name for path in output.parent.iterdir()) == ["job.toml", "sweep.h5"]
 
 
+def expect_linked(output: Path, expected: Path) -> None:
+    """Small, and with the values of the packed file, as h5py reads them."""
+    assert len(segments_of(output)) == UNITS
+    with h5py.File(output) as mine, h5py.File(expected) as theirs:
+        paths: list[str] = []
+        theirs.visit(paths.append)
+        linked = 0
+        for path in filter(lambda path: isinstance(theirs[path], h5py.Dataset), paths):
+            assert mine[path][()].tobytes() == theirs[path][()].tobytes(), path
+            linked += mine[path].is_virtual
+        assert linked > 20 and "linked_files" in mine.attrs and "linked_files" not in theirs.attrs
+
+
+def test_linked_rows_stay_until_they_are_packed(
+    model: Path, corpus: Path, output: Path, expected: Path
+) -> None:
+    keys = {"store": STORE, "output": {"layout": "linked"}}
+    job = write_job(output.parent / "job.toml", make_job(model, corpus, output, **keys))
+    kill_at(job, 3, "segment 7: layer 4")
+    kill_at(job, 0, "consolidation: created")
+    log = run_well(job, RANKS)
+    assert f"0 of {UNITS} units of work are pending" in log and "its rows stay in" in log
+    expect_linked(output, expected)
+    before = segments_of(output)
+    assert "is complete, nothing to do" in run_well(job, RANKS)
+    assert segments_of(output) == before
+
+    lost = output.with_name("sweep.h5.segments") / name_of(3)
+    size = lost.stat().st_size
+    lost.unlink()
+    words = (str(output), str(lost), f"expected {size} bytes, found No such file or directory")
+    refuse(job, OUTPUT_ERROR, *words, ranks=RANKS)
+    for command in ("show", "pack"):
+        result = run_alone(command, output)
+        assert result.returncode == OUTPUT_ERROR and all(word in result.stderr for word in words)
+    output.unlink()
+    assert f"1 of {UNITS} units of work are pending" in run_well(job, RANKS)
+    expect_linked(output, expected)
+
+    result = run_alone("pack", output)
+    assert result.returncode == 0, result.stderr
+    assert_same_files(output, expected)
+    assert sorted(path.name for path in output.parent.iterdir()) == ["job.toml", "sweep.h5"]

@@ -70,7 +70,10 @@ Job unusual_job() {
                .tokens = "random:0.25",
                .dtype = Dtype::kBFloat16,
                .seed = 9};
-  job.output = {.path = "o.h5", .per_token = PerToken::kNone, .segment_tokens = 4096};
+  job.output = {.path = "o.h5",
+                .per_token = PerToken::kNone,
+                .segment_tokens = 4096,
+                .layout = RowLayout::kLinked};
   return job;
 }
 
