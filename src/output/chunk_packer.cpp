@@ -58,8 +58,9 @@ std::vector<std::byte> ChunkPacker::pack(const ChunkSize& size, std::span<const 
 
 /// By ISA-L, in zlib's format; returns how many bytes it wrote.
 int64_t ChunkPacker::deflate() {
-  work_space_.resize(ISAL_DEF_LVL1_DEFAULT);
-  isal_zstream stream;
+  // What ISA-L finds there of an earlier chunk would decide which bytes it writes.
+  work_space_.assign(ISAL_DEF_LVL1_DEFAULT, 0);
+  isal_zstream stream{};
   isal_deflate_stateless_init(&stream);
   stream.level = 1;
   stream.level_buf = work_space_.data();
