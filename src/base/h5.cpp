@@ -253,7 +253,9 @@ void H5File::close() {
     }
   }
   is_written_serially_ = false;
-  check(id_.close(), "write out and close the file");
+  const herr_t status = id_.close();
+  if (status < 0) holds_unclosed_file = true;
+  check(status, "write out and close the file");
 }
 
 void H5File::abandon() {
