@@ -229,6 +229,8 @@ TEST(Layout, OnAGpuRowsLieOnTheHostAndAttentionAndNcclHaveTheirOwn) {
 TEST(Layout, AHostThatIsTooSmallIsRefusedOrTakesSmallerBlocks) {
   auto facts = llama_70b();
   facts.pads_groups = true;
+  // So long that rows which wait for their chunk take less than those of a whole segment.
+  facts.segments.windows_per_segment = 128;
   auto machine = with_memory(1000);
   machine.is_gpu = true;
   const auto free = plan_layout(facts, machine);
