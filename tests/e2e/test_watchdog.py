@@ -14,6 +14,7 @@ import pytest
 from running import (
     Run,
     assert_same_files,
+    is_held,
     make_job,
     run_well,
     segments_of,
@@ -85,7 +86,7 @@ def test_stopped_rank_ends_all(
 def test_ranks_that_were_all_stopped_go_on(job: Path, expected: Path) -> None:
     """As when a machine sleeps, or Slurm suspends a job: nobody was waiting."""
     run = Run(job, 4, ACTSWEEP_HOLD_AT="segment 2: layer 1")
-    run.wait_until(lambda: any("HOLD_AT" in line for line in run.lines))
+    run.wait_until(lambda: sum(map(is_held, run.pids())) == 2)  # the group that takes the segment
     pids = run.pids()
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
