@@ -192,15 +192,15 @@ def test_stop_of_a_replica_that_waits_stops_the_other(
     """It has no work left. Of the other's segment nothing is left: the job's end has passed."""
     job = write_replicas(model, segments, output)
     end_s = str(int(time.time()) - 100)
-    held = ["env", "ACTSWEEP_HOLD_AT=segment 0: layer 1"]
-    run = Run(job, RANKS, rank=0, under=held, SLURM_JOB_END_TIME=end_s)
+    held = ["env", "ACTSWEEP_HOLD_AT=segment 1: layer 1"]
+    run = Run(job, RANKS, rank=1, under=held, SLURM_JOB_END_TIME=end_s)
     run.wait_until(lambda: len(segments_of(output)) == UNITS_OF_REPLICAS - 1)
     pids = run.pids()
-    os.kill(pids[1], signal.SIGUSR1)
-    before = pauses(pids[1])
-    run.wait_until(lambda: pauses(pids[1]) > before + 5)  # it has looked, and told
-    os.kill(pids[0], signal.SIGCONT)
+    os.kill(pids[0], signal.SIGUSR1)
+    before = pauses(pids[0])
+    run.wait_until(lambda: pauses(pids[0]) > before + 5)  # it has looked, and told
+    os.kill(pids[1], signal.SIGCONT)
     assert run.finish() == STOPPED, run.log()
-    assert "a stop was asked for in another model group" in run.log(), run.log()
+    assert "a stop was asked for while this model group waits for others" in run.log(), run.log()
     assert len(segments_of(output)) == UNITS_OF_REPLICAS - 1
-    assert "segment-000000.h5" not in segments_of(output)
+    assert "segment-000001.h5" not in segments_of(output)
