@@ -35,7 +35,10 @@ class Made(InnerModel):
             "model": {"path": str(self.directory), "dtype": "float32"},
             "corpus": {"path": str(self.directory / "corpus.h5"), **CUT.job_keys()},
             "parallel": {"tensor": m, "threads": 1, "microbatch_tokens": 240},
-            "statistics": {"sites": ["residual", *SITES], "experts": is_routed, "expert_inputs": is_routed},
+            "statistics": {
+                "sites": ["residual", *SITES],
+                **dict.fromkeys(("experts", "expert_inputs", "quantisation"), is_routed),
+            },
             "output": {"path": str(output)},
         }
 
