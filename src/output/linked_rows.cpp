@@ -136,6 +136,11 @@ bool RowLinks::map(const PlannedDataset& planned, const H5Id& creation) const {
 
 Attribute RowLinks::files() const { return {kLinkedFiles, nlohmann::json(bytes_).dump()}; }
 
+bool is_of_file_itself(const std::string& attribute) {
+  return attribute == "schema" || attribute == "schema_version" || attribute == "complete" ||
+         attribute == kLinkedFiles;
+}
+
 bool is_linked(const H5File& file) { return file.has_attribute(kLinkedFiles); }
 
 std::vector<std::string> linked_files(const H5File& file) {

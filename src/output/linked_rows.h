@@ -45,6 +45,9 @@ class RowLinks {
   std::map<std::string, std::vector<Piece>> pieces_;  // of each dataset
 };
 
+/// Does a root attribute say how a file itself is made, and not what was measured? Each file that
+/// is made of others writes its own.
+bool is_of_file_itself(const std::string& attribute);
 /// Do its rows lie in other files?
 bool is_linked(const H5File& file);
 /// The files, as the attribute names them.

@@ -142,7 +142,7 @@ int64_t whole_number(const Source& source, const std::string& name) {
 /// The first file's attributes, with those that speak of the corpus or of this run made anew.
 std::vector<Attribute> merged_attributes(const std::vector<Source>& sources) {
   std::map<std::string, AttributeValue> merged = sources.front().attributes;
-  for (const char* own : {"schema", "schema_version", "complete", kLinkedFiles}) merged.erase(own);
+  std::erase_if(merged, [](const auto& attribute) { return is_of_file_itself(attribute.first); });
   std::vector<std::string> corpora, files;
   int64_t documents = 0, mixed_devices = 0;
   Sha256 fingerprint;

@@ -27,9 +27,7 @@ std::vector<std::string> segments_of(const H5File& linked) {
 std::vector<Attribute> attributes_of(const H5File& linked) {
   std::vector<Attribute> attributes;
   for (const auto& name : linked.attribute_names()) {
-    const bool is_own = name == "schema" || name == "schema_version" || name == "complete";
-    if (is_own || name == kLinkedFiles) continue;
-    attributes.push_back({name, linked.read_attribute(name)});
+    if (!is_of_file_itself(name)) attributes.push_back({name, linked.read_attribute(name)});
   }
   return attributes;
 }
