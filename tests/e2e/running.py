@@ -127,6 +127,9 @@ def write_job(path: Path, job: Job) -> Path:
     return path
 
 
+PATIENCE_S = 4  # of jobs in whose runs a rank stops
+
+
 def dying_at(step: str) -> list[str]:
     """The command under which a rank kills itself at the step."""
     return ["env", f"ACTSWEEP_DIE_AT={step}"]

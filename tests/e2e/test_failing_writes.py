@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import Run, assert_same_files, is_held, make_job, run_well, segments_of, write_job
+from running import Run, assert_same_files, is_held, run_well, segments_of
 
 OUTPUT_ERROR = 6
 RANKS = 4
 UNITS = 11
-PATIENCE_S = 4
 
 
 def slow(rank: int) -> Any:
@@ -74,21 +73,6 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
-@pytest.fixture(scope="module")
-def expected(model: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a run whose disk is well."""
-    folder = tmp_path_factory.mktemp("expected")
-    run_well(write_job(folder / "job.toml", make_job(model, corpus, folder / "sweep.h5")), RANKS)
-    return folder / "sweep.h5"
-
-
-@pytest.fixture
-def job(model: Path, corpus: Path, tmp_path: Path) -> Path:
-    parallel = {"patience_s": PATIENCE_S}
-    job = make_job(model, corpus, tmp_path / "sweep.h5", parallel=parallel)
-    return write_job(tmp_path / "job.toml", job)
-
-
 class FailingRun:
     """A run in which the disk of some ranks fails from a step on."""
 
@@ -135,15 +119,15 @@ def go_on(job: Path, expected: Path) -> None:
 
 @pytest.mark.parametrize("rank", [slow(0), slow(1), 3])
 def test_segment_that_one_rank_cannot_write(
-    rank: int, disk: Path, job: Path, expected: Path
+    rank: int, disk: Path, impatient: Path, expected_of_four: Path
 ) -> None:
     """The first of a group, another one, one of the other group."""
     step = f"segment {rank // 2}: layer 2"
-    failing = FailingRun(disk, job, [rank], step, "/segment-", errno.ENOSPC)
+    failing = FailingRun(disk, impatient, [rank], step, "/segment-", errno.ENOSPC)
     assert failing.code == OUTPUT_ERROR, failing.run.log()
     (line,) = failing.errors()
     assert f"[{rank}/4]" in line and "/segment-" in line and "No space left on device" in line
-    go_on(job, expected)
+    go_on(impatient, expected_of_four)
 
 
 def assert_refused(failing: FailingRun, *words: str) -> None:
@@ -159,25 +143,25 @@ def assert_refused(failing: FailingRun, *words: str) -> None:
 
 @pytest.mark.parametrize("ranks", [[0], range(RANKS)], ids=["the writer", "all"])
 def test_rows_that_cannot_be_written(
-    ranks: Sequence[int], disk: Path, job: Path, expected: Path
+    ranks: Sequence[int], disk: Path, impatient: Path, expected_of_four: Path
 ) -> None:
     """Into the file that rank 0 writes."""
     step = "consolidation: created"
-    failing = FailingRun(disk, job, ranks, step, "/sweep.h5.partial", errno.EIO)
+    failing = FailingRun(disk, impatient, ranks, step, "/sweep.h5.partial", errno.EIO)
     assert_refused(failing, "[0/4]", "sweep.h5.partial", "Input/output error")
-    go_on(job, expected)
+    go_on(impatient, expected_of_four)
 
 
-def test_rows_that_do_not_reach_the_disk(disk: Path, job: Path, expected: Path) -> None:
+def test_rows_that_do_not_reach_the_disk(disk: Path, impatient: Path, expected_of_four: Path) -> None:
     """A write succeeds and is lost later, as on NFS."""
     step = "consolidation: created"
-    failing = FailingRun(disk, job, [0], step, "/sweep.h5.partial", errno.EIO, call="fsync")
+    failing = FailingRun(disk, impatient, [0], step, "/sweep.h5.partial", errno.EIO, call="fsync")
     assert_refused(failing, "[0/4]", "sweep.h5.partial", "fsync failed: Input/output error")
-    go_on(job, expected)
+    go_on(impatient, expected_of_four)
 
 
-def test_file_that_cannot_be_closed(disk: Path, job: Path, expected: Path) -> None:
+def test_file_that_cannot_be_closed(disk: Path, impatient: Path, expected_of_four: Path) -> None:
     step = "consolidation: rows written"
-    failing = FailingRun(disk, job, [0], step, "/sweep.h5.partial", errno.EIO)
+    failing = FailingRun(disk, impatient, [0], step, "/sweep.h5.partial", errno.EIO)
     assert_refused(failing, "[0/4]", "sweep.h5.partial", "Input/output error")
-    go_on(job, expected)
+    go_on(impatient, expected_of_four)

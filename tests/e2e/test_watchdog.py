@@ -12,33 +12,16 @@ from pathlib import Path
 import h5py
 import pytest
 from running import (
+    PATIENCE_S,
     Run,
     assert_same_files,
     is_held,
-    make_job,
     run_well,
     segments_of,
-    write_job,
 )
 
-PATIENCE_S = 4
 LATE_S = 40  # that a busy machine may take beyond it
 DEVICE_ERROR = 5
-
-
-@pytest.fixture(scope="module")
-def expected(model: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of an undisturbed run."""
-    folder = tmp_path_factory.mktemp("expected")
-    run_well(write_job(folder / "job.toml", make_job(model, corpus, folder / "sweep.h5")), 4)
-    return folder / "sweep.h5"
-
-
-@pytest.fixture
-def job(model: Path, corpus: Path, tmp_path: Path) -> Path:
-    parallel = {"patience_s": PATIENCE_S}
-    job = make_job(model, corpus, tmp_path / "sweep.h5", parallel=parallel)
-    return write_job(tmp_path / "job.toml", job)
 
 
 def held(step: str) -> list[str]:
@@ -68,24 +51,24 @@ def end_in_time(run: Run, held_rank: int) -> list[str]:
     ],
 )
 def test_stopped_rank_ends_all(
-    rank: int, step: str, last: str, job: Path, expected: Path
+    rank: int, step: str, last: str, impatient: Path, expected_of_four: Path
 ) -> None:
     """The others, of its group or not, end the run; what is committed stays; the next run goes on."""
-    run = Run(job, 4, rank=rank, under=held(step))
+    run = Run(impatient, 4, rank=rank, under=held(step))
     reports = end_in_time(run, rank)
     for line in reports:
         assert re.search(rf"rank \d of 4 on node \S+, device CPU.*last step: {last}", line), line
-    output = job.parent / "sweep.h5"
+    output = impatient.parent / "sweep.h5"
     before = segments_of(output)
     assert not list(output.parent.glob("sweep.h5.segments/lock")), "the lock was given up"
-    log = run_well(job, 4, "parallel.patience_s=120")
+    log = run_well(impatient, 4, "parallel.patience_s=120")
     assert f"{11 - len(before)} of 11 units of work are pending" in log
-    assert_same_files(output, expected)
+    assert_same_files(output, expected_of_four)
 
 
-def test_ranks_that_were_all_stopped_go_on(job: Path, expected: Path) -> None:
+def test_ranks_that_were_all_stopped_go_on(impatient: Path, expected_of_four: Path) -> None:
     """As when a machine sleeps, or Slurm suspends a job: nobody was waiting."""
-    run = Run(job, 4, ACTSWEEP_HOLD_AT="segment 2: layer 1")
+    run = Run(impatient, 4, ACTSWEEP_HOLD_AT="segment 2: layer 1")
     run.wait_until(lambda: sum(map(is_held, run.pids())) == 2)  # the group that takes the segment
     pids = run.pids()
     for pid in pids:
@@ -94,11 +77,11 @@ def test_ranks_that_were_all_stopped_go_on(job: Path, expected: Path) -> None:
     for pid in pids:
         os.kill(pid, signal.SIGCONT)
     assert run.finish() == 0, run.log()
-    assert_same_files(job.parent / "sweep.h5", expected)
+    assert_same_files(impatient.parent / "sweep.h5", expected_of_four)
 
 
-def test_group_of_unlike_instruction_sets_is_refused(job: Path) -> None:
-    run = Run(job, 4, rank=3, under=["env", "ATEN_CPU_CAPABILITY=default"])
+def test_group_of_unlike_instruction_sets_is_refused(impatient: Path) -> None:
+    run = Run(impatient, 4, rank=3, under=["env", "ATEN_CPU_CAPABILITY=default"])
     assert run.finish() == DEVICE_ERROR, run.log()
     (line,) = [line for line in run.lines if "] error: " in line]
     assert re.search(
@@ -108,10 +91,10 @@ def test_group_of_unlike_instruction_sets_is_refused(job: Path) -> None:
     ), line
 
 
-def test_groups_of_unlike_instruction_sets_are_warned_of(job: Path) -> None:
-    run = Run(job, 2, "parallel.tensor=1", rank=1, under=["env", "ATEN_CPU_CAPABILITY=default"])
+def test_groups_of_unlike_instruction_sets_are_warned_of(impatient: Path) -> None:
+    run = Run(impatient, 2, "parallel.tensor=1", rank=1, under=["env", "ATEN_CPU_CAPABILITY=default"])
     assert run.finish() == 0, run.log()
     lines = [line for line in run.lines if "model groups differ in device" in line]
     assert len(lines) == 1 and "DEFAULT on node" in lines[0], run.log()
-    with h5py.File(job.parent / "sweep.h5") as file:
+    with h5py.File(impatient.parent / "sweep.h5") as file:
         assert file.attrs["mixed_devices"] == 1
