@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
 """Turns images into one file (HDF5) of the pixels that a model sees, streaming and in parallel.
 
-    prepare_images.py --model MODEL_DIR --output IMAGES.h5 [--jobs N] FOLDER_OR_FILE...
+    prepare_images.py --model MODEL_DIR --output IMAGES.h5 [--labels folders|TABLE.csv] [--jobs N]
+        FOLDER_OR_FILE...
 
 A FILE is read whatever its name is; of a FOLDER, every image in it and below, told by its content, in
 the order of the names; what else is there is counted in a warning. The settings (resizing, cropping,
-normalisation) are those of MODEL_DIR/preprocessor_config.json. Memory is bounded by the number of
+normalisation) are those of MODEL_DIR/preprocessor_config.json. With --labels each image has a class, by
+the folder that holds it or by a table of two columns, image and class. Classes are numbered by --classes
+(a name on each line), else as numbers that are given, by config.json's id2label, or by the order of
+their names. Memory is bounded by the number of
 jobs, not by the images.
 
 Exit codes: 0 done, 2 bad command line, 3 a bad image, 4 bad model directory, 6 output.
@@ -29,6 +33,7 @@ from preparation.errors import run_program
 from preparation.hub_cache import model_directory
 from preparation.image_file import ImageFileWriter
 from preparation.image_folders import ImageSources, Source, counted
+from preparation.image_labels import labels_of
 from preparation.image_processor import ProcessedImage, process
 from preparation.image_settings import Settings, load_settings
 from preparation.output_path import output_file
@@ -43,9 +48,20 @@ def parse_command_line() -> argparse.Namespace:
     parser.add_argument("--model", required=True, type=Path, metavar="MODEL_DIR")
     parser.add_argument("--output", required=True, metavar="IMAGES.h5")
     parser.add_argument(
+        "--labels",
+        metavar="folders|TABLE.csv",
+        help='the class of each image: "folders", by the folder that holds it, or a table (image,class)',
+    )
+    parser.add_argument(
+        "--classes", type=Path, metavar="NAMES.txt", help="the classes in their order, a name on each line"
+    )
+    parser.add_argument(
         "--jobs", type=positive_integer, default=os.cpu_count(), help="default: every core"
     )
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.classes is not None and arguments.labels is None:
+        parser.error("--classes: expected --labels beside it")
+    return arguments
 
 
 def processed(
@@ -74,9 +90,13 @@ def warn(text: str) -> None:
 def main() -> None:
     arguments = parse_command_line()
     output = output_file(arguments.output)
-    settings = load_settings(model_directory(arguments.model))
+    model = model_directory(arguments.model)
+    settings = load_settings(model)
     sources = ImageSources(arguments.sources)
     number = len(sources.images)
+    labels = None
+    if arguments.labels is not None:
+        labels = labels_of(sources.images, arguments.labels, arguments.classes, model)
     jobs = min(arguments.jobs, number)
     oddities: Counter[str] = Counter()
     with contextlib.ExitStack() as stack:
@@ -90,7 +110,7 @@ def main() -> None:
             height, width = image.pixels.shape[1:]
             oddities.update(image.oddities)
             progress.update()
-        fingerprint = writer.finish(settings)
+        fingerprint = writer.finish(settings, labels)
     for oddity, count in sorted(oddities.items()):
         warn(f"{count:,} of {number:,} image(s) have {oddity}")
     if sources.left_out:
@@ -99,6 +119,8 @@ def main() -> None:
         f"{arguments.output}: {number:,} image(s) of {width} × {height} pixels, fingerprint"
         f" {fingerprint}"
     )
+    if labels is not None:
+        print(f"{arguments.output}: {len(labels.names):,} class(es), numbered by {labels.order}")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from .pictures import layer_curve, magnitude_3d, save
 from .report import write_report
 from .report.cells import cell_text
 from .report.write import labelled
+from .results import image_classes
 from .results.tasks import accuracies, perplexities
 from .sweep import KEYS, Sweep, open_sweep
 from .sweep_command import SweepRequest, sweep
@@ -200,7 +201,12 @@ def _print_paths(paths: list[Path]) -> None:
 
 def _tell_tasks(options: argparse.Namespace) -> None:
     with open_sweep(options.file) as sweep:
-        for table in (accuracies(sweep), perplexities(sweep)):
+        tables = []
+        if sweep.has("classification"):
+            tables.append(image_classes.accuracies(sweep))
+        if sweep.has("requests") or not tables:
+            tables += [accuracies(sweep), perplexities(sweep)]
+        for table in tables:
             if len(table):
                 print(table.map(cell_text).to_string(index=False))
 

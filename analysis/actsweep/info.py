@@ -23,6 +23,7 @@ OTHER_GROUPS = {
     "super_weights": "super weights",
     "experts": "experts",
     "registers": "registers",
+    "classification": "classes of images",
     "interventions": "interventions",
     "variants": "variants",
 }

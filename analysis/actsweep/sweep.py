@@ -49,6 +49,7 @@ KEYS = {
     "lifecycle": "[statistics] lifecycle = true",
     "experts": "[statistics] experts = true",
     "requests": "a corpus of data/prepare_choices.py and [statistics] loss = true",
+    "classification": '[statistics] classifier = "checkpoint", and images with labels',
     "variants": "[[intervention]] with a variant",
     "interventions": "[[intervention]]",
     "store": '[store] sites = ["residual", …]',

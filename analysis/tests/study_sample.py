@@ -30,6 +30,12 @@ REQUESTS = {
     "is_answer": (0, 1, 0), "bytes": (5, 10, 40), "characters": (5, 8, 39), "words": (1, 2, 9),
 }  # fmt: skip
 SCORES = ((-8.0, -6.0, -60.0), (-3.0, -9.0, -90.0), (-8.0, -6.5, -60.5))  # the original, then variants
+# Of three images; the original, then variants: where the label stands, and the log of its softmax.
+LABEL_NAMES = ("tench", "goldfish", "shark", "ray", "cock", "hen", "ostrich")
+LABELS = (1, 0, 6)
+LABEL_RANKS = ((0, 4, 0), (2, 5, 6), (0, 0, 1))
+LABEL_LIKELIHOODS = ((-0.5, -3.0, -0.25), (-2.0, -4.0, -9.0), (-0.5, -0.75, -1.0))
+PREDICTED = ((1, 3, 6), (2, 2, 2), (1, 0, 5))
 FORMATS, FORMAT_NOISE = ("int8_token", "nvfp4"), (0.001, 0.01)  # of x²
 INTERVENTIONS = """
 [[intervention]]
@@ -154,6 +160,7 @@ def write_study(path: Path, sample: Sample, study: Study) -> Path:
         file.attrs["formats"] = json.dumps(FORMATS)
         file.attrs["variants"] = json.dumps(VARIANTS)
         file.attrs["tasks"] = json.dumps(list(TASKS))
+        file.attrs["label_names"] = json.dumps(list(LABEL_NAMES))
         file.attrs["job"] += INTERVENTIONS
         lengths = {
             "head": HEADS,
@@ -181,7 +188,7 @@ def write_study(path: Path, sample: Sample, study: Study) -> Path:
         quarters.attrs.update(units="1", long_name="lower edges", merge="constant")
         writers = (
             _attention, _received, _scores, _updates, _query_key, _geometry,
-            _event_updates, _lifecycle, _losses, _requests, _parts, _capture,
+            _event_updates, _lifecycle, _losses, _requests, _classes, _parts, _capture,
             _store,
         )  # fmt: skip
         for write in writers:
@@ -389,6 +396,17 @@ def _requests(file: h5py.File, _study: Study) -> None:
     _add(file, "variants/log_likelihood", np.array(SCORES[1:]), "variant sequence")
     _add(file, "variants/matched_tokens", np.array([3, 3]), "variant")
     _add(file, "variants/changed_activations", np.array([6, 6]), "variant")
+
+
+def _classes(file: h5py.File, _study: Study) -> None:
+    _add(file, "classification/label", np.array(LABELS, np.uint32), "sequence")
+    for name, values, dtype in (
+        ("predicted", PREDICTED, np.uint32),
+        ("label_rank", LABEL_RANKS, np.uint32),
+        ("label_log_likelihood", LABEL_LIKELIHOODS, np.float64),
+    ):
+        _add(file, f"classification/{name}", np.array(values[0], dtype), "sequence")
+        _add(file, f"variants/{name}", np.array(values[1:], dtype), "variant sequence")
 
 
 def _parts(file: h5py.File, study: Study) -> None:

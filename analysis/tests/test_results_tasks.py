@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from sample_sweep import Sample
 from scipy import stats
-from study_sample import SCORES, TASKS, Study, write_study
+from study_sample import LABEL_NAMES, LABELS, SCORES, TASKS, Study, write_study
 
 import actsweep
 from actsweep.cli import main
-from actsweep.results import tasks
+from actsweep.results import image_classes, tasks
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +87,19 @@ def test_the_command_prints_both_tables(path: Path, capsys: pytest.CaptureFixtur
     assert main(["tasks", str(path)]) == 0
     said = capsys.readouterr().out
     assert "capitals" in said and "McNemar p" in said and "word perplexity" in said
+    assert "top-5 accuracy" in said
+
+
+def test_accuracy_of_images_counts_what_stands_before_the_label(sweep: actsweep.Sweep) -> None:
+    table = image_classes.accuracies(sweep).set_index("variant")
+    assert table["top-1 accuracy"].to_dict() == {"original": 2 / 3, "zero": 0, "mean": 2 / 3}
+    assert table["top-5 accuracy"].to_dict() == {"original": 1, "zero": 1 / 3, "mean": 1}
+    assert table.loc["original", "mean log-likelihood, nats"] == pytest.approx(-1.25)
+    assert table.loc["zero", "difference"] == pytest.approx(-2 / 3)
+    assert table.loc["mean", ["right before alone", "right after alone"]].tolist() == [1, 1]
+
+
+def test_label_of_each_image(sweep: actsweep.Sweep) -> None:
+    table = image_classes.label_ranks(sweep)
+    assert table["class"].tolist() == [LABEL_NAMES[label] for label in LABELS]
+    assert table["zero"].tolist() == [2, 5, 6]

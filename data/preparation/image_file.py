@@ -21,6 +21,7 @@ import PIL
 
 from preparation.errors import CORPUS, OUTPUT, PreparationError
 from preparation.hdf5_writes import said_once
+from preparation.image_labels import Labels
 from preparation.image_processor import ProcessedImage
 from preparation.image_settings import Settings, fingerprint_of
 from preparation.output_lock import held_file
@@ -90,7 +91,7 @@ class ImageFileWriter:
         self._sha256[number] = np.frombuffer(image.sha256, dtype=np.uint8)
         self._original_size[number] = (image.height, image.width)
 
-    def finish(self, settings: Settings) -> str:
+    def finish(self, settings: Settings, labels: Labels | None = None) -> str:
         """Writes what is not pixels, and renames the file; returns the corpus fingerprint."""
         assert len(self._names) == self._num_images
         file = self._file
@@ -99,6 +100,9 @@ class ImageFileWriter:
         file["names/offset"] = np.cumsum([0, *lengths], dtype="<u8")
         file["source_sha256"] = self._sha256
         file["original_size"] = self._original_size
+        if labels is not None:
+            file["label"] = labels.number
+            file.attrs["label_names"] = json.dumps(labels.names)
         file.attrs.update(
             {
                 "schema": SCHEMA,

@@ -28,7 +28,8 @@ std::string old_norm_name(const std::string& name) {
 
 }  // namespace
 
-Checkpoint::Checkpoint(const std::string& directory, Reading reading)
+Checkpoint::Checkpoint(const std::string& directory, Reading reading,
+                       const std::optional<std::string>& classifier)
     : directory_(without_stand_ins(model_directory(directory))),
       config_(read_config(directory_)),
       part_(part_of(config_, reading)),
@@ -40,6 +41,7 @@ Checkpoint::Checkpoint(const std::string& directory, Reading reading)
   architecture_.name = checkpoint_name(directory_);
   use_projector();
   drop_missing_head();
+  if (classifier) use_classifier(*classifier);
   use_stacked_experts();
   use_exchanged_axes();
   find_tensors();
@@ -56,6 +58,7 @@ const StoredTensor* Checkpoint::find_stored(const std::string& name) const {
 /// has it, under another prefix, without the prefix that checkpoints saved from the bare model
 /// lack, and of old.
 std::vector<std::string> Checkpoint::names_of(const std::string& name) const {
+  if (is_of_classifier(name)) return {name};
   auto names =
       part_.wrapper == nullptr ? std::vector{name} : stored_names(part_, family_->prefix, name);
   const bool has_prefix = !family_->prefix.empty() && name.starts_with(family_->prefix);
@@ -128,6 +131,16 @@ void Checkpoint::use_projector() {
   behind_features_ = cut_tower(*projector_, architecture_, rows_);
   const auto& rows = projector_->rows;
   rows_.insert(rows_.end(), rows.begin(), rows.end());
+}
+
+bool Checkpoint::is_of_classifier(const std::string& name) const {
+  return classifier_ && std::ranges::find(classifier_->rows, name, &TensorRow::name) !=
+                            classifier_->rows.end();
+}
+
+void Checkpoint::use_classifier(const std::string& source) {
+  classifier_ = read_classifier(source, directory_, architecture_, files_.tensors);
+  rows_.insert(rows_.end(), classifier_->rows.begin(), classifier_->rows.end());
 }
 
 void Checkpoint::drop_missing_head() {

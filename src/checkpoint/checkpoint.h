@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "checkpoint/checkpoint_files.h"
+#include "checkpoint/classifier.h"
 #include "checkpoint/family.h"
 #include "checkpoint/linear_layers.h"
 #include "checkpoint/projector.h"
@@ -25,7 +26,9 @@ namespace actsweep {
 
 class Checkpoint {
  public:
-  explicit Checkpoint(const std::string& directory, Reading reading = Reading::kText);
+  /// `classifier` is what read_classifier takes, where one is read.
+  explicit Checkpoint(const std::string& directory, Reading reading = Reading::kText,
+                      const std::optional<std::string>& classifier = {});
   Checkpoint(const Checkpoint&) = delete;
   Checkpoint& operator=(const Checkpoint&) = delete;
 
@@ -41,6 +44,9 @@ class Checkpoint {
   const std::vector<int64_t>& image_tokens() const { return part_.image_tokens; }
   /// What makes rows of a language model of images, where they are read for text.
   const std::optional<ProjectorFacts>& projector() const { return projector_; }
+  /// What tells the classes of images, where it is read.
+  const std::optional<ClassifierFacts>& classifier() const { return classifier_; }
+  bool is_of_classifier(const std::string& name) const;
   /// How its weights are quantised, if they are.
   const Quantisation& quantisation() const { return quantisation_; }
   /// The tensor of a row in a layer (0-based; ignored for rows that exist once), which holds
@@ -73,6 +79,7 @@ class Checkpoint {
   std::vector<std::string> names_of(const std::string& name) const;
   const StoredTensor* find_stored(const std::string& name) const;
   void use_projector();
+  void use_classifier(const std::string& source);
   void drop_missing_head();
   void use_stacked_experts();
   void use_exchanged_axes();
@@ -90,6 +97,7 @@ class Checkpoint {
   Architecture architecture_;
   std::vector<TensorRow> rows_;
   std::optional<ProjectorFacts> projector_;
+  std::optional<ClassifierFacts> classifier_;
   std::vector<TensorRow> behind_features_;  // of the tower, which no image in text passes
   Quantisation quantisation_;
   CheckpointFiles files_;

@@ -15,6 +15,7 @@ std::vector<FileRanges> ranges_of(const Checkpoint& checkpoint) {
   std::unordered_map<const MappedFile*, std::set<ByteRange>> wanted;
   std::unordered_map<const MappedFile*, std::shared_ptr<const MappedFile>> files;
   for (const auto& [name, tensor] : checkpoint.used()) {
+    if (checkpoint.is_of_classifier(name)) continue;
     files[tensor->file.get()] = tensor->file;
     wanted[tensor->file.get()].insert({tensor->offset, tensor->bytes});
   }
@@ -40,6 +41,7 @@ std::string combine(const Checkpoint& checkpoint, const std::vector<FileRanges>&
   const std::map<std::string, const StoredTensor*> by_name(checkpoint.used().begin(),
                                                            checkpoint.used().end());
   for (const auto& [name, tensor] : by_name) {
+    if (checkpoint.is_of_classifier(name)) continue;
     const auto& digest = digests.at(tensor->file.get())->at({tensor->offset, tensor->bytes});
     hash.add(
         fmt::format("{} {} {} {}\n", name, tensor->type_name, shape_text(tensor->shape), digest));
@@ -56,6 +58,20 @@ std::string fingerprint_of(const Checkpoint& checkpoint, const OnHashed& on_hash
   };
   hash_ranges(files, keep, on_hashed);
   return combine(checkpoint, files);
+}
+
+std::string classifier_fingerprint_of(const Checkpoint& checkpoint) {
+  const auto& classifier = checkpoint.classifier();
+  if (!classifier) return "";
+  Sha256 hash;
+  hash.add(fmt::format("{} {} {}\n", static_cast<int>(classifier->features),
+                       classifier->takes_final_norm, classifier->has_direction));
+  for (const auto& row : classifier->rows) {
+    const auto& tensor = checkpoint.tensor(row, 0);
+    hash.add(fmt::format("{} {} {}\n", row.name, tensor.type_name, shape_text(tensor.shape)));
+    hash.add(std::span(tensor.data(), static_cast<size_t>(tensor.bytes)));
+  }
+  return hash.hex();
 }
 
 std::optional<std::string> known_fingerprint_of(const Checkpoint& checkpoint) {

@@ -27,6 +27,7 @@ ImageFile::ImageFile(const H5File& file, const std::string& path, const PatchLay
   fingerprint_ = file.read_text("corpus_fingerprint");
   tokenizer_fingerprint_ = file.read_text("processor_fingerprint");
   name_tokens();
+  read_labels(file);
   for (int64_t image = 0; image <= pixels_.images(); ++image) {
     document_offset_.push_back(image * tokens_per_image());
   }
@@ -50,6 +51,18 @@ void ImageFile::name_tokens() {
     }
   }
   vocabulary_offset_.push_back(vocabulary_bytes_.size());
+}
+
+void ImageFile::read_labels(const H5File& file) {
+  if (!file.contains("label")) return;
+  const auto dataset = file.dataset("label");
+  const auto shape = dataset.shape();
+  require(shape.size() == 1 && static_cast<int64_t>(shape[0]) == pixels_.images(), kImageError,
+          "{}: label: expected one for each of {} images, found another shape", path_,
+          pixels_.images());
+  labels_.resize(shape[0]);
+  dataset.read_all(H5T_NATIVE_UINT32, labels_.data());
+  label_names_ = file.read_text("label_names");
 }
 
 int64_t ImageFile::patch_of(uint32_t id) const {

@@ -2,7 +2,8 @@
 //
 // In: an HDF5 file of normalised pixels, and how a model cuts an image into tokens. Out: the pixels
 // (mapped, not loaded) and the corpus that they make. Refuses (ErrorKind::kCorpus) files of another
-// schema, pixels stored otherwise than as contiguous float32, images smaller than a patch.
+// schema, pixels stored otherwise than as contiguous float32, images smaller than a patch, labels of
+// some images alone.
 #pragma once
 
 #include <string>
@@ -41,14 +42,21 @@ class ImageFile : public Corpus {
   int64_t patch_of(uint32_t id) const;
   /// [3, height, width] of one image.
   const float* pixels(int64_t image) const { return pixels_.of(image); }
+  /// [images] the class of each, counted along the label names; none where it is not known.
+  const std::vector<uint32_t>& labels() const { return labels_; }
+  /// As JSON, a list of texts.
+  const std::string& label_names() const { return label_names_; }
 
  private:
   void name_tokens();
+  void read_labels(const H5File& file);
 
   ImageFile(const H5File& file, const std::string& path, const PatchLayout& layout);
 
   PatchLayout layout_;
   Pixels pixels_;
+  std::vector<uint32_t> labels_;
+  std::string label_names_;
 };
 
 }  // namespace actsweep

@@ -116,7 +116,7 @@ Conflicts conflicts_of_weight(const Intervention& i, const std::set<std::string>
 
 std::vector<std::pair<std::string, std::string>> conflicts_of(const Intervention& i,
                                                               const std::set<std::string>& given,
-                                                              bool measures_loss) {
+                                                              bool compares) {
   auto conflicts = conflicts_of_place(i, given);
   for (auto& conflict : conflicts_of_experts(i)) conflicts.push_back(std::move(conflict));
   for (auto& conflict : conflicts_of_scores(i)) conflicts.push_back(std::move(conflict));
@@ -146,8 +146,9 @@ std::vector<std::pair<std::string, std::string>> conflicts_of(const Intervention
          fmt::format("means of registers are those of the site \"residual\": expected tokens of "
                      "text or of images, found \"registers\" at \"{}\"",
                      name_of(i.site)));
-  refuse(i.variant && !measures_loss, "variant",
-         "variants are compared by their loss: expected [statistics] loss = true, found false");
+  refuse(i.variant && !compares, "variant",
+         "variants are compared by their loss, or by the classes that they tell of images: expected "
+         "[statistics] loss = true, or classifier, found neither");
   return conflicts;
 }
 

@@ -19,9 +19,9 @@ inline constexpr const char* kInterventionSection = "intervention";
 const std::vector<JobKey>& intervention_keys();
 
 /// Keys of a table that do not go together: the key at fault, and why. `given` are the names of
-/// the keys that the table has.
+/// the keys that the table has; `compares` says whether the job has what variants are compared by.
 std::vector<std::pair<std::string, std::string>> conflicts_of(const Job::Intervention& intervention,
                                                               const std::set<std::string>& given,
-                                                              bool measures_loss);
+                                                              bool compares);
 
 }  // namespace actsweep

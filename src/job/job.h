@@ -101,6 +101,8 @@ struct Job {
     int64_t top_k = 3;
     Classes classes = Classes::kToken;
     bool loss = false;
+    /// What answers which class an image is of: "checkpoint", or a safetensors file of a head.
+    std::optional<std::string> classifier;
     std::vector<std::string> attention;         // sets of keys; none: attention is not measured
     std::optional<std::string> attention_from;  // a sweep file, for the set "from"
     bool attention_received = false;            // by each key
@@ -190,8 +192,8 @@ struct Job {
   }
   /// Whether what stands behind the last layer is computed.
   bool needs_head() const {
-    return statistics.loss || measures(Site::kFinalNorm) || captures(Site::kFinalNorm) ||
-           stores(Site::kFinalNorm);
+    return statistics.loss || statistics.classifier || measures(Site::kFinalNorm) ||
+           captures(Site::kFinalNorm) || stores(Site::kFinalNorm);
   }
   /// The names of the variants, in the order in which the file begins them.
   std::vector<std::string> variants() const;

@@ -291,8 +291,8 @@ void apply(const GivenTable& table, const std::string& path, Job& job,
     }
   }
   if (mistakes.size() > known_mistakes) return;
-  const bool measures_loss = job.statistics.loss;
-  for (const auto& [name, why] : conflicts_of(job.interventions.back(), names, measures_loss)) {
+  const bool compares = job.statistics.loss || job.statistics.classifier;
+  for (const auto& [name, why] : conflicts_of(job.interventions.back(), names, compares)) {
     const auto& given = table.given.at(find_key(kInterventionSection, name));
     mistakes.push_back({given.line, fmt::format("{}: {}", given.origin, why)});
   }

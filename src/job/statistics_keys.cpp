@@ -34,6 +34,13 @@ std::vector<JobKey> statistics_keys() {
        .in_identity = true,
        .meaning = "whether the loss of the next token is measured (costs the logits)"},
       {.section = "statistics",
+       .name = "classifier",
+       .kind = ValueKind::kText,
+       .access = member(&Job::statistics, &Statistics::classifier),
+       .meaning = "what tells the classes of labelled images: `\"checkpoint\"`, its own classifier, "
+                  "or a safetensors file of a linear head or of texts' features",
+       .without = "none does"},
+      {.section = "statistics",
        .name = "attention",
        .kind = ValueKind::kWords,
        .access = member(&Job::statistics, &Statistics::attention),

@@ -214,6 +214,7 @@ std::string massive_tables(const H5File& file, int top) {
 std::string show_file(const std::string& path, int top) {
   const H5File file = open_sweep(path);
   return header(file) + intervention_lines(file) + nonfinite_table(file) + variant_table(file) +
+         classification_table(file) +
          massive_tables(file, top) + site_table(file) + token_table(file);
 }
 

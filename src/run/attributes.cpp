@@ -48,6 +48,7 @@ Job canonical_job(Job job) {
   for (auto* from : {&job.statistics.attention_from, &job.statistics.lifecycle_from}) {
     if (*from) **from = last_name(**from);
   }
+  if (auto& classifier = job.statistics.classifier) classifier = last_name(*classifier);
   job.output.path = "sweep.h5";
   job.output.layout = defaults.output.layout;
   job.corpus.shard = defaults.corpus.shard;
@@ -132,6 +133,9 @@ std::vector<Attribute> root_attributes(const SweepInputs& inputs, const SweepLay
       {"libraries", libraries.dump()}};
   if (const auto& tasks = inputs.corpus.tasks(); !tasks.empty()) {
     attributes.push_back({"tasks", nlohmann::json(tasks).dump()});
+  }
+  if (inputs.checkpoint.classifier()) {
+    attributes.push_back({"label_names", inputs.images->label_names()});
   }
   if (inputs.tower) {
     attributes.push_back({"tower_fingerprint", inputs.tower_fingerprint});

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "model/image_logits.h"
 #include "model/loss.h"
 #include "model/norms.h"
 #include "probe/site.h"
@@ -94,7 +95,8 @@ Sequences sequences_of(const SweepInputs& inputs, const OwnedRows& labels) {
 }
 
 bool hears_head(const Stream& stream) {
-  return stream.listeners().on_loss || stream.listeners().taps.wants(Site::kFinalNorm);
+  const auto& listeners = stream.listeners();
+  return listeners.on_loss || listeners.on_logits || listeners.taps.wants(Site::kFinalNorm);
 }
 
 }  // namespace
@@ -252,6 +254,17 @@ at::Tensor BlockPass::nll_of(const StageWeights& head, const OwnedRows& own,
   return nll.masked_fill_(next.is_absent, std::numeric_limits<float>::quiet_NaN());
 }
 
+/// Of the images of a micro-batch, which are all of one size.
+at::Tensor BlockPass::logits_of(const StageWeights& head, const OwnedRows& own,
+                                const at::Tensor& rows) {
+  const PassClock::Scope scope(clock_, Part::kModel);
+  const auto images = rows.unflatten(0, {own.padded_sequences, own.padded_length})
+                          .narrow(0, 0, static_cast<int64_t>(own.windows.size()));
+  const auto& checkpoint = inputs_.checkpoint;
+  return image_logits(checkpoint.architecture(), *checkpoint.classifier(), head, images)
+      .to(at::kCPU);
+}
+
 /// What stands behind the last layer, where any stream's is heard.
 void BlockPass::pass_head(const Block& block) {
   if (std::none_of(block.streams.begin(), block.streams.end(), hears_head)) return;
@@ -266,6 +279,9 @@ void BlockPass::pass_head(const Block& block) {
         show(stream, {Site::kFinalNorm, 0, final_norm_of(head, rows), own});
       }
       if (stream.listeners().on_loss) stream.listeners().on_loss(own, nll_of(head, own, rows));
+      if (stream.listeners().on_logits) {
+        stream.listeners().on_logits(own, logits_of(head, own, rows));
+      }
     }
   }
 }

@@ -10,6 +10,7 @@
 #include "corpus/masked_text.h"
 #include "run/check_statistics.h"
 #include "run/corpus_identity.h"
+#include "run/image_labels.h"
 #include "run/images_in_text.h"
 #include "run/lifecycle_inputs.h"
 #include "run/requests.h"
@@ -147,7 +148,7 @@ Job with_image_windows(Job job, int64_t tokens_per_image) {
 
 SweepInputs::SweepInputs(const Job& wanted)
     : job(wanted),
-      checkpoint(job.model.path, reading_of(job)),
+      checkpoint(job.model.path, reading_of(job), job.statistics.classifier),
       opened_corpus(open_corpus(job, checkpoint)),
       corpus(*opened_corpus),
       images(std::dynamic_pointer_cast<const ImageFile>(opened_corpus)),
@@ -166,6 +167,7 @@ SweepInputs::SweepInputs(const Job& wanted)
   }
   check_lengths();
   if (tower) check_images_in_text(*this);
+  if (checkpoint.classifier()) check_labels(*this);
   lifecycle_model = resolve_lifecycle_channels(job);
   if (!corpus.requests().empty()) check_requests(*this);
   check_statistics(job, checkpoint.architecture(), checkpoint.rows());
@@ -296,6 +298,10 @@ nlohmann::json SweepInputs::identity(std::optional<int64_t> threads) const {
   if (tower) {
     identity["model.tower_fingerprint"] = tower_fingerprint;
     identity["corpus.image_size"] = size_text(corpus.image_size());
+  }
+  if (!classifier_fingerprint.empty()) {
+    identity["statistics.classifier"] = classifier_fingerprint;
+    identity["corpus.labels"] = labels_hash(*images);
   }
   add_corpus_identity(corpus, prompts, identity);
   if (images != nullptr) {

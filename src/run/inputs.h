@@ -52,6 +52,7 @@ struct SweepInputs {
   std::map<std::string, Prompt> prompts;              // those to capture, by name
   std::string model_fingerprint;                      // empty until it is set
   std::string tower_fingerprint;                      // the same; empty without a tower
+  std::string classifier_fingerprint;                 // the same; empty without one
   std::vector<InterventionMeans> intervention_means;  // one an intervention of the job
   EarlierEvents earlier_events;                       // of [statistics] attention_from
   std::string lifecycle_model;  // the fingerprint of that of lifecycle_from; empty without it

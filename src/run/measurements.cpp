@@ -40,6 +40,7 @@ Measurements::Measurements(const SweepInputs& inputs, const Group& group, at::De
   }
   if (statistics.loss) add(loss_, inputs.job, device);
   if (statistics.loss && !inputs.corpus.requests().empty()) requests_.emplace();
+  if (statistics.classifier) classes_.emplace(inputs.images->labels());
   if (!inputs.job.interventions.empty()) add(interventions_, inputs.job, device);
   if (key_sets_.count() > 0) add(attention_, key_sets_, share_, extents, device);
   if (statistics.attention_received) {
@@ -135,15 +136,27 @@ Stream::Listeners Measurements::original() {
       if (requests_) requests_->update(own, nll, *rows_);
     };
   }
+  if (classes_) {
+    listeners.on_logits = [this](const OwnedRows& own, const at::Tensor& logits) {
+      classes_->update(own, logits, *rows_);
+    };
+  }
   return listeners;
 }
 
 Stream::Listeners Measurements::variant(size_t number) {
   Stream::Listeners listeners;
-  listeners.on_loss = [this, number](const OwnedRows& own, const at::Tensor& nll) {
-    interventions_->add_loss(number, own, nll, *rows_);
-    if (requests_) requests_->update_variant(own, nll, *rows_);
-  };
+  if (loss_) {
+    listeners.on_loss = [this, number](const OwnedRows& own, const at::Tensor& nll) {
+      interventions_->add_loss(number, own, nll, *rows_);
+      if (requests_) requests_->update_variant(own, nll, *rows_);
+    };
+  }
+  if (classes_) {
+    listeners.on_logits = [this](const OwnedRows& own, const at::Tensor& logits) {
+      classes_->update_variant(own, logits, *rows_);
+    };
+  }
   return listeners;
 }
 

@@ -20,6 +20,7 @@
 #include "stats/attention_statistics.h"
 #include "stats/expert_statistics.h"
 #include "stats/geometry.h"
+#include "stats/image_scores.h"
 #include "stats/intervention_statistics.h"
 #include "stats/lifecycle.h"
 #include "stats/loss_statistics.h"
@@ -68,6 +69,7 @@ class Measurements {
   std::map<Site, SiteStatistics> sites_;
   std::optional<LossStatistics> loss_;
   std::optional<RequestScores> requests_;  // of tasks
+  std::optional<ImageScores> classes_;     // of images
   std::optional<InterventionStatistics> interventions_;
   std::optional<AttentionStatistics> attention_;
   std::optional<AttentionReceived> received_;

@@ -116,6 +116,7 @@ Job schema_job() {
   job.statistics.sites = {Site::kResidual, Site::kMlpHidden, Site::kMlpOutput};
   job.statistics.classes = Classes::kRole;
   job.statistics.loss = true;
+  job.statistics.classifier = kOwnClassifier;
   job.statistics.attention = {"position:0"};
   job.statistics.attention_received = job.statistics.score_extrema = true;
   job.statistics.value_updates = job.statistics.query_key = true;

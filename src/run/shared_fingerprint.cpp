@@ -42,6 +42,13 @@ std::string shared(const Checkpoint& checkpoint, const MpiSession& session) {
 void share_fingerprint(SweepInputs& inputs, const MpiSession& session) {
   const auto fingerprint = shared(inputs.checkpoint, session);
   if (inputs.tower) inputs.tower_fingerprint = shared(*inputs.tower, session);
+  if (inputs.checkpoint.classifier()) {
+    agree(MPI_COMM_WORLD, [&] {
+      if (session.rank() != 0) return;
+      inputs.classifier_fingerprint = classifier_fingerprint_of(inputs.checkpoint);
+    });
+    broadcast(inputs.classifier_fingerprint, MPI_COMM_WORLD);
+  }
   agree(MPI_COMM_WORLD, [&] { inputs.set_model_fingerprint(fingerprint); });
 }
 

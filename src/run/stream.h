@@ -41,6 +41,8 @@ class Stream {
     StreamInterventions::OnChange on_intervention;
     /// [row_count] float32 on the host; NaN where a row has no target.
     std::function<void(const OwnedRows&, const at::Tensor& token_nll)> on_loss;
+    /// [windows, classes] float32 on the host: what a classifier says of the images.
+    std::function<void(const OwnedRows&, const at::Tensor& logits)> on_logits;
   };
 
   /// `rows` [rows of the largest block, C] float32. `experts`: where the model has experts, room

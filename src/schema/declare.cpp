@@ -196,6 +196,21 @@ std::vector<Dataset> declare_site(const SiteGroup& site, const Job& job) {
   return datasets;
 }
 
+std::vector<Dataset> declare_variants(const Job& job, const InputFacts& inputs) {
+  std::vector<Dataset> datasets;
+  if (job.statistics.loss) {
+    append(datasets, declare_variant_rows(job.output.per_token));
+    append(datasets, declare_variant_losses());
+  }
+  append(datasets, declare_variant_matches());
+  if (job.statistics.loss) {
+    if (inputs.has_requests) datasets.push_back(declare_variant_scores());
+    append(datasets, declare_variant_perplexities());
+  }
+  if (job.statistics.classifier) append(datasets, declare_variant_classification());
+  return datasets;
+}
+
 }  // namespace
 
 std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) {
@@ -247,13 +262,9 @@ std::vector<Dataset> declare_datasets(const Job& job, const InputFacts& inputs) 
       datasets.push_back(declare_scores_of_requests());
     }
   }
+  if (job.statistics.classifier) append(datasets, declare_classification());
   if (!job.interventions.empty()) append(datasets, declare_interventions());
-  if (!job.variants().empty()) {
-    append(datasets, declare_variant_rows(per_token));
-    append(datasets, declare_variant_sums());
-    if (inputs.has_requests) datasets.push_back(declare_variant_scores());
-    append(datasets, declare_variant_perplexities());
-  }
+  if (!job.variants().empty()) append(datasets, declare_variants(job, inputs));
   append(datasets, declare_store(job.store, inputs.values));
   for (const auto& prompt : job.capture.prompts) {
     append(datasets, declare_capture(prompt, job.capture.sites, inputs.values));

@@ -1,4 +1,8 @@
 // What interventions and variants write.
+#include <fmt/format.h>
+
+#include <tuple>
+
 #include "schema/declare_statistics.h"
 
 namespace actsweep {
@@ -43,7 +47,24 @@ Dataset declare_variant_scores() {
           Merge::kRows};
 }
 
-std::vector<Dataset> declare_variant_sums() {
+std::vector<Dataset> declare_variant_classification() {
+  std::vector<Dataset> datasets;
+  for (const auto& [name, type, units] :
+       {std::tuple("predicted", kUInt32, "1"), std::tuple("label_rank", kUInt32, "1"),
+        std::tuple("label_log_likelihood", kFloat64, "nat")}) {
+    datasets.push_back(
+        {fmt::format("variants/{}", name),
+         type,
+         {kVariant, kSequence},
+         units,
+         fmt::format("classification/{} of a variant; jobs with a classifier and variants alone",
+                     name),
+         Merge::kRows});
+  }
+  return datasets;
+}
+
+std::vector<Dataset> declare_variant_losses() {
   return {
       {"variants/nll_sum",
        kFloat64,
@@ -69,6 +90,11 @@ std::vector<Dataset> declare_variant_sums() {
        "1",
        "loss/window_count of a variant; jobs with variants alone",
        Merge::kSum},
+  };
+}
+
+std::vector<Dataset> declare_variant_matches() {
+  return {
       {"variants/matched_tokens",
        kInt64,
        {kVariant},

@@ -218,6 +218,39 @@ Dataset declare_scores_of_requests() {
           Merge::kRows};
 }
 
+std::vector<Dataset> declare_classification() {
+  const std::string alone = "; jobs with a classifier alone";
+  return {
+      {"classification/label",
+       kUInt32,
+       {kSequence},
+       "1",
+       "class of the image, counted along the root attribute label_names" + alone,
+       Merge::kRows},
+      {"classification/predicted",
+       kUInt32,
+       {kSequence},
+       "1",
+       "class of the largest logit, of equal ones the first (4294967295: no logit is a number)" +
+           alone,
+       Merge::kRows},
+      {"classification/label_rank",
+       kUInt32,
+       {kSequence},
+       "1",
+       "classes that stand before the label: of larger logits, of equal ones those of smaller "
+       "number, and all others where its logit is not a number (0: top-1 is right, below 5: top-5)" +
+           alone,
+       Merge::kRows},
+      {"classification/label_log_likelihood",
+       kFloat64,
+       {kSequence},
+       "nat",
+       "log of the softmax of the logits at the label" + alone,
+       Merge::kRows},
+  };
+}
+
 std::vector<Dataset> declare_loss_sums() {
   return {
       {"loss/nll_sum",

@@ -97,12 +97,18 @@ std::vector<Dataset> declare_loss_sums();
 Dataset declare_scores_of_requests();
 /// The same per variant.
 Dataset declare_variant_scores();
+/// What a classifier says of each image, beside its label.
+std::vector<Dataset> declare_classification();
+/// The same per variant.
+std::vector<Dataset> declare_variant_classification();
 /// Fields: what each intervention matched and overwrote.
 std::vector<Dataset> declare_interventions();
 /// The loss per variant and token, unless per_token = "none".
 std::vector<Dataset> declare_variant_rows(PerToken per_token);
-/// Fields: the raw sums behind each variant's perplexities, and what it overwrote.
-std::vector<Dataset> declare_variant_sums();
+/// Fields: the raw sums behind each variant's perplexities.
+std::vector<Dataset> declare_variant_losses();
+/// Fields: what each variant's interventions matched and overwrote.
+std::vector<Dataset> declare_variant_matches();
 /// The perplexities, derived from those.
 std::vector<Dataset> declare_variant_perplexities();
 

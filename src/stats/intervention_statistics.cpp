@@ -16,6 +16,14 @@ int64_t variant_of(const Job& job, const Job::Intervention& intervention) {
   return std::find(names.begin(), names.end(), *intervention.variant) - names.begin();
 }
 
+std::vector<Dataset> variant_fields(const Job& job) {
+  if (job.variants().empty()) return {};
+  std::vector<Dataset> fields;
+  if (job.statistics.loss) fields = declare_variant_losses();
+  for (auto& field : declare_variant_matches()) fields.push_back(std::move(field));
+  return fields;
+}
+
 }  // namespace
 
 InterventionStatistics::InterventionStatistics(const Job& job, at::Device device)
@@ -23,7 +31,7 @@ InterventionStatistics::InterventionStatistics(const Job& job, at::Device device
       interventions_(declare_interventions(),
                      {{Axis::kIntervention, static_cast<int64_t>(job.interventions.size())}},
                      device),
-      variants_(job.variants().empty() ? std::vector<Dataset>() : declare_variant_sums(),
+      variants_(variant_fields(job),
                 {{Axis::kVariant, static_cast<int64_t>(job.variants().size())}}, device) {
   for (const auto& one : job.interventions) variant_of_.push_back(variant_of(job, one));
 }

@@ -1,7 +1,8 @@
 // The statistics of interventions: what each matched and overwrote, and the loss of each variant.
 //
 // In: counts, and a variant's negative log-likelihoods as LossStatistics takes the original's. Out:
-// the fields of declare_interventions and declare_variant_sums, the rows of declare_variant_rows.
+// the fields of declare_interventions, declare_variant_losses (with the loss) and
+// declare_variant_matches, the rows of declare_variant_rows.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -29,7 +29,7 @@ struct LossSums {
 LossSums sum_losses(const OwnedRows& labels, const at::Tensor& token_nll,
                     std::vector<float>& real_nll);
 
-/// Adds them to the fields of declare_loss_sums; to those of declare_variant_sums at `variant`.
+/// Adds them to the fields of declare_loss_sums; to those of declare_variant_losses at `variant`.
 void add_losses(const LossSums& sums, const FieldSet& fields,
                 std::optional<int64_t> variant = std::nullopt);
 

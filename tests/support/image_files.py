@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ def random_images(number: int, height: int, width: int, *, seed: int = 0) -> np.
     return np.random.default_rng(seed).normal(size=(number, 3, height, width)).astype("<f4")
 
 
-def write_image_file(path: Path, pixels: np.ndarray, **attributes: Any) -> Path:
-    """Writes images; `attributes` replace those of the file."""
+def write_image_file(
+    path: Path, pixels: np.ndarray, labels: Sequence[int] = (), **attributes: Any
+) -> Path:
+    """Writes images, with the classes of each or without; `attributes` replace those of the file."""
     number, channels, height, width = pixels.shape
     names = [f"below/image {i}.png".encode() for i in range(number)]
     settings = {"type": "random", "do_resize": False}
@@ -30,6 +33,9 @@ def write_image_file(path: Path, pixels: np.ndarray, **attributes: Any) -> Path:
         file["pixels"] = pixels
         file["names/bytes"] = np.frombuffer(b"".join(names), dtype=np.uint8)
         file["names/offset"] = np.cumsum([0, *map(len, names)]).astype("<u8")
+        if len(labels):
+            file["label"] = np.array(labels, "<u4")
+            file.attrs["label_names"] = json.dumps([f"class {i}" for i in range(max(labels) + 1)])
         file["source_sha256"] = np.zeros((number, 32), np.uint8)
         file["original_size"] = np.full((number, 2), (height, width), dtype="<u4")
         file.attrs.update(

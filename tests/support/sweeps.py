@@ -18,11 +18,11 @@ from .watching import run
 MAY_DIFFER = ("created", "device", "libraries")  # root attributes of identical sweeps
 REFERENCES = ("DIMENSION_LIST", "REFERENCE_LIST")  # addresses within one file
 
-# Datasets of such inputs have their references in oracle.vision, families, interventions and tasks, and in
-# e2e.token_roles.
+# Datasets of such inputs have their references in oracle.vision, families, interventions, tasks and
+# image_classes, and in e2e.token_roles.
 OTHER_TESTS = (
     "image corpora", "corpora of chats", "models with experts", "models with registers",
-    "jobs with interventions", "jobs with variants", "corpora of tasks",
+    "jobs with interventions", "jobs with variants", "corpora of tasks", "jobs with a classifier",
 )  # fmt: skip
 
 # What is measured inside the layers: oracle.inner has its references.

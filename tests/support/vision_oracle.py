@@ -37,7 +37,8 @@ class VisionOracle:
         self._dtype = dtype
         if dtype == torch.float64:
             prepare_for_double(module)
-        self.encoder = encoder_of(module.eval())
+        self.whole = module.eval()
+        self.encoder = encoder_of(module)
         self._config = self.encoder.config
         assert self._config._attn_implementation == "eager"
         if self._config.model_type == "vit_mae":
@@ -71,6 +72,16 @@ class VisionOracle:
             self.encoder(torch.from_numpy(image)[None].to(self._dtype), **options)
         assert len(self._layers) == self._config.num_hidden_layers + 1
         return torch.stack(self._layers).numpy()
+
+    @torch.no_grad()
+    def logits(self, image: np.ndarray, **inputs: torch.Tensor) -> np.ndarray:
+        """Pixels [3, height, width] of the model's own size -> [classes] of a model with a classifier;
+        of a whole CLIP beside texts' `input_ids` their logits."""
+        self._layers = []
+        with in_precision_of(self._dtype):
+            pixels = torch.from_numpy(image)[None].to(self._dtype)
+            said = self.whole(pixel_values=pixels, **inputs)
+        return (said.logits_per_image if inputs else said.logits)[0].numpy()
 
     def _has_other_size(self, size: tuple[int, ...]) -> bool:
         return size != tuple(np.broadcast_to(self._config.image_size, 2))

@@ -57,7 +57,7 @@ def accuracies(sweep: Sweep) -> pd.DataFrame:
             answered = before if name == ORIGINAL else right(choices, name)
             row: dict[str, object] = {"task": task, "variant": name, "questions": len(answered)}
             row |= {kind: float(answered[kind].mean()) for kind in LENGTHS}
-            row["standard error"] = _standard_error(answered["accuracy"].to_numpy())
+            row["standard error"] = standard_error(answered["accuracy"].to_numpy())
             if name != ORIGINAL:
                 row |= paired(before["accuracy"].to_numpy(), answered["accuracy"].to_numpy())
             rows.append(row)
@@ -74,7 +74,7 @@ def right(choices: pd.DataFrame, model: str) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _standard_error(answered: np.ndarray) -> float:
+def standard_error(answered: np.ndarray) -> float:
     """Of a mean of n zeros and ones, with n − 1, as the harness has it."""
     return float(answered.std(ddof=1) / math.sqrt(len(answered))) if len(answered) > 1 else math.nan
 

@@ -42,6 +42,7 @@ Job unusual_job() {
                     .top_k = 5,
                     .classes = Classes::kRole,
                     .loss = true,
+                    .classifier = "heads/linear.safetensors",
                     .attention = {"events", "from"},
                     .attention_from = "earlier.h5",
                     .attention_received = true,
