@@ -134,8 +134,8 @@ void Checkpoint::use_projector() {
 }
 
 bool Checkpoint::is_of_classifier(const std::string& name) const {
-  return classifier_ && std::ranges::find(classifier_->rows, name, &TensorRow::name) !=
-                            classifier_->rows.end();
+  return classifier_ &&
+         std::ranges::find(classifier_->rows, name, &TensorRow::name) != classifier_->rows.end();
 }
 
 void Checkpoint::use_classifier(const std::string& source) {

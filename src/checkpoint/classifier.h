@@ -19,10 +19,10 @@ namespace actsweep {
 
 /// What a head reads of an image's tokens.
 enum class ImageFeatures {
-  kClassToken,        // the first token
-  kClassTokens,       // the two of DeiT, each by a head of its own; the mean of both logits
-  kClassAndPatches,   // the first token, and behind its channels the mean of the patches
-  kPatches,           // the mean of the patches
+  kClassToken,       // the first token
+  kClassTokens,      // the two of DeiT, each by a head of its own; the mean of both logits
+  kClassAndPatches,  // the first token, and behind its channels the mean of the patches
+  kPatches,          // the mean of the patches
 };
 
 struct ClassifierFacts {

@@ -21,8 +21,8 @@ using OnHashed = std::function<void(int64_t done, int64_t all)>;
 /// Reads what no earlier start has read, on several threads, and keeps it.
 std::string fingerprint_of(const Checkpoint& checkpoint, const OnHashed& on_hashed = {});
 
-/// Of the classifier beside it, which no other number depends on: SHA-256 over names, dtypes, shapes
-/// and bytes of its tensors, and how it reads the rows. Empty where none is read.
+/// Of the classifier beside it, which no other number depends on: SHA-256 over names, dtypes,
+/// shapes and bytes of its tensors, and how it reads the rows. Empty where none is read.
 std::string classifier_fingerprint_of(const Checkpoint& checkpoint);
 
 /// The same where earlier starts have read all of it; reads no weights.

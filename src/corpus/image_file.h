@@ -2,8 +2,8 @@
 //
 // In: an HDF5 file of normalised pixels, and how a model cuts an image into tokens. Out: the pixels
 // (mapped, not loaded) and the corpus that they make. Refuses (ErrorKind::kCorpus) files of another
-// schema, pixels stored otherwise than as contiguous float32, images smaller than a patch, labels of
-// some images alone.
+// schema, pixels stored otherwise than as contiguous float32, images smaller than a patch, labels
+// of some images alone.
 #pragma once
 
 #include <string>

@@ -146,9 +146,10 @@ std::vector<std::pair<std::string, std::string>> conflicts_of(const Intervention
          fmt::format("means of registers are those of the site \"residual\": expected tokens of "
                      "text or of images, found \"registers\" at \"{}\"",
                      name_of(i.site)));
-  refuse(i.variant && !compares, "variant",
-         "variants are compared by their loss, or by the classes that they tell of images: expected "
-         "[statistics] loss = true, or classifier, found neither");
+  refuse(
+      i.variant && !compares, "variant",
+      "variants are compared by their loss, or by the classes that they tell of images: expected "
+      "[statistics] loss = true, or classifier, found neither");
   return conflicts;
 }
 

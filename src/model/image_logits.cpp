@@ -39,7 +39,8 @@ at::Tensor features_of(const ImageFacts& image, const ImageFeatures features,
   return {};
 }
 
-at::Tensor product(const at::Tensor& features, const at::Tensor& weight, const at::Tensor& bias) {
+at::Tensor head_product(const at::Tensor& features, const at::Tensor& weight,
+                        const at::Tensor& bias) {
   const auto in = features.to(weight.scalar_type()).contiguous();
   auto out = at::empty({in.size(0), weight.size(0)}, in.options());
   project(in, weight, bias, out);
@@ -48,7 +49,7 @@ at::Tensor product(const at::Tensor& features, const at::Tensor& weight, const a
 
 /// Projected, and of length 1.
 at::Tensor direction_of(const StageWeights& head, const at::Tensor& features) {
-  const auto projected = product(features, head[Weight::kHeadProjection], {});
+  const auto projected = head_product(features, head[Weight::kHeadProjection], {});
   return projected / projected.norm(2, {1}, /*keepdim=*/true);
 }
 
@@ -65,14 +66,15 @@ at::Tensor image_logits(const Architecture& architecture, const ClassifierFacts&
   if (classifier.has_direction) features = direction_of(head, features);
   const auto& weight = head[Weight::kHead];
   const auto& bias = head[Weight::kHeadBias];
-  if (classifier.features != ImageFeatures::kClassTokens) return product(features, weight, bias);
+  if (classifier.features != ImageFeatures::kClassTokens)
+    return head_product(features, weight, bias);
   at::Tensor sum;
   for (int64_t number = 0; number < 2; ++number) {
     const int64_t first = number * classifier.classes;
     const auto own_bias = bias.defined() ? bias.narrow(0, first, classifier.classes) : bias;
     const auto logits =
-        product(features.narrow(1, number * architecture.channels, architecture.channels),
-                weight.narrow(0, first, classifier.classes), own_bias);
+        head_product(features.narrow(1, number * architecture.channels, architecture.channels),
+                     weight.narrow(0, first, classifier.classes), own_bias);
     sum = sum.defined() ? sum + logits : logits;
   }
   return sum / 2;

@@ -54,8 +54,8 @@ std::vector<std::string> names_of_variants(const H5File& file, size_t count) {
 /// "71.3 %" of those images whose label stands at most at a rank.
 std::string share_within(std::span<const uint32_t> ranks, uint32_t rank) {
   const auto right = std::ranges::count_if(ranks, [&](uint32_t each) { return each <= rank; });
-  return fmt::format("{:.1f} %", 100.0 * static_cast<double>(right) /
-                                     static_cast<double>(ranks.size()));
+  return fmt::format("{:.1f} %",
+                     100.0 * static_cast<double>(right) / static_cast<double>(ranks.size()));
 }
 
 std::vector<uint32_t> read_ranks(const H5File& file, const char* path) {
@@ -108,8 +108,8 @@ std::string variant_table(const H5File& file) {
       {"(original)", readable(original_perplexity(file, "perplexity")),
        readable(original_perplexity(file, "windows_perplexity")), "", ""}};
   for (size_t i = 0; i < perplexity.size(); ++i) {
-    rows.push_back({names[i], readable(perplexity[i]), readable(windows[i]),
-                    grouped(tokens[i]), grouped(changed[i])});
+    rows.push_back({names[i], readable(perplexity[i]), readable(windows[i]), grouped(tokens[i]),
+                    grouped(changed[i])});
   }
   return "\nPerplexity of variants\n" + format_table({{"variant", Align::kLeft},
                                                       {"over tokens"},

@@ -17,10 +17,11 @@ void check_labels(const SweepInputs& inputs) {
           "expected a file of data/prepare_images.py --labels",
           images.path(), *inputs.job.statistics.classifier);
   const auto largest = std::ranges::max_element(labels);
-  require(*largest < classes, ErrorKind::kCorpus,
-          "{}: label: expected one of the classifier's {} classes, counted from 0, found {} of image "
-          "{}",
-          images.path(), classes, *largest, largest - labels.begin());
+  require(
+      *largest < classes, ErrorKind::kCorpus,
+      "{}: label: expected one of the classifier's {} classes, counted from 0, found {} of image "
+      "{}",
+      images.path(), classes, *largest, largest - labels.begin());
 }
 
 std::string labels_hash(const ImageFile& images) {

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
 #include <map>
 #include <utility>
 #include <vector>
@@ -45,19 +44,28 @@ double seconds_of(const Call& call) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// A product of a layer, and the shortest time that it took.
+/// The middle of some times, of two the longer: what a call takes among others, which now and then
+/// disturb it. A sweep has no better luck over its many calls.
+double middle_of(std::vector<double> times) {
+  const auto middle = times.begin() + static_cast<int64_t>(times.size() / 2);
+  std::nth_element(times.begin(), middle, times.end());
+  return *middle;
+}
+
+/// A product of a layer, and the times that it took.
 struct TimedProduct {
   at::Tensor rows, weight, out;
   double operations = 0;  // of one time
   double share = 0;       // of a token's operations
-  double best_s = std::numeric_limits<double>::infinity();
+  std::vector<double> times_s = {};
 
-  void take() {
-    best_s = std::min(best_s, seconds_of([&]() -> const at::Tensor& {
-                        project(rows, weight, {}, out);
-                        return out;
-                      }));
+  double take() {
+    return seconds_of([&]() -> const at::Tensor& {
+      project(rows, weight, {}, out);
+      return out;
+    });
   }
+  void measure() { times_s.push_back(take()); }
 };
 
 /// The operations of a token by the sides of the products that they are taken in.
@@ -91,7 +99,7 @@ std::vector<TimedProduct> products_of(const SweepFacts& facts, const ModelShare&
   return products;
 }
 
-/// Of all products as a token has them, in the time that each takes where nothing disturbs it.
+/// Of all products as a token has them.
 double product_rate(std::vector<TimedProduct>& products, const Measuring& measuring) {
   const auto start = std::chrono::steady_clock::now();
   const auto passed_s = [&] {
@@ -99,19 +107,19 @@ double product_rate(std::vector<TimedProduct>& products, const Measuring& measur
   };
   for (auto& product : products) product.take();  // chooses kernels and starts threads
   do {
-    for (auto& product : products) product.take();
+    for (auto& product : products) product.measure();
   } while (passed_s() < measuring.effort.seconds);
   double operations = 0, seconds = 0;
   for (const auto& product : products) {
     operations += product.share;
-    seconds += product.share / product.operations * product.best_s;
+    seconds += product.share / product.operations * middle_of(product.times_s);
   }
   return seconds > 0 ? operations / seconds : 0;
 }
 
 template <typename Call>
-double best_of_three_s(const Call& call) {
-  return std::min({seconds_of(call), seconds_of(call), seconds_of(call)});
+double middle_of_three_s(const Call& call) {
+  return middle_of({seconds_of(call), seconds_of(call), seconds_of(call)});
 }
 
 /// Of one window, shortened to the longest side.
@@ -129,7 +137,7 @@ double attention_rate(const SweepFacts& facts, const ModelShare& share,
   const auto qkv = measuring.random(rows, (shape.query_heads + 2 * shape.key_heads) * shape.width,
                                     scalar_type(facts.job.model.dtype));
   auto out = at::empty({rows, shape.query_heads * shape.width}, qkv.options());
-  const double seconds = best_of_three_s([&]() -> const at::Tensor& {
+  const double seconds = middle_of_three_s([&]() -> const at::Tensor& {
     attend(qkv, call, out);
     return out;
   });
@@ -141,7 +149,7 @@ double memory_rate(const Measuring& measuring) {
   const int64_t side = measuring.longest_side();
   const auto left = measuring.random(side, side, at::kFloat);
   auto right = at::ones_like(left);
-  const double seconds = best_of_three_s([&]() -> const at::Tensor& { return right.add_(left); });
+  const double seconds = middle_of_three_s([&]() -> const at::Tensor& { return right.add_(left); });
   return 12 * static_cast<double>(side * side) / seconds;
 }
 
@@ -151,8 +159,8 @@ double float32_rate(const Measuring& measuring) {
   product.rows = measuring.random(side, side, at::kFloat);
   product.weight = measuring.random(side, side, at::kFloat);
   product.out = at::empty_like(product.rows);
-  for (int i = 0; i < 3; ++i) product.take();
-  return 2.0 * static_cast<double>(side * side * side) / product.best_s;
+  for (int i = 0; i < 3; ++i) product.measure();
+  return 2.0 * static_cast<double>(side * side * side) / middle_of(product.times_s);
 }
 
 void add_unmeasured(const Measuring& measuring, Rates& rates) {

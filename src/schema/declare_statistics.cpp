@@ -239,7 +239,8 @@ std::vector<Dataset> declare_classification() {
        {kSequence},
        "1",
        "classes that stand before the label: of larger logits, of equal ones those of smaller "
-       "number, and all others where its logit is not a number (0: top-1 is right, below 5: top-5)" +
+       "number, and all others where its logit is not a number (0: top-1 is right, below 5: "
+       "top-5)" +
            alone,
        Merge::kRows},
       {"classification/label_log_likelihood",

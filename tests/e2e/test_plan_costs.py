@@ -193,7 +193,8 @@ def test_plan_is_held_against_a_run(shape: str, tmp_path: Path) -> None:
             model={"dtype": dtype},
             corpus={"sequence_length": length},
             parallel={"tensor": 1, "threads": 2, "microbatch_tokens": 4096},
-            statistics={"loss": False},
+            # As in a user's job: of the small criterion of other tests most activations would be events.
+            statistics={"loss": False, "criterion_magnitude": 100.0, "criterion_ratio": 1000.0},
             output={"segment_tokens": tokens},
         )
         path = write_job(tmp_path / "job.toml", job)

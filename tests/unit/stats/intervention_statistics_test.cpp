@@ -11,6 +11,7 @@ namespace {
 
 Job job_with_variants() {
   Job job;
+  job.statistics.loss = true;
   for (const char* variant : {"a", "", "b", "a"}) {
     auto& intervention = job.interventions.emplace_back();
     if (*variant != '\0') intervention.variant = variant;
