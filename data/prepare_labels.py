@@ -45,8 +45,9 @@ def main() -> None:
     templates = arguments.template or [TEMPLATE]
     for template in templates:
         if template.count("{}") != 1:
+            found = template.count("{}")
             raise PreparationError(
-                COMMAND_LINE, f'--template "{template}": expected {{}} in it once, found {template.count("{}")}'
+                COMMAND_LINE, f'--template "{template}": expected {{}} in it once, found {found}'
             )
     output = output_file(arguments.output)
     names = class_names(arguments.classes)

@@ -123,7 +123,9 @@ def _from_table(images: list[Source], path: Path) -> list[str]:
     for source in images:
         named = [name for name in _names_of(source) if name in class_of]
         if not named:
-            raise PreparationError(CORPUS, f"{path}: {source.name}: expected a row with its class, found none")
+            raise PreparationError(
+                CORPUS, f"{path}: {source.name}: expected a row with its class, found none"
+            )
         texts.append(class_of[named[0]])
     return texts
 

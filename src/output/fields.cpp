@@ -65,6 +65,12 @@ std::vector<bool> larger(std::span<const std::byte> part, std::span<const std::b
 
 using Values = std::map<std::string, std::vector<std::byte>>;
 
+/// 0 of an axis that a file has not: a sweep of tasks alone measures no layer.
+int64_t length_of(const Extents& extents, Axis axis) {
+  const auto found = extents.find(axis);
+  return found == extents.end() ? 0 : found->second;
+}
+
 /// The fields of one part.
 Values read_fields(Parts& parts, size_t part, const std::vector<Dataset>& datasets,
                    const Extents& extents) {
@@ -97,8 +103,8 @@ MergedFields merge_fields(Parts& parts, const std::vector<PartLengths>& lengths,
                           const std::vector<Dataset>& datasets, const Extents& extents,
                           bool adds_offsets) {
   MergedFields merged;
-  merged.layers = extents.at(Axis::kLayer);
-  merged.channels = extents.at(Axis::kChannel);
+  merged.layers = length_of(extents, Axis::kLayer);
+  merged.channels = length_of(extents, Axis::kChannel);
   for (size_t part = 0; part < parts.count(); ++part) {
     if (lengths[part].is_segment == 0) continue;
     auto values = read_fields(parts, part, datasets, extents);

@@ -1,7 +1,9 @@
 // Whether the labels of images fit what tells their classes.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "run/inputs.h"
 
@@ -10,7 +12,6 @@ namespace actsweep {
 /// Refuses (kCorpus) images without labels, and labels beyond the classifier's classes.
 void check_labels(const SweepInputs& inputs);
 
-/// Of all labels and their names.
-std::string labels_hash(const ImageFile& images);
+std::string labels_hash(const std::vector<uint32_t>& labels);
 
 }  // namespace actsweep

@@ -301,7 +301,8 @@ nlohmann::json SweepInputs::identity(std::optional<int64_t> threads) const {
   }
   if (!classifier_fingerprint.empty()) {
     identity["statistics.classifier"] = classifier_fingerprint;
-    identity["corpus.labels"] = labels_hash(*images);
+    identity["corpus.labels_fingerprint"] = labels_hash(images->labels());
+    identity["corpus.label_names"] = images->label_names();
   }
   add_corpus_identity(corpus, prompts, identity);
   if (images != nullptr) {

@@ -113,7 +113,8 @@ def test_tables_that_do_not_fit_are_refused(
 
 def test_classes_that_the_list_lacks_are_refused(model: Path, photos: Path) -> None:
     names, output = photos.parent / "names.txt", photos.parent / "images.h5"
-    for content, words in (("tench\n", 'class "goldfish"'), ("a\na\n", "found one twice"), ("", "found none")):
+    cases = (("tench\n", 'class "goldfish"'), ("a\na\n", "found one twice"), ("", "found none"))
+    for content, words in cases:
         names.write_text(content)
         options = ("--labels", "folders", "--classes", names)
         result = run("prepare_images.py", "--model", model, "--output", output, *options, photos)

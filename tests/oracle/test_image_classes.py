@@ -7,16 +7,19 @@ of the label, its rank, the predicted class; of the original and of a variant un
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import actsweep
 import h5py
 import numpy as np
 import pytest
 import torch
+from actsweep.results import image_classes
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -26,7 +29,7 @@ from transformers import PreTrainedTokenizerFast
 
 from support.image_files import random_images, write_image_file
 from support.interventions import Labels, intervened
-from support.sweeps import Sweep, environment, read_datasets, to_toml
+from support.sweeps import Sweep, environment, read_datasets, run_program, to_toml
 from support.vision_models import VisionModel, make_random, save
 from support.vision_models.model import dino_sizes, sizes
 from support.vision_oracle import VisionOracle
@@ -175,6 +178,35 @@ def test_head_beside_the_checkpoint_is_its_own(program: Path, tmp_path: Path) ->
     logits = np.stack([oracle.logits(image) for image in inputs.pixels])
     expected = log_softmax(logits)[np.arange(IMAGES), inputs.labels]
     np.testing.assert_allclose(narrow["classification/label_log_likelihood"], expected, atol=1e-4)
+
+
+def test_files_merge_and_the_commands_tell_accuracies(program: Path, tmp_path: Path) -> None:
+    whole = make_inputs(tmp_path, MODELS[0])
+    names = json.dumps([f"class {i}" for i in range(CLASSES)])
+    write_image_file(whole.images, whole.pixels, whole.labels, label_names=names)
+    expected = read_datasets(Sweep(program, whole.job("checkpoint", tmp_path / "whole.h5")).run())
+    parts = []
+    for number, images in enumerate((slice(0, 5), slice(5, IMAGES))):
+        path = tmp_path / f"images-{number}.h5"
+        write_image_file(path, whole.pixels[images], whole.labels[images], label_names=names)
+        job = whole.job("checkpoint", tmp_path / f"{number}.h5") | {"corpus": {"path": str(path)}}
+        parts.append(Sweep(program, job).run())
+    merged = tmp_path / "merged.h5"
+    run_program(program, "merge", *parts, "-o", merged)
+    found = read_datasets(merged)
+    for path in expected:
+        if path.startswith("classification/") or path.endswith(("label_rank", "predicted")):
+            # In micro-batches of other sizes products round otherwise.
+            np.testing.assert_allclose(found[path], expected[path], rtol=0, atol=FLOOR, err_msg=path)
+    ranks = expected["classification/label_rank"]
+    shares = [f"{100 * (ranks < top).mean():.1f} %" for top in (1, 5)]
+    said = run_program(program, "show", merged)
+    assert f"Classes of {IMAGES} images" in said
+    assert re.findall(r"\(original\) +([\d.]+ %) +([\d.]+ %)", said) == [tuple(shares)]
+    with actsweep.open(merged) as sweep:
+        table = image_classes.accuracies(sweep).set_index("variant")
+    assert table.loc["original", "top-5 accuracy"] == (ranks < 5).mean()
+    assert table.loc["zero", "images"] == IMAGES
 
 
 def make_tokenizer(directory: Path) -> PreTrainedTokenizerFast:

@@ -20,7 +20,7 @@ def random_images(number: int, height: int, width: int, *, seed: int = 0) -> np.
 
 
 def write_image_file(
-    path: Path, pixels: np.ndarray, labels: Sequence[int] = (), **attributes: Any
+    path: Path, pixels: np.ndarray, labels: Sequence[int] | np.ndarray = (), **attributes: Any
 ) -> Path:
     """Writes images, with the classes of each or without; `attributes` replace those of the file."""
     number, channels, height, width = pixels.shape
