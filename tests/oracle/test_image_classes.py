@@ -28,7 +28,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from support.image_files import random_images, write_image_file
-from support.interventions import Labels, intervened
+from support.interventions import REGISTER, Labels, Means, Table, intervened
 from support.sweeps import Sweep, environment, read_datasets, run_program, to_toml
 from support.vision_models import VisionModel, make_random, save
 from support.vision_models.model import dino_sizes, sizes
@@ -101,14 +101,21 @@ def make_inputs(folder: Path, described: VisionModel) -> Inputs:
     return Inputs(folder, described, model, pixels, labels, images)
 
 
-def logits_of(inputs: Inputs, dtype: torch.dtype, **texts: torch.Tensor) -> list[np.ndarray]:
+def logits_of(
+    inputs: Inputs,
+    dtype: torch.dtype,
+    table: Table = ZERO,
+    labels: Labels | None = None,
+    means: Means | None = None,
+    **texts: torch.Tensor,
+) -> list[np.ndarray]:
     """[images, classes] of the original and of the variant."""
     oracle = VisionOracle(inputs.model, dtype)
-    labels = Labels(np.zeros(inputs.described.tokens, np.uint8))
+    labels = labels or Labels(np.zeros(inputs.described.tokens, np.uint8))
     original = np.stack([oracle.logits(image, **texts) for image in inputs.pixels])
-    with intervened(oracle.blocks, [ZERO], labels):
+    with intervened(oracle.blocks, [table], labels, means):
         changed = np.stack([oracle.logits(image, **texts) for image in inputs.pixels])
-    assert np.abs(changed - original).max() > 1e-2
+    assert np.abs(changed - original).max() > 100 * FLOOR
     return [original.astype(np.float64), changed.astype(np.float64)]
 
 
@@ -178,6 +185,26 @@ def test_head_beside_the_checkpoint_is_its_own(program: Path, tmp_path: Path) ->
     logits = np.stack([oracle.logits(image) for image in inputs.pixels])
     expected = log_softmax(logits)[np.arange(IMAGES), inputs.labels]
     np.testing.assert_allclose(narrow["classification/label_log_likelihood"], expected, atol=1e-4)
+
+
+def test_fixed_registers_with_means_of_a_sweep_without_a_classifier(program: Path, tmp_path: Path) -> None:
+    """The paper's Fix-Reg-Mean against accuracy: the means are of the same model, read without its head."""
+    described = next(model for model in MODELS if model.registers)
+    inputs = make_inputs(tmp_path, described)
+    fix = {"layer": "all", "channels": "all", "tokens": "registers", "action": "mean"}
+    plain = inputs.job("checkpoint", tmp_path / "means.h5")
+    plain |= {"statistics": {}, "intervention": []}
+    means = Sweep(program, plain).run()
+    job = inputs.job("checkpoint", tmp_path / "fixed.h5")
+    job["intervention"] = [{**fix, "variant": "zero", "from": str(means)}]
+    found = read_datasets(Sweep(program, job).run())
+    labels = np.full(described.tokens, 2)
+    labels[:1], labels[1 : 1 + described.registers] = 0, REGISTER
+    exact, single = (
+        logits_of(inputs, dtype, fix | {"from": ""}, Labels(labels), Means.of(read_datasets(means)))
+        for dtype in (torch.float64, torch.float32)
+    )
+    assert_classes(found, inputs, exact, single)
 
 
 def test_files_merge_and_the_commands_tell_accuracies(program: Path, tmp_path: Path) -> None:
