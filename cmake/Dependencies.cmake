@@ -22,12 +22,11 @@ if(ACTSWEEP_TESTS)
   find_package(GTest REQUIRED)
 endif()
 
-set(HDF5_PREFER_PARALLEL ON)
-find_package(HDF5 REQUIRED COMPONENTS C HL)
-if(NOT HDF5_IS_PARALLEL)
-  message(FATAL_ERROR "actsweep needs a parallel HDF5 (H5_HAVE_PARALLEL); found ${HDF5_C_LIBRARIES} without it. "
-                      "On Debian: libhdf5-openmpi-dev; on a cluster, put the parallel build first in CMAKE_PREFIX_PATH.")
+# Either build of HDF5 will do, for no file is written by several ranks; where both are there, that of MPI.
+if(NOT DEFINED HDF5_PREFER_PARALLEL)
+  set(HDF5_PREFER_PARALLEL ON)
 endif()
+find_package(HDF5 REQUIRED COMPONENTS C HL)
 add_library(actsweep_hdf5 INTERFACE)
 target_include_directories(actsweep_hdf5 SYSTEM INTERFACE ${HDF5_C_INCLUDE_DIRS})
 target_link_libraries(actsweep_hdf5 INTERFACE ${HDF5_C_HL_LIBRARIES} ${HDF5_C_LIBRARIES} MPI::MPI_C)

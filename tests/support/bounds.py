@@ -24,10 +24,11 @@ ROUNDINGS = 4 * 2.0**-24  # of a scale: theirs may be exact by chance, or take a
 
 
 def channel_scale(streams: Sequence[np.ndarray], floor: float = FLOOR) -> np.ndarray:
-    """Streams [layers, T, C] -> [layers, 1, C]: what errors are held against."""
+    """Streams [layers, T, C] -> [layers, 1, C]: what errors are held against; 1 in layers of zeros."""
     largest = np.max([np.abs(stream).max(axis=1) for stream in streams], axis=0)
     floor = floor * np.median(largest, axis=1, keepdims=True)
-    return np.maximum(largest, floor)[:, None, :]
+    scale = np.maximum(largest, floor)
+    return np.where(scale == 0, 1.0, scale)[:, None, :]
 
 
 def largest_error(

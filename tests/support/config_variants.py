@@ -39,9 +39,10 @@ IDLE = (
     "time_step_max", "time_step_floor", "time_step_init", "time_step_scale", "use_mamba", "associative",
     "ssm_cache", "expert_overlap", "rescale_", "nextn", "mtp_layers", "z_loss",
 )  # fmt: skip
-BUSY = (  # positions begin behind the first two; the third is read by a router
+BUSY = (  # positions begin behind the first two; the third is read by a router; the last are factors
     ("roberta", "pad_token_id"), ("xlm-roberta", "pad_token_id"), ("phimoe", "router_jitter_noise"),
-    ("llama4_text", "attention_chunk_size"),
+    ("llama4_text", "attention_chunk_size"), ("falcon_h1", "attention_out_multiplier"),
+    ("falcon_h1", "ssm_out_multiplier"),
 )  # fmt: skip
 TEXT_VALUES = ("gelu", "relu", "silu", "gelu_new", "quick_gelu", "relu2", "mish")
 LIST_VALUES = ([0], [99], [1, "x"], ["full_attention"], [0.5])

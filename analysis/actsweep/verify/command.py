@@ -197,6 +197,8 @@ def _say_head(report: Report, job: Job, our: OurSide, their: TheirSide) -> None:
         report.say(f"{'tokens':<11}{'' if finding.is_right else 'DIFFER: '}{finding.text}")
     if job.get("intervention"):
         report.say(f"{'left out':<11}the job's interventions")
+    if job.get("statistics", {}).get("classifier"):
+        report.say(f"{'left out':<11}the job's classifier")
     unsure = sum(int((~one.is_sure).sum()) for one in their.passes)
     if unsure:
         total = sum(one.is_sure.size for one in their.passes)

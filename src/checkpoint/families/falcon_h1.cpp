@@ -67,7 +67,12 @@ void read_state_sizes(const Config& config, Architecture& facts) {
                                : config.positive("mamba_expand", kMostCount) * facts.channels;
   auto sized = config;
   if (config.values().at(width) == "auto") {
-    sized.set(width, channels / config.positive("mamba_n_heads", kMostCount), width);
+    const int64_t heads = config.positive("mamba_n_heads", kMostCount);
+    if (heads > channels) {
+      config.refuse("mamba_n_heads",
+                    fmt::format("at most as many as channels of all heads, {}", channels));
+    }
+    sized.set(width, channels / heads, width);
   }
   read_states(sized, facts);
   if (facts.states.channels() == channels) return;
