@@ -227,7 +227,7 @@ def test_a_match_in_one_shard_is_enough(write: Job, tmp_path: Path) -> None:
 
 def test_variants_need_the_loss(write: Job) -> None:
     table = ZERO | {"variant": "zero"}
-    words = "expected [statistics] loss = true, found false"
+    words = "expected [statistics] loss = true, or classifier, found neither"
     refuse(write(table, statistics={"loss": False}), JOB_ERROR, words, ranks=1)
 
 
