@@ -29,7 +29,7 @@ from preparation.questions import questions_of
 from preparation.requests import Requests
 from preparation.scoring import Scoring
 from preparation.token_file import TokenFileWriter
-from preparation.tokenizer_directory import load_tokenizer
+from preparation.tokenizer_directory import keep_converted, load_tokenizer
 from preparation.vocabulary import load_vocabulary
 
 # Where a config says how many tokens a model reads, in the harness's order; and what it takes where none does.
@@ -101,6 +101,7 @@ def main() -> None:
         f"{arguments.output}: {requests.questions:,} question(s) of {', '.join(requests.tasks)}, {documents:,}"
         f" document(s), {tokens:,} tokens, fingerprint {fingerprint}"
     )
+    keep_converted(loaded, output)
     print(f'score it with [corpus] windows = "per_document", sequence_length = {longest}')
 
 

@@ -48,7 +48,12 @@ from preparation.special_spellings import SpecialSpellings
 from preparation.stored_file import CountedFile
 from preparation.text_encoder import tokenizer_of, use_one_thread
 from preparation.token_file import TokenFileWriter, partial_paths
-from preparation.tokenizer_directory import NO_TOKEN, ModelTokenizer, load_tokenizer
+from preparation.tokenizer_directory import (
+    NO_TOKEN,
+    ModelTokenizer,
+    keep_converted,
+    load_tokenizer,
+)
 from preparation.vocabulary import Vocabulary, load_vocabulary
 
 
@@ -251,6 +256,7 @@ def main() -> None:
         f"{arguments.output}: {documents:,} document(s), {tokens:,} tokens, fingerprint"
         f" {fingerprint}"
     )
+    keep_converted(loaded, output)
 
 
 if __name__ == "__main__":

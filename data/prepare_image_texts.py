@@ -20,13 +20,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from preparation.errors import run_program
+from preparation.errors import one_line, run_program
 from preparation.hub_cache import model_directory
 from preparation.image_texts import ImageTexts, records_of
 from preparation.output_path import output_file
 from preparation.placed_images import PlacedImages
 from preparation.token_file import TokenFileWriter
-from preparation.tokenizer_directory import load_tokenizer
+from preparation.tokenizer_directory import keep_converted, load_tokenizer
 from preparation.vocabulary import load_vocabulary
 
 
@@ -45,7 +45,8 @@ def main() -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     directory = model_directory(arguments.model)
     output = output_file(arguments.output)
-    vocabulary = load_vocabulary(load_tokenizer(directory))
+    loaded = load_tokenizer(directory)
+    vocabulary = load_vocabulary(loaded)
     texts = ImageTexts(directory)
     with TokenFileWriter(output) as writer, PlacedImages(output) as images:
         for record in tqdm(records_of(arguments.files), unit="text", desc=output.name, disable=None):
@@ -56,10 +57,13 @@ def main() -> None:
         attributes = {"special_tokens": "none", "processor": texts.described()}
         fingerprint = writer.finish(vocabulary, {}, attributes, images)
         documents, tokens = writer.num_documents(), writer.num_tokens()
+    for line in loaded.warnings:
+        print(f"prepare_image_texts.py: warning: {one_line(line)}", file=sys.stderr)
     print(
         f"{arguments.output}: {documents:,} document(s), {tokens:,} tokens, {len(images):,} image(s),"
         f" fingerprint {fingerprint}"
     )
+    keep_converted(loaded, output)
 
 
 if __name__ == "__main__":

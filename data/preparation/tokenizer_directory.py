@@ -21,7 +21,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from preparation.errors import MODEL, PreparationError
+from preparation.errors import MODEL, PreparationError, writing
 from preparation.text_encoder import tokenizer_of
 from preparation.tokenizer_cache import CHILD, kept_answer
 from preparation.tokenizer_files import TOKENIZER, check_directory, fingerprint_of
@@ -40,6 +40,7 @@ class ModelTokenizer:
     eos_id: int
     fingerprint: str
     warnings: tuple[str, ...]
+    is_converted: bool  # from other files than a tokenizer.json
 
 
 def load_tokenizer(directory: Path) -> ModelTokenizer:
@@ -70,7 +71,21 @@ def load_tokenizer(directory: Path) -> ModelTokenizer:
         NO_TOKEN if answer["eos_id"] is None else answer["eos_id"],
         fingerprint_of(stored or json.loads(backend), directory),
         tuple(warnings),
+        stored is None,
     )
+
+
+def keep_converted(loaded: ModelTokenizer, corpus: Path) -> None:
+    """What a tokenizer without a tokenizer.json was converted to, as NAME.tokenizer.json beside the
+    corpus NAME.h5: the tokenizers package encodes with it what the corpus was encoded with."""
+    if not loaded.is_converted:
+        return
+    path = corpus.with_suffix(".tokenizer.json")
+    partial = path.with_name(path.name + ".partial")
+    with writing(path):
+        partial.write_text(loaded.backend, encoding="utf-8")
+        partial.replace(path)
+    print(f"{path}: the tokenizer, converted from the files of {loaded.path}")
 
 
 def _ask_autotokenizer(directory: Path) -> dict[str, Any]:

@@ -8,12 +8,6 @@
 namespace actsweep {
 namespace {
 
-at::Tensor final_norm_of(const Architecture& a, const StageWeights& head, const at::Tensor& rows) {
-  auto normed = at::empty_like(rows);
-  row_ops_of(rows.device()).normalise(rows, norm_of(a, head, Weight::kFinalNorm), normed);
-  return normed;
-}
-
 /// Tokens that the head reads: those for classes alone, or all.
 at::Tensor tokens_of(const ImageFeatures features, const at::Tensor& residual) {
   if (features == ImageFeatures::kClassToken) return residual.narrow(1, 0, 1);
@@ -60,7 +54,7 @@ at::Tensor image_logits(const Architecture& architecture, const ClassifierFacts&
   auto tokens = tokens_of(classifier.features, residual).contiguous();
   if (classifier.takes_final_norm && head.has(Weight::kFinalNorm)) {
     const auto rows = tokens.flatten(0, 1);
-    tokens = final_norm_of(architecture, head, rows).view(tokens.sizes());
+    tokens = final_norm(architecture, head, rows).view(tokens.sizes());
   }
   auto features = features_of(architecture.image, classifier.features, tokens);
   if (classifier.has_direction) features = direction_of(head, features);

@@ -82,11 +82,8 @@ at::Tensor ImageTower::pass(std::span<const float* const> images) {
 /// What is taken of the tower's rows, normed, without class tokens, patches brought together.
 at::Tensor ImageTower::project_features(const StageWeights& head,
                                         const at::Tensor& residual) const {
-  auto normed = residual;
-  if (facts_.takes_final_norm && head.has(Weight::kFinalNorm)) {
-    normed = at::empty_like(residual);
-    row_ops_of(options_.device).normalise(residual, norm_of(a_, head, Weight::kFinalNorm), normed);
-  }
+  const bool is_normed = facts_.takes_final_norm && head.has(Weight::kFinalNorm);
+  const auto normed = is_normed ? final_norm(a_, head, residual) : residual;
   const auto features = normed.view({-1, length_, a_.channels}).slice(1, facts_.left_out);
   if (facts_.merged * facts_.pooled == 1) return projected(head, features.flatten(0, 1));
   const auto grid = features.unflatten(1, {grid_rows_, grid_columns_});

@@ -10,4 +10,8 @@ namespace actsweep {
 /// where the stage has one.
 Norm norm_of(const Architecture& architecture, const StageWeights& weights, Weight weight);
 
+/// Rows [rows, channels] of the residual stream after the final norm, in their own dtype.
+at::Tensor final_norm(const Architecture& architecture, const StageWeights& head,
+                      const at::Tensor& rows);
+
 }  // namespace actsweep

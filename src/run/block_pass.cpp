@@ -238,13 +238,6 @@ void BlockPass::pass_layer(const Block& block, int64_t layer) {
   }
 }
 
-at::Tensor BlockPass::final_norm_of(const StageWeights& head, const at::Tensor& rows) const {
-  auto normed = at::empty_like(rows);
-  const auto norm = norm_of(inputs_.checkpoint.architecture(), head, Weight::kFinalNorm);
-  row_ops_of(device_).normalise(rows, norm, normed);
-  return normed;
-}
-
 at::Tensor BlockPass::nll_of(const StageWeights& head, const OwnedRows& own,
                              const at::Tensor& rows) {
   const PassClock::Scope scope(clock_, Part::kModel);
@@ -268,15 +261,16 @@ at::Tensor BlockPass::logits_of(const StageWeights& head, const OwnedRows& own,
 /// What stands behind the last layer, where any stream's is heard.
 void BlockPass::pass_head(const Block& block) {
   if (std::none_of(block.streams.begin(), block.streams.end(), hears_head)) return;
-  const int64_t place = store_.stages_of(inputs_.checkpoint.architecture().layers).begin;
+  const auto& architecture = inputs_.checkpoint.architecture();
+  const int64_t place = store_.stages_of(architecture.layers).begin;
   const auto& head = store_.acquire(place, next_stage(place, block.is_last));
   for (const auto& stream : block.streams) {
     for (size_t batch = 0; batch < block.labels.own.size(); ++batch) {
-      block.begin(inputs_.checkpoint.architecture().layers, batch);
+      block.begin(architecture.layers, batch);
       const auto& own = block.labels.own[batch];
       const auto rows = stream.rows_of(block.labels, batch);
       if (stream.listeners().taps.wants(Site::kFinalNorm)) {
-        show(stream, {Site::kFinalNorm, 0, final_norm_of(head, rows), own});
+        show(stream, {Site::kFinalNorm, 0, final_norm(architecture, head, rows), own});
       }
       if (stream.listeners().on_loss) stream.listeners().on_loss(own, nll_of(head, own, rows));
       if (stream.listeners().on_logits) {

@@ -71,7 +71,6 @@ class BlockPass {
   void change_and_show(const Block& block, Stream& stream, int64_t layer, size_t batch);
   void pass_head(const Block& block);
   void show(const Stream& stream, const Tap& tap);
-  at::Tensor final_norm_of(const StageWeights& head, const at::Tensor& rows) const;
   at::Tensor nll_of(const StageWeights& head, const OwnedRows& own, const at::Tensor& rows);
   at::Tensor logits_of(const StageWeights& head, const OwnedRows& own, const at::Tensor& rows);
   std::optional<int64_t> next_stage(int64_t stage, const IsLast& is_last) const;

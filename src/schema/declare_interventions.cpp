@@ -57,7 +57,7 @@ std::vector<Dataset> declare_variant_classification() {
          type,
          {kVariant, kSequence},
          units,
-         fmt::format("classification/{} of a variant; jobs with a classifier and variants alone",
+         fmt::format("classification/{} of a variant, of a classifier; jobs with variants alone",
                      name),
          Merge::kRows});
   }

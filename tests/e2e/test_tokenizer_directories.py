@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
 import small_tokenizers as small
-from preparing import TEXT, run, write
+from preparing import TEXT, run, run_well, write
 from preparation.encoding import Piece, encode
 from preparation.tokenizer_directory import NO_TOKEN, ModelTokenizer, load_tokenizer
 from preparation.vocabulary import load_vocabulary
@@ -151,6 +151,25 @@ def test_sentencepiece_model_is_read_as_autotokenizer_does(
     loaded = assert_as_autotokenizer(directory)
     assert b" the" in load_vocabulary(loaded).spellings
     compatibility("Tokenizers", f"`tokenizer.model` of SentencePiece alone ({kind})", "read")
+
+
+def test_converted_tokenizer_lies_beside_its_corpus(tmp_path: Path) -> None:
+    """The tokenizers package alone encodes with it as AutoTokenizer does with the directory."""
+    directory = sentencepiece_model(tmp_path / "model", "bpe")
+    write(directory / "tokenizer_config.json", '{"tokenizer_class": "LlamaTokenizer"}')
+    source, output = write(tmp_path / "source.txt", TEXT[:3000]), tmp_path / "corpus.h5"
+    beside = tmp_path / "corpus.tokenizer.json"
+    said = run_well("prepare_corpus.py", "--tokenizer", directory, "--output", output, source)
+    assert f"{beside}: the tokenizer, converted from the files of {directory}" in said
+    oracle = AutoTokenizer.from_pretrained(directory)
+    converted = Tokenizer.from_file(str(beside))
+    for text in TEXTS:
+        expected = oracle(text, add_special_tokens=False).input_ids
+        assert converted.encode(text, add_special_tokens=False).ids == expected
+    beside.unlink()
+    small.save(converted, tmp_path / "stored")
+    run_well("prepare_corpus.py", "--tokenizer", tmp_path / "stored", "--output", output, source)
+    assert not beside.exists()  # the directory has a tokenizer.json
 
 
 def test_tiktoken_model_is_read_as_autotokenizer_does(
