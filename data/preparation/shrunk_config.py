@@ -30,6 +30,7 @@ WIDTHS = (
     "intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "moe_intermediate_size",
     "shared_expert_intermediate_size", "word_embed_proj_dim", "q_lora_rank", "kv_lora_rank",
     "intermediate_size_mlp", "moe_shared_expert_intermediate_size", "time_step_rank", "mamba_dt_rank",
+    "hidden_size_per_layer_input",
 )  # fmt: skip
 HEAD_WIDTHS = (
     "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "rotary_dim", "global_head_dim",
@@ -83,6 +84,7 @@ def shrunk(config: Config, facts: dict[str, Any]) -> Config:
     sizes = Sizes(facts)
     _set_sizes(part, sizes)
     _cut_lists(part, sizes)
+    _shrink_shared_keys(part, sizes)
     _shrink_rope(part, sizes)
     for keys in STATE_KEYS:
         if isinstance(part.get(keys[0]), int) and isinstance(part.get(keys[2]), int):
@@ -115,7 +117,7 @@ def _set_sizes(part: Config, sizes: Sizes) -> None:
         _set(part, EXPERT_KEYS, sizes.experts)
         _set(part, CHOICE_KEYS, sizes.chosen)
     for key in WIDTHS:
-        if isinstance(part.get(key), int):
+        if isinstance(part.get(key), int) and part[key] > 0:
             part[key] = sizes.width(part[key])
     for key in LENGTHS:
         if isinstance(part.get(key), int):
@@ -128,6 +130,8 @@ def _set_sizes(part: Config, sizes: Sizes) -> None:
         part["intermediate_size"] = sizes.width(neurons)
     if not sizes.old["reads_images"]:
         part["vocab_size"] = sizes.vocabulary
+        if "vocab_size_per_layer_input" in part:
+            part["vocab_size_per_layer_input"] = sizes.vocabulary
         _keep_ids(part, sizes.vocabulary)
 
 
@@ -165,6 +169,15 @@ def _cut_lists(part: Config, sizes: Sizes) -> None:
             part[key] = [layer for layer in value if layer < sizes.layers]
     if isinstance(part.get("max_window_layers"), int):
         part["max_window_layers"] = min(part["max_window_layers"], sizes.layers)
+
+
+def _shrink_shared_keys(part: Config, sizes: Sizes) -> None:
+    """The last layers take the keys of earlier ones: of each kind one layer stays before them."""
+    shared, kinds = part.get("num_kv_shared_layers"), part.get("layer_types")
+    if not shared or not isinstance(kinds, list):
+        return
+    own = 1 + max(kinds.index(kind) for kind in kinds)
+    part["num_kv_shared_layers"] = min(shared * sizes.layers // sizes.old["layers"], sizes.layers - own)
 
 
 def _shrink_rope(part: Config, sizes: Sizes) -> None:

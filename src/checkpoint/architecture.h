@@ -1,7 +1,8 @@
 // The architecture: what a forward pass needs to know of a model, as facts and never as a name.
 //
 // Read from a checkpoint's config.json by the reader of its family. Letters: L layers, C channels,
-// H heads, D head width, F feed-forward width, E experts, V vocabulary.
+// H heads, D head width, F feed-forward width, E experts, V vocabulary,
+// P width of a layer's own inputs.
 #pragma once
 
 #include <algorithm>
@@ -78,6 +79,18 @@ struct OtherHeads {
   int64_t head_width = 0;
   bool has_key_as_value = false;  // what is projected is key and value at once
   std::vector<bool> layers = {};  // [L] whether a layer has them; empty: none has
+};
+
+/// A dense MLP of another width than the model's, which some of its layers have.
+struct OtherMlp {
+  int64_t width = 0;
+  std::vector<bool> layers = {};  // [L] whether a layer has it; empty: none has
+};
+
+/// Inputs that each layer has of its own, by token.
+struct LayerInputFacts {
+  int64_t width = 0;  // P; 0: the model has none
+  int64_t rows = 0;   // of their table, at least V
 };
 
 /// Attention with linear biases (arXiv 2108.12409), as the families round and scale them.
@@ -169,8 +182,12 @@ struct Architecture {
   int64_t head_width = 0;
   int64_t value_width = 0;  // of a head; 0: as wide as queries and keys
   OtherHeads other_heads;
+  std::vector<int64_t> keys_of_layer = {};  // [L] whose keys and values a layer takes; empty: each
+                                            // its own
   LatentFacts latent;
   int64_t ffn_width = 0;
+  OtherMlp other_mlp;
+  LayerInputFacts layer_inputs;
   int64_t vocabulary = 0;
   int64_t max_positions = 0;    // what the model was trained on; 0 where unknown
   int64_t embedding_width = 0;  // C, but where embeddings are projected to C
@@ -240,10 +257,10 @@ struct Architecture {
   bool reads_images() const { return image.patch > 0; }
   /// Whether no mask hides the padding of shorter sequences, which images have none of.
   bool leaves_padding_open() const { return !is_causal && !reads_images(); }
-  /// Neurons of the dense MLP, the wider one where some layers have experts beside it.
+  /// Neurons of the dense MLP, the widest one where it is not the same in all layers.
   int64_t dense_width() const {
     const int64_t shared = experts.count > 0 ? experts.shared_width : 0;
-    return has_dense_mlp() ? std::max(ffn_width, shared) : shared;
+    return has_dense_mlp() ? std::max({ffn_width, other_mlp.width, shared}) : shared;
   }
   /// In any layer, without experts.
   bool has_dense_mlp() const {
@@ -259,6 +276,12 @@ struct Architecture {
   bool has_other_heads() const { return !other_heads.layers.empty(); }
   bool has_other_heads(int64_t layer) const {
     return has_other_heads() && other_heads.layers[layer];
+  }
+  bool has_own_keys(int64_t layer) const {
+    return keys_of_layer.empty() || keys_of_layer[layer] == layer;
+  }
+  bool has_other_mlp(int64_t layer) const {
+    return !other_mlp.layers.empty() && other_mlp.layers[layer];
   }
   /// The model as its layers with other heads see it.
   Architecture with_other_heads() const {

@@ -64,6 +64,8 @@ json facts_of(const Architecture& a) {
           {"other_kv_heads", a.other_heads.kv_heads},
           {"other_head_width", a.other_heads.head_width},
           {"ffn_width", a.ffn_width},
+          {"other_ffn_width", a.other_mlp.width},
+          {"layer_input_width", a.layer_inputs.width},
           {"experts", a.experts.count},
           {"experts_chosen", a.experts.count > 0 ? a.experts.chosen : 0},
           {"expert_width", a.experts.count > 0 ? a.experts.ffn_width : 0},

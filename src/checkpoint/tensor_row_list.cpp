@@ -102,9 +102,11 @@ TensorRows& TensorRows::query_key_value(const std::string& prefix, const std::st
         product(prefix + *names[part], Weight::kQkv, part, cut, 0, {length, a_.channels});
     weight.unit = width;
     weight.order.group_stride = stored;
+    weight.is_of_keys = part > 0;
     if (!a_.has_qkv_bias) continue;
     auto& bias = vector(prefix + *names[part] + ".bias", Weight::kQkvBias, part, cut, length);
     bias.unit = width;
+    bias.is_of_keys = part > 0;
     if (!a_.qkv_bias_parts[part]) bias.constant = 0;
     bias.order.group_stride = stored;
   }
@@ -150,6 +152,7 @@ TensorRows& TensorRows::query_key_norms(const std::string& query, const std::str
     } else {
       vector(name, weight, 0, cut, count).shape = {count, sizes.width};
     }
+    rows_.back().is_of_keys = cut == Cut::kKeyHeads;
   };
   add(query + ".weight", Weight::kQueryNorm, Cut::kQueryHeads, a_.heads);
   add(key + ".weight", Weight::kKeyNorm, Cut::kKeyHeads, sizes.kv_heads);
@@ -160,7 +163,9 @@ TensorRows& TensorRows::query_key_norms(const std::string& query, const std::str
 }
 
 TensorRows& TensorRows::plain_head_norm(const std::string& name, Weight weight) {
-  vector(name, weight, 0, Cut::kNone, heads().width).constant = 1;
+  auto& row = vector(name, weight, 0, Cut::kNone, heads().width);
+  row.constant = 1;
+  row.is_of_keys = weight != Weight::kQueryNorm;
   return *this;
 }
 
@@ -214,6 +219,10 @@ void TensorRows::gated_mlp(const std::string& prefix, Cut cut, int64_t width,
 
 TensorRows& TensorRows::gate_up_down(const std::string& prefix, const GatedNames& names) {
   const auto first = rows_.size();
+  if (layers_ == TensorRow::Layers::kOtherMlp) {
+    gated_mlp(prefix, Cut::kOtherFeedForward, a_.other_mlp.width, names);
+    return *this;
+  }
   gated_mlp(prefix, Cut::kFeedForward, a_.ffn_width, names);
   if (a_.experts.count > 0) belong_to(TensorRow::Layers::kDense, first);
   return *this;
@@ -278,6 +287,18 @@ TensorRows& TensorRows::patches(const std::string& name) {
   if (a_.image.has_patch_bias)
     vector(name + ".bias", Weight::kPatchBias, 0, Cut::kNone, a_.channels);
   return *this;
+}
+
+TensorRows& TensorRows::layer_inputs(const std::string& model, const std::string& layer) {
+  const int64_t width = a_.layer_inputs.width, all = a_.layers * width;
+  parameter(model + "embed_tokens_per_layer.weight", Weight::kLayerTable, {a_.layer_inputs.rows, all});
+  parameter(model + "per_layer_model_projection.weight", Weight::kLayerInput, {all, a_.channels});
+  parameter(model + "per_layer_projection_norm.weight", Weight::kLayerInputNorm, {width});
+  product(layer + "per_layer_input_gate", Weight::kLayerGate, 0, Cut::kNone, 0,
+          {width, a_.channels});
+  product(layer + "per_layer_projection", Weight::kLayerProjection, 0, Cut::kNone, 0,
+          {a_.channels, width});
+  return norm(layer + "post_per_layer_input_norm", Weight::kLayerProjectionNorm);
 }
 
 TensorRows& TensorRows::projections(const std::string& in, const std::string& out) {

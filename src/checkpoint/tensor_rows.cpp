@@ -4,106 +4,6 @@
 
 namespace actsweep {
 
-bool stays_float32(Weight weight) {
-  switch (weight) {
-    case Weight::kAttentionNorm:
-    case Weight::kAttentionNormBias:
-    case Weight::kQueryLatentNorm:
-    case Weight::kKeyValueLatentNorm:
-    case Weight::kQueryNorm:
-    case Weight::kQueryNormBias:
-    case Weight::kKeyNorm:
-    case Weight::kKeyNormBias:
-    case Weight::kValueNorm:
-    case Weight::kSinks:
-    case Weight::kRouterCorrection:
-    case Weight::kExtraKey:
-    case Weight::kExtraValue:
-    case Weight::kAttentionPostNorm:
-    case Weight::kConvolution:
-    case Weight::kConvolutionBias:
-    case Weight::kDecay:
-    case Weight::kStepBias:
-    case Weight::kStepNorm:
-    case Weight::kWriteNorm:
-    case Weight::kReadNorm:
-    case Weight::kSkip:
-    case Weight::kMixerNorm:
-    case Weight::kAttentionScale:
-    case Weight::kMlpScale:
-    case Weight::kMlpNorm:
-    case Weight::kMlpNormBias:
-    case Weight::kMlpPostNorm:
-    case Weight::kDensePostNorm:
-    case Weight::kRouterNorm:
-    case Weight::kExpertNorm:
-    case Weight::kExpertPostNorm:
-    case Weight::kExpertScale:
-    case Weight::kLayerScale:
-    case Weight::kXielu:
-    case Weight::kFinalNorm:
-    case Weight::kFinalNormBias:
-    case Weight::kProjectorNorm:
-    case Weight::kProjectorNormBias:
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool is_of_head(Weight weight) {
-  return weight == Weight::kFinalNorm || weight == Weight::kFinalNormBias ||
-         weight == Weight::kHeadProjection || weight == Weight::kHead ||
-         weight == Weight::kHeadBias ||
-         (weight >= Weight::kProjectorNorm && weight <= Weight::kProjectorOutBias);
-}
-
-bool is_factor(Weight weight) {
-  switch (weight) {
-    case Weight::kAttentionNorm:
-    case Weight::kQueryLatentNorm:
-    case Weight::kKeyValueLatentNorm:
-    case Weight::kMixerNorm:
-    case Weight::kStepNorm:
-    case Weight::kWriteNorm:
-    case Weight::kReadNorm:
-    case Weight::kQueryNorm:
-    case Weight::kKeyNorm:
-    case Weight::kAttentionPostNorm:
-    case Weight::kAttentionScale:
-    case Weight::kMlpNorm:
-    case Weight::kMlpPostNorm:
-    case Weight::kMlpScale:
-    case Weight::kDensePostNorm:
-    case Weight::kRouterNorm:
-    case Weight::kExpertNorm:
-    case Weight::kExpertPostNorm:
-    case Weight::kExpertScale:
-    case Weight::kLayerScale:
-    case Weight::kFinalNorm:
-    case Weight::kProjectorNorm:
-    case Weight::kEmbeddingNorm:
-      return true;
-    default:
-      return false;
-  }
-}
-
-std::optional<Weight> bias_of(Weight norm) {
-  switch (norm) {
-    case Weight::kAttentionNorm:
-      return Weight::kAttentionNormBias;
-    case Weight::kMlpNorm:
-      return Weight::kMlpNormBias;
-    case Weight::kFinalNorm:
-      return Weight::kFinalNormBias;
-    case Weight::kEmbeddingNorm:
-      return Weight::kEmbeddingNormBias;
-    default:
-      return std::nullopt;
-  }
-}
-
 std::string numbered(std::string name, const std::string& hole, int64_t number) {
   return name.replace(name.find(hole), hole.size(), std::to_string(number));
 }
@@ -118,6 +18,7 @@ std::string tensor_name(const TensorRow& row, int64_t layer) {
 }
 
 bool TensorRow::is_in(const Architecture& architecture, int64_t layer) const {
+  if (is_of_keys && !architecture.has_own_keys(layer)) return false;
   switch (layers) {
     case Layers::kAll:
       return true;
@@ -147,6 +48,10 @@ bool TensorRow::is_in(const Architecture& architecture, int64_t layer) const {
       return architecture.has_mixer(layer);
     case Layers::kMlp:
       return architecture.has_mlp(layer);
+    case Layers::kOwnMlp:
+      return !architecture.has_other_mlp(layer);
+    case Layers::kOtherMlp:
+      return architecture.has_other_mlp(layer);
   }
   return false;
 }

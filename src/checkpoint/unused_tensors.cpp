@@ -56,6 +56,9 @@ UnusedTensors::UnusedTensors(const Family& family, const std::vector<TensorRow>&
       prediction_layers_(architecture.prediction_layers),
       image_layers_(architecture.image_layers) {
   for (const auto& row : rows) {
+    for (int64_t layer = 0; row.is_of_keys && !row.constant && layer < layers_; ++layer) {
+      if (!architecture.has_own_keys(layer)) keys_.insert(module_of(tensor_name(row, layer)));
+    }
     const auto hole = row.name.find("{}");
     if (hole != std::string::npos) {
       layer_words_.insert(words_of(row.name.substr(0, hole)).back());
@@ -100,6 +103,12 @@ bool UnusedTensors::is_of_images(const std::string& name) const {
   return std::ranges::find(image_layers_, layer_of(name).value_or(-1)) != image_layers_.end();
 }
 
+/// Of a layer that takes another layer's keys and values.
+bool UnusedTensors::is_of_keys(const std::string& name) const {
+  const auto module = module_of(name);
+  return keys_.contains(module) || keys_.contains(family_->prefix + module);
+}
+
 bool UnusedTensors::is_of_model(const std::string& name) const {
   const auto words = words_of(name);
   for (size_t i = 1; i < words.size(); ++i) {
@@ -109,7 +118,9 @@ bool UnusedTensors::is_of_model(const std::string& name) const {
 }
 
 Unused UnusedTensors::judge(const std::string& name) const {
-  if (is_expected(name) || is_of_prediction(name) || is_of_images(name)) return Unused::kExpected;
+  if (is_expected(name) || is_of_prediction(name) || is_of_images(name) || is_of_keys(name)) {
+    return Unused::kExpected;
+  }
   if (is_buffer(name)) return Unused::kBuffer;
   return is_of_model(name) ? Unused::kWeight : Unused::kStranger;
 }

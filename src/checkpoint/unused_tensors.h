@@ -17,7 +17,7 @@ namespace actsweep {
 enum class Unused {
   kBuffer,    // of rotary tables and masks, made anew by every forward pass
   kExpected,  // on the family's list, or of a layer that predicts tokens after the next, or that
-              // only images pass
+              // only images pass; keys and values of one that takes another layer's
   kStranger,  // no part of the model: another head, say
   kWeight,    // of the model's own layers or modules
 };
@@ -35,6 +35,7 @@ class UnusedTensors {
   bool is_expected(const std::string& name) const;
   bool is_of_prediction(const std::string& name) const;
   bool is_of_images(const std::string& name) const;
+  bool is_of_keys(const std::string& name) const;
   std::optional<int64_t> layer_of(const std::string& name) const;
   bool is_of_model(const std::string& name) const;
   std::string without_prefix(const std::string& name) const;
@@ -45,6 +46,7 @@ class UnusedTensors {
   std::vector<int64_t> image_layers_;
   std::set<std::string> layer_words_;  // what stands before a layer's number: "layers", "h"
   std::set<std::string> modules_;      // outside layers: "model.norm"
+  std::set<std::string> keys_;         // modules that layers with another's keys do not read
 };
 
 }  // namespace actsweep

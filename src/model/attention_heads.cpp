@@ -44,6 +44,11 @@ ScoreFacts AttentionHeads::scores_of(const StageWeights& weights, int64_t layer)
       weights[Weight::kExtraValue], weights[Weight::kSinks]};
 }
 
+/// Heads of keys behind the queries; none where the layer takes another's keys and values.
+int64_t AttentionHeads::keys_in(const at::Tensor& qkv) const {
+  return (qkv.size(1) / a_.head_width - share_.query_heads.size()) / 2;
+}
+
 void AttentionHeads::project_qkv(const StageWeights& weights, const at::Tensor& rows,
                                  at::Tensor& qkv) const {
   if (share_.query_heads.size() > 0) {
@@ -61,14 +66,15 @@ void AttentionHeads::project_qkv(const StageWeights& weights, const at::Tensor& 
 
 void AttentionHeads::scale_keys(at::Tensor& qkv) const {
   if (a_.key_scale == 1) return;
-  const int64_t queries = share_.query_heads.size(), keys = share_.key_heads.size();
+  const int64_t queries = share_.query_heads.size(), keys = keys_in(qkv);
   qkv.narrow(1, queries * a_.head_width, keys * a_.head_width).mul_(a_.key_scale);
 }
 
 void AttentionHeads::show_unrotated(const LayerView& view, const at::Tensor& qkv) const {
   const int64_t queries = share_.query_heads.size() * a_.head_width;
-  const int64_t keys = share_.key_heads.size() * a_.head_width;
+  const int64_t keys = keys_in(qkv) * a_.head_width;
   view.show(Site::kQuery, qkv.narrow(1, 0, queries));
+  if (!a_.has_own_keys(view.layer)) return;
   view.show(Site::kKey, qkv.narrow(1, queries, keys));
   view.show(Site::kValue, qkv.narrow(1, queries + keys, keys));
 }
@@ -79,8 +85,10 @@ void AttentionHeads::run(const StageWeights& weights, const LayerView& view,
   const int64_t layer = view.layer;
   auto& qkv = rows.wide;
   auto& out = rows.out;
-  project_qkv(weights, rows.in, qkv);
-  show_unrotated(view, qkv);
+  // Queries without keys of their own are made where the heads' outputs will be.
+  auto& made = a_.has_own_keys(layer) ? qkv : out;
+  project_qkv(weights, rows.in, made);
+  show_unrotated(view, made);
   const AttentionCall call = {{sequences.positions, queries, keys, a_.head_width, a_.window[layer],
                                a_.is_causal, a_.chunk_of(layer)},
                               scores_of(weights, layer),
@@ -91,9 +99,10 @@ void AttentionHeads::run(const StageWeights& weights, const LayerView& view,
   AttentionSummary summary;
   at::Tensor output_gate;
   if (queries > 0) {
-    grow_queries(layer, sequences.positions, qkv);
-    rotate(layer, sequences, qkv);
-    if (a_.normalises_rotated) normalise(weights, qkv);
+    grow_queries(layer, sequences.positions, made);
+    rotate(layer, sequences, made);
+    if (a_.normalises_rotated) normalise(weights, made);
+    exchange_keys(made, sequences, qkv);
     attend_shifted(qkv, call, shift, out, view.wants_attention() ? &summary : nullptr);
     if (a_.has_output_gate) out.mul_(output_gate = gate(weights, rows));
   }
@@ -109,6 +118,21 @@ void AttentionHeads::run(const StageWeights& weights, const LayerView& view,
   }
 }
 
+/// Takes another layer's keys and values, or hands over what has been made for others.
+void AttentionHeads::exchange_keys(const at::Tensor& made, const Sequences& sequences,
+                                   at::Tensor& qkv) const {
+  auto kept = sequences.keys;
+  if (!kept.defined()) return;
+  const int64_t queries = share_.query_heads.size() * a_.head_width;
+  auto keys = qkv.narrow(1, queries, kept.size(1));
+  if (keys_in(made) > 0) {
+    kept.copy_(keys);
+    return;
+  }
+  qkv.narrow(1, 0, queries).copy_(made);
+  keys.copy_(kept);
+}
+
 at::Tensor AttentionHeads::gate(const StageWeights& weights, const MixerRows& rows) const {
   auto gate = at::empty_like(rows.out);
   project(rows.in, weights[Weight::kOutputGate], weights[Weight::kOutputGateBias], gate);
@@ -116,7 +140,7 @@ at::Tensor AttentionHeads::gate(const StageWeights& weights, const MixerRows& ro
 }
 
 void AttentionHeads::normalise(const StageWeights& weights, at::Tensor& qkv) const {
-  const int64_t queries = share_.query_heads.size(), keys = share_.key_heads.size();
+  const int64_t queries = share_.query_heads.size(), keys = keys_in(qkv);
   if (!weights.has(Weight::kQueryNorm) || queries == 0) return;
   const auto norm_of = [&](Weight weight, Weight bias) {
     return Norm{a_.query_key_norm_kind, weights[weight], weights[bias], a_.norm.epsilon,
@@ -124,6 +148,7 @@ void AttentionHeads::normalise(const StageWeights& weights, at::Tensor& qkv) con
   };
   ops_.normalise_heads(qkv, {0, queries, a_.head_width},
                        norm_of(Weight::kQueryNorm, Weight::kQueryNormBias));
+  if (keys == 0) return;
   ops_.normalise_heads(qkv, {queries, keys, a_.head_width},
                        norm_of(Weight::kKeyNorm, Weight::kKeyNormBias));
   if (!weights.has(Weight::kValueNorm)) return;
@@ -172,7 +197,7 @@ void AttentionHeads::grow_queries(int64_t layer, int64_t positions, at::Tensor& 
 void AttentionHeads::rotate(int64_t layer, const Sequences& sequences, at::Tensor& qkv) {
   const int rope = a_.rope_of_layer[layer];
   if (rope < 0) return;
-  const RotaryHeads heads = {share_.query_heads.size() + share_.key_heads.size(), a_.head_width,
+  const RotaryHeads heads = {share_.query_heads.size() + keys_in(qkv), a_.head_width,
                              sequences.positions};
   if (!a_.ropes[rope].follows_length()) {
     ops_.rotate(qkv, heads, rotary_.table(rope, sequences.positions));

@@ -32,6 +32,8 @@ class AttentionHeads : public Mixer {
 
  private:
   void project_qkv(const StageWeights& weights, const at::Tensor& rows, at::Tensor& qkv) const;
+  int64_t keys_in(const at::Tensor& qkv) const;
+  void exchange_keys(const at::Tensor& made, const Sequences& sequences, at::Tensor& qkv) const;
   void scale_keys(at::Tensor& qkv) const;
   void show_unrotated(const LayerView& view, const at::Tensor& qkv) const;
   void normalise(const StageWeights& weights, at::Tensor& qkv) const;

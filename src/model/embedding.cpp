@@ -6,37 +6,12 @@
 
 #include "base/error.h"
 #include "kernels/ops.h"
-#include "weights/stage.h"
+#include "model/mapped_rows.h"
 
 namespace actsweep {
 namespace {
 
 constexpr int64_t kChunkRows = 1024;
-
-/// A tensor of the checkpoint over its map; undefined where the family has none.
-at::Tensor mapped(const Checkpoint& checkpoint, Weight weight) {
-  for (const auto& row : checkpoint.rows()) {
-    if (row.weight == weight) return mapped_tensor(checkpoint.tensor(row, 0));
-  }
-  return {};
-}
-
-template <typename Value>
-at::Tensor index_of(int64_t rows, const Value& value) {
-  const auto index = at::empty({rows}, at::kLong);
-  auto* to = index.mutable_data_ptr<int64_t>();
-  for (int64_t row = 0; row < rows; ++row) to[row] = value(row);
-  return index;
-}
-
-/// Rows of a table of the map, on a device. A GPU is sent them as the file holds them, without
-/// waiting: the next ones are gathered meanwhile.
-at::Tensor rows_on(at::Device device, const at::Tensor& table, const at::Tensor& id) {
-  if (device.is_cpu()) return table.index_select(0, id);
-  auto rows = at::empty({id.size(0), table.size(1)}, table.options().pinned_memory(true));
-  at::index_select_out(rows, table, 0, id);
-  return rows.to(device, /*non_blocking=*/true);
-}
 
 /// The norm of the stream before the first layer, on a device; its weight is undefined where the
 /// family has none.

@@ -84,8 +84,7 @@ void Forward::project_heads(const StageWeights& weights, const OutputWeights& ou
 
 at::Tensor Forward::hidden(const StageWeights& weights, const LayerView& view,
                            const at::Tensor& gathered, int64_t rows) {
-  const int64_t neurons =
-      (architecture_.has_experts(view.layer) ? share_.shared_ffn : share_.ffn).size();
+  const int64_t neurons = dense_neurons(share_, architecture_, view.layer).size();
   auto hidden = workspace_.hidden(rows, neurons);
   auto wide = workspace_.wide(rows, architecture_.is_gated ? 2 * neurons : 0);
   mlp_hidden(architecture_, weights, view, gathered, wide, hidden);
@@ -277,7 +276,19 @@ void Forward::end_layer(const StageWeights& weights, const LayerView& view, at::
   add_branch(weights,
              {Weight::kMlpNorm, Weight::kMlpPostNorm, Weight::kMlpScale, architecture_.mlp_scale},
              sum, residual);
-  if (weights.has(Weight::kLayerScale)) residual.mul_(weights[Weight::kLayerScale]);
+}
+
+/// Adds what the stream makes of the layer's own inputs: normed W₂ (activation(W₁ x) · inputs).
+void Forward::add_layer_inputs(const StageWeights& weights, const at::Tensor& inputs,
+                               at::Tensor& residual) const {
+  auto gated = at::empty_like(inputs);
+  project(residual.to(inputs.scalar_type()), weights[Weight::kLayerGate], {}, gated);
+  ops_.activate(gated, architecture_.activation);
+  gated.mul_(inputs);
+  auto sum = at::empty(residual.sizes(), inputs.options());
+  project(gated, weights[Weight::kLayerProjection], {}, sum);
+  ops_.add_normalised(residual, sum,
+                      norm_of(architecture_, weights, Weight::kLayerProjectionNorm));
 }
 
 std::vector<int64_t> Forward::of_all(const std::vector<int64_t>& owned) const {
@@ -297,7 +308,8 @@ Sequences Forward::all_sequences(const Sequences& owned) const {
 }
 
 void Forward::stage(const Stage& stage, const StageWeights& weights, const Sequences& owned,
-                    at::Tensor& residual, ExpertRows& experts, LayerObserver* observer) {
+                    at::Tensor& residual, ExpertRows& experts, LayerObserver* observer,
+                    const at::Tensor& layer_inputs) {
   ensure(residual.size(0) % owned.positions == 0, "a micro-batch holds whole sequences");
   auto partial = workspace_.partial(residual.size(0));
   const bool has_experts = architecture_.has_experts(stage.layer);
@@ -314,6 +326,8 @@ void Forward::stage(const Stage& stage, const StageWeights& weights, const Seque
     if (view.wants_between()) observer->see_between(residual);
     if (has_experts) partial.copy_(experts.sum);
     if (architecture_.has_mlp(stage.layer)) end_layer(weights, view, residual, experts);
+    if (layer_inputs.defined()) add_layer_inputs(weights, layer_inputs, residual);
+    if (weights.has(Weight::kLayerScale)) residual.mul_(weights[Weight::kLayerScale]);
   }
 }
 

@@ -37,9 +37,10 @@ class Forward {
   /// [rows, C] through the stage in place; `owned` are its sequences, each with its length (1 for a
   /// padding sequence). `experts` are its rows, gathered in rank order of the owners, from the
   /// first to the last stage of a layer with experts. `observer` sees what it wants of the layer's
-  /// inside.
+  /// inside. `layer_inputs` [rows, P] in the dtype: the layer's own, at its last stage.
   void stage(const Stage& stage, const StageWeights& weights, const Sequences& owned,
-             at::Tensor& residual, ExpertRows& experts, LayerObserver* observer = nullptr);
+             at::Tensor& residual, ExpertRows& experts, LayerObserver* observer = nullptr,
+             const at::Tensor& layer_inputs = {});
 
  private:
   void serial_block(const StageWeights& weights, const LayerView& view, const Sequences& sequences,
@@ -52,6 +53,8 @@ class Forward {
                     ExpertRows& experts);
   void end_layer(const StageWeights& weights, const LayerView& view, at::Tensor& residual,
                  ExpertRows& experts);
+  void add_layer_inputs(const StageWeights& weights, const at::Tensor& inputs,
+                        at::Tensor& residual) const;
   void write_input(const StageWeights& weights, Weight norm, const at::Tensor& residual);
   at::Tensor gather(int64_t rows);
   /// What was written, once the observer has changed and seen it.

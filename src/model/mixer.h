@@ -20,6 +20,9 @@ struct Sequences {
   std::vector<int64_t> length;         // without; empty where no rope of the model follows it
   std::vector<int64_t> key_ends = {};  // [rows] where the keys end that a row sees of its sequence;
                                        // empty: behind itself
+  at::Tensor keys = {};  // [n, 2 Hkv D] of the layer's gathered rows, rotated keys and values: to be
+                         // filled by a layer that gives them to others, filled for one that takes
+                         // them; else undefined
 };
 
 /// Gathered rows of a micro-batch on their way through a mixer.

@@ -10,7 +10,7 @@ namespace actsweep {
 
 WorkspaceWidths workspace_widths(const Architecture& a, const ModelShare& share) {
   const auto [mixed, heads] = mixer_widths(a, share);
-  const int64_t hidden = std::max(share.ffn.size(), share.shared_ffn.size());
+  const int64_t hidden = most_dense_neurons(share);
   return {std::max(mixed, a.is_gated ? 2 * hidden : 0), heads, hidden,
           a.is_parallel ? heads + hidden : std::max(heads, hidden)};
 }

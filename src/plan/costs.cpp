@@ -141,9 +141,12 @@ void add_weights(const Setting& s, std::vector<Cost>& costs) {
                              rank * passes, upload));
 }
 
+/// Of tokens, and of the inputs that each layer has of its own.
 void add_embedding(const Setting& s, std::vector<Cost>& costs) {
   const auto& rates = s.machine.rates;
-  const double bytes = s.owned_tokens() * as_real(s.facts.architecture.channels * 4);
+  const auto& a = s.facts.architecture;
+  const int64_t of_layers = a.layers * a.layer_inputs.width * size_of(s.facts.job.model.dtype);
+  const double bytes = s.owned_tokens() * as_real(a.channels * 4 + of_layers);
   auto cost = bytes_cost("embedding", Phase::kCompute, bytes, rates.gather);
   cost.seconds += seconds_of(bytes, rates.host_link);
   costs.push_back(std::move(cost));

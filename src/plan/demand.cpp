@@ -10,6 +10,8 @@
 #include "measure/format_errors.h"
 #include "measure/quantiser_rows.h"
 #include "model/expert_block.h"
+#include "model/kept_keys.h"
+#include "model/layer_embedding.h"
 #include "model/loss.h"
 #include "model/mixers.h"
 #include "model/workspace.h"
@@ -192,7 +194,7 @@ int64_t observed_bytes(const SweepFacts& facts, const ModelShare& share,
     owned = std::max(owned, axis_length(facts, group_of(site, value_width_of(a)).channel));
     const auto layout = layout_of(site);
     if (layout == SiteLayout::kNeurons) {
-      slice = std::max({slice, share.ffn.size(), share.shared_ffn.size()});
+      slice = std::max(slice, most_dense_neurons(share));
     } else if (layout != SiteLayout::kOwned && layout != SiteLayout::kShared) {
       slice = std::max(slice, share.query_heads.size() * a.widest_head());
     }
@@ -253,7 +255,10 @@ MemoryDemand memory_demand(const SweepFacts& facts, int64_t members, int64_t thr
   const int64_t copies = history_copies(facts.job);
   demand.residual = (streams + copies) * owned_tokens * a.channels * 4;
   const WorkspaceShape shape = {owned_rows, members, scalar_type(facts.job.model.dtype)};
+  demand.residual += streams * kept_key_bytes(a, share, members * owned_tokens, shape.dtype);
+  demand.residual += layer_embedding_bytes(a, owned_tokens, 0, shape.dtype);
   demand.workspace = workspace_bytes(a, share, shape) + observed_bytes(facts, share, shape);
+  demand.workspace += layer_embedding_bytes(a, 0, owned_rows, shape.dtype);
   demand.workspace += mixer_bytes(a, share, shape.gathered_rows(), length);
   if (facts.widens_products) demand.workspace += threads * kWidenedBytes;
   const bool is_streamed = facts.job.parallel.weights == WeightMode::kStreamed;

@@ -26,6 +26,8 @@ bool is_product(Weight weight) {
     case Weight::kExpertGateUp:
     case Weight::kExpertDown:
     case Weight::kSharedGate:
+    case Weight::kLayerGate:
+    case Weight::kLayerProjection:
       return true;
     default:
       return false;

@@ -38,7 +38,9 @@ double gate_bytes(const SweepFacts& facts, const ModelShare& share, int64_t laye
   const auto& a = facts.architecture;
   if (!a.has_mlp(layer)) return 0;
   const double operands = a.is_gated ? 3 : 2, element = as_real(size_of(facts.job.model.dtype));
-  if (!a.has_experts(layer)) return operands * element * as_real(share.ffn.size());
+  if (!a.has_experts(layer)) {
+    return operands * element * as_real(dense_neurons(share, a, layer).size());
+  }
   // A token's chosen experts are spread over the ranks of the group.
   const double chosen = as_real(a.experts.chosen * a.experts.ffn_width) *
                         as_real(share.experts.size()) / as_real(a.experts.count);

@@ -21,7 +21,7 @@ OwnRows::Part OwnRows::part_of(Site site, int64_t layer, int member) const {
   if (layout == SiteLayout::kKeys) {
     return {share.repeats_first_key ? width : 0, share.key_heads.size() * width};
   }
-  return {0, (a_.has_experts(layer) ? share.shared_ffn : share.ffn).size()};
+  return {0, dense_neurons(share, a_, layer).size()};
 }
 
 at::Tensor OwnRows::take(Site site, int64_t layer, const at::Tensor& rows) {

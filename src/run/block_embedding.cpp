@@ -42,7 +42,11 @@ at::Tensor places_of(const OwnedRows& own, int64_t image_id) {
 
 }  // namespace
 
-BlockEmbedding::BlockEmbedding(const SweepInputs& inputs, at::Device device) : inputs_(inputs) {
+BlockEmbedding::BlockEmbedding(const SweepInputs& inputs, int64_t block_rows, at::Device device)
+    : inputs_(inputs) {
+  if (inputs.checkpoint.architecture().layer_inputs.width > 0) {
+    layers_.emplace(inputs.checkpoint, block_rows, inputs.job.model.dtype, device);
+  }
   if (inputs.images != nullptr) {
     const auto& size = inputs.images->size();
     images_.emplace(inputs.checkpoint, size.height, size.width);
@@ -64,10 +68,15 @@ void BlockEmbedding::put_images(const OwnedRows& own, at::Tensor& rows) {
   rows.index_copy_(0, places.to(rows.device()), images);
 }
 
-void BlockEmbedding::embed(const OwnedRows& own, at::Tensor& rows) {
+void BlockEmbedding::embed(const OwnedRows& own, int64_t first, at::Tensor& rows) {
   if (images_) return images_->embed(pixels_of(*inputs_.images, own), rows);
   actsweep::embed(inputs_.checkpoint, own.token_id, own.padded_length, rows);
   if (tower_) put_images(own, rows);
+  if (layers_) layers_->keep(first, rows);
+}
+
+at::Tensor BlockEmbedding::layer_inputs(const OwnedRows& own, int64_t first, int64_t layer) {
+  return layers_ ? layers_->of(layer, own.token_id, first) : at::Tensor();
 }
 
 }  // namespace actsweep

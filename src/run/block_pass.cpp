@@ -111,9 +111,9 @@ BlockPass::BlockPass(const SweepInputs& inputs, const Group& group, const SweepL
              {inputs.job.model.dtype, inputs.job.parallel.weights, inputs.job.needs_head(), device,
               on_loaded}),
       forward_(inputs.checkpoint.architecture(), group, forward_options(inputs, layout, device)),
-      embedding_(inputs, device),
+      embedding_(inputs, stream_room(inputs, layout, device).rows, device),
       streams_(make_streams(inputs.job, interventions_of(inputs), inputs.checkpoint.architecture(),
-                            stream_room(inputs, layout, device))),
+                            share_, stream_room(inputs, layout, device))),
       clock_(clock_of(device)) {}
 
 /// The stage to read while `stage` computes.
@@ -144,7 +144,7 @@ void BlockPass::embed(const Block& block) {
     block.begin(0, batch);
     {
       const PassClock::Scope scope(clock_, Part::kModel);
-      embedding_.embed(own, rows);
+      embedding_.embed(own, block.labels.first_row(batch), rows);
     }
     original.taps().begin(own);
     original.taps().end(-1);
@@ -185,9 +185,9 @@ void BlockPass::end_layer(const Block& block, Stream& stream, int64_t layer, siz
 ChangedWeights BlockPass::change_weights(const Stream& stream, const OwnedRows& own,
                                          const Stage& stage, const StageWeights& weights) const {
   if (!stage.is_first) return {};
-  const bool has_experts = inputs_.checkpoint.architecture().has_experts(stage.layer);
+  const auto& architecture = inputs_.checkpoint.architecture();
   return stream.change_weights(stage.layer, own, weights,
-                               has_experts ? share_.shared_ffn : share_.ffn);
+                               dense_neurons(share_, architecture, stage.layer));
 }
 
 /// One micro-batch of a stream through one stage.
@@ -203,7 +203,14 @@ void BlockPass::pass_batch(const Block& block, Stream& stream, size_t batch, con
   {
     const PassClock::Scope scope(clock_, Part::kModel);
     const auto changed = change_weights(stream, own, stage, weights);
-    forward_.stage(stage, weights, sequences_of(inputs_, own), rows, experts, &stream.taps());
+    auto sequences = sequences_of(inputs_, own);
+    sequences.keys = stream.keys_of(stage.layer, block.labels, batch, group_.size(),
+                                    block.streams.front());
+    at::Tensor inputs;
+    if (stage.is_last) {
+      inputs = embedding_.layer_inputs(own, block.labels.first_row(batch), stage.layer);
+    }
+    forward_.stage(stage, weights, sequences, rows, experts, &stream.taps(), inputs);
   }
   if (!stage.is_last) return;
   stream.taps().end(stage.layer);

@@ -127,8 +127,9 @@ std::optional<std::string> lack_of_site(Site site, const Architecture& a) {
   if (site == Site::kGate && !a.is_gated) {
     return "has no gate projection; its MLP's projection is \"up\"";
   }
-  const bool mixes_widths = a.experts.count > 0 && a.experts.shared_width > 0 &&
-                            a.experts.shared_width != a.ffn_width && a.has_dense_mlp();
+  const bool has_others = a.experts.count > 0 && a.experts.shared_width > 0 &&
+                          a.experts.shared_width != a.ffn_width && a.has_dense_mlp();
+  const bool mixes_widths = has_others || !a.other_mlp.layers.empty();
   const bool is_of_neurons = layout_of(site) == SiteLayout::kNeurons;
   if (is_of_neurons && a.dense_width() == 0) return "has no dense MLP";
   if (is_of_neurons && mixes_widths) return "has dense MLPs of different widths";

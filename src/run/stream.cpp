@@ -20,21 +20,23 @@ StreamInterventions interventions_of(const Job& job, const std::vector<Intervent
 }
 
 Stream make_stream(int64_t first_layer, StreamInterventions interventions, const Architecture& a,
-                   const StreamRoom& room) {
+                   const ModelShare& share, const StreamRoom& room) {
   std::optional<ExpertBlock> experts;
   if (a.experts.count > 0) experts.emplace(a, room.gathered_rows, room.members, room.options);
   return {first_layer, std::move(interventions),
-          at::empty({room.rows, a.channels}, room.options.dtype(at::kFloat)), std::move(experts)};
+          at::empty({room.rows, a.channels}, room.options.dtype(at::kFloat)), std::move(experts),
+          KeptKeys(a, share, room.members * room.rows, room.options)};
 }
 
 }  // namespace
 
 Stream::Stream(int64_t first_layer, StreamInterventions interventions, at::Tensor rows,
-               std::optional<ExpertBlock> experts)
+               std::optional<ExpertBlock> experts, KeptKeys keys)
     : first_layer_(first_layer),
       interventions_(std::move(interventions)),
       rows_(std::move(rows)),
-      experts_(std::move(experts)) {}
+      experts_(std::move(experts)),
+      keys_(std::move(keys)) {}
 
 void Stream::listen(const Listeners& listeners, const Architecture& architecture,
                     const Group& group) {
@@ -49,6 +51,15 @@ at::Tensor Stream::rows_of(const BlockLabels& labels, size_t batch) const {
 
 void Stream::copy_rows(const Stream& original, const BlockLabels& labels, size_t batch) {
   rows_of(labels, batch).copy_(original.rows_of(labels, batch));
+}
+
+at::Tensor Stream::keys_of(int64_t layer, const BlockLabels& labels, size_t batch,
+                           int64_t members, const Stream& original) const {
+  const int64_t giver = keys_.giver_of(layer);
+  if (giver < 0) return {};
+  const auto& keys = giver < first_layer_ ? original.keys_ : keys_;
+  return keys.of(layer, members * labels.first_row(batch),
+                 members * labels.own[batch].row_count());
 }
 
 void Stream::begin_layer(const BlockLabels& labels, Share batches, int64_t members) {
@@ -73,12 +84,14 @@ ChangedWeights Stream::change_weights(int64_t layer, const OwnedRows& labels,
 }
 
 std::vector<Stream> make_streams(const Job& job, const std::vector<Intervention>& interventions,
-                                 const Architecture& a, const StreamRoom& room) {
+                                 const Architecture& a, const ModelShare& share,
+                                 const StreamRoom& room) {
   std::vector<Stream> streams;
-  streams.push_back(make_stream(0, interventions_of(job, interventions, std::nullopt), a, room));
+  streams.push_back(
+      make_stream(0, interventions_of(job, interventions, std::nullopt), a, share, room));
   for (const auto& name : job.variants()) {
     streams.push_back(make_stream(first_layer_of(job, name),
-                                  interventions_of(job, interventions, name), a, room));
+                                  interventions_of(job, interventions, name), a, share, room));
   }
   return streams;
 }

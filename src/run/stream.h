@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "model/expert_block.h"
+#include "model/kept_keys.h"
 #include "probe/site_taps.h"
 #include "probe/stream_interventions.h"
 #include "run/block_labels.h"
@@ -46,9 +47,10 @@ class Stream {
   };
 
   /// `rows` [rows of the largest block, C] float32. `experts`: where the model has experts, room
-  /// for the micro-batches that pass the stages of a layer together.
+  /// for the micro-batches that pass the stages of a layer together. `keys`: room for those of the
+  /// largest block.
   Stream(int64_t first_layer, StreamInterventions interventions, at::Tensor rows,
-         std::optional<ExpertBlock> experts);
+         std::optional<ExpertBlock> experts, KeptKeys keys);
 
   /// From here on these listen, and no others. The architecture and the model group must outlive
   /// the listening.
@@ -63,6 +65,12 @@ class Stream {
   at::Tensor rows_of(const BlockLabels& labels, size_t batch) const;
   /// Begins a variant: takes the original's rows.
   void copy_rows(const Stream& original, const BlockLabels& labels, size_t batch);
+
+  /// Keys and values of a micro-batch, in a model group of `members`, that a layer (0-based) gives
+  /// to others or takes; undefined where it does neither. Those of a layer that this stream does
+  /// not pass are the original's.
+  at::Tensor keys_of(int64_t layer, const BlockLabels& labels, size_t batch, int64_t members,
+                     const Stream& original) const;
 
   /// Makes room for the experts of micro-batches that pass the stages of the next layer together,
   /// in a model group of `members`.
@@ -83,6 +91,7 @@ class Stream {
   StreamInterventions interventions_;
   at::Tensor rows_;
   std::optional<ExpertBlock> experts_;
+  KeptKeys keys_;
   Share batches_;                        // that pass a layer together
   std::vector<ExpertRows> expert_rows_;  // as many; empty ones where the model has no experts
   Listeners listeners_;
@@ -99,6 +108,7 @@ struct StreamRoom {
 
 /// The original, then the variants of the job in their order. `interventions`: the job's, in order.
 std::vector<Stream> make_streams(const Job& job, const std::vector<Intervention>& interventions,
-                                 const Architecture& architecture, const StreamRoom& room);
+                                 const Architecture& architecture, const ModelShare& share,
+                                 const StreamRoom& room);
 
 }  // namespace actsweep

@@ -44,10 +44,15 @@ void share_states(const StateFacts& states, int64_t parts, int64_t index, ModelS
 
 }  // namespace
 
+int64_t most_dense_neurons(const ModelShare& share) {
+  return std::max({share.ffn.size(), share.other_ffn.size(), share.shared_ffn.size()});
+}
+
 ModelShare share_of(const Architecture& a, int64_t parts, int64_t index) {
   ModelShare share;
   share.query_heads = cut_evenly(a.heads, parts, index);
   share.ffn = cut_evenly(a.ffn_width, parts, index);
+  share.other_ffn = cut_evenly(a.other_mlp.width, parts, index);
   share.shared_ffn = cut_evenly(a.experts.shared_width, parts, index);
   share.experts = cut_evenly(a.experts.count, parts, index);
   share.delta_heads = cut_evenly(a.delta.key_heads, parts, index);
@@ -78,6 +83,8 @@ Share cut_of(const ModelShare& share, const TensorRow& row) {
       return row.layers == TensorRow::Layers::kOtherHeads ? share.other_key_heads : share.key_heads;
     case Cut::kFeedForward:
       return share.ffn;
+    case Cut::kOtherFeedForward:
+      return share.other_ffn;
     case Cut::kSharedFeedForward:
       return share.shared_ffn;
     case Cut::kExperts:

@@ -38,6 +38,7 @@ struct ModelShare {
   Share other_key_heads;           // the same in layers with other heads
   bool repeats_first_key = false;  // the rank before holds the first of them as well
   Share ffn;
+  Share other_ffn;   // in layers with an MLP of another width
   Share shared_ffn;  // of the dense MLP beside experts
   Share experts;
   Share delta_heads;   // key heads of the delta rule
@@ -55,6 +56,15 @@ struct ModelShare {
 inline bool has_first_head(const ModelShare& share) {
   return share.query_heads.begin == 0 && share.query_heads.size() > 0;
 }
+
+/// The neurons of the dense MLP of a layer (0-based), which may stand beside experts.
+inline const Share& dense_neurons(const ModelShare& share, const Architecture& architecture,
+                                  int64_t layer) {
+  if (architecture.has_experts(layer)) return share.shared_ffn;
+  return architecture.has_other_mlp(layer) ? share.other_ffn : share.ffn;
+}
+/// Of the widest of them.
+int64_t most_dense_neurons(const ModelShare& share);
 
 ModelShare share_of(const Architecture& architecture, int64_t parts, int64_t index);
 

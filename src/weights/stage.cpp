@@ -79,7 +79,9 @@ namespace {
 bool ends_layer(const Architecture& a, Weight weight) {
   const bool is_mlp_norm = weight == Weight::kMlpNorm || weight == Weight::kMlpNormBias;
   return weight == Weight::kMlpPostNorm || weight == Weight::kMlpScale ||
-         weight == Weight::kExpertPostNorm || weight == Weight::kLayerScale ||
+         weight == Weight::kExpertPostNorm || weight == Weight::kLayerGate ||
+         weight == Weight::kLayerProjection || weight == Weight::kLayerProjectionNorm ||
+         weight == Weight::kLayerScale ||
          (is_mlp_norm && a.norm.is_after_addition);
 }
 
@@ -132,7 +134,7 @@ float down_weight(const Checkpoint& checkpoint, int64_t layer, int64_t neuron, i
   }
   const auto& a = checkpoint.architecture();
   ModelShare one_neuron;
-  (a.has_experts(layer) ? one_neuron.shared_ffn : one_neuron.ffn) = {neuron, neuron + 1};
+  one_neuron.ffn = one_neuron.other_ffn = one_neuron.shared_ffn = {neuron, neuron + 1};
   const Stage stage{.layer = layer};
   const StageLayout layout(rows, a, one_neuron, Dtype::kFloat32, stage);
   auto buffer = at::empty({layout.bytes()}, at::kByte);

@@ -19,7 +19,10 @@ from support.token_files import Cut
 
 RANKS = (1, 3)
 ROUTED = "gemma4_text-5over5-head12-full20-window16-2of6-keys-and-values-untied"
-NAMES = ("gemma4_text-4over2-head16-full24over1-window13-capped-tied", ROUTED)
+NAMES = (
+    "gemma4_text-4over2-head16-full24over1-window13-capped-tied", ROUTED,
+    "gemma4_text-5over5-full20-inputs7-shared2of5-untied",
+)  # fmt: skip
 CUT = Cut(80, "per_document")
 LENGTHS = (80, 33, 70, 5, 80, 2, 64)
 SITES = (

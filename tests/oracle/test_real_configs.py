@@ -53,6 +53,8 @@ def with_small_tower(config: dict[str, Any]) -> dict[str, Any]:
     for model in MODELS:
         if model.family == config["model_type"] and "vision_config" in model.config:
             config["vision_config"] = model.config["vision_config"]
+    if "audio_config" in config:
+        config["audio_config"] = None
     return config
 
 

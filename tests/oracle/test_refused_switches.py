@@ -180,7 +180,7 @@ SWITCHES = [
     *(
         Switch("gemma4_text", key, value)
         for key, value in (
-            ("hidden_size_per_layer_input", 16), ("num_kv_shared_layers", 2),
+            ("hidden_size_per_layer_input", -1), ("num_kv_shared_layers", 3), ("num_kv_shared_layers", 4),
             ("use_bidirectional_attention", "all"), ("rope_scaling", {"rope_type": "linear"}),
             ("rope_parameters.full_attention", None), ("num_global_key_value_heads", 3),
             ("layer_types", ["chunked_attention"] * 4),
@@ -196,6 +196,7 @@ SWITCHES = [
             ("attn_temperature_tuning", 4),
         )
     ),
+    Switch("gemma4_text", "vocab_size_per_layer_input", 250, "inputs12"),
     Switch("gemma4_text", "num_experts", None, "2of6"),
     Switch("gemma4_text", "top_k_experts", 7, "2of6"),
     Switch("llama", "per_layer_config", {"0": {"head_dim": 8}}),

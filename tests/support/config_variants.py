@@ -35,7 +35,7 @@ IDLE = (
     "mask_", "norm_pix", "projection_dim", "logit_scale_init", "pooler", "encoder_stride", "_out_",
     "reshape_", "apply_", "layerscale", "_fp32", "upcast", "use_head", "pos_embed", "pretraining_tp",
     "embedding_fraction", "learned_pos_emb", "text_config", "classifier", "sparse_pred", "decoder_bias",
-    "deterministic", "vocab_size_per_layer_input", "double_wide", "chunk_size", "logits_to_keep",
+    "deterministic", "chunk_size", "logits_to_keep",
     "time_step_max", "time_step_floor", "time_step_init", "time_step_scale", "use_mamba", "associative",
     "ssm_cache", "expert_overlap", "rescale_", "nextn", "mtp_layers", "z_loss",
 )  # fmt: skip

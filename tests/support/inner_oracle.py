@@ -198,6 +198,8 @@ class InnerHooks:
             return
         attention.q_proj.register_forward_hook(self._keep_queries)
         for site, name in (("query", "q"), ("key", "k"), ("value", "v")):
+            if getattr(attention, "is_kv_shared_layer", False) and site != "query":
+                continue  # another layer's
             norm = part_of(attention, (f"{name}_norm", f"{name}_layernorm"))
             if norm is None:
                 factor = getattr(attention, "key_multiplier", 1.0) if site == "key" else 1.0

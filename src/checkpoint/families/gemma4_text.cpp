@@ -1,10 +1,10 @@
 // Gemma 4 (text): Gemma 3's norms around branches and two kinds of layers, of which the full ones
-// have heads of their own sizes; values are normed; experts may stand beside the dense MLP.
-//
-// Refuses what the smallest models have: embeddings of each layer, and layers that take another
-// layer's keys and values.
+// have heads of their own sizes; values are normed; experts may stand beside the dense MLP. In the
+// smallest models each layer has inputs of its own, and the last layers take the keys and values of
+// the last one of their kind before them.
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "base/error.h"
 #include "checkpoint/decoder_facts.h"
@@ -16,6 +16,7 @@ namespace {
 
 const char* const kPerLayer = "per_layer_config";
 const char* const kLayerEmbeddings = "hidden_size_per_layer_input";
+const char* const kSharedLayers = "num_kv_shared_layers";
 
 /// What a language model without experts declares.
 ConfigKeys gemma4_unified_text_keys() {
@@ -26,7 +27,7 @@ ConfigKeys gemma4_unified_text_keys() {
                             {"sliding_window", "int", 1024},
                             {"final_logit_softcapping", "float|None", nullptr},
                             {"attention_k_eq_v", "bool", false},
-                            {"num_kv_shared_layers", "int", 0},
+                            {kSharedLayers, "int", 0},
                             {"use_double_wide_mlp", "bool", false},
                             {"global_head_dim", "int"},
                             {"num_global_key_value_heads", "int|None"},
@@ -50,12 +51,6 @@ ConfigKeys gemma4_text_keys() {
 void check_gemma4_switches(const Config& config) {
   if (config.has("use_bidirectional_attention")) {
     config.one_of("use_bidirectional_attention", {"vision"});  // of the tokens of images alone
-  }
-  if (config.contains(kLayerEmbeddings) && config.values().at(kLayerEmbeddings) != 0) {
-    config.refuse(kLayerEmbeddings, "0: no embeddings of each layer");
-  }
-  if (config.values().at("num_kv_shared_layers") != 0) {
-    config.refuse("num_kv_shared_layers", "0: keys and values of its own in every layer");
   }
   config.only("rope_scaling", nullptr);
   config.only("partial_rotary_factor", nullptr);
@@ -160,6 +155,47 @@ void read_gemma4_experts(const Config& config, Architecture& facts) {
   experts.layers.assign(facts.layers, true);
 }
 
+/// The last layers take the keys and values of the last layer of their kind before them; then they
+/// may have MLPs of twice the width.
+void read_shared_keys(const Config& config, Architecture& facts, const std::vector<bool>& slides) {
+  const int64_t shared = config.count(kSharedLayers);
+  if (shared == 0) return;
+  const int64_t first = facts.layers - shared;
+  if (first < 1) config.refuse(kSharedLayers, "fewer than all layers");
+  facts.keys_of_layer.resize(facts.layers);
+  std::iota(facts.keys_of_layer.begin(), facts.keys_of_layer.end(), 0);
+  for (const bool kind : {false, true}) {
+    int64_t giver = -1;
+    for (int64_t layer = 0; layer < facts.layers; ++layer) {
+      if (slides[layer] != kind) continue;
+      if (layer < first) giver = layer;
+      facts.keys_of_layer[layer] = layer < first ? layer : giver;
+    }
+  }
+  const auto& keys = facts.keys_of_layer;
+  if (std::find(keys.begin(), keys.end(), -1) != keys.end()) {
+    config.refuse(kSharedLayers, "a layer of each kind in \"layer_types\" before those that share");
+  }
+  const char* wide = "use_double_wide_mlp";
+  if (!config.flag(wide)) return;
+  if (facts.experts.count > 0) config.refuse(wide, "false beside experts");
+  facts.other_mlp = {2 * facts.ffn_width, std::vector<bool>(facts.layers, false)};
+  std::fill(facts.other_mlp.layers.begin() + first, facts.other_mlp.layers.end(), true);
+}
+
+/// Inputs of each layer.
+void read_layer_inputs(const Config& config, Architecture& facts) {
+  if (!config.contains(kLayerEmbeddings)) return;
+  auto& inputs = facts.layer_inputs;
+  inputs.width = config.count(kLayerEmbeddings);
+  if (inputs.width == 0) return;
+  const char* rows = "vocab_size_per_layer_input";
+  inputs.rows = config.positive(rows);
+  if (inputs.rows < facts.vocabulary) {
+    config.refuse(rows, fmt::format("at least \"vocab_size\", {}", facts.vocabulary));
+  }
+}
+
 Architecture read_gemma4_text(const Config& config) {
   check_gemma4_switches(config);
   Architecture facts = read_sizes(config);
@@ -176,6 +212,8 @@ Architecture read_gemma4_text(const Config& config) {
   read_full_heads(config, facts, slides);
   read_gemma4_ropes(config, facts, slides);
   read_gemma4_experts(config, facts);
+  read_shared_keys(config, facts, slides);
+  read_layer_inputs(config, facts);
   return facts;
 }
 
@@ -213,10 +251,15 @@ std::vector<TensorRow> gemma4_rows(const Architecture& a) {
   if (a.experts.count > 0) {
     add_gemma4_experts(layer, a, rows);
   } else {
-    rows.gate_up_down(layer + "mlp.");
+    rows.in_layers(TensorRow::Layers::kOwnMlp).gate_up_down(layer + "mlp.");
   }
-  rows.norm(layer + "post_feedforward_layernorm", Weight::kMlpPostNorm)
-      .parameter(layer + "layer_scalar", Weight::kLayerScale, {1})
+  if (!a.other_mlp.layers.empty()) {
+    rows.in_layers(TensorRow::Layers::kOtherMlp).gate_up_down(layer + "mlp.");
+  }
+  rows.in_layers(TensorRow::Layers::kAll)
+      .norm(layer + "post_feedforward_layernorm", Weight::kMlpPostNorm);
+  if (a.layer_inputs.width > 0) rows.layer_inputs("model.", layer);
+  rows.parameter(layer + "layer_scalar", Weight::kLayerScale, {1})
       .norm("model.norm", Weight::kFinalNorm)
       .head("lm_head");
   return rows.list();
@@ -237,7 +280,9 @@ Family gemma4_text_family() {
           "model.",
           "Gemma 3's norms and kinds of layers; full layers with heads of their own sizes, "
           "proportional rotary positions, and keys for values where asked; normed values; a factor "
-          "on each layer's output; experts beside the dense MLP, each with norms of its own",
+          "on each layer's output; experts beside the dense MLP, each with norms of its own; in the "
+          "smallest models inputs of each layer's own, and layers with the keys and values of an "
+          "earlier one",
           gemma4_text_keys()};
 }
 

@@ -55,7 +55,7 @@ std::vector<Stream> streams_of(const Job& job, bool has_experts = false) {
   a.channels = kChannels;
   a.experts.count = has_experts ? 2 : 0;
   StreamRoom room{6, 2 * 6, 2, at::TensorOptions().dtype(at::kFloat)};
-  return make_streams(job, interventions, a, room);
+  return make_streams(job, interventions, a, ModelShare(), room);
 }
 
 /// What a stream makes of zeros behind layer 2, [C] of its first token; `heard` becomes the tokens
