@@ -65,8 +65,7 @@ def test_weights_come_back_bit_for_bit(
 
 
 # What transformers has and the program has not: it says so by the key of config.json.
-BEYOND = {"gemma4-shared": "hidden_size_per_layer_input", "mpt": "alibi_bias_max",
-          "nemotron_h_moe": "moe_latent_size"}  # fmt: skip
+BEYOND = {"mpt": "alibi_bias_max", "nemotron_h_moe": "moe_latent_size"}
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])

@@ -22,17 +22,20 @@ from transformers import AutoConfig
 from actsweep.export import EXPERT_TENSORS
 from actsweep.linear_layers import INPUT_SITES, LinearLayers
 from actsweep.llama_cpp import ARCHITECTURES
-from support.random_models import ENCODERS, MODELS, RandomModel, make_random, save
+from support.random_models import ENCODERS, GEMMA4_INPUTS, MODELS, RandomModel, make_random, save
 from support.random_models.weights import auto_class
 
-FIRST = tuple({model.family: model for model in reversed((*MODELS, *ENCODERS))}.values())
+FIRST = (
+    *{model.family: model for model in reversed((*MODELS, *ENCODERS))}.values(), GEMMA4_INPUTS[0],
+)  # fmt: skip
 AS_PUBLISHED = ("llama4",)  # whose modules have the names of the publication in transformers, too
 BESIDE = ("vision_tower", "vision_model", "visual.", "projector", "connector")
 PUBLISHED = "language_model.model."
 # Products of a block that read a normed latent, the outputs of a mixer that is no attention, positions of a
-# window, or the stream by a norm of their own.
+# window, the stream by a norm of their own, or what makes a layer's own inputs.
 WITHOUT_SITE = (
-    "kv_b_proj", "q_b_proj", "router.proj", "conv.out_proj", "conv.conv",
+    "kv_b_proj", "q_b_proj", "router.proj", "conv.out_proj", "conv.conv", "per_layer_input_gate",
+    "per_layer_projection", "per_layer_model_projection",
     *(
         f"{mixer}.{part}" for mixer in ("linear_attn", "mamba", "mixer")
         for part in ("out_proj", "conv1d", "A_log", "dt_bias", "x_proj", "dt_proj")
@@ -117,7 +120,7 @@ def is_product(name: str, shape: tuple[int, ...]) -> bool:
     return len(shape) > 1 and not is_norm and any(part.isdigit() for part in name.split("."))
 
 
-@pytest.mark.parametrize("model", FIRST, ids=lambda model: model.family)
+@pytest.mark.parametrize("model", FIRST, ids=lambda model: model.name)
 def test_names_are_those_of_the_file_and_none_is_left_out(model: RandomModel, listed: Any) -> None:
     found: Listed = listed(model)
     crossed = [f".layers.{number}." for number in model.text.get("cross_attention_layers", ())]
@@ -130,7 +133,7 @@ def test_names_are_those_of_the_file_and_none_is_left_out(model: RandomModel, li
     assert found.all_modules == expected
 
 
-@pytest.mark.parametrize("model", FIRST, ids=lambda model: model.family)
+@pytest.mark.parametrize("model", FIRST, ids=lambda model: model.name)
 def test_each_is_as_wide_as_what_it_reads(model: RandomModel, listed: Any) -> None:
     found: Listed = listed(model)
     facts = found.facts

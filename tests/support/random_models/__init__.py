@@ -7,7 +7,7 @@ do not divide.
 
 from .encoders import ENCODERS
 from .exact import BOUND_ID, EXACT, INFINITE_ID, TIED_IDS, ZERO_ID, make_exact
-from .gemma4 import GEMMA4
+from .gemma4 import GEMMA4, GEMMA4_INPUTS
 from .gpt_like import GPT_LIKE
 from .hybrids import HYBRIDS
 from .latent_attention import LATENT_ATTENTION
@@ -55,6 +55,7 @@ MODELS = (
     *SHORT_CONVOLUTIONS,
     *STATE_SPACES,
     *SMALL_FAMILIES,
+    *GEMMA4_INPUTS,
 )
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "DTYPES",
     "ENCODERS",
     "EXACT",
+    "GEMMA4_INPUTS",
     "INFINITE_ID",
     "MASSIVE_CHANNEL",
     "MASSIVE_IDS",

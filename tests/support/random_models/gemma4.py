@@ -85,46 +85,6 @@ GEMMA4 = (
         seed=1,
     ),
     RandomModel(
-        "gemma4_text-4over1-full24-inputs12-shared3of6-wide-tied",
-        "gemma4_text",
-        with_inputs(
-            80, 6, (4, 1), 59, 251, (24, None), inputs=(12, 251), shared=3, head_dim=16, sliding_window=13,
-            layer_types=[SLIDING, FULL, SLIDING, FULL, SLIDING, FULL], use_double_wide_mlp=True,
-            final_logit_softcapping=30.0,
-        ),
-        is_old=True,
-    ),
-    RandomModel(
-        "gemma4_text-5over5-full20-inputs7-shared2of5-untied",
-        "gemma4_text",
-        with_inputs(
-            84, 5, (5, 5), 113, 241, (20, None), inputs=(7, 260), shared=2, head_dim=12, sliding_window=16,
-            layer_types=[FULL, SLIDING, SLIDING, SLIDING, FULL], tie_word_embeddings=False,
-            attention_bias=True,
-        ),
-    ),
-    RandomModel(
-        "gemma4_text-6over2-full32over1-inputs9-shared1of6-bfloat16",
-        "gemma4_text",
-        with_inputs(96, 6, (6, 2), 131, 257, (32, 1), inputs=(9, 257), shared=1, head_dim=16,
-                    sliding_window=13, layer_types=[FULL, SLIDING, SLIDING, SLIDING, SLIDING, FULL],
-                    final_logit_softcapping=30.0),
-        dtype="bfloat16",
-        seed=1,
-    ),
-    RandomModel(
-        "gemma4-4over2-full16-inputs16-shared2of4-wide-tied",
-        "gemma4",
-        wrapped(
-            "gemma4_text", VISION,
-            with_inputs(96, 4, (4, 2), 61, 257, (16, None), inputs=(16, 257), shared=2, head_dim=24,
-                        sliding_window=16, layer_types=FOUR_LAYERS, use_double_wide_mlp=True,
-                        final_logit_softcapping=30.0),
-        ),
-        dtype="bfloat16",
-        names=NAMES,
-    ),
-    RandomModel(
         "gemma4-4over2-full24over1-2of6-tied",
         "gemma4",
         wrapped(
@@ -198,3 +158,47 @@ GEMMA4 = (
         dtype="bfloat16",
     ),
 )  # fmt: skip
+
+# With inputs of each layer's own, and layers without keys of their own.
+GEMMA4_INPUTS = (
+    RandomModel(
+        "gemma4_text-4over1-full24-inputs12-shared3of6-wide-tied",
+        "gemma4_text",
+        with_inputs(
+            80, 6, (4, 1), 59, 251, (24, None), inputs=(12, 251), shared=3, head_dim=16, sliding_window=13,
+            layer_types=[SLIDING, FULL, SLIDING, FULL, SLIDING, FULL], use_double_wide_mlp=True,
+            final_logit_softcapping=30.0,
+        ),
+        is_old=True,
+    ),
+    RandomModel(
+        "gemma4_text-5over5-full20-inputs7-shared2of5-untied",
+        "gemma4_text",
+        with_inputs(
+            84, 5, (5, 5), 113, 241, (20, None), inputs=(7, 260), shared=2, head_dim=12, sliding_window=16,
+            layer_types=[FULL, SLIDING, SLIDING, SLIDING, FULL], tie_word_embeddings=False,
+            attention_bias=True,
+        ),
+    ),
+    RandomModel(
+        "gemma4_text-6over2-full32over1-inputs9-shared1of6-bfloat16",
+        "gemma4_text",
+        with_inputs(96, 6, (6, 2), 131, 257, (32, 1), inputs=(9, 257), shared=1, head_dim=16,
+                    sliding_window=13, layer_types=[FULL, SLIDING, SLIDING, SLIDING, SLIDING, FULL],
+                    final_logit_softcapping=30.0),
+        dtype="bfloat16",
+        seed=1,
+    ),
+    RandomModel(
+        "gemma4-4over2-full16-inputs16-shared2of4-wide-tied",
+        "gemma4",
+        wrapped(
+            "gemma4_text", VISION,
+            with_inputs(96, 4, (4, 2), 61, 257, (16, None), inputs=(16, 257), shared=2, head_dim=24,
+                        sliding_window=16, layer_types=FOUR_LAYERS, use_double_wide_mlp=True,
+                        final_logit_softcapping=30.0),
+        ),
+        dtype="bfloat16",
+        names=NAMES,
+    ),
+)
