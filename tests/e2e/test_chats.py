@@ -20,6 +20,7 @@ import small_tokenizers as small
 from preparing import run, run_well
 from running import ROOT
 from support.compatibility import Compatibility
+from support.slow_cases import slow_unless
 
 ROLES = ("template", "system", "user", "assistant", "tool")
 # Of ChatML, with the marks by which transformers knows an assistant's tokens, tools and reasoning.
@@ -99,8 +100,14 @@ def documents_of(path: Path, name: str) -> list[list[int]]:
 KINDS = {"byte-level": small.byte_level, "byte-fallback": small.byte_fallback}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("template", [CHATML, INST], ids=["chatml", "inst"])
+@pytest.mark.parametrize(
+    ("kind", "template"),
+    [
+        slow_unless(kind == "byte-level" or template is CHATML, kind, template)
+        for kind in KINDS
+        for template in (CHATML, INST)
+    ],
+)
 def test_ids_are_those_of_apply_chat_template(template: str, kind: str, tmp_path: Path) -> None:
     model = chat_model(KINDS[kind], template, tmp_path / "model")
     chats = CHATS + (MORE if template == CHATML else [])

@@ -12,6 +12,7 @@ import pytest
 import torch
 import transformers
 from support.random_models import MODELS, make_random, save
+from support.slow_cases import slow_unless
 from verifying import Verify, job_of, llama, verify, with_tensors
 
 from actsweep.verify.layered import LayeredReference
@@ -25,6 +26,8 @@ FAMILIES = [
     "deepseek_v3", "jamba", "qwen3_next", "nemotron_h", "falcon_h1", "lfm2", "llama4_text",
 ]  # fmt: skip
 
+QUICK = ("llama", "mixtral", "deepseek_v3", "qwen3_next", "nemotron_h", "gemma4_text")
+
 
 @pytest.fixture(autouse=True)
 def quiet() -> None:
@@ -33,7 +36,7 @@ def quiet() -> None:
     transformers.utils.logging.disable_progress_bar()
 
 
-@pytest.mark.parametrize("name", [*FAMILIES, "gemma4_text"])
+@pytest.mark.parametrize("name", [slow_unless(name in QUICK, name) for name in (*FAMILIES, "gemma4_text")])
 def test_layer_by_layer_is_the_whole_model_to_the_bit(name: str, tmp_path: Path) -> None:
     """Streams, losses and what is told of experts, of windows of two lengths, the longer one first."""
     model = next(model for model in MODELS if model.family == name)

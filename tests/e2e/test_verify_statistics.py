@@ -17,6 +17,7 @@ import transformers
 from support.compatibility import Compatibility
 from support.number_formats import FORMATS, square_errors
 from support.random_models import MODELS, make_random, save
+from support.slow_cases import slow_unless
 from support.sweeps import Sweep
 from support.token_files import Corpus, write_token_file
 from verifying import CUT, LLAMA, Verified, Verify, job_of, llama, text_corpus, verify, with_tensors
@@ -86,7 +87,13 @@ def test_every_statistic_agrees(verify: Verify, llama: Path, tmp_path: Path) -> 
     assert done.verdict.endswith(f", {len(rows)} datasets of statistics too")
 
 
-@pytest.mark.parametrize("name", ["mixtral", "gpt_oss", "falcon", "jamba", "olmo2", "opt", "gemma2"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("mixtral", "gpt_oss", "jamba"),
+        *(slow_unless(False, name) for name in ("falcon", "olmo2", "opt", "gemma2")),
+    ],
+)
 def test_models_of_other_shapes_agree(name: str, verify: Verify, tmp_path: Path) -> None:
     """Experts, sinks, a parallel block, layers without attention, norms behind branches, queries that
     are scaled before, capped scores."""

@@ -21,6 +21,7 @@ from support.bounds import (
 from support.double_precision import in_precision_of, kept
 from support.gpt2_variants import VARIANTS, VariantModel, make_variant
 from support.random_models import MASSIVE_IDS, MODELS, RandomModel
+from support.slow_cases import slow_unless
 from support.sweeps import Sweep, read_datasets
 from support.token_files import Cut, random_corpus, write_token_file
 from support.transformers_oracle import join, losses_of
@@ -28,9 +29,9 @@ from support.transformers_oracle import join, losses_of
 CONFIGURATIONS = [model for model in MODELS if model.family == "gpt2"]
 CUT = Cut(40, "per_document")
 CASES = [
-    pytest.param((name, model), id=f"{name}-{model.name}")
-    for name in VARIANTS
-    for model in CONFIGURATIONS
+    slow_unless(one == other, (name, model), id=f"{name}-{model.name}")
+    for one, name in enumerate(VARIANTS)
+    for other, model in enumerate(CONFIGURATIONS)
 ]
 ARRANGEMENTS = [
     pytest.param((m, mode), id=f"m{m}-{mode}")

@@ -17,6 +17,7 @@ import torch
 
 from support.interventions import Labels, Table, applies, matched_tokens
 from support.site_cases import Cases, Variants, at, make_one
+from support.slow_cases import slow_unless
 from support.transformers_oracle import Oracle
 
 RANKS = (1, 2, 3, 4)
@@ -69,7 +70,7 @@ def shifted(oracle: Oracle, name: str, labels: Labels) -> Iterator[None]:
         family.eager_attention_forward = eager
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=[slow_unless(name == NAMES[1], name) for name in NAMES])
 def sweeps(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Variants:
     made = make_one(request.param, tmp_path_factory.mktemp(request.param))
     return Variants(made, CASES, ALONE, shifted)

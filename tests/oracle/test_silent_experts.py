@@ -22,6 +22,7 @@ from torch import nn
 from support.interventions import Labels, Table, applies, matched_tokens
 from support.routers import ROUTERS
 from support.site_cases import Variants, make_one
+from support.slow_cases import slow_unless
 from support.transformers_oracle import Oracle
 
 RANKS = (1, 2, 3, 4)
@@ -148,7 +149,7 @@ def changed(oracle: Oracle, name: str, labels: Labels) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=[slow_unless(name == NAMES[0], name) for name in NAMES])
 def sweeps(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Variants:
     made = make_one(request.param, tmp_path_factory.mktemp(request.param))
     return Variants(made, CASES, ALONE, changed)
