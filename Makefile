@@ -26,9 +26,10 @@ build: bootstrap
 	cmake --preset cpu
 	cmake --build --preset cpu
 
+# The program and the tests with the label gpu; `cmake --build --preset cuda` builds the others as well.
 build-cuda: test-packages
 	cmake --preset cuda
-	cmake --build --preset cuda
+	cmake --build --preset cuda --target gpu_tests
 
 build-asan: test-packages
 	cmake --preset cpu-asan

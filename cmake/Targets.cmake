@@ -76,9 +76,13 @@ function(actsweep_unit_test name)
   set_tests_properties(unit.${name} PROPERTIES LABELS unit TIMEOUT ${ACTSWEEP_TEST_LIMIT_S})
 endfunction()
 
+# What the tests with the label gpu run: all of the CUDA configuration that the other one has not.
+add_custom_target(gpu_tests)
+
 # actsweep_test_on_gpus(NAME): a unit test that needs a GPU, on the first one and once more on the second. Each is skipped
 # where there is none.
 function(actsweep_test_on_gpus name)
+  add_dependencies(gpu_tests ${name})
   add_test(NAME unit.${name}.gpu1 COMMAND ${name})
   set_tests_properties(unit.${name}.gpu1 PROPERTIES TIMEOUT ${ACTSWEEP_TEST_LIMIT_S} ENVIRONMENT ACTSWEEP_TEST_GPU=1)
   set_tests_properties(unit.${name} unit.${name}.gpu1 PROPERTIES LABELS gpu SKIP_REGULAR_EXPRESSION "no GPU")
