@@ -49,6 +49,7 @@ if(ACTSWEEP_WITH_CUDA)
   target_compile_definitions(group_law_gpu_test PRIVATE ACTSWEEP_NCCL_DEVICE="cuda")
   target_link_libraries(group_law_gpu_test PRIVATE actsweep_gtest_mpi_main actsweep_comm GTest::gmock)
   actsweep_group_law_test(group_law_gpu_test gpu *NCCL 1 2 4)
+  add_dependencies(gpu_tests group_law_gpu_test)
   foreach(ranks 1 2 4)  # skipped, all or none, where the ranks have no GPU each
     set_tests_properties(mpi.group_law_gpu_test.${ranks} PROPERTIES SKIP_REGULAR_EXPRESSION "SKIPPED")
   endforeach()
